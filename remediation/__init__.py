@@ -1,0 +1,1 @@
+"""The machine: what matches, runs, guards and records remediation."""

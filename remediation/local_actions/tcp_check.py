@@ -1,0 +1,52 @@
+"""tcp_check: does a port accept connections?"""
+
+import socket
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+
+from remediation.local_actions import (
+    Host,
+    Integer,
+    LocalAction,
+    LocalActionFailed,
+    Number,
+    Parameter,
+)
+
+
+class TcpCheck(LocalAction):
+    """Connect to a TCP port and close the connection without sending anything."""
+
+    name = "tcp_check"
+    description = "Check that a TCP port accepts connections"
+    parameters = {
+        "host": Parameter(Host(), "Host name or IP address", required=True),
+        "port": Parameter(Integer(1, 65535), "TCP port", required=True),
+        "timeout_seconds": Parameter(
+            Number(0.1, 40), "How long to try each address of the host", default=5.0
+        ),
+    }
+    is_repeatable = True
+
+    def run(self, parameters: Mapping[str, Any], *, deadline_seconds: float) -> dict[str, object]:
+        """Return ``{"host", "port", "address", "connect_seconds"}``."""
+        host, port = parameters["host"], parameters["port"]
+        timeout = min(parameters["timeout_seconds"], deadline_seconds)
+        target = {"host": host, "port": port}
+        begin = monotonic()
+        try:
+            with socket.create_connection((host, port), timeout=timeout) as connection:
+                address = connection.getpeername()[0]
+        except TimeoutError:
+            raise LocalActionFailed(
+                f"{host} port {port} did not accept a connection within {timeout:g} s", target
+            ) from None
+        except OSError as error:
+            raise LocalActionFailed(
+                f"{host} port {port} did not accept a connection: {error.strerror}", target
+            ) from error
+        return target | {"address": address, "connect_seconds": round(monotonic() - begin, 6)}
+
+
+action = TcpCheck()

@@ -1,0 +1,276 @@
+"""http_request: against a real HTTP server on loopback."""
+
+import gzip
+import json
+import socket
+import ssl
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from remediation import local_actions
+from remediation.local_actions import InvalidParameters, LocalActionFailed
+from remediation.local_actions.http_request import MAX_BODY_BYTES
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers by path; keeps the requests."""
+
+    server: "Server"
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        self.server.requests.append((self.command, self.path, dict(self.headers), body))
+        getattr(self, self.path.strip("/").split("?")[0])()
+
+    def __getattr__(self, name):
+        if name.startswith("do_"):
+            return self.answer
+        raise AttributeError(name)
+
+    def send(self, status, body=b"", **headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def ok(self):
+        self.send(200, "grün".encode(), X_Thing="1")
+
+    def created(self):
+        self.send(201)
+
+    def broken(self):
+        self.send(503, b"out of order")
+
+    def moved(self):
+        self.send(302, Location="file:///etc/passwd")
+
+    def long(self):
+        self.send(200, b"x" * (MAX_BODY_BYTES + 1))
+
+    def bomb(self):
+        self.send(200, gzip.compress(b"\0" * 50_000_000), Content_Encoding="gzip")
+
+    def not_gzip(self):
+        self.send(200, b"plain", Content_Encoding="gzip")
+
+    def drip(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        while not self.server.may_end.wait(0.02):
+            self.wfile.write(b".")
+        self.close_connection = True
+
+    def silence(self):
+        self.server.may_end.wait()
+        self.close_connection = True
+
+    def hang_up(self):
+        self.close_connection = True
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    """Knows what it was asked, and lets the handlers that hang end."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.may_end = Event()
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def handle_error(self, request, client_address):
+        """Say nothing: a client that stops reading is what some tests are about."""
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}{path}"
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield server
+        server.may_end.set()
+        server.shutdown()
+
+
+@pytest.fixture
+def tls_server(server):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).with_name("self-signed.pem"))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server
+
+
+def call(server, path, **parameters):
+    return local_actions.run("http_request", {"url": server.url(path)} | parameters)
+
+
+def test_the_answer_is_the_result(server):
+    result = call(server, "/ok?a=b")
+
+    assert server.requests[0][:2] == ("GET", "/ok?a=b")
+    assert (result["status"], result["body"], result["is_body_cut"]) == (200, "grün", False)
+    assert result["headers"]["X-Thing"] == "1"
+
+
+def test_method_headers_and_text_are_sent(server):
+    call(server, "/created", method="PUT", headers={"X-Api-Key": "k"}, body="häuser")
+
+    method, _, headers, body = server.requests[0]
+    assert (method, headers["X-Api-Key"], body) == ("PUT", "k", "häuser".encode())
+
+
+def test_json_is_sent_as_json(server):
+    call(server, "/created", method="POST", json={"alert": ["{{ x }}"]})
+
+    _, _, headers, body = server.requests[0]
+    assert headers["Content-Type"] == "application/json"
+    assert json.loads(body) == {"alert": ["{{ x }}"]}
+
+
+def test_passwords_of_the_worker_are_not_sent(server, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login root password s3cret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    call(server, "/ok")
+
+    assert "Authorization" not in server.requests[0][2]
+
+
+@pytest.mark.parametrize(
+    ("path", "expect_status"), [("/ok", None), ("/created", None), ("/ok", 200), ("/broken", "503")]
+)
+def test_the_expected_status_is_success(server, path, expect_status):
+    result = call(server, path, expect_status=expect_status)
+
+    assert result["status"] in (200, 201, 503)
+
+
+@pytest.mark.parametrize(
+    ("path", "expect_status", "status", "message"),
+    [
+        ("/broken", None, 503, "The answer has status 503, not a status from 200 to 299"),
+        ("/ok", 204, 200, "The answer has status 200, not status 204"),
+        ("/moved", None, 302, "redirects are not followed: call the address in its header Locat"),
+    ],
+)
+def test_any_other_status_is_a_failure_that_keeps_the_answer(
+    server, path, expect_status, status, message
+):
+    with pytest.raises(LocalActionFailed, match=message) as failed:
+        call(server, path, expect_status=expect_status)
+
+    assert failed.value.result["status"] == status
+
+
+def test_a_redirect_is_not_followed(server):
+    result = call(server, "/moved", expect_status=302)
+
+    assert result["headers"]["Location"] == "file:///etc/passwd"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("path", "character"), [("/long", "x"), ("/bomb", "\0")])
+def test_a_long_body_is_cut(server, path, character):
+    result = call(server, path)
+
+    assert result["body"] == character * MAX_BODY_BYTES
+    assert result["is_body_cut"] is True
+
+
+@pytest.mark.parametrize("path", ["/drip", "/silence"])
+def test_an_answer_that_does_not_end_is_a_failure_in_time(server, path):
+    with pytest.raises(LocalActionFailed, match=r"did not answer within 0\.2 s"):
+        call(server, path, timeout_seconds=0.2)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("/hang_up", "Remote end closed"), ("/not_gzip", "error")]
+)
+def test_a_broken_answer_is_a_failure_with_the_reason(server, path, reason):
+    with pytest.raises(
+        LocalActionFailed, match=rf"127\.0\.0\.1:\d+ could not be called: .*{reason}"
+    ):
+        call(server, path)
+
+
+def test_a_server_that_refuses_is_a_failure_without_the_secrets_of_the_url():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    with pytest.raises(LocalActionFailed, match="Connection refused") as failed:
+        local_actions.run("http_request", {"url": f"http://127.0.0.1:{port}/hook?token=s3cret"})
+
+    assert "s3cret" not in str(failed.value)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tls_server):
+    url = tls_server.url("/ok").replace("http:", "https:")
+
+    with pytest.raises(LocalActionFailed, match="certificate verify failed"):
+        local_actions.run("http_request", {"url": url})
+
+    assert tls_server.requests == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://example.com/",
+        "example.com",
+        "http://",
+        "http:///path",
+        "http://exa mple.com/",
+        "http://example.com/\r\nX-Forged: 1",
+        "http://example.com:port/",
+        "http://example.com:65536/",
+        "http://user:password@example.com/",
+        "http://token@example.com/",
+        "http://[::1",
+        17,
+    ],
+)
+def test_an_address_that_must_not_be_called_is_refused(url):
+    with pytest.raises(InvalidParameters, match=r"'url' must be .* without user:password@"):
+        local_actions.run("http_request", {"url": url})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-A": "1\r\nX-Forged: 1"},
+        {"X-A": "1\n"},
+        {"X-A": " 1"},
+        {"X-A": "\0"},
+        {"X-A": "€"},
+        {"X-A": 1},
+        {"X A": "1"},
+        {"X-A\r\nX-Forged": "1"},
+        {"": "1"},
+        ["X-A"],
+    ],
+)
+def test_a_header_that_would_forge_another_is_refused(headers):
+    with pytest.raises(InvalidParameters, match=r"'headers' must be .* without line breaks"):
+        local_actions.run("http_request", {"url": "http://127.0.0.1/", "headers": headers})
+
+
+def test_two_bodies_are_refused():
+    with pytest.raises(InvalidParameters, match="'json' cannot be given together with body"):
+        local_actions.run("http_request", {"url": "http://127.0.0.1/", "body": "", "json": {}})

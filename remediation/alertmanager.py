@@ -1,0 +1,285 @@
+"""Read what Alertmanager posts: its webhook format, version 4, and what is close to it.
+
+A body is refused as a whole only if no alert can be found in it. What a database cannot hold is
+cleaned, what cannot be acted on is reported alert by alert, and one bad alert loses no other.
+Unknown keys are ignored, missing ones have a default.
+Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+NAME_MAX = 255  # characters of alert_name, severity, instance and receiver
+URL_MAX = 2000  # characters of generator_url and external_url
+GROUP_KEY_MAX = 10_000  # characters; it is stored with every alert of the group
+# Levels of nesting kept of one alert: MariaDB refuses JSON of 32 levels, and a body adds two.
+DEPTH_MAX = 20
+# Bytes of one alert as JSON: MariaDB's default packet is 16 MiB, and a row holds labels twice.
+ALERT_BYTES_MAX = 1 << 20
+COUNT_MAX = 2**31 - 1  # what an integer column holds
+YEAR_MIN, YEAR_MAX = 1970, 9998  # far from the edges, so that no time zone runs over one
+
+TOO_DEEP = "[nested too deeply]"
+REPLACEMENT = "\ufffd"
+
+_INTEGER_DIGITS_MAX = 18  # what fits 64 bits, sign included
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_FINGERPRINT = re.compile("[0-9a-f]{16}")
+_KINDS = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+_EXPECTED = 'send an object with a list "alerts", as Alertmanager\'s webhook does'
+
+
+class PayloadError(ValueError):
+    """The body holds no alerts that could be read; the text names the field and what to do."""
+
+
+class _AlertError(ValueError):
+    """One alert cannot be acted on; the text names its field."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingAlert:
+    """One alert as it was posted.
+
+    ``labels`` and ``annotations`` are whole, ``raw`` is the posted object, cleaned. Times are in
+    UTC, None where none was sent. ``status`` is ``firing`` or ``resolved``.
+    """
+
+    fingerprint: str
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: datetime | None
+    ends_at: datetime | None
+    generator_url: str
+    raw: dict[str, Any]
+
+    @property
+    def alert_name(self) -> str:
+        """Return the label alertname, cut to NAME_MAX, or ""."""
+        return self.labels.get("alertname", "")[:NAME_MAX]
+
+    @property
+    def severity(self) -> str:
+        """Return the label severity, cut to NAME_MAX, or ""."""
+        return self.labels.get("severity", "")[:NAME_MAX]
+
+    @property
+    def instance(self) -> str:
+        """Return the label instance, cut to NAME_MAX, or ""."""
+        return self.labels.get("instance", "")[:NAME_MAX]
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidAlert:
+    """An alert that cannot be acted on: where it stood in the list, why, and who it is if known."""
+
+    index: int
+    reason: str
+    fingerprint: str = ""
+    alert_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One webhook call: the alerts of one group, in their order.
+
+    ``truncated_alerts``: how many the sender left out (max_alerts); they may never come.
+    """
+
+    receiver: str
+    group_key: str
+    external_url: str
+    truncated_alerts: int
+    alerts: tuple[IncomingAlert | InvalidAlert, ...]
+
+
+def parse(body: bytes) -> Notification:
+    """Read a webhook body; raise PayloadError if it is not an object with a list of alerts."""
+    payload = _decode(body)
+    if not isinstance(payload, dict):
+        raise PayloadError(f"The body is {_kind(payload)}: {_EXPECTED}.")
+    if "alerts" not in payload:
+        raise PayloadError(f"alerts is missing: {_EXPECTED}.")
+    alerts = payload["alerts"]
+    if not isinstance(alerts, list):
+        raise PayloadError(f"alerts is {_kind(alerts)}: {_EXPECTED}.")
+    # Only a large body is worth measuring: JSON with \uXXXX takes at most three times its UTF-8.
+    is_large = len(body) > ALERT_BYTES_MAX // 3
+    return Notification(
+        receiver=_text(payload.get("receiver"))[:NAME_MAX],
+        group_key=_text(payload.get("groupKey"))[:GROUP_KEY_MAX],
+        external_url=_text(payload.get("externalURL"))[:URL_MAX],
+        truncated_alerts=_count(payload.get("truncatedAlerts")),
+        alerts=tuple(_read_alert(i, posted, is_large) for i, posted in enumerate(alerts)),
+    )
+
+
+def fingerprint(labels: Mapping[str, str]) -> str:
+    """Return the 16 hex digits that Prometheus gives these labels.
+
+    FNV-1a, 64 bits, over the names and values sorted by name, each followed by the byte 0xff; an
+    empty label counts as missing.
+    Source: https://github.com/prometheus/common/blob/main/model/labelset.go
+    """
+    digest = 0xCBF29CE484222325
+    for name in sorted(labels):
+        if labels[name]:
+            for byte in b"%b\xff%b\xff" % (name.encode(), labels[name].encode()):
+                digest = ((digest ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return f"{digest:016x}"
+
+
+def _decode(body: bytes) -> object:
+    try:
+        return _DECODER.decode(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise PayloadError(
+            f"The body is not UTF-8 (byte {error.start}): send JSON in UTF-8."
+        ) from error
+    except json.JSONDecodeError as error:
+        raise PayloadError(
+            f"The body is not JSON (line {error.lineno}, column {error.colno}: {error.msg}): "
+            f"{_EXPECTED}."
+        ) from error
+    except RecursionError as error:
+        raise PayloadError(f"The body is nested too deeply: {_EXPECTED}.") from error
+
+
+def _integer(digits: str) -> int | str:
+    """Read a JSON integer; one that a database would not hold stays text."""
+    return int(digits) if len(digits) <= _INTEGER_DIGITS_MAX else digits
+
+
+def _real(digits: str) -> float | str:
+    """Read a JSON number; one beyond what a float holds (1e400) stays text."""
+    number = float(digits)
+    return digits if number in (float("inf"), float("-inf")) else number
+
+
+# NaN and Infinity, which Python reads and no database stores, become text.
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_real, parse_constant=str)
+
+
+def _read_alert(index: int, posted: object, is_large: bool) -> IncomingAlert | InvalidAlert:
+    labels: dict[str, str] = {}
+    identity = ""
+    try:
+        raw = _clean(posted)
+        if not isinstance(raw, dict):
+            raise _AlertError(f"the alert is {_kind(raw)}: send an object with labels")
+        if is_large:
+            _check_size(raw)
+        labels = _read_labels(raw.get("labels"))
+        identity = _read_fingerprint(raw.get("fingerprint"), labels)
+        return IncomingAlert(
+            fingerprint=identity,
+            status=_read_status(raw.get("status")),
+            labels=labels,
+            annotations=_read_annotations(raw.get("annotations")),
+            starts_at=_read_time("startsAt", raw.get("startsAt")),
+            ends_at=_read_time("endsAt", raw.get("endsAt")),
+            generator_url=_text(raw.get("generatorURL"))[:URL_MAX],
+            raw=raw,
+        )
+    except _AlertError as error:
+        alert_name = labels.get("alertname", "")[:NAME_MAX]
+        return InvalidAlert(index, str(error), fingerprint=identity, alert_name=alert_name)
+
+
+def _clean(value: object, levels: int = DEPTH_MAX) -> Any:
+    """Copy a decoded value so that every database can hold it as JSON."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub(REPLACEMENT, value)
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        return TOO_DEEP
+    if isinstance(value, list):
+        return [_clean(item, levels - 1) for item in value]
+    return {_clean(key): _clean(item, levels - 1) for key, item in value.items()}
+
+
+def _check_size(raw: dict[str, Any]) -> None:
+    size = len(json.dumps(raw))
+    if size > ALERT_BYTES_MAX:
+        raise _AlertError(
+            f"the alert takes {size} bytes of JSON: shorten its labels and annotations, "
+            f"at most {ALERT_BYTES_MAX} are stored"
+        )
+
+
+def _read_labels(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        problem = "is missing" if value is None else f"is {_kind(value)}"
+        raise _AlertError(f"labels {problem}: send an object of names and texts")
+    for name, text in value.items():
+        if not isinstance(text, str):
+            raise _AlertError(f"labels.{name[:NAME_MAX]} is {_kind(text)}: send a string")
+    if not any(value.values()):
+        raise _AlertError("labels is empty: send at least one label, best alertname")
+    return value
+
+
+def _read_fingerprint(value: object, labels: Mapping[str, str]) -> str:
+    if isinstance(value, str) and _FINGERPRINT.fullmatch(value):
+        return value
+    return fingerprint(labels)
+
+
+def _read_status(value: object) -> str:
+    """Return firing or resolved; an alert without a status is firing, as the seed posts it."""
+    if value is None:
+        return "firing"
+    if value in ("firing", "resolved"):
+        return str(value)
+    shown = repr(value[:NAME_MAX]) if isinstance(value, str) else _kind(value)
+    raise _AlertError(f"status is {shown}: send firing or resolved")
+
+
+def _read_annotations(value: object) -> dict[str, str]:
+    """Return the annotations as texts; they decide nothing, so none is refused."""
+    if not isinstance(value, dict):
+        return {}
+    return {
+        name: text if isinstance(text, str) else json.dumps(text) for name, text in value.items()
+    }
+
+
+def _read_time(name: str, value: object) -> datetime | None:
+    """Read an RFC 3339 time, cut to microseconds; Go's zero time, year 1, means none."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise _AlertError(f"{name} is {_kind(value)}: send a time as 2026-11-23T05:46:06Z")
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise _AlertError(
+            f"{name} is {value[:NAME_MAX]!r}: send a time with its zone, as 2026-11-23T05:46:06Z"
+        )
+    if time.year == 1:
+        return None
+    if not YEAR_MIN <= time.year <= YEAR_MAX:
+        raise _AlertError(f"{name} is in the year {time.year}: send {YEAR_MIN} to {YEAR_MAX}")
+    return time.astimezone(UTC)
+
+
+def _text(value: object) -> str:
+    return _UNSTORABLE.sub(REPLACEMENT, value) if isinstance(value, str) else ""
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value if 0 <= value <= COUNT_MAX else 0
+
+
+def _kind(value: object) -> str:
+    return _KINDS.get(type(value), "a number")

@@ -1,0 +1,30 @@
+"""The machine's tables."""
+
+from remediation.models.action import Action
+from remediation.models.alert import Alert
+from remediation.models.bucket import Bucket, BucketStep
+from remediation.models.config import ConfigValue
+from remediation.models.execution import ActionExecution
+from remediation.models.heartbeat import Heartbeat
+from remediation.models.run import BucketRun
+from remediation.models.token import ApiToken, Scope
+from remediation.models.transition import AppendOnlyError, Cause, IllegalTransitionError, Transition
+from remediation.models.version import BucketVersion
+
+__all__ = [
+    "Action",
+    "ActionExecution",
+    "Alert",
+    "ApiToken",
+    "AppendOnlyError",
+    "Bucket",
+    "BucketRun",
+    "BucketStep",
+    "BucketVersion",
+    "Cause",
+    "ConfigValue",
+    "Heartbeat",
+    "IllegalTransitionError",
+    "Scope",
+    "Transition",
+]

@@ -1,0 +1,143 @@
+"""What can be done: an action of StackStorm, or a local one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from remediation import local_actions, templating
+from remediation.models.fields import created_field
+
+REF_PATTERN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
+
+
+def object_problem(value: Any) -> str:
+    """Return what is wrong with a value that has to be a JSON object, or ''."""
+    return "" if isinstance(value, dict) else 'This must be a JSON object such as {"key": "value"}.'
+
+
+class Action(models.Model):
+    """Something that a step can do.
+
+    ``st2_parameters`` maps what the action takes to templates; without a mapping the step's
+    parameters are passed on.
+    """
+
+    class Check(models.TextChoices):
+        UNCHECKED = "unchecked"
+        FOUND = "found"
+        MISSING = "missing"
+        DISABLED = "disabled"
+
+    STACKSTORM_TYPES = ("stackstorm", "workflow")
+
+    name = models.CharField(max_length=200, unique=True)
+    description = models.TextField(blank=True, default="", db_default="")
+    action_type = models.CharField(
+        max_length=50,
+        default="stackstorm",
+        db_default="stackstorm",
+        help_text="stackstorm, workflow, or the name of a local action",
+    )
+    use_stackstorm = models.BooleanField(default=True, db_default=True)
+    st2_action_ref = models.CharField(
+        "StackStorm action",
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="pack.name, for example linux.service",
+    )
+    st2_pack = models.CharField(
+        "StackStorm pack", max_length=100, blank=True, default="", db_default=""
+    )
+    st2_parameters = models.JSONField("parameters", default=dict, db_default={}, blank=True)
+    is_enabled = models.BooleanField(default=True, db_default=True)
+    # What the connected StackStorm said of the action when it was last asked.
+    st2_check = models.CharField(
+        max_length=20,
+        choices=Check,
+        default=Check.UNCHECKED,
+        db_default=Check.UNCHECKED,
+        editable=False,
+    )
+    st2_check_message = models.TextField(blank=True, default="", db_default="", editable=False)
+    st2_checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    st2_runner = models.CharField(
+        max_length=100, blank=True, default="", db_default="", editable=False
+    )
+    st2_secret_parameters = models.JSONField(
+        default=list, db_default=[], blank=True, editable=False
+    )
+    created_at = created_field()
+
+    class Meta:
+        db_table = "actions"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(use_stackstorm=True, action_type__in=("stackstorm", "workflow"))
+                | (
+                    models.Q(use_stackstorm=False)
+                    & ~models.Q(action_type__in=("stackstorm", "workflow"))
+                ),
+                name="action_type_agrees_with_use_stackstorm",
+                violation_error_message=(
+                    "action_type must be stackstorm or workflow when use_stackstorm is on, and"
+                    " the name of a local action when it is off."
+                ),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(st2_check__in=["unchecked", "found", "missing", "disabled"]),
+                name="action_st2_check",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Refuse what could not run, naming the field."""
+        errors: dict[str, list[str]] = {}
+        if self.use_stackstorm:
+            self._check_stackstorm(errors)
+        elif self.action_type not in local_actions.names():
+            errors["action_type"] = [
+                f"{self.action_type!r} is no local action. Local actions are"
+                f" {', '.join(local_actions.names())}; for one of StackStorm switch"
+                " use_stackstorm on."
+            ]
+        if problem := object_problem(self.st2_parameters):
+            errors["st2_parameters"] = [problem]
+        elif found := templating.check(self.st2_parameters):
+            errors["st2_parameters"] = [str(error) for error in found]
+        if errors:
+            raise ValidationError(errors)
+
+    def _check_stackstorm(self, errors: dict[str, list[str]]) -> None:
+        if self.action_type not in self.STACKSTORM_TYPES:
+            errors["action_type"] = [
+                f"{self.action_type!r} contradicts use_stackstorm: write stackstorm or workflow,"
+                " or switch use_stackstorm off."
+            ]
+        if not REF_PATTERN.fullmatch(self.st2_action_ref):
+            errors["st2_action_ref"] = [
+                "Name StackStorm's action as pack.name, for example linux.service."
+            ]
+        elif self.st2_pack and not self.st2_action_ref.startswith(f"{self.st2_pack}."):
+            errors["st2_pack"] = [
+                f"{self.st2_action_ref} is not in the pack {self.st2_pack}: correct one of the two."
+            ]
+
+    def definition(self) -> dict[str, Any]:
+        """Return what a run has to know of the action, as JSON."""
+        return {
+            "id": self.pk,
+            "name": self.name,
+            "action_type": self.action_type,
+            "use_stackstorm": self.use_stackstorm,
+            "st2_action_ref": self.st2_action_ref,
+            "st2_parameters": self.st2_parameters,
+        }

@@ -1,0 +1,80 @@
+"""One firing episode of one fingerprint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from remediation.models.fields import KeyField, created_field, one_of
+
+
+class Alert(models.Model):
+    """One episode of an alert, from its first firing to its resolve: firing <-> resolved.
+
+    ``active_fingerprint`` holds the fingerprint while the episode is open and NULL afterwards:
+    its unique index lets one episode of a fingerprint be open at a time.
+    """
+
+    class Status(models.TextChoices):
+        FIRING = "firing"
+        RESOLVED = "resolved"
+
+    SUBJECT_TYPE = "alert"
+
+    request_id = KeyField(max_length=64, db_index=True)
+    fingerprint = KeyField(max_length=16)
+    active_fingerprint = KeyField(max_length=16, null=True, blank=True, unique=True)
+    status = models.CharField(max_length=20, choices=Status, default=Status.FIRING)
+    alert_name = models.CharField(max_length=255, blank=True)
+    severity = models.CharField(max_length=255, blank=True)
+    instance = models.CharField(max_length=255, blank=True)
+    labels = models.JSONField(default=dict)
+    annotations = models.JSONField(default=dict)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+    first_resolved_at = models.DateTimeField(null=True, blank=True)
+    generator_url = models.TextField(blank=True)
+    group_key = models.TextField(blank=True)
+    receiver = models.CharField(max_length=255, blank=True)
+    occurrences = models.PositiveIntegerField(default=1)
+    last_seen_at = models.DateTimeField()
+    # Why nothing ran, in one sentence; empty when something did.
+    reason = models.TextField(blank=True)
+    raw_data = models.JSONField(default=dict)
+    created_at = created_field()
+
+    class Meta:
+        db_table = "alerts"
+        constraints = [one_of("status", ["firing", "resolved"], name="alert_status")]
+        indexes = [
+            # The newest episode of a fingerprint, asked at every delivery.
+            models.Index(fields=["fingerprint", "id"], name="alert_fingerprint"),
+            models.Index(fields=["alert_name"], name="alert_name"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}: {self.alert_name or 'alert without a name'}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the episode has not ended."""
+        return self.active_fingerprint is not None
+
+    @property
+    def story_run_id(self) -> None:
+        """An alert belongs to no run."""
+        return
+
+    def variables(self) -> dict[str, Any]:
+        """Return what templates may read of the alert."""
+        return {
+            "instance": self.instance,
+            "alert_name": self.alert_name,
+            "severity": self.severity,
+            "status": str(self.status),
+            "fingerprint": self.fingerprint,
+            "starts_at": self.starts_at.isoformat(),
+            "labels": self.labels,
+            "annotations": self.annotations,
+        }

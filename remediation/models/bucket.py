@@ -1,0 +1,269 @@
+"""Custom action buckets: which alerts they take, and the steps they carry out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from remediation import matching, templating
+from remediation.models.action import REF_PATTERN, Action, object_problem
+from remediation.models.fields import created_field, one_of
+
+DAY = 86_400
+WORKFLOW_TIMEOUT_SECONDS = 3_600  # of a whole workflow whose bucket names none
+
+
+class Bucket(models.Model):
+    """A matcher with its ordered steps, or with one whole StackStorm workflow."""
+
+    class TriggerOn(models.TextChoices):
+        FIRING = "firing"
+        RESOLVED = "resolved"
+
+    class OnResolved(models.TextChoices):
+        CONTINUE = "continue"
+        STOP = "stop"
+        CANCEL = "cancel"
+
+    name = models.CharField(max_length=200, unique=True)
+    description = models.TextField(blank=True, default="", db_default="")
+    is_enabled = models.BooleanField(default=True, db_default=True)
+    alert_name_pattern = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="RE2, anchored: HostDown is exactly that name, HostDown|NodeDown either",
+    )
+    label_matchers = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text='As in Alertmanager: severity=~"critical|page", team!="db"',
+    )
+    priority = models.IntegerField(default=100, db_default=100, help_text="Lower comes first")
+    continue_matching = models.BooleanField(
+        default=False, db_default=False, help_text="Let later buckets take the alert too"
+    )
+    trigger_on = models.CharField(
+        max_length=20, choices=TriggerOn, default=TriggerOn.FIRING, db_default=TriggerOn.FIRING
+    )
+    on_resolved = models.CharField(
+        max_length=20,
+        choices=OnResolved,
+        default=OnResolved.CONTINUE,
+        db_default=OnResolved.CONTINUE,
+    )
+    cooldown_seconds = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        validators=[MaxValueValidator(365 * DAY)],
+        help_text="No automatic run sooner than this after the last one for the same fingerprint",
+    )
+    timeout_seconds = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="For the whole run; 0 is none"
+    )
+    use_stackstorm = models.BooleanField(
+        "whole workflow in StackStorm", default=False, db_default=False
+    )
+    st2_workflow_name = models.CharField(max_length=200, blank=True, default="", db_default="")
+    st2_workflow_pack = models.CharField(max_length=100, blank=True, default="", db_default="")
+    st2_workflow_params = models.JSONField(default=dict, db_default={}, blank=True)
+    created_at = created_field()
+
+    class Meta:
+        db_table = "custom_action_buckets"
+        verbose_name = "custom action bucket"
+        constraints = [
+            one_of("trigger_on", ["firing", "resolved"], name="bucket_trigger_on"),
+            one_of("on_resolved", ["continue", "stop", "cancel"], name="bucket_on_resolved"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def workflow_ref(self) -> str:
+        """StackStorm's name of the workflow: the pack goes before a name that lacks it."""
+        if self.st2_workflow_name.startswith(f"{self.st2_workflow_pack}."):
+            return self.st2_workflow_name
+        return f"{self.st2_workflow_pack}.{self.st2_workflow_name}"
+
+    @property
+    def spec(self) -> matching.BucketSpec:
+        """The bucket as the matcher sees it."""
+        return matching.BucketSpec(
+            id=self.pk,
+            name=self.name,
+            priority=self.priority,
+            continue_matching=self.continue_matching,
+            alert_name_pattern=self.alert_name_pattern,
+            label_matchers=self.label_matchers,
+        )
+
+    def clean(self) -> None:
+        """Refuse what could not match or run, naming the field."""
+        errors: dict[str, list[str]] = {}
+        self._check_matchers(errors)
+        if self.use_stackstorm and not REF_PATTERN.fullmatch(self.workflow_ref):
+            errors["st2_workflow_name"] = [
+                "Name the workflow: st2_workflow_name host_down with st2_workflow_pack"
+                " remediation, or remediation.host_down."
+            ]
+        if not self.use_stackstorm and self.st2_workflow_name:
+            errors["st2_workflow_name"] = [
+                "A bucket is steps or a workflow: clear this, or switch use_stackstorm on."
+            ]
+        if problem := object_problem(self.st2_workflow_params):
+            errors["st2_workflow_params"] = [problem]
+        elif found := templating.check(self.st2_workflow_params):
+            errors["st2_workflow_params"] = [str(error) for error in found]
+        if errors:
+            raise ValidationError(errors)
+
+    def _check_matchers(self, errors: dict[str, list[str]]) -> None:
+        try:
+            matching.compile_pattern(self.alert_name_pattern)
+        except matching.PatternError as error:
+            errors["alert_name_pattern"] = [str(error)]
+        try:
+            matchers = matching.parse_matchers(self.label_matchers)
+        except matching.MatcherError as error:
+            errors["label_matchers"] = [str(error)]
+        else:
+            if not self.alert_name_pattern and not matchers:
+                errors["alert_name_pattern"] = [
+                    "Say which alerts the bucket takes: give alert_name_pattern, label_matchers"
+                    " or both."
+                ]
+
+    def definition(self) -> dict[str, Any]:
+        """Return the whole definition as JSON: the bucket, its steps and their actions.
+
+        A whole workflow is the step with the order 0.
+        """
+        steps = sorted(self.steps.all(), key=lambda step: (step.step_order, step.pk))
+        plan = [step.definition(step_order) for step_order, step in enumerate(steps, start=1)]
+        if self.use_stackstorm:
+            plan.insert(0, self._workflow_step().definition(0))
+        return {
+            "bucket": {
+                "id": self.pk,
+                "name": self.name,
+                "description": self.description,
+                "is_enabled": self.is_enabled,
+                "alert_name_pattern": self.alert_name_pattern,
+                "label_matchers": self.label_matchers,
+                "priority": self.priority,
+                "continue_matching": self.continue_matching,
+                "trigger_on": self.trigger_on,
+                "on_resolved": self.on_resolved,
+                "cooldown_seconds": self.cooldown_seconds,
+                "timeout_seconds": self.timeout_seconds,
+                "use_stackstorm": self.use_stackstorm,
+            },
+            "steps": plan,
+        }
+
+    def _workflow_step(self) -> BucketStep:
+        """Return the workflow as the one step it amounts to; its action is made on first use."""
+        ref = self.workflow_ref
+        workflows = Action.objects.filter(action_type="workflow", st2_action_ref=ref)
+        action = workflows.first()
+        if action is None:
+            is_taken = Action.objects.filter(name=ref).exists()
+            action = Action.objects.create(
+                name=f"{ref} (workflow of {self.name})"[:200] if is_taken else ref,
+                action_type="workflow",
+                st2_action_ref=ref,
+                st2_pack=ref.partition(".")[0],
+            )
+        return BucketStep(
+            bucket=self,
+            action=action,
+            parameters=self.st2_workflow_params,
+            timeout_seconds=self.timeout_seconds or WORKFLOW_TIMEOUT_SECONDS,
+        )
+
+
+class BucketStep(models.Model):
+    """One action in a bucket, with its parameters and its rules."""
+
+    class RunWhen(models.TextChoices):
+        SUCCESS = "success"
+        FAILURE = "failure"
+        ALWAYS = "always"
+
+    class OnFailure(models.TextChoices):
+        STOP = "stop"
+        CONTINUE = "continue"
+
+    bucket = models.ForeignKey(Bucket, on_delete=models.CASCADE, related_name="steps")
+    action = models.ForeignKey(Action, on_delete=models.PROTECT, related_name="steps")
+    # Not unique with the bucket: that would break re-ordering on both databases.
+    step_order = models.PositiveIntegerField(
+        default=1, db_default=1, validators=[MinValueValidator(1)]
+    )
+    name = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="As templates say it: steps.NAME.result. Empty is the action's name",
+    )
+    parameters = models.JSONField(default=dict, db_default={}, blank=True)
+    run_when = models.CharField(
+        max_length=20, choices=RunWhen, default=RunWhen.SUCCESS, db_default=RunWhen.SUCCESS
+    )
+    condition = models.TextField(blank=True, default="", db_default="")
+    on_failure = models.CharField(
+        max_length=20, choices=OnFailure, default=OnFailure.STOP, db_default=OnFailure.STOP
+    )
+    max_attempts = models.PositiveIntegerField(
+        default=1, db_default=1, validators=[MinValueValidator(1), MaxValueValidator(10)]
+    )
+    retry_delay_seconds = models.PositiveIntegerField(
+        default=5, db_default=5, validators=[MaxValueValidator(DAY)]
+    )
+    timeout_seconds = models.PositiveIntegerField(
+        default=300, db_default=300, validators=[MinValueValidator(1), MaxValueValidator(DAY)]
+    )
+
+    class Meta:
+        db_table = "custom_action_bucket_steps"
+        verbose_name = "step"
+        constraints = [
+            one_of("run_when", ["success", "failure", "always"], name="step_run_when"),
+            one_of("on_failure", ["stop", "continue"], name="step_on_failure"),
+            models.CheckConstraint(
+                condition=models.Q(max_attempts__gte=1), name="step_max_attempts"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}: {self.bucket_id}/{self.step_order}"
+
+    def clean(self) -> None:
+        """Refuse parameters that could not be rendered, naming the one."""
+        if problem := object_problem(self.parameters):
+            raise ValidationError({"parameters": [problem]})
+        if found := templating.check(self.parameters):
+            raise ValidationError({"parameters": [str(error) for error in found]})
+
+    def definition(self, step_order: int) -> dict[str, Any]:
+        """Return the step as JSON; ``step_order`` is its place, counted from 1."""
+        return {
+            "step_order": step_order,
+            "name": self.name or self.action.name,
+            "action": self.action.definition(),
+            "parameters": self.parameters,
+            "run_when": self.run_when,
+            "condition": self.condition,
+            "on_failure": self.on_failure,
+            "max_attempts": self.max_attempts,
+            "retry_delay_seconds": self.retry_delay_seconds,
+            "timeout_seconds": self.timeout_seconds,
+        }

@@ -1,0 +1,30 @@
+"""Values that templates read as config.KEY."""
+
+from __future__ import annotations
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+from remediation.models.fields import KeyField
+
+
+class ConfigValue(models.Model):
+    """One configuration value, never a secret: those come from the environment (CONFIG_KEY)."""
+
+    key = KeyField(
+        max_length=100,
+        unique=True,
+        validators=[
+            RegexValidator(
+                r"^[a-z][a-z0-9_]*$", "A key has lower-case letters, digits and underscores."
+            )
+        ],
+    )
+    value = models.JSONField()
+    description = models.TextField(blank=True, default="")
+
+    class Meta:
+        db_table = "config_values"
+
+    def __str__(self) -> str:
+        return self.key

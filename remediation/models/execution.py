@@ -1,0 +1,196 @@
+"""One attempt of one step of a run, or one task of a StackStorm workflow."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from typing import Any
+
+from django.db import models, transaction
+
+from remediation.models.action import Action
+from remediation.models.alert import Alert
+from remediation.models.bucket import Bucket
+from remediation.models.fields import KeyField, created_field, one_of
+from remediation.models.run import BucketRun
+from remediation.models.transition import Cause, IllegalTransitionError, Transition
+
+
+def new_trace_tag() -> str:
+    """Return the name under which StackStorm will know one execution of ours."""
+    return f"poundcake-{uuid.uuid4()}"
+
+
+class ActionExecution(models.Model):
+    """One attempt of one step; ``step_order`` 0 is a whole workflow.
+
+    pending -> launching -> running -> success | failure | timeout | skipped | unknown
+    launching -> pending, when StackStorm cannot have got the request
+    unknown -> success | failure | timeout | skipped, by a late answer or by a person
+
+    Only a pending row without ``st2_execution_id`` can be claimed. ``due_at`` says when the row
+    wants attention next: to be launched, polled, woken from a wait, or, while launching, when
+    its worker's lease ends. A final row has none. Rows with ``parent`` are tasks of a workflow:
+    they are written as StackStorm reports them and are never work.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        LAUNCHING = "launching"
+        RUNNING = "running"
+        SUCCESS = "success"
+        FAILURE = "failure"
+        TIMEOUT = "timeout"
+        SKIPPED = "skipped"
+        UNKNOWN = "unknown"
+
+    SUBJECT_TYPE = "execution"
+    FINAL = frozenset({Status.SUCCESS, Status.FAILURE, Status.TIMEOUT, Status.SKIPPED})
+    FAILED = frozenset({Status.FAILURE, Status.TIMEOUT})
+    MOVES = {
+        Status.LAUNCHING: (Status.PENDING,),
+        Status.PENDING: (Status.LAUNCHING,),
+        Status.RUNNING: (Status.LAUNCHING, Status.UNKNOWN),
+        Status.SUCCESS: (Status.LAUNCHING, Status.RUNNING, Status.UNKNOWN),
+        Status.FAILURE: (Status.LAUNCHING, Status.RUNNING, Status.UNKNOWN),
+        Status.TIMEOUT: (Status.PENDING, Status.LAUNCHING, Status.RUNNING, Status.UNKNOWN),
+        Status.SKIPPED: (Status.PENDING, Status.LAUNCHING, Status.RUNNING, Status.UNKNOWN),
+        Status.UNKNOWN: (Status.LAUNCHING, Status.RUNNING),
+    }
+
+    request_id = KeyField(max_length=64, db_index=True)
+    run = models.ForeignKey(BucketRun, on_delete=models.PROTECT, related_name="executions")
+    alert = models.ForeignKey(Alert, on_delete=models.PROTECT, related_name="executions")
+    bucket = models.ForeignKey(Bucket, on_delete=models.PROTECT, related_name="executions")
+    action = models.ForeignKey(
+        Action, null=True, blank=True, on_delete=models.PROTECT, related_name="executions"
+    )
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="tasks"
+    )
+    step_order = models.PositiveIntegerField()
+    attempt = models.PositiveIntegerField(default=1)
+    name = models.CharField(max_length=200, blank=True)
+    status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
+    parameters = models.JSONField(default=dict, blank=True)
+    executed_via_stackstorm = models.BooleanField(default=True)
+    trace_tag = KeyField(max_length=64, null=True, blank=True, unique=True)
+    st2_execution_id = KeyField(max_length=100, null=True, blank=True, unique=True)
+    st2_liveaction_id = KeyField(max_length=100, null=True, blank=True)
+    st2_action_execution_status = models.CharField(max_length=50, blank=True)
+    st2_web_url = models.TextField(blank=True)
+    st2_result = models.JSONField(null=True, blank=True)
+    error_message = models.TextField(blank=True)
+    due_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    created_at = created_field()
+    started_at = models.DateTimeField(null=True, blank=True)
+    running_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "action_executions"
+        verbose_name = "execution"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "step_order", "attempt"], name="execution_attempt"
+            ),
+            one_of(
+                "status",
+                [
+                    "pending",
+                    "launching",
+                    "running",
+                    "success",
+                    "failure",
+                    "timeout",
+                    "skipped",
+                    "unknown",
+                ],
+                name="execution_status",
+            ),
+        ]
+        indexes = [models.Index(fields=["status", "id"], name="execution_status_id")]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}: {self.name}"
+
+    @property
+    def story_run_id(self) -> int:
+        """The run that the execution belongs to."""
+        return self.run_id
+
+    @classmethod
+    def of_step(
+        cls, run: BucketRun, step: dict[str, Any], *, at: datetime.datetime, attempt: int = 1
+    ) -> ActionExecution:
+        """Return the unsaved execution of one step of the run's plan, due at ``at``."""
+        return cls(
+            request_id=run.request_id,
+            run=run,
+            alert_id=run.alert_id,
+            bucket_id=run.bucket_id,
+            action_id=step["action"]["id"],
+            step_order=step["step_order"],
+            attempt=attempt,
+            name=step["name"],
+            executed_via_stackstorm=step["action"]["use_stackstorm"],
+            trace_tag=new_trace_tag(),
+            due_at=at,
+        )
+
+    def record(self, *, cause: Cause, reason: str = "") -> None:
+        """Write the transition of a row that was just made."""
+        Transition.of(
+            self, cause=cause, from_status="", to_status=self.status, reason=reason
+        ).save()
+
+    def claim(self, *, cause: Cause, lease_until: datetime.datetime) -> None:
+        """Reserve the row for the calling worker, before anything is called."""
+        self._move(self.Status.LAUNCHING, cause=cause, due_at=lease_until, started_at=cause.at)
+
+    def release(self, *, cause: Cause, reason: str, due_at: datetime.datetime) -> None:
+        """Give the row back: what it wanted to call cannot have got the request."""
+        self._move(
+            self.Status.PENDING, cause=cause, reason=reason, due_at=due_at, error_message=reason
+        )
+
+    def mark_running(self, *, cause: Cause, due_at: datetime.datetime, **values: Any) -> None:
+        """Record that it was started, with the ids that StackStorm gave it."""
+        self._move(self.Status.RUNNING, cause=cause, due_at=due_at, error_message="", **values)
+
+    def finish(
+        self, status: ActionExecution.Status, *, cause: Cause, reason: str = "", **values: Any
+    ) -> None:
+        """End in a final status, or rest as unknown; ``reason`` is what the operator reads."""
+        self._move(
+            status,
+            cause=cause,
+            reason=reason,
+            due_at=None,
+            error_message=reason,
+            completed_at=cause.at,
+            **values,
+        )
+
+    def _move(
+        self,
+        target: ActionExecution.Status,
+        *,
+        cause: Cause,
+        reason: str = "",
+        **values: Any,
+    ) -> None:
+        # One update compares and sets: of two workers, one sees 1 row and the other sees 0.
+        before = self.status
+        row = ActionExecution.objects.filter(pk=self.pk, status=before)
+        if target == self.Status.LAUNCHING:
+            row = row.filter(st2_execution_id=None, parent=None)
+        with transaction.atomic():
+            if before not in self.MOVES[target] or not row.update(status=target, **values):
+                raise IllegalTransitionError(f"Execution {self} cannot become {target}.")
+            Transition.of(
+                self, cause=cause, from_status=before, to_status=target, reason=reason
+            ).save()
+        self.status = target
+        for name, value in values.items():
+            setattr(self, name, value)

@@ -1,0 +1,43 @@
+"""Columns that mean the same on SQLite and on MariaDB."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models.sql.compiler import SQLCompiler
+
+
+class UtcNow(Now):
+    """The time in UTC as the database's own default, whatever the zone of a SQL client."""
+
+    def as_mysql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
+    ) -> tuple[str, Any]:
+        """Write MariaDB's word for it, to the microsecond."""
+        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
+
+
+class KeyField(models.CharField[str, str]):
+    """A text that is compared byte by byte, on MariaDB too."""
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        """Add the binary collation where the default one ignores case."""
+        binary = {"collation": "utf8mb4_bin"} if connection.vendor == "mysql" else {}
+        return super().db_parameters(connection) | binary
+
+
+def created_field() -> models.DateTimeField[datetime.datetime, datetime.datetime]:
+    """Return the time a row was made, also for rows that are inserted by SQL."""
+    return models.DateTimeField(default=timezone.now, db_default=UtcNow(), editable=False)
+
+
+def one_of(field: str, words: list[str], *, name: str) -> models.CheckConstraint:
+    """Return the constraint that lets only ``words`` into a column."""
+    return models.CheckConstraint(condition=models.Q(**{f"{field}__in": words}), name=name)

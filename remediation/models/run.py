@@ -1,0 +1,138 @@
+"""One bucket carried out for one alert."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models, transaction
+
+from remediation.models.alert import Alert
+from remediation.models.bucket import Bucket
+from remediation.models.fields import KeyField, created_field, one_of
+from remediation.models.transition import Cause, IllegalTransitionError, Transition
+from remediation.models.version import BucketVersion
+
+
+class BucketRun(models.Model):
+    """One bucket carried out for one alert; guarded, cancelled, retried and judged as a whole.
+
+    pending -> running -> success | failure | timeout | canceled | skipped | unknown
+    pending -> skipped (nothing ran) | failure (the plan cannot be carried out)
+    unknown -> running, when StackStorm or a person tells how its execution ended
+
+    ``number`` counts the runs of one bucket for one alert; 1 is the automatic run's alone.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        RUNNING = "running"
+        SUCCESS = "success"
+        FAILURE = "failure"
+        TIMEOUT = "timeout"
+        SKIPPED = "skipped"
+        CANCELED = "canceled"
+        UNKNOWN = "unknown"
+
+    class Trigger(models.TextChoices):
+        ALERT = "alert"
+        RESOLVED = "resolved"
+        MANUAL = "manual"
+        RETRY = "retry"
+
+    class Stop(models.TextChoices):
+        NO = "", "no"
+        STOP = "stop"
+        CANCEL = "cancel"
+
+    SUBJECT_TYPE = "run"
+    AUTOMATIC = 1
+    FINAL = frozenset(
+        {Status.SUCCESS, Status.FAILURE, Status.TIMEOUT, Status.SKIPPED, Status.CANCELED}
+    )
+    MOVES = {
+        Status.RUNNING: (Status.PENDING, Status.UNKNOWN),
+        Status.SUCCESS: (Status.RUNNING,),
+        Status.FAILURE: (Status.RUNNING,),
+        Status.TIMEOUT: (Status.RUNNING,),
+        Status.SKIPPED: (Status.PENDING, Status.RUNNING),
+        Status.CANCELED: (Status.PENDING, Status.RUNNING),
+        Status.UNKNOWN: (Status.RUNNING,),
+    }
+
+    request_id = KeyField(max_length=64, db_index=True)
+    alert = models.ForeignKey(Alert, on_delete=models.PROTECT, related_name="runs")
+    bucket = models.ForeignKey(Bucket, on_delete=models.PROTECT, related_name="runs")
+    number = models.PositiveIntegerField(default=AUTOMATIC)
+    trigger = models.CharField(max_length=20, choices=Trigger, default=Trigger.ALERT)
+    retry_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="retries"
+    )
+    actor = models.CharField(max_length=150, default="system")
+    status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
+    reason = models.TextField(blank=True)
+    stop = models.CharField(max_length=20, choices=Stop, default=Stop.NO, blank=True)
+    plan = models.ForeignKey(BucketVersion, on_delete=models.PROTECT, related_name="runs")
+    created_at = created_field()
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "bucket_runs"
+        verbose_name = "run"
+        constraints = [
+            # Number 1 exists once, so an episode starts one automatic run per bucket.
+            models.UniqueConstraint(fields=["alert", "bucket", "number"], name="run_number"),
+            one_of(
+                "status",
+                [
+                    "pending",
+                    "running",
+                    "success",
+                    "failure",
+                    "timeout",
+                    "skipped",
+                    "canceled",
+                    "unknown",
+                ],
+                name="run_status",
+            ),
+            one_of("trigger", ["alert", "resolved", "manual", "retry"], name="run_trigger"),
+            one_of("stop", ["", "stop", "cancel"], name="run_stop"),
+        ]
+        indexes = [
+            models.Index(fields=["status", "id"], name="run_status_id"),
+            # The latest begin of a bucket's runs, for its cooldown.
+            models.Index(fields=["bucket", "started_at"], name="run_bucket_started"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}: {self.bucket} for alert {self.alert_id}"
+
+    @property
+    def story_run_id(self) -> int:
+        """The run itself."""
+        return self.pk
+
+    def mark_running(self, *, cause: Cause, reason: str = "") -> None:
+        """Begin: an execution is claimed, or a late answer lets the run go on."""
+        values = {} if self.started_at else {"started_at": cause.at}
+        self._move(self.Status.RUNNING, cause=cause, reason=reason, completed_at=None, **values)
+
+    def finish(self, status: BucketRun.Status, *, cause: Cause, reason: str = "") -> None:
+        """End in ``status``, or rest as unknown until somebody knows."""
+        self._move(status, cause=cause, reason=reason, completed_at=cause.at)
+
+    def _move(self, target: BucketRun.Status, *, cause: Cause, reason: str, **values: Any) -> None:
+        before = self.status
+        row = BucketRun.objects.filter(pk=self.pk, status=before)
+        with transaction.atomic():
+            if before not in self.MOVES[target] or not row.update(
+                status=target, reason=reason, **values
+            ):
+                raise IllegalTransitionError(f"Run {self} cannot become {target}.")
+            Transition.of(
+                self, cause=cause, from_status=before, to_status=target, reason=reason
+            ).save()
+        self.status, self.reason = target, reason
+        for name, value in values.items():
+            setattr(self, name, value)

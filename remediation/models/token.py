@@ -1,0 +1,115 @@
+"""Credentials of the programs that call the API."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import secrets
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+
+from remediation.models.fields import KeyField, created_field
+
+PREFIX_LENGTH = 12
+LAST_USED_GRAIN = datetime.timedelta(minutes=1)
+
+
+class Scope(models.TextChoices):
+    """What a credential may do; read is part of operate and of edit, and admin is everything."""
+
+    WEBHOOK = "webhook"
+    STACKSTORM = "stackstorm"
+    READ = "read"
+    OPERATE = "operate"
+    EDIT = "edit"
+    ADMIN = "admin"
+
+
+IMPLIED_BY = {
+    Scope.READ: {Scope.OPERATE, Scope.EDIT, Scope.ADMIN},
+    **{scope: {Scope.ADMIN} for scope in Scope if scope not in (Scope.READ, Scope.ADMIN)},
+    Scope.ADMIN: set(),
+}
+
+
+def scope_problem(scopes: Any) -> str:
+    """Return what is wrong with a list of scopes, or ''."""
+    known = ", ".join(Scope.values)
+    if not isinstance(scopes, list) or not scopes:
+        return f"Give a list of at least one scope of {known}."
+    unknown = [str(scope) for scope in scopes if scope not in Scope.values]
+    return f"{', '.join(unknown)}: no such scope; there are {known}." if unknown else ""
+
+
+def validate_scopes(scopes: Any) -> None:
+    """Raise ValidationError for what is no list of scopes."""
+    if problem := scope_problem(scopes):
+        raise ValidationError(problem)
+
+
+class ApiToken(models.Model):
+    """A random token with scopes; only its sha256 is kept."""
+
+    name = models.CharField(max_length=150, unique=True)
+    prefix = KeyField(max_length=PREFIX_LENGTH, editable=False)
+    sha256 = KeyField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(default=list, validators=[validate_scopes])
+    created_at = created_field()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        db_table = "api_tokens"
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    @classmethod
+    def issue(
+        cls,
+        *,
+        name: str,
+        scopes: list[str],
+        expires_at: datetime.datetime | None = None,
+    ) -> tuple[ApiToken, str]:
+        """Make a token; return its row and its text, which is told this once."""
+        row = cls(name=name, scopes=scopes, expires_at=expires_at)
+        text = row.renew_secret()
+        row.full_clean()
+        row.save()
+        return row, text
+
+    def renew_secret(self) -> str:
+        """Put a new secret into the unsaved row and return its text."""
+        text = f"pc_{secrets.token_urlsafe(32)}"
+        self.prefix, self.sha256 = text[:PREFIX_LENGTH], digest(text)
+        return text
+
+    @classmethod
+    def find(cls, text: str, *, at: datetime.datetime) -> ApiToken | None:
+        """Return the valid token of this text and note its use, at most once a minute."""
+        token = cls.objects.filter(sha256=digest(text), revoked_at=None).first()
+        if token is None or (token.expires_at and token.expires_at <= at):
+            return None
+        if token.last_used_at is None or token.last_used_at < at - LAST_USED_GRAIN:
+            cls.objects.filter(pk=token.pk).update(last_used_at=at)
+        return token
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it opens anything now."""
+        return not self.revoked_at and not (self.expires_at and self.expires_at <= timezone.now())
+
+    def allows(self, scope: str) -> bool:
+        """Return whether the token has the scope or one that implies it."""
+        return scope in self.scopes or bool(IMPLIED_BY[Scope(scope)] & set(self.scopes))
+
+
+def digest(text: str) -> str:
+    """Return the sha256 of a token's text; it is random, so a slow hash would add nothing."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,137 @@
+"""Every change of state, kept for good: the change is the row."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Never
+
+from django.db import models
+from django.utils import timezone
+
+from remediation.models.fields import KeyField, one_of
+
+if TYPE_CHECKING:
+    from remediation.models.alert import Alert
+    from remediation.models.execution import ActionExecution
+    from remediation.models.run import BucketRun
+
+    Subject = Alert | BucketRun | ActionExecution
+
+
+class AppendOnlyError(Exception):
+    """History was about to be changed."""
+
+
+class IllegalTransitionError(Exception):
+    """A row was not in a state from which the move is allowed; another may have moved it first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Who makes something happen, when, and by which inbound call ('' for jobs)."""
+
+    at: datetime.datetime = field(default_factory=timezone.now)
+    actor: str = "system"
+    request_id: str = ""
+
+
+class AppendOnlyQuerySet(models.QuerySet[Any]):
+    """Rows that are only ever added and read."""
+
+    def update(self, **_values: Any) -> Never:
+        """Refuse: history does not change."""
+        raise AppendOnlyError(f"{self.model.__name__} rows cannot be changed.")
+
+    def delete(self) -> Never:
+        """Refuse: history does not go."""
+        raise AppendOnlyError(f"{self.model.__name__} rows cannot be deleted.")
+
+
+class AppendOnlyModel(models.Model):
+    """A row that is written once."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert the row; refuse to write it again."""
+        if not self._state.adding:
+            raise AppendOnlyError(f"{self} cannot be changed.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *_args: Any, **_kwargs: Any) -> Never:
+        """Refuse: history does not go."""
+        raise AppendOnlyError(f"{self} cannot be deleted.")
+
+
+class Transition(AppendOnlyModel):
+    """One recorded change of state of an alert, a run or an execution.
+
+    ``request_id`` is the story's (the call that opened the alert's episode), ``cause_request_id``
+    the call that moved the subject. There is no foreign key: the record outlives its subject.
+    """
+
+    class SubjectType(models.TextChoices):
+        ALERT = "alert"
+        RUN = "run"
+        EXECUTION = "execution"
+
+    at = models.DateTimeField()
+    subject_type = models.CharField(max_length=20, choices=SubjectType)
+    subject_id = models.BigIntegerField()
+    run_id = models.BigIntegerField(null=True, blank=True)
+    request_id = KeyField(max_length=64)
+    cause_request_id = KeyField(max_length=64, blank=True)
+    from_status = models.CharField(max_length=20, blank=True)
+    to_status = models.CharField(max_length=20)
+    actor = models.CharField(max_length=150)
+    reason = models.TextField(blank=True)
+    data = models.JSONField(default=dict, blank=True)
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        db_table = "transitions"
+        constraints = [
+            one_of("subject_type", ["alert", "run", "execution"], name="transition_subject_type")
+        ]
+        indexes = [
+            # The history of one row, and the story of one request.
+            models.Index(fields=["subject_type", "subject_id"], name="transition_subject"),
+            models.Index(fields=["request_id"], name="transition_request"),
+            models.Index(fields=["cause_request_id"], name="transition_cause"),
+            models.Index(fields=["run_id"], name="transition_run"),
+        ]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.subject_type} #{self.subject_id}: {self.from_status or 'new'}"
+            f" to {self.to_status}"
+        )
+
+    @classmethod
+    def of(
+        cls,
+        subject: Subject,
+        *,
+        cause: Cause,
+        from_status: str,
+        to_status: str,
+        reason: str = "",
+        data: dict[str, Any] | None = None,
+    ) -> Transition:
+        """Return the unsaved row, so that intake can write many at once."""
+        return cls(
+            at=cause.at,
+            subject_type=subject.SUBJECT_TYPE,
+            subject_id=subject.pk,
+            run_id=subject.story_run_id,
+            request_id=subject.request_id,
+            cause_request_id=cause.request_id,
+            from_status=from_status,
+            to_status=to_status,
+            actor=cause.actor,
+            reason=reason,
+            data=data or {},
+        )

@@ -1,0 +1,83 @@
+"""What a bucket was at a time: change history, restore point and the plan of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from django.db import models
+
+from remediation.models.bucket import Bucket
+from remediation.models.transition import AppendOnlyModel, AppendOnlyQuerySet, Cause
+
+
+def canonical(definition: dict[str, Any]) -> str:
+    """Return the one JSON text of a definition: equal definitions have equal texts."""
+    return json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+class BucketVersion(AppendOnlyModel):
+    """The whole definition of a bucket (itself, its steps, their actions), numbered from 1."""
+
+    bucket = models.ForeignKey(Bucket, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    definition = models.JSONField()
+    sha256 = models.CharField(max_length=64, db_index=True)
+    actor = models.CharField(max_length=150)
+    created_at = models.DateTimeField()
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        db_table = "bucket_versions"
+        constraints = [
+            models.UniqueConstraint(fields=["bucket", "number"], name="bucket_version_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.bucket_id} version {self.number}"
+
+    @classmethod
+    def record(cls, bucket: Bucket, *, cause: Cause) -> BucketVersion:
+        """Return the version of the bucket as it is now, made if the newest one differs.
+
+        The caller's transaction holds the bucket's row lock, so that numbers are given once.
+        """
+        definition = bucket.definition()
+        sha256 = hashlib.sha256(canonical(definition).encode()).hexdigest()
+        newest = cls.objects.filter(bucket=bucket).order_by("number").last()
+        if newest and newest.sha256 == sha256:
+            return newest
+        return cls.objects.create(
+            bucket=bucket,
+            number=newest.number + 1 if newest else 1,
+            definition=definition,
+            sha256=sha256,
+            actor=cause.actor,
+            created_at=cause.at,
+        )
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """The steps of the plan, in their order."""
+        return self.definition["steps"]
+
+    @property
+    def problem(self) -> str:
+        """Why this definition cannot be carried out, naming the field, or ''."""
+        if not self.steps:
+            return (
+                "The bucket has no steps: add at least one, or name a workflow in"
+                " st2_workflow_name with use_stackstorm on."
+            )
+        if self.definition["bucket"]["use_stackstorm"] and len(self.steps) > 1:
+            return (
+                "The bucket has steps and a workflow (use_stackstorm, st2_workflow_name):"
+                " keep one of the two."
+            )
+        return ""
+
+    def step(self, step_order: int) -> dict[str, Any]:
+        """Return the step of this order."""
+        return next(step for step in self.steps if step["step_order"] == step_order)

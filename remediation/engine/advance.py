@@ -1,0 +1,133 @@
+"""Move a run on when one of its executions has ended: try again, take the next step, or finish.
+
+It works on the plan, inside the transaction that ended the execution, with the run's row locked.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+from typing import Any
+
+from remediation import queue, templating
+from remediation.engine.parameters import run_variables
+from remediation.models import ActionExecution, BucketRun, Cause
+
+Status = ActionExecution.Status
+
+
+def advance(run: BucketRun, last: ActionExecution, *, cause: Cause) -> None:
+    """Move ``run`` on after ``last`` came to rest."""
+    if last.status == Status.UNKNOWN:
+        run.finish(
+            BucketRun.Status.UNKNOWN,
+            cause=cause,
+            reason=f"nobody knows how {last.name} ended: {last.error_message}",
+        )
+    elif last.st2_action_execution_status == "canceled" and last.status == Status.SKIPPED:
+        run.finish(
+            BucketRun.Status.CANCELED,
+            cause=cause,
+            reason=f"{last.name} was canceled in StackStorm",
+        )
+    elif _may_try_again(run, last):
+        _try_again(run, last, cause=cause)
+    else:
+        _take_next_step(run, last, cause=cause)
+
+
+def _may_try_again(run: BucketRun, last: ActionExecution) -> bool:
+    step = run.plan.step(last.step_order)
+    return last.status in ActionExecution.FAILED and last.attempt < step["max_attempts"]
+
+
+def _try_again(run: BucketRun, last: ActionExecution, *, cause: Cause) -> None:
+    step = run.plan.step(last.step_order)
+    # Each pause is twice the one before; the jitter keeps a storm from coming back as one.
+    seconds = step["retry_delay_seconds"] * 2 ** (last.attempt - 1)
+    at = cause.at + datetime.timedelta(seconds=seconds * random.uniform(1.0, 1.25))  # noqa: S311
+    attempt = ActionExecution.of_step(run, step, at=at, attempt=last.attempt + 1)
+    _begin(attempt, cause=cause, reason=f"attempt {attempt.attempt} of {step['max_attempts']}")
+
+
+def _take_next_step(run: BucketRun, last: ActionExecution, *, cause: Cause) -> None:
+    """Make the row of the next step that is to be carried out, or finish the run.
+
+    Steps that are not to be carried out become skipped rows with the reason.
+    """
+    ended = _last_attempts(run)
+    for step in run.plan.steps:
+        if step["step_order"] <= last.step_order:
+            continue
+        execution = ActionExecution.of_step(run, step, at=cause.at)
+        status, reason = _verdict(run, step, ended)
+        if status == Status.PENDING:
+            _begin(execution, cause=cause)
+            return
+        execution.status, execution.error_message = status, reason
+        execution.due_at, execution.completed_at = None, cause.at
+        execution.save()
+        execution.record(cause=cause, reason=reason)
+        ended.append(execution)
+    status, reason = _result(run, ended)
+    run.finish(status, cause=cause, reason=reason)
+
+
+def _begin(execution: ActionExecution, *, cause: Cause, reason: str = "") -> None:
+    execution.save()
+    execution.record(cause=cause, reason=reason)
+    job = queue.LAUNCH_DUE if execution.executed_via_stackstorm else queue.RUN_LOCAL
+    queue.enqueue(job, at=execution.due_at)
+
+
+def _last_attempts(run: BucketRun) -> list[ActionExecution]:
+    """Return the last attempt of every step so far, in their order."""
+    rows = run.executions.filter(parent=None).order_by("step_order", "attempt")
+    return list({row.step_order: row for row in rows}.values())
+
+
+def _unforgiven(run: BucketRun, ended: list[ActionExecution]) -> list[ActionExecution]:
+    """Return the failed executions whose step does not say that the run goes on."""
+    return [
+        row
+        for row in ended
+        if row.status in ActionExecution.FAILED
+        and run.plan.step(row.step_order)["on_failure"] == "stop"
+    ]
+
+
+def _verdict(
+    run: BucketRun, step: dict[str, Any], ended: list[ActionExecution]
+) -> tuple[ActionExecution.Status, str]:
+    """Return whether a step is carried out (pending), skipped or failed, and why."""
+    failed = _unforgiven(run, ended)
+    if step["run_when"] == "success" and failed:
+        return Status.SKIPPED, f"{failed[0].name} failed and this step runs only after success"
+    if step["run_when"] == "failure" and not failed:
+        return Status.SKIPPED, "nothing failed and this step runs only after a failure"
+    if not step["condition"]:
+        return Status.PENDING, ""
+    try:
+        holds = templating.evaluate_condition(step["condition"], run_variables(run))
+    except templating.TemplateError as error:
+        return Status.FAILURE, str(error)
+    return (
+        (Status.PENDING, "")
+        if holds
+        else (
+            Status.SKIPPED,
+            f"the condition {step['condition']} does not hold",
+        )
+    )
+
+
+def _result(run: BucketRun, ended: list[ActionExecution]) -> tuple[BucketRun.Status, str]:
+    """Return how a run ends whose last step has ended, and why."""
+    failed = _unforgiven(run, ended)
+    if failed:
+        timed_out = all(row.status == Status.TIMEOUT for row in failed)
+        status = BucketRun.Status.TIMEOUT if timed_out else BucketRun.Status.FAILURE
+        return status, f"{failed[0].name}: {failed[0].error_message}"
+    if all(row.status == Status.SKIPPED for row in ended):
+        return BucketRun.Status.SKIPPED, "every step was skipped"
+    return BucketRun.Status.SUCCESS, ""

@@ -1,0 +1,45 @@
+"""The StackStorm that the settings name."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from django.conf import settings
+
+from remediation.stackstorm import StackStormClient
+
+
+class NotConfigured(Exception):  # noqa: N818 - a state of the installation, not a fault
+    """No StackStorm is named in the settings."""
+
+
+def stackstorm_client() -> StackStormClient:
+    """Return this process's client. Raises NotConfigured with what to set."""
+    if not settings.ST2_API_URL:
+        raise NotConfigured(
+            "ST2_API_URL is not set: name StackStorm's API, for example"
+            " ST2_API_URL=https://st2.example.com/api/v1, and ST2_API_KEY."
+        )
+    return _client(
+        settings.ST2_API_URL,
+        settings.ST2_API_KEY,
+        settings.ST2_AUTH_URL,
+        settings.ST2_USERNAME,
+        settings.ST2_PASSWORD,
+    )
+
+
+@lru_cache(maxsize=4)
+def _client(
+    api_url: str, api_key: str, auth_url: str, username: str, password: str
+) -> StackStormClient:
+    return StackStormClient(
+        api_url=api_url,
+        api_key=api_key,
+        auth_url=auth_url,
+        username=username,
+        password=password,
+        timeout=settings.ST2_TIMEOUT,
+        verify=settings.ST2_CA_BUNDLE or settings.ST2_VERIFY_TLS,
+        pool_size=settings.ST2_MAX_CONCURRENT_REQUESTS,
+    )

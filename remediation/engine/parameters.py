@@ -1,0 +1,98 @@
+"""What exactly an execution sends: its plan's templates, rendered for its alert.
+
+``steps.NAME`` is the last attempt of the step of that name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from remediation import redaction, templating
+from remediation.models import ActionExecution, BucketRun, ConfigValue
+
+# Runners whose parameters StackStorm renders once, at the POST. All others may render again.
+PLAIN_RUNNERS = {
+    "local-shell-cmd",
+    "local-shell-script",
+    "remote-shell-cmd",
+    "remote-shell-script",
+    "python-script",
+    "http-request",
+    "noop",
+    "winrm-cmd",
+    "winrm-ps-cmd",
+    "winrm-ps-script",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An execution's parameters: as ``sent`` to the action, and as ``shown``, secrets masked."""
+
+    action_type: str
+    action_ref: str
+    sent: dict[str, Any]
+    shown: dict[str, Any]
+
+
+def render(execution: ActionExecution) -> Rendered:
+    """Render the parameters of a claimed execution. Raises TemplateError naming the field."""
+    run = execution.run
+    step = run.plan.step(execution.step_order)
+    return render_step(step, run_variables(run), action=execution.action)
+
+
+def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any) -> Rendered:
+    """Render one step of a plan with the given variables.
+
+    ``action``: the Action row, for what StackStorm's schema says of its runner and its secrets.
+    """
+    definition = step["action"]
+    rendered = templating.render_step_parameters(step["parameters"], variables)
+    if definition["use_stackstorm"]:
+        sent = templating.render_for_stackstorm(
+            definition["st2_parameters"],
+            variables,
+            step_parameters=rendered,
+            rendered_again=action is None or action.st2_runner not in PLAIN_RUNNERS,
+        )
+    else:
+        sent = templating.render_for_local(
+            definition["st2_parameters"], variables, step_parameters=rendered
+        )
+    shown = redaction.mask(sent, secrets=known_secrets())
+    for name in action.st2_secret_parameters if action else ():
+        if name in shown:
+            shown[name] = redaction.MASK
+    return Rendered(definition["action_type"], definition["st2_action_ref"], sent, shown)
+
+
+def run_variables(run: BucketRun) -> dict[str, Any]:
+    """Return what the templates of a run may read."""
+    rows = run.executions.filter(parent=None).order_by("step_order", "attempt")
+    return {
+        "alert": run.alert.variables(),
+        "bucket": {"id": run.bucket_id, "name": run.bucket.name},
+        "config": config_values(),
+        "run": {
+            "id": run.pk,
+            "number": run.number,
+            "trigger": str(run.trigger),
+            "request_id": run.request_id,
+        },
+        "steps": {row.name: {"status": str(row.status), "result": row.st2_result} for row in rows},
+    }
+
+
+def config_values() -> dict[str, Any]:
+    """Return config.KEY: the rows of the table, and the secrets of the environment over them."""
+    return dict(ConfigValue.objects.values_list("key", "value")) | settings.CONFIG_SECRETS
+
+
+def known_secrets() -> list[str]:
+    """Return the secret values that must not show anywhere."""
+    ours = [settings.SECRET_KEY, settings.ST2_API_KEY, settings.ST2_PASSWORD]
+    return [value for value in (*ours, *settings.CONFIG_SECRETS.values()) if value]

@@ -1,0 +1,53 @@
+"""What the workers do: the functions that wake-ups name, one engine call each."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from remediation import queue
+from remediation.engine import launch, poll, recover
+from remediation.engine.connection import NotConfigured, stackstorm_client
+from remediation.models import Heartbeat
+
+logger = logging.getLogger(__name__)
+
+
+def launch_due(**_newer: object) -> None:
+    """Start what is due in StackStorm, a bounded batch."""
+    launch.launch_due(client=stackstorm_client())
+
+
+def poll_due(**_newer: object) -> None:
+    """Ask StackStorm for the executions whose poll is due."""
+    poll.poll_due(client=stackstorm_client())
+
+
+def run_local(**_newer: object) -> None:
+    """Carry out one due local action, and have the next one carried out by whoever is free."""
+    if launch.run_local() and launch.is_local_due():
+        queue.enqueue(queue.RUN_LOCAL)
+
+
+def tick(**_newer: object) -> None:
+    """Do what time makes due; enqueue the next tick with the beat, so that there is one chain."""
+    interval = datetime.timedelta(seconds=settings.POLL_INTERVAL)
+    at = timezone.now()
+    with transaction.atomic():
+        if not Heartbeat.beat("tick", at=at, interval=interval):
+            return
+        queue.enqueue(queue.TICK, at=at + interval)
+    recover.recover()
+    if launch.is_local_due():
+        queue.enqueue(queue.RUN_LOCAL)
+    try:
+        client = stackstorm_client()
+    except NotConfigured as error:
+        logger.debug("No StackStorm to ask: %s", error)
+        return
+    poll.poll_due(client=client)
+    launch.launch_due(client=client)

@@ -1,0 +1,72 @@
+"""Wake-ups for the workers: the one module that knows django-q2.
+
+A wake-up may come 0, 1 or n times. It is a row of the database (the ORM broker), so inside a
+transaction it is enqueued with the work that it announces, or not at all.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+from django_q.brokers.orm import ORM
+from django_q.models import OrmQ, Schedule
+from django_q.tasks import async_task
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The name of a function in ``remediation.jobs`` and the cluster that runs it."""
+
+    path: str
+    cluster: str
+
+
+ENGINE, LOCAL = "engine", "local"
+LAUNCH_DUE = Job("remediation.jobs.launch_due", ENGINE)
+POLL_DUE = Job("remediation.jobs.poll_due", ENGINE)
+TICK = Job("remediation.jobs.tick", ENGINE)
+RUN_LOCAL = Job("remediation.jobs.run_local", LOCAL)
+ALL_JOBS = (LAUNCH_DUE, POLL_DUE, TICK, RUN_LOCAL)
+CLUSTERS = (ENGINE, LOCAL)
+
+
+class TimedBroker(ORM):
+    """The ORM broker with a time before which a wake-up is not delivered."""
+
+    def __init__(self, list_key: str, *, at: datetime.datetime) -> None:
+        """Deliver into the cluster ``list_key`` from ``at`` on."""
+        super().__init__(list_key=list_key)
+        self.at = at
+
+    def enqueue(self, task: Any) -> int:
+        """Store the wake-up; django-q2 leaves alone what is locked until later."""
+        return int(OrmQ.objects.create(key=self.list_key, payload=task, lock=self.at).pk)
+
+
+def enqueue(job: Job, *, at: datetime.datetime | None = None) -> None:
+    """Wake a worker for ``job``, now or at a time."""
+    broker = TimedBroker(job.cluster, at=at or timezone.now())
+    async_task(job.path, broker=broker, cluster=job.cluster)
+
+
+def oldest_waiting(cluster: str) -> datetime.datetime | None:
+    """Return since when the oldest due wake-up of a cluster waits, or None."""
+    due = OrmQ.objects.filter(key=cluster, lock__lte=timezone.now())
+    return due.order_by("lock").values_list("lock", flat=True).first()
+
+
+def schedule_every_minute(job: Job) -> None:
+    """Have django-q2 wake ``job`` every minute, beside what is enqueued."""
+    Schedule.objects.update_or_create(
+        name=job.path,
+        defaults={
+            "func": job.path,
+            "schedule_type": Schedule.MINUTES,
+            "minutes": 1,
+            "repeats": -1,
+            "cluster": job.cluster,
+        },
+    )

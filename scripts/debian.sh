@@ -1,0 +1,22 @@
+# shellcheck shell=bash
+# How the scripts here get Debian packages, and when they may. Sourced, not run.
+
+have() {
+    command -v "$1" >/dev/null
+}
+
+may_install_packages() {
+    [[ ${APT:-1} != 0 ]] && have apt-get && { [[ $EUID -eq 0 ]] || sudo -n true 2>/dev/null; }
+}
+
+as_root() {
+    if [[ $EUID -eq 0 ]]; then "$@"; else sudo -n "$@"; fi
+}
+
+# Install packages and say so. What fails says why; the caller looks at what it got.
+install_packages() {
+    echo "Installing the Debian packages $* (APT=0 prevents it)"
+    as_root apt-get update -qq || true
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends "$@" >/dev/null || true
+}

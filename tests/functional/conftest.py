@@ -1,0 +1,28 @@
+"""Real parts as fixtures; one that is missing skips its tests, or fails them in CI."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.parts import alertmanager, mariadb, or_skip
+from tests.parts.alertmanager import Alertmanager
+from tests.parts.mariadb import MariaDB
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDB]:
+    """A MariaDB server beside the one that the tests may run on."""
+    with or_skip(mariadb.started()) as server:
+        yield server
+
+
+@pytest.fixture
+def start_alertmanager() -> Iterator[Callable[..., Alertmanager]]:
+    """Start an Alertmanager for a webhook: takes what ``alertmanager.started`` takes."""
+    with ExitStack() as stack:
+
+        def start(**options: str) -> Alertmanager:
+            return stack.enter_context(or_skip(alertmanager.started(**options)))
+
+        yield start

@@ -1,0 +1,107 @@
+"""A private MariaDB server, on a Unix socket of its own, that leaves no trace.
+
+``python -m tests.parts.mariadb COMMAND`` runs a command with ``DATABASE_URL`` pointing at one:
+the tests, or anything else that PoundCake can do.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import NoReturn
+
+from tests import parts
+
+
+@dataclass(frozen=True)
+class MariaDB:
+    """A server that runs, with an empty database ``poundcake``; ``root`` has no password."""
+
+    unix_socket: Path
+
+    @property
+    def database_url(self) -> str:
+        """The value of ``DATABASE_URL`` that makes PoundCake use it."""
+        return f"mysql://root@localhost/poundcake?unix_socket={self.unix_socket}"
+
+
+@contextmanager
+def started() -> Iterator[MariaDB]:
+    """Run a server of this machine's MariaDB until the block ends."""
+    install = parts.find_program("mariadb-install-db", package="mariadb-server-core")
+    server = parts.find_program("mariadbd", package="mariadb-server-core")
+    if find_spec("MySQLdb") is None:
+        raise parts.PartMissing("mysqlclient is missing: make setup says what it is built from")
+    # Not below pytest's directory: the path of a Unix socket has at most 107 characters.
+    with TemporaryDirectory(prefix="poundcake-mariadb-") as directory:
+        home = Path(directory)
+        options = ["--no-defaults", f"--datadir={home / 'data'}", *_user()]
+        subprocess.run(
+            [install, *options, "--auth-root-authentication-method=normal", "--skip-test-db"],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        (home / "init.sql").write_text("CREATE DATABASE poundcake;\n")
+        mariadb = MariaDB(home / "socket")
+        command = [server, *options, *_OPTIONS, f"--init-file={home / 'init.sql'}"]
+        command += [f"--socket={mariadb.unix_socket}", f"--pid-file={home / 'pid'}"]
+        with parts.running(command, is_ready=lambda: _answers(mariadb.unix_socket)):
+            yield mariadb
+
+
+_OPTIONS = [
+    "--skip-networking",
+    # As Debian sets it up.
+    "--character-set-server=utf8mb4",
+    "--collation-server=utf8mb4_general_ci",
+    # Nothing has to outlive the tests.
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-doublewrite=OFF",
+    "--innodb-log-file-size=32M",
+]
+
+
+def _user() -> list[str]:
+    # MariaDB refuses to run as root unless it is told to.
+    return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def _answers(unix_socket: Path) -> bool:
+    """Tell whether the server greets whoever connects, as it does once it is ready."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(unix_socket))
+            return bool(probe.recv(1))
+        except OSError:
+            return False
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(1)
+
+
+def main(command: list[str]) -> int:
+    """Run a command on a private server; return its exit status."""
+    # SystemExit unwinds the blocks that end the server and remove its files; a signal does not.
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        with started() as mariadb:
+            environment = os.environ | {"DATABASE_URL": mariadb.database_url}
+            return subprocess.run(command, env=environment, check=False).returncode
+    except parts.PartMissing as missing:
+        sys.stderr.write(f"Not run on MariaDB: {missing}\n")
+        return int(parts.is_required())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

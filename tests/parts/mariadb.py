@@ -41,7 +41,7 @@ def started() -> Iterator[MariaDB]:
     if find_spec("MySQLdb") is None:
         raise parts.PartMissing("mysqlclient is missing: make setup says what it is built from")
     # Not below pytest's directory: the path of a Unix socket has at most 107 characters.
-    with TemporaryDirectory(prefix="poundcake-mariadb-") as directory:
+    with TemporaryDirectory(prefix="poundcake-mariadb-", ignore_cleanup_errors=True) as directory:
         home = Path(directory)
         options = ["--no-defaults", f"--datadir={home / 'data'}", *_user()]
         subprocess.run(

@@ -1,0 +1,36 @@
+"""The typed door to StackStorm: one client, frozen answers, two kinds of error."""
+
+from remediation.stackstorm.actions import ActionInfo, ParameterInfo
+from remediation.stackstorm.client import MAX_IDS_PER_REQUEST, NOTIFY_ROUTE, StackStormClient
+from remediation.stackstorm.errors import StackStormError, StackStormRejected, StackStormUnavailable
+from remediation.stackstorm.executions import (
+    FINAL_STATUSES,
+    KNOWN_STATUSES,
+    CancelAnswer,
+    Execution,
+    ExecutionState,
+    StatusChange,
+    TracedExecution,
+)
+from remediation.stackstorm.urls import api_base
+from remediation.stackstorm.users import UserInfo
+
+__all__ = [
+    "FINAL_STATUSES",
+    "KNOWN_STATUSES",
+    "MAX_IDS_PER_REQUEST",
+    "NOTIFY_ROUTE",
+    "ActionInfo",
+    "CancelAnswer",
+    "Execution",
+    "ExecutionState",
+    "ParameterInfo",
+    "StackStormClient",
+    "StackStormError",
+    "StackStormRejected",
+    "StackStormUnavailable",
+    "StatusChange",
+    "TracedExecution",
+    "UserInfo",
+    "api_base",
+]

@@ -1,0 +1,68 @@
+"""Actions as they are registered in StackStorm, with what they take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from remediation.stackstorm.wire import as_list, as_object, as_text
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterInfo:
+    """One parameter of an action. ``type``: JSON schema's word, several joined by ``|``, or empty.
+
+    ``secret``: the value, or a part of it, must not be shown. ``immutable``: StackStorm refuses
+    a value for it.
+    """
+
+    type: str
+    required: bool
+    secret: bool
+    immutable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ActionInfo:
+    """A registered action. ``parameters``: its own and its runner's, by name."""
+
+    ref: str
+    pack: str
+    description: str
+    runner_name: str
+    enabled: bool
+    parameters: Mapping[str, ParameterInfo]
+
+
+def read_action(value: object) -> ActionInfo:
+    """Return the action of an overview; ValueError if it is none."""
+    body = as_object(value)
+    if not as_text(body.get("ref")):
+        raise ValueError("the answer holds no action")
+    return ActionInfo(
+        ref=as_text(body.get("ref")),
+        pack=as_text(body.get("pack")),
+        description=as_text(body.get("description")),
+        runner_name=as_text(body.get("runner_type")),
+        enabled=body.get("enabled") is True,
+        parameters={
+            name: _parameter(as_object(schema))
+            for name, schema in as_object(body.get("parameters")).items()
+        },
+    )
+
+
+def _parameter(schema: Mapping[str, object]) -> ParameterInfo:
+    types = as_list(schema.get("type")) or [schema.get("type")]
+    return ParameterInfo(
+        type="|".join(filter(None, map(as_text, types))),
+        required=schema.get("required") is True,
+        secret=_holds_secret(schema),
+        immutable=schema.get("immutable") is True,
+    )
+
+
+def _holds_secret(schema: Mapping[str, object]) -> bool:
+    """Whether the value of ``schema``, a property of it or an item of it is secret."""
+    parts = [*as_object(schema.get("properties")).values(), schema.get("items")]
+    return schema.get("secret") is True or any(
+        _holds_secret(as_object(part)) for part in parts if part
+    )

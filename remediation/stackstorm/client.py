@@ -1,0 +1,285 @@
+"""Ask StackStorm: one method for each thing that PoundCake needs."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+from remediation.stackstorm.actions import ActionInfo, read_action
+from remediation.stackstorm.answers import Answer
+from remediation.stackstorm.credentials import ApiKey, Credentials, Login
+from remediation.stackstorm.errors import StackStormRejected, StackStormUnavailable
+from remediation.stackstorm.executions import (
+    CancelAnswer,
+    Execution,
+    ExecutionState,
+    TracedExecution,
+    read_cancel,
+    read_execution,
+    read_state,
+    read_traced,
+)
+from remediation.stackstorm.failures import failure_of, no_answer
+from remediation.stackstorm.remedies import CHECK_API_URL
+from remediation.stackstorm.transport import NoAnswerError, Transport
+from remediation.stackstorm.urls import api_base
+from remediation.stackstorm.users import UserInfo, read_user
+from remediation.stackstorm.wire import as_list, as_object, as_text
+
+# StackStorm's max_page_size; 150 ids would still fit into its request line, 170 would not.
+MAX_IDS_PER_REQUEST = 100
+
+# What a rule on core.st2.generic.notifytrigger knows the executions by that we launched.
+NOTIFY_ROUTE = "poundcake"
+
+_T = TypeVar("_T")
+_LATEST = datetime.max.replace(tzinfo=UTC)
+_TRACE_TAG = re.compile(r"[A-Za-z0-9._-]+")
+_EXECUTION_ID = re.compile(r"[0-9a-f]{24}")
+
+
+class StackStormClient:
+    """StackStorm's API, typed. Safe to use from ``pool_size`` threads at once.
+
+    Every method makes one request (one more for a token, or after a refused one) and raises
+    StackStormUnavailable or StackStormRejected, whatever happens on the way. Nothing is
+    repeated that may have been carried out.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        api_key: str = "",
+        auth_url: str = "",
+        username: str = "",
+        password: str = "",
+        timeout: float,
+        verify: bool | str = True,
+        pool_size: int = 10,
+    ) -> None:
+        """Prepare to ask; nothing is sent yet.
+
+        ``api_url``, ``auth_url``: in any form that ``api_base`` reads. With an ``api_key`` the
+        login is not used; with neither, requests go without credentials. ``timeout``: seconds,
+        for the connection and again for every wait for the answer. ``verify``: check TLS
+        certificates, with the system's CAs or those of the file or directory named.
+        Raises ValueError, naming the setting, for what cannot work.
+        """
+        self._base = api_base(api_url)
+        if isinstance(verify, str) and not Path(verify).exists():
+            raise ValueError(f"ST2_VERIFY_TLS names a file that does not exist: {verify}")
+        self._transport = Transport(timeout=timeout, verify=verify, pool_size=pool_size)
+        self._credentials: Credentials = ApiKey(api_key)
+        if username and not api_key:
+            if not password or not auth_url:
+                raise ValueError("ST2_USERNAME needs ST2_PASSWORD and ST2_AUTH_URL")
+            self._credentials = Login(
+                self._transport,
+                auth_base=api_base(auth_url, setting="ST2_AUTH_URL"),
+                username=username,
+                password=password,
+            )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(api_url={self._base!r})"
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._transport.close()
+
+    def run_action(
+        self,
+        action_ref: str,
+        parameters: Mapping[str, object],
+        *,
+        trace_tag: str,
+        notify_data: Mapping[str, object] | None = None,
+    ) -> Execution:
+        """Start an action and return its execution, as it is at that moment.
+
+        ``parameters``: ready to be sent; StackStorm renders Jinja in them, so escape first.
+        ``trace_tag``: of letters, digits and ``._-``, unique, as ``find_by_trace_tag`` is the
+        only way to learn what became of a request without an answer. ``notify_data``: given to
+        StackStorm's notification rules at the end of the execution.
+        Raises StackStormRejected when StackStorm refuses (it did not start),
+        StackStormUnavailable otherwise: only if ``may_have_been_sent`` is False it did not
+        start. Raises ValueError or TypeError when the parameters are no JSON (NaN is none).
+        """
+        body: dict[str, object] = {
+            "action": action_ref,
+            "parameters": parameters,
+            "context": {"trace_context": {"trace_tag": _checked_tag(trace_tag)}},
+        }
+        if notify_data is not None:
+            body["notify"] = {
+                "on-complete": {
+                    "routes": [NOTIFY_ROUTE],
+                    "message": "An execution that PoundCake launched has ended.",
+                    "data": notify_data,
+                }
+            }
+        path = "/executions"
+        answer = self._ask("POST", path, body=json.dumps(body, allow_nan=False).encode())
+        return _read("POST", path, answer, read_execution)
+
+    def executions(self, ids: Sequence[str]) -> list[ExecutionState]:
+        """Return how far the executions with these ids are; unknown ones are left out.
+
+        At most MAX_IDS_PER_REQUEST at a time, ValueError above. What cannot be an id is unknown
+        too: StackStorm would refuse the whole request for it.
+        """
+        if len(ids) > MAX_IDS_PER_REQUEST:
+            raise ValueError(f"ask for at most {MAX_IDS_PER_REQUEST} executions at a time")
+        possible = [id_ for id_ in ids if _EXECUTION_ID.fullmatch(id_)]
+        # Without an id there is no filter: StackStorm would tell the newest ones of anybody.
+        if not possible:
+            return []
+        return self._executions(
+            read_state,
+            id=",".join(possible),
+            include_attributes="status,start_timestamp,end_timestamp",
+        )
+
+    def find_by_trace_tag(
+        self, tag: str, *, after: datetime | None = None
+    ) -> list[TracedExecution]:
+        """Return the executions that bear this tag, retries and re-runs included, oldest first.
+
+        Not being found is no proof of absence: a request may still be under way.
+        ``after``: only those begun later, by StackStorm's clock; it spares StackStorm a search
+        through everything.
+        """
+        query = {"filter": f"context.trace_context.trace_tag:{_checked_tag(tag)}"}
+        if after is not None:
+            query["timestamp_gt"] = f"{after.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        found = self._executions(
+            read_traced, **query, include_attributes="status,start_timestamp,context"
+        )
+        # StackStorm answers to a filter that it does not know with everything it has.
+        bearers = [execution for execution in found if execution.trace_tag == tag]
+        return sorted(bearers, key=lambda execution: execution.start_timestamp or _LATEST)
+
+    def execution(self, execution_id: str) -> Execution:
+        """Return the whole execution; StackStormRejected (404) if there is none (any more)."""
+        path = f"/executions/{quote(execution_id, safe='')}"
+        return _read("GET", path, self._ask("GET", path), read_execution)
+
+    def children(self, execution_id: str) -> list[Execution]:
+        """Return the tasks of a workflow, of every depth, whole."""
+        path = f"/executions/{quote(execution_id, safe='')}/children"
+        return _read("GET", path, self._ask("GET", path), _each(read_execution))
+
+    def cancel(self, execution_id: str) -> CancelAnswer:
+        """Ask to cancel an execution; asking twice does no harm. Poll until its status is final.
+
+        Raises StackStormRejected (404) if there is no such execution.
+        """
+        path = f"/executions/{quote(execution_id, safe='')}"
+        return _read("DELETE", path, self._ask("DELETE", path), read_cancel)
+
+    def action(self, ref: str) -> ActionInfo | None:
+        """Return what is registered as ``pack.action``, None if nothing is."""
+        path = f"/actions/views/overview/{quote(ref, safe='')}"
+        try:
+            answer = self._ask("GET", path)
+        except StackStormRejected as error:
+            # A wrong ST2_API_URL is a 404 too, but does not tell about references.
+            if error.status == HTTPStatus.NOT_FOUND and "reference or id" in error.message:
+                return None
+            raise
+        return _read("GET", path, answer, read_action)
+
+    def user(self) -> UserInfo:
+        """Return whom StackStorm takes us for: the test of address and credentials."""
+        return _read("GET", "/user", self._ask("GET", "/user"), read_user)
+
+    def version(self) -> str:
+        """Return StackStorm's version, as in ``3.8.1``."""
+        return _read("GET", "/", self._ask("GET", "/"), _read_version)
+
+    def _executions(self, read: Callable[[object], _T], **query: str) -> list[_T]:
+        path = "/executions"
+        query["limit"] = str(MAX_IDS_PER_REQUEST)
+        return _read("GET", path, self._ask("GET", path, query=query), _each(read))
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """Return the answer if it is a success, else raise what it amounts to."""
+        url = f"{self._base}{path}"
+        if query:
+            # StackStorm's own separators stay readable, and a hundred ids short.
+            url = f"{url}?{urlencode(query, safe=',:')}"
+        credentials = self._credentials.headers()
+        answer = self._send(method, path, url, credentials, body)
+        if answer.status == HTTPStatus.UNAUTHORIZED and self._credentials.is_renewable:
+            # Whoever is not let in has started nothing: a POST too can be sent again.
+            credentials = self._credentials.headers(refused=credentials)
+            answer = self._send(method, path, url, credentials, body)
+        if answer.status == (HTTPStatus.CREATED if method == "POST" else HTTPStatus.OK):
+            return answer
+        raise failure_of(method, path, answer, login_remedy=self._credentials.remedy)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        url: str,
+        credentials: Mapping[str, str],
+        body: bytes | None,
+    ) -> Answer:
+        secrets = (*self._credentials.secrets(), *credentials.values())
+        try:
+            return self._transport.send(
+                method, url, credentials=credentials, secrets=secrets, body=body
+            )
+        except NoAnswerError as error:
+            raise no_answer(method, path, error) from None
+
+
+def _checked_tag(tag: str) -> str:
+    # StackStorm splits filters at spaces and colons, and refuses an empty tag.
+    if not _TRACE_TAG.fullmatch(tag):
+        raise ValueError("a trace tag is made of letters, digits, dots, dashes and underscores")
+    return tag
+
+
+def _read(method: str, path: str, answer: Answer, read: Callable[[object], _T]) -> _T:
+    """Return what ``read`` makes of the answer; StackStormUnavailable if it cannot."""
+    try:
+        return read(answer.body)
+    except ValueError as error:
+        raise StackStormUnavailable(
+            method,
+            path,
+            f"{error}: {answer.words}",
+            may_have_been_sent=True,
+            status=answer.status,
+            remedy=CHECK_API_URL,
+        ) from None
+
+
+def _each(read: Callable[[object], _T]) -> Callable[[object], list[_T]]:
+    def read_list(value: object) -> list[_T]:
+        if not isinstance(value, list):
+            raise ValueError("the answer is no list")
+        return [read(item) for item in as_list(value)]
+
+    return read_list
+
+
+def _read_version(value: object) -> str:
+    version = as_text(as_object(value).get("version"))
+    if not version:
+        raise ValueError("the answer holds no version")
+    return version

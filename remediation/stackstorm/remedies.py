@@ -1,0 +1,50 @@
+"""Say what a person can do about a failure, from StackStorm's own words."""
+
+import re
+
+MAKE_A_KEY = (
+    'Make a key with: st2 apikey create -k -m \'{"used_by": "poundcake"}\' '
+    "and set it as ST2_API_KEY."
+)
+CHECK_LOGIN = (
+    "Check ST2_USERNAME and ST2_PASSWORD, and that ST2_AUTH_URL belongs to the StackStorm "
+    "of ST2_API_URL."
+)
+CHECK_API_URL = "Check ST2_API_URL: StackStorm's API is not at this address."
+CHECK_AUTH_URL = "Check ST2_AUTH_URL: StackStorm's auth service is not at this address."
+USE_HTTPS = "Write ST2_API_URL as the address it redirects to: it should start with https://."
+TRUST_CERTIFICATE = "Set ST2_VERIFY_TLS to the file of the CA certificate that signed StackStorm's."
+
+# StackStorm tells its refusals apart by their text alone: all of these but the last two are 400.
+_REMEDIES = (
+    (
+        re.compile(r'^Action "(?P<pack>[^".]+)\.[^"]+" cannot be found\.'),
+        "Install the pack: st2 pack install {pack}",
+    ),
+    (
+        re.compile(r'^Action "[^".]*" cannot be found\.'),
+        "Write st2_action_ref with its pack, as in core.local.",
+    ),
+    (
+        re.compile(r"^'(?P<name>[^']+)' is a required property"),
+        "The parameter '{name}' is missing: check the st2_parameters mapping of the action.",
+    ),
+    (
+        re.compile(r"^The resource could not be found\."),
+        CHECK_API_URL,
+    ),
+    (
+        re.compile(r"Request Entity Too Large"),
+        "The parameters are too large: StackStorm's nginx takes 1 MB, unless its "
+        "client_max_body_size says otherwise.",
+    ),
+)
+
+
+def remedy_for(message: str) -> str:
+    """Return the remedy for a refusal of the API, or an empty text when none is known."""
+    for pattern, remedy in _REMEDIES:
+        found = pattern.search(message)
+        if found:
+            return remedy.format(**found.groupdict())
+    return ""

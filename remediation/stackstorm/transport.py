@@ -1,0 +1,174 @@
+"""Carry one HTTP request to StackStorm and tell whether it can have left this machine."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException
+from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
+
+from remediation.stackstorm.answers import Answer, read_json, read_words, shown
+
+
+class NoAnswerError(Exception):
+    """No HTTP answer came. ``may_have_been_sent`` is False only if no connection was made."""
+
+    def __init__(self, message: str, *, may_have_been_sent: bool) -> None:
+        super().__init__(message)
+        self.message = message
+        self.may_have_been_sent = may_have_been_sent
+
+
+class Transport:
+    """Pooled connections with time limits. Safe to use from several threads at once.
+
+    It never repeats a request and never follows a redirect: what is sent is sent once.
+    """
+
+    def __init__(self, *, timeout: float, verify: bool | str, pool_size: int) -> None:
+        self._timeout = timeout
+        self._verify = verify
+        self._session = requests.Session()
+        # Two pools: the API's host and the auth service's.
+        adapter = _Adapter(pool_connections=2, pool_maxsize=pool_size)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        # StackStorm sets a token as a cookie too, where an old one would outlive its renewal.
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        credentials: Mapping[str, str],
+        secrets: Sequence[str],
+        body: bytes | None = None,
+    ) -> Answer:
+        """Return the answer, whatever its status; raise NoAnswerError when there is none.
+
+        ``credentials``: headers. ``secrets``: texts masked in all words that come back.
+        """
+        try:
+            response = self._session.request(
+                method,
+                url,
+                data=body,
+                headers={"Accept": "application/json", "Content-Type": "application/json"},
+                auth=_Headers(credentials),
+                timeout=self._timeout,
+                verify=self._verify,
+                allow_redirects=False,
+            )
+        except (OSError, HTTPError) as error:
+            causes = list(_causes(error))
+            was_connected = not any(isinstance(cause, _NotConnectedError) for cause in causes)
+            words = f"{_root_words(causes[-1])} at {urlsplit(url).netloc}"
+            # From None: a cause's text is not ours to vouch for.
+            raise NoAnswerError(
+                shown(words, secrets=secrets), may_have_been_sent=was_connected
+            ) from None
+        try:
+            content = read_json(response.content)
+        except ValueError:
+            content = None
+        return Answer(
+            status=response.status_code,
+            words=read_words(response.content, content, secrets=secrets),
+            location=shown(response.headers.get("Location", ""), secrets=secrets),
+            date=response.headers.get("Date", ""),
+            body=content,
+        )
+
+
+class _Headers(AuthBase):
+    """Credentials as headers; given as ``auth`` so that no ~/.netrc is asked for others."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(self._headers)
+        return request
+
+
+class _NotConnectedError(NewConnectionError):
+    """The connection failed before it could carry a request, whatever the failure was."""
+
+
+# The type of a failure does not tell its time: a TLS error or a time-out can come from the
+# handshake or from the reading of an answer. Where it was raised does: nothing of a request is
+# sent before connect() has returned.
+@contextmanager
+def _connecting(connection: HTTPConnection) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, HTTPException, HTTPError) as error:
+        raise _NotConnectedError(connection, str(error)) from error
+
+
+class _Connection(HTTPConnection):
+    def connect(self) -> None:
+        with _connecting(self):
+            super().connect()
+
+
+class _TLSConnection(HTTPSConnection):
+    def connect(self) -> None:
+        with _connecting(self):
+            super().connect()
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Requests' adapter, on connections that tell whether they were made."""
+
+    def init_poolmanager(
+        self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: object
+    ) -> None:
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
+        _watch(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: object) -> PoolManager:
+        manager: PoolManager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        _watch(manager)
+        return manager
+
+
+def _watch(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield what was wrapped, outermost first.
+
+    Only what was named as a cause: an implicit context may belong to the caller's own story.
+    """
+    cause: object = error
+    while isinstance(cause, BaseException):
+        yield cause
+        is_wrapper = isinstance(cause, requests.RequestException) and cause.args
+        cause = cause.args[0] if is_wrapper else cause.__cause__
+
+
+def _root_words(root: BaseException) -> str:
+    if isinstance(root, ProtocolError) and root.args:
+        return str(root.args[-1])
+    return str(root) or type(root).__name__

@@ -1,0 +1,28 @@
+"""Take values out of StackStorm's JSON; what has another type than expected counts as absent."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+
+def as_text(value: object) -> str:
+    """Return a string as it is, anything else as an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def as_object(value: object) -> Mapping[str, object]:
+    """Return a JSON object as it is, anything else as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[object]:
+    """Return a JSON array as it is, anything else as an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def as_time(value: object) -> datetime | None:
+    """Return StackStorm's timestamp (``2026-11-23T05:31:45.477486Z``), None if it is none."""
+    try:
+        stamp = datetime.fromisoformat(as_text(value))
+    except ValueError:
+        return None
+    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)

@@ -1,0 +1,48 @@
+"""Canceling: every recorded answer to a DELETE."""
+
+import pytest
+import responses
+
+from remediation.stackstorm import CancelAnswer, StackStormRejected, StackStormUnavailable
+from tests.remediation.stackstorm.recordings import HOST, answer, make_client
+
+ID = "6b03d74dc6d7d4de9b9d88a9"
+PATH = f"/v1/executions/{ID}"
+
+# recording -> (answer, already final)
+ANSWERS = {
+    "delete-execution-already-canceled": (CancelAnswer("canceled", True), False),
+    "delete-execution-already-succeeded": (CancelAnswer("succeeded", False), True),
+    "delete-execution-ghost-requested": (CancelAnswer("canceled", True), False),
+    "delete-execution-not-yet-scheduled": (CancelAnswer("canceled", True), False),
+    "delete-execution-orquesta": (CancelAnswer("canceling", True), False),
+    "delete-execution-pending-inquiry": (CancelAnswer("pending", False), False),
+    "delete-execution-running": (CancelAnswer("canceling", True), False),
+    "delete-execution-twice-at-once": (CancelAnswer("canceled", True), False),
+    "rbac-delete-execution": (CancelAnswer("succeeded", False), True),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_recorded_answer_is_read(st2: responses.RequestsMock, name: str) -> None:
+    answer(st2, name, path=PATH)
+
+    canceled = make_client().cancel(ID)
+
+    assert (canceled, canceled.already_final) == ANSWERS[name]
+
+
+def test_an_unknown_execution_is_rejected(st2: responses.RequestsMock) -> None:
+    answer(st2, "delete-execution-unknown-404", path=PATH)
+
+    with pytest.raises(StackStormRejected, match="Unable to identify resource") as caught:
+        make_client().cancel(ID)
+
+    assert caught.value.status == 404
+
+
+def test_a_refusal_that_nobody_knows_is_no_success(st2: responses.RequestsMock) -> None:
+    st2.delete(f"{HOST}{PATH}", json={"faultstring": "Not today."})
+
+    with pytest.raises(StackStormUnavailable, match=r"Not today\."):
+        make_client().cancel(ID)

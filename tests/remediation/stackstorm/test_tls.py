@@ -1,0 +1,90 @@
+"""TLS on real sockets: a broken answer is not a broken handshake, though it looks the same."""
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from remediation.stackstorm import StackStormUnavailable
+from tests.remediation.stackstorm.recordings import make_client
+from tests.remediation.stackstorm.test_network import (
+    Behavior,
+    failure,
+    ok,
+    request_of,
+    server,
+)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is missing: no certificate to test TLS with")
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    names = "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(
+        [openssl, "req", *options.split(), *names.split(), "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
+
+
+def over_tls(certificate: tuple[Path, Path], behave: Behavior) -> Behavior:
+    """Return a behavior that shakes hands before it behaves."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def shake_hands(connection: socket.socket) -> None:
+        try:
+            behave(context.wrap_socket(connection, server_side=True))
+        except ssl.SSLError:
+            return  # the client has hung up: it does not trust the certificate
+
+    return shake_hands
+
+
+def test_a_certificate_of_the_named_ca_is_trusted(certificate: tuple[Path, Path]) -> None:
+    def tell_version(connection: socket.socket) -> None:
+        with connection:
+            request_of(connection)
+            connection.sendall(ok(b'{"version": "3.8.1"}'))
+
+    with server(over_tls(certificate, tell_version)) as address:
+        client = make_client(api_url=f"https://{address}", verify=str(certificate[0]))
+        version = client.version()
+        client.close()
+
+    assert version == "3.8.1"
+
+
+def test_a_certificate_that_nobody_vouches_for_stops_the_request(
+    certificate: tuple[Path, Path],
+) -> None:
+    with server(over_tls(certificate, lambda _connection: None)) as address:
+        error = failure(f"https://{address}")
+
+    assert error.may_have_been_sent is False
+    assert error.remedy.startswith("Set ST2_VERIFY_TLS to the file of the CA certificate")
+
+
+def test_a_tls_error_in_the_answer_is_ambiguous(certificate: tuple[Path, Path]) -> None:
+    def break_the_encryption(connection: socket.socket) -> None:
+        request_of(connection)
+        plain = connection.detach()
+        os.write(plain, b"this is not TLS")
+        os.close(plain)
+
+    with server(over_tls(certificate, break_the_encryption)) as address:
+        error: StackStormUnavailable = failure(f"https://{address}", verify=str(certificate[0]))
+
+    assert error.may_have_been_sent is True
+    assert "SSL" in error.message

@@ -1,0 +1,59 @@
+"""Every way to write the addresses of StackStorm."""
+
+import pytest
+
+from remediation.stackstorm import api_base
+
+
+@pytest.mark.parametrize(
+    ("written", "base"),
+    [
+        ("http://st2:9101", "http://st2:9101/v1"),
+        ("http://st2:9101/", "http://st2:9101/v1"),
+        ("http://st2:9101/v1", "http://st2:9101/v1"),
+        ("http://st2:9101/v1//", "http://st2:9101/v1"),
+        ("https://st2.example.com/api", "https://st2.example.com/api/v1"),
+        ("https://st2.example.com/api/", "https://st2.example.com/api/v1"),
+        ("https://st2.example.com/api/v1", "https://st2.example.com/api/v1"),
+        ("https://st2.example.com/api/v1/", "https://st2.example.com/api/v1"),
+        ("http://st2:9100", "http://st2:9100/v1"),
+        ("https://st2.example.com/auth", "https://st2.example.com/auth/v1"),
+        ("https://st2.example.com/auth/v1", "https://st2.example.com/auth/v1"),
+        ("HTTPS://st2.example.com/api", "https://st2.example.com/api/v1"),
+        ("http://[::1]:9101", "http://[::1]:9101/v1"),
+    ],
+)
+def test_every_form_of_an_address_leads_to_version_one(written: str, base: str) -> None:
+    assert api_base(written) == base
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("", "does not begin with http:// or https://"),
+        ("st2.example.com", "does not begin with http:// or https://"),
+        ("st2.example.com:9101/v1", "does not begin with http:// or https://"),
+        ("ftp://st2.example.com", "does not begin with http:// or https://"),
+        ("https:///api/v1", "has no host"),
+        ("https://user:hunter2@st2.example.com/api", "holds credentials"),
+        ("https://st2.example.com/api?x=1", "has a query"),
+        ("https://st2.example.com/api#x", "has a query or a fragment"),
+        ("https://st2.example.com:99999/api", "is no valid address"),
+        ("https://st2.example.com:port/api", "is no valid address"),
+        ("https://st2.example.com:0/api", "has an impossible port"),
+        ("https://st2 example.com/api", "has an impossible port or a space"),
+        ("https://[::1/api", "is no valid address"),
+    ],
+)
+def test_a_bad_address_is_refused_with_what_to_write(written: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=r"^ST2_API_URL ") as refusal:
+        api_base(written)
+
+    assert problem in str(refusal.value)
+    assert "write it like https://st2.example.com/api/v1" in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_the_refusal_names_the_setting_that_is_wrong() -> None:
+    with pytest.raises(ValueError, match=r"^ST2_AUTH_URL has no host"):
+        api_base("https://", setting="ST2_AUTH_URL")

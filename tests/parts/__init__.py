@@ -61,7 +61,7 @@ def is_required() -> bool:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], *, is_ready: Callable[[], bool], directory: Path | None = None
+    command: Sequence[str], *, is_ready: Callable[[], bool], directory: Path | None = None
 ) -> Iterator[Popen[bytes]]:
     """Run a server and wait until it is ready; kill it when the block ends or this process does.
 
@@ -97,7 +97,7 @@ def _wait_for(process: Popen[bytes], is_ready: Callable[[], bool], log: Path) ->
     while not is_ready():
         if process.poll() is not None or monotonic() > deadline:
             end_of_log = log.read_text(errors="replace")[-4000:]
-            raise PartBroken(f"{process.args} did not become ready:\n{end_of_log}")
+            raise PartBroken(f"{process.args!r} did not become ready:\n{end_of_log}")
         sleep(POLL_SECONDS)
 
 

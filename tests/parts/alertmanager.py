@@ -73,7 +73,7 @@ def started(
             )
         )
         command = [
-            program,
+            str(program),
             f"--config.file={home / 'config.yml'}",
             f"--storage.path={home / 'data'}",
             f"--web.listen-address={alertmanager.url.removeprefix('http://')}",

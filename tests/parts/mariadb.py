@@ -52,7 +52,7 @@ def started() -> Iterator[MariaDB]:
         )
         (home / "init.sql").write_text("CREATE DATABASE poundcake;\n")
         mariadb = MariaDB(home / "socket")
-        command = [server, *options, *_OPTIONS, f"--init-file={home / 'init.sql'}"]
+        command = [str(server), *options, *_OPTIONS, f"--init-file={home / 'init.sql'}"]
         command += [f"--socket={mariadb.unix_socket}", f"--pid-file={home / 'pid'}"]
         with parts.running(command, is_ready=lambda: _answers(mariadb.unix_socket)):
             yield mariadb

@@ -1,0 +1,221 @@
+"""Mask secrets in what is stored, shown and logged.
+
+Three things give a secret away: the name it stands under (``db_password``), its form in free text
+(``Authorization: Bearer x``, ``https://user:x@host``, a private key), and that its value is known.
+In doubt more is masked, not less. The time taken is linear in the input.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import TypeAlias
+from urllib.parse import quote, quote_plus
+
+JSON: TypeAlias = "Mapping[str, JSON] | Sequence[JSON] | str | int | float | bool | None"
+
+MASK = "********"
+SECRET_LENGTH_MIN = 4  # a shorter known secret is masked only where it is the whole text
+DEPTH_MAX = 24  # levels of nesting that are looked into; what lies deeper is masked whole
+
+_BASE64_LENGTH_MIN = 8  # characters; a shorter piece of base64 would hit words
+# A part of every secret word below. Most names and texts have none, which is quickly seen.
+_NAME_HINTS = (
+    *("key", "pass", "token", "secret", "auth", "cookie", "credential", "session"),
+    *("pwd", "bearer", "jwt"),
+)
+_TEXT_HINTS = ("://", "basic", *_NAME_HINTS)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SECRET_ENDING = re.compile(
+    r"[a-z]*(?:password|passwd|passphrase|secret|token|cookie|credential|authorization|bearer|jwt"
+    r"|sessionid|(?:api|private|secret|access|ssh|encryption|signing|auth)key)s?"
+)
+_SECRET_WORDS = frozenset({"pass", "pwd"})
+_KEY_OWNERS = frozenset({"api", "private", "access", "ssh", "encryption", "signing", "auth"})
+# A name that ends in one of these says something about a secret, it does not hold one.
+_ABOUT = frozenset(
+    {"at", "count", "domain", "enabled", "endpoint", "expires", "expiry", "file", "length"}
+    | {"limit", "name", "path", "policy", "required", "seconds", "ttl", "type", "uri", "url"}
+    | {"used"}
+)
+
+# Possessive quantifiers (++) never give back, so no text makes these expressions slow.
+_ASSIGNMENT = re.compile(
+    r"(?<![\w.-])(?P<name>[\w.-]++)(?:\\{0,3}[\"'])?+[ \t]*+[=:>]{1,3}+[ \t]*+"
+)
+_OPTION = re.compile(r"(?<!\S)--(?P<name>[\w-]++)[ \t]++")
+_QUOTED = re.compile(
+    r"""(?P<prefix>[bBrRuU]{0,2})(?:"""
+    r"""(?P<escaped>\\{1,3}["']).*?(?:(?<!\\)(?P=escaped)|\Z)"""
+    r"""|(?P<plain>["'])(?:\\.|(?!(?P=plain)).)*+(?:(?P=plain)|\Z))""",
+    re.DOTALL,
+)
+_BARE = re.compile(r"(?:(?i:bearer|basic|digest|token|apikey)[ \t]++)?+[^\s&\"']++")
+_LINE = re.compile(r"[^\r\n\"']++")
+_LINE_NAMES = ("authorization", "cookie")  # headers with spaces in their values
+_URL_CREDENTIALS = re.compile(r"://(?P<user>[^\s/:@\"<>]*+):[^\s/\"<>]+@")
+# A word alone ("basic authentication") is no credential: a digit, a capital or a sign makes one.
+_SCHEME = re.compile(
+    r"\b(?P<scheme>(?i:bearer|basic))[ ]++(?=\w?[a-z]*+[A-Z0-9._~+/=-])[\w.~+/=-]{8,}+"
+)
+_PRIVATE_KEY = re.compile(
+    r"(?P<begin>-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).*?"
+    r"(?P<end>-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)",
+    re.DOTALL,
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Say whether what stands under this name is secret, judged by the words in it.
+
+    ``db_password``, ``St2-Api-Key`` and ``accessToken`` are; ``group_key``, ``token_type`` and
+    ``private_key_file`` are not.
+    """
+    if not _has_any(_NAME_HINTS, name):
+        return False
+    words = [word.lower() for word in _WORD.findall(name)]
+    if not words or words[-1] in _ABOUT:
+        return False
+    if any(word in _SECRET_WORDS or _SECRET_ENDING.fullmatch(word) for word in words):
+        return True
+    if any(owner in _KEY_OWNERS and word == "key" for owner, word in pairwise(words)):
+        return True
+    return _SECRET_ENDING.fullmatch("".join(words)) is not None
+
+
+def mask(value: JSON, *, secrets: Collection[str] = ()) -> JSON:
+    """Copy a JSON value with its secrets masked.
+
+    ``secrets``: known values; their JSON, URL and base64 forms are masked too. Under a secret name
+    only null, true, false and "" stay, for they hold no secret.
+    """
+    return _mask(value, secrets, DEPTH_MAX)
+
+
+def mask_headers(headers: Mapping[str, str], *, secrets: Collection[str] = ()) -> dict[str, str]:
+    """Copy HTTP headers with credentials and known secrets masked."""
+    return {
+        _mask_known(name, secrets): MASK if is_secret_name(name) else mask_text(value, secrets)
+        for name, value in headers.items()
+    }
+
+
+def mask_query(
+    params: Mapping[str, Sequence[str]], *, secrets: Collection[str] = ()
+) -> dict[str, list[str]]:
+    """Copy a query (name -> its values) with credentials and known secrets masked."""
+    return {
+        _mask_known(name, secrets): [
+            MASK if is_secret_name(name) else mask_text(value, secrets) for value in values
+        ]
+        for name, values in params.items()
+    }
+
+
+def mask_text(text: str, secrets: Collection[str] = ()) -> str:
+    """Mask known secrets and what looks like one in free text.
+
+    Taken for a secret: the value after a secret name (``password=x``, ``"token": "x"``,
+    ``--api-key x``), credentials in a URL, bearer and basic credentials, private keys. A quoted
+    value that is never closed is masked to the end.
+    """
+    masked = _mask_known(text, secrets)
+    if not _has_any(_TEXT_HINTS, masked):
+        return masked
+    masked = _PRIVATE_KEY.sub(rf"\g<begin>{MASK}\g<end>", masked)
+    masked = _URL_CREDENTIALS.sub(rf"://\g<user>:{MASK}@", masked)
+    masked = _mask_after(_ASSIGNMENT, masked)
+    masked = _mask_after(_OPTION, masked)
+    return _SCHEME.sub(rf"\g<scheme> {MASK}", masked)
+
+
+def _has_any(hints: tuple[str, ...], text: str) -> bool:
+    lowered = text.lower()
+    return any(hint in lowered for hint in hints)
+
+
+def _mask(value: JSON, secrets: Collection[str], levels: int) -> JSON:
+    if isinstance(value, str):
+        return mask_text(value, secrets)
+    if not isinstance(value, Mapping | Sequence):
+        return value
+    if not levels:
+        return MASK
+    if isinstance(value, Mapping):
+        return {
+            _mask_known(name, secrets): _mask_member(name, item, secrets, levels - 1)
+            for name, item in value.items()
+        }
+    return [_mask(item, secrets, levels - 1) for item in value]
+
+
+def _mask_member(name: str, value: JSON, secrets: Collection[str], levels: int) -> JSON:
+    if not is_secret_name(name):
+        return _mask(value, secrets, levels)
+    return value if value is None or isinstance(value, bool) or value == "" else MASK
+
+
+def _mask_after(names: re.Pattern[str], text: str) -> str:
+    """Mask the value that follows each secret name."""
+    pieces = []
+    done = 0
+    for found in names.finditer(text):
+        if found.start() < done or not is_secret_name(found["name"]):
+            continue
+        value = _match_value(found["name"], text, found.end())
+        if value is not None:
+            pieces += [text[done : found.end()], _mask_value(value)]
+            done = value.end()
+    return "".join([*pieces, text[done:]])
+
+
+def _match_value(name: str, text: str, start: int) -> re.Match[str] | None:
+    bare = _LINE if name.lower().endswith(_LINE_NAMES) else _BARE
+    return _QUOTED.match(text, start) or bare.match(text, start)
+
+
+def _mask_value(value: re.Match[str]) -> str:
+    if value.re is not _QUOTED:
+        return MASK
+    quotes = value["escaped"] or value["plain"]
+    return f"{value['prefix']}{quotes}{MASK}{quotes}"
+
+
+def _mask_known(text: str, secrets: Collection[str]) -> str:
+    if not secrets:
+        return text
+    if text in secrets and text:
+        return MASK
+    for form in _list_forms(frozenset(secrets)):
+        text = text.replace(form, MASK)
+    return text
+
+
+@lru_cache(maxsize=4)
+def _list_forms(secrets: frozenset[str]) -> tuple[str, ...]:
+    """List the forms in which these secrets may occur in text, the longest first."""
+    forms = {
+        form
+        for secret in secrets
+        if len(secret) >= SECRET_LENGTH_MIN and secret.strip("*")
+        for form in _iterate_forms(secret)
+    }
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def _iterate_forms(secret: str) -> Iterator[str]:
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield quote(secret, safe="", errors="replace")
+    yield quote_plus(secret, errors="replace")
+    # Base64 knows three positions of a byte: with 0, 1 or 2 bytes before it ("user:" in basic
+    # credentials). Only the characters that no neighbor changes are looked for.
+    for offset, first in ((0, 0), (1, 2), (2, 3)):
+        octets = bytes(offset) + secret.encode("utf-8", "replace")
+        core = base64.b64encode(octets).decode()[first : len(octets) * 8 // 6]
+        if len(core) >= _BASE64_LENGTH_MIN:
+            yield core
+            yield core.replace("+", "-").replace("/", "_")

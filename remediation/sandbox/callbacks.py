@@ -1,0 +1,110 @@
+"""Play a StackStorm rule on `core.st2.generic.notifytrigger` that tells a client of each end.
+
+Best effort, as in StackStorm: one try, no signature (callback-from-rule-notify.json).
+"""
+
+import http.client
+import json
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from .executions import Execution
+from .options import SandboxOptions
+from .timeline import FINAL, Moment
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = 5.0  # seconds, per call
+MOST_WAITING = 10_000
+
+
+class Callbacks:
+    """A thread that POSTs the call-backs, one after the other."""
+
+    def __init__(self, options: Callable[[], SandboxOptions]) -> None:
+        self._options = options
+        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread = threading.Thread(target=self._run, name="sandbox-callbacks", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send no more; a call under way may take up to TIMEOUT and is not waited for."""
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+        self._waiting.put(None)
+
+    def tell(self, execution: Execution, moment: Moment) -> None:
+        """Send the call-backs of ``execution`` if this moment ends it and somebody wants them."""
+        if moment.status not in FINAL or not self._options().callback_url:
+            return
+        for body in bodies(execution, moment):
+            try:
+                self._waiting.put_nowait(body)
+            except queue.Full:
+                logger.warning("a call-back of execution %s was dropped", execution.id)
+
+    def _run(self) -> None:
+        while (body := self._waiting.get()) is not None:
+            options = self._options()
+            try:
+                _post(options.callback_url, options.callback_token, body)
+            except (OSError, http.client.HTTPException) as error:
+                logger.warning("call-back of %s failed: %s", body["execution_id"], error)
+
+
+def bodies(execution: Execution, moment: Moment) -> list[dict[str, Any]]:
+    """Return one body for each route that the execution's `notify` names for this end."""
+    wanted = ["on-complete", "on-success" if moment.status == "succeeded" else "on-failure"]
+    sections = [execution.notify[name] for name in wanted if name in execution.notify]
+    return [
+        _body(execution, moment, section, route)
+        for section in sections
+        for route in section.get("routes", [])
+    ]
+
+
+def _body(
+    execution: Execution, moment: Moment, section: dict[str, Any], route: str
+) -> dict[str, Any]:
+    result = json.dumps(moment.result if moment.result is not None else {})
+    return {
+        "message": section.get("message", ""),
+        "data": {**section.get("data", {}), "result": result},
+        "execution_id": execution.id,
+        "status": moment.status,
+        "start_timestamp": execution.wall.at(execution.start).isoformat(),
+        "end_timestamp": execution.wall.at(moment.at).isoformat(),
+        "action_ref": execution.action.ref,
+        "runner_ref": execution.action.runner_name,
+        "route": route,
+        "channel": route,
+    }
+
+
+def _post(url: str, token: str, body: dict[str, Any]) -> None:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "st2/v3.10dev",
+        "X-Stanley-Action": "http",
+    }
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    try:
+        path = parts._replace(scheme="", netloc="").geturl() or "/"
+        connection.request("POST", path, json.dumps(body), headers)
+        answer = connection.getresponse()
+        answer.read()
+        logger.debug("call-back of %s: %s", body["execution_id"], answer.status)
+    finally:
+        connection.close()

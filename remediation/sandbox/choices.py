@@ -1,0 +1,56 @@
+"""Decide by the options what befalls a request and what becomes of an execution."""
+
+import random
+import re
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from .catalogue import Action
+from .options import SandboxOptions
+from .planning import Fate
+from .timeline import STATUSES
+
+# A parameter that begins so chooses the outcome, and perhaps the seconds, of its own execution.
+CHOICE = re.compile(r"sandbox:([a-z]+)(?::([0-9]+(?:\.[0-9]+)?))?(?![^\s'\"])")
+
+
+class Choices:
+    """The choices of one set of options; of one seed they are always the same."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self._options = options
+        self._random = random.Random(options.seed)  # noqa: S311  repeatable, no secret
+        self._used: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def fault(self) -> str:
+        """Return what befalls the next POST: the name of a rate in the options, or nothing."""
+        with self._lock:
+            drawn = self._random.random()
+        for name in ("drop_request_rate", "drop_answer_rate", "error_rate", "ghost_rate"):
+            drawn -= getattr(self._options, name)
+            if drawn < 0:
+                return name
+        return ""
+
+    def fate(self, action: Action, parameters: Mapping[str, Any]) -> Fate:
+        """Return what an execution ends in: as a parameter asks, else ``outcomes``, else well."""
+        duration = self._options.duration_seconds
+        for value in parameters.values():
+            asked = CHOICE.match(value) if isinstance(value, str) else None
+            if asked and asked[1] in STATUSES:
+                return Fate(asked[1], float(asked[2] or duration), is_chosen=True)
+        if action.ref in self._options.outcomes:
+            return Fate(self._next_outcome(action.ref), duration, is_chosen=True)
+        return Fate("pending" if action.runner_name == "inquirer" else "succeeded", duration)
+
+    def _next_outcome(self, ref: str) -> str:
+        wanted = self._options.outcomes[ref]
+        if isinstance(wanted, str):
+            return wanted
+        with self._lock:
+            position = self._used[ref]
+            self._used[ref] += 1
+        return wanted[min(position, len(wanted) - 1)]

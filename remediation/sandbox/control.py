@@ -1,0 +1,40 @@
+"""The sandbox's own endpoints under /sandbox, for tests in other processes and for the curious.
+
+They ask for the same credentials as the others, and no fault touches them.
+"""
+
+from dataclasses import asdict
+
+from . import validation
+from .messages import Answer, Call, faultstring
+from .options import OptionError
+from .validation import RefusedError
+from .world import World
+
+
+def answer(world: World, call: Call) -> Answer:
+    """Answer GET /sandbox/stats, POST /sandbox/config and POST /sandbox/reset."""
+    try:
+        world.credentials.check(call.headers, call.query)
+        return _answer(world, call)
+    except OptionError as error:
+        return faultstring(400, str(error))
+    except RefusedError as refused:
+        return faultstring(refused.status, refused.faultstring)
+
+
+def _answer(world: World, call: Call) -> Answer:
+    asked = (call.method, call.path)
+    if asked == ("GET", "/sandbox/stats"):
+        return Answer(200, world.stats())
+    if asked == ("POST", "/sandbox/config"):
+        options = world.configure(validation.parse(call.body, ""))
+        shown = asdict(options)
+        shown.pop("callback_token")
+        return Answer(200, shown)
+    if asked == ("POST", "/sandbox/reset"):
+        world.reset()
+        return Answer(200, world.stats())
+    raise RefusedError(
+        404, "There are GET /sandbox/stats, POST /sandbox/config and POST /sandbox/reset."
+    )

@@ -1,0 +1,227 @@
+"""One execution: what it was asked, and what it shows at a given time."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .catalogue import Action
+from .results import canceled_by
+from .timeline import FINAL, NOT_BEGUN, Moment, end_of
+
+CANCEL_SECONDS = 0.05  # from canceling to canceled of an action that is no workflow
+MASK = "********"
+WORKFLOW_RUNNERS = ("orquesta", "action-chain")
+
+
+class NotCancelableError(Exception):
+    """The execution is in a status that StackStorm does not cancel; the text is StackStorm's."""
+
+
+@dataclass(frozen=True, slots=True)
+class WallClock:
+    """Turns the sandbox's clock, whose zero means nothing, into dates."""
+
+    began_at: datetime
+    zero: float
+
+    def at(self, seconds: float) -> datetime:
+        """Return the date of ``seconds`` on the sandbox's clock."""
+        return self.began_at + timedelta(seconds=seconds - self.zero)
+
+    def stamp(self, seconds: float) -> str:
+        """Return that date as StackStorm writes it: 2026-11-23T05:31:45.477486Z."""
+        return self.at(seconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """An execution and its planned moments; times are seconds on the sandbox's clock.
+
+    Not thread-safe by itself: its store's lock guards it.
+    """
+
+    id: str
+    liveaction_id: str
+    action: Action
+    parameters: Mapping[str, Any]
+    context: dict[str, Any]
+    moments: tuple[Moment, ...]
+    wall: WallClock
+    web_url: str
+    notify: Mapping[str, Any] = field(default_factory=dict)
+    delay_milliseconds: int = 0
+    parent: "Execution | None" = None
+    task_execution_id: str = ""
+    children: "list[Execution]" = field(default_factory=list)
+    is_dropped: bool = False  # a task that its canceled workflow never started
+
+    @property
+    def start(self) -> float:
+        """Say when it appears."""
+        return self.moments[0].at
+
+    @property
+    def end(self) -> float | None:
+        """Say when it will be final, None if it never will."""
+        return end_of(self.moments)
+
+    @property
+    def is_workflow(self) -> bool:
+        """Say whether StackStorm runs it as a workflow."""
+        return self.action.runner_name in WORKFLOW_RUNNERS
+
+    @property
+    def trace_tag(self) -> str:
+        """Return the tag that its root was POSTed with, empty without one."""
+        root = self
+        while root.parent is not None:
+            root = root.parent
+        return str(root.context.get("trace_context", {}).get("trace_tag", ""))
+
+    def passed(self, now: float) -> Sequence[Moment]:
+        """Return the moments that have come; none before it appeared."""
+        return [moment for moment in self.moments if moment.at <= now]
+
+    def status(self, now: float) -> str:
+        """Return the status at ``now``."""
+        return self.passed(now)[-1].status
+
+    def descendants(self, now: float) -> "list[Execution]":
+        """Return its tasks, and theirs, that have appeared by ``now``."""
+        found = []
+        for child in self.children:
+            if child.start <= now:
+                found += [child, *child.descendants(now)]
+        return found
+
+    def cancel(self, now: float, *, user: str) -> None:
+        """Rewrite what is still to come as StackStorm's cancel does.
+
+        Raises NotCancelableError.
+        """
+        status = self.status(now)
+        if status in ("canceled", "canceling"):
+            return
+        if status in FINAL or status == "pending":
+            raise NotCancelableError(f"Action cannot be canceled. State = {status}.")
+        self.context["cancelled_by"] = user
+        message = canceled_by(user)
+        if status in NOT_BEGUN:
+            self._replan(now, Moment(now, "canceled", message))
+        elif self.is_workflow:
+            self._cancel_workflow(now, message)
+        else:
+            end = Moment(now + CANCEL_SECONDS, "canceled", message, is_sized=True)
+            self._replan(now, Moment(now, "canceling", message), end)
+
+    def _cancel_workflow(self, now: float, message: Mapping[str, str]) -> None:
+        # A workflow starts no other task and waits for those that run.
+        for child in self.children:
+            child.is_dropped = child.start > now
+        self.children = [child for child in self.children if not child.is_dropped]
+        for child in self.children:
+            if child.status(now) == "pending":
+                child._replan(now, Moment(now, "canceled", message))
+        self._replan(now, Moment(now, "canceling", message))
+        ends = [child.end for child in self.children]
+        if None not in ends:
+            last = max([now + CANCEL_SECONDS, *(end for end in ends if end is not None)])
+            self.moments += (Moment(last, "canceled", {"output": None}, is_sized=True),)
+
+    def _replan(self, now: float, *moments: Moment) -> None:
+        self.moments = (*self.passed(now), *moments)
+
+    def view(self, now: float, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return the execution as the API shows it at ``now``; empty values are left out."""
+        passed = self.passed(now)
+        parameters = self.parameters if show_secrets else masked(self.parameters, self.action)
+        shown = {
+            "action": self.action.view,
+            "runner": self.action.runner,
+            "liveaction": self._liveaction(passed, parameters),
+            **self._workflow_keys(),
+            "status": passed[-1].status,
+            "start_timestamp": self.wall.stamp(self.start),
+            "end_timestamp": self._end_stamp(passed),
+            "parameters": parameters,
+            "result_size": next(
+                (len(json.dumps(m.result)) for m in reversed(passed) if m.is_sized), None
+            ),
+            "context": self._context(passed),
+            "parent": self.parent.id if self.parent else None,
+            "children": [child.id for child in self.children if child.start <= now],
+            "log": [{"timestamp": self._log_stamp(m.at), "status": m.status} for m in passed],
+            "delay": self.delay_milliseconds,
+            "web_url": self.web_url,
+            "id": self.id,
+            "result": passed[-1].result,
+            "elapsed_seconds": self._elapsed(passed),
+        }
+        return {name: value for name, value in shown.items() if value not in (None, "", [], {}, 0)}
+
+    def _liveaction(
+        self, passed: Sequence[Moment], parameters: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        has_run = any(moment.status == "running" for moment in passed)
+        shown = {
+            "action": self.action.ref,
+            "action_is_workflow": self.is_workflow,
+            "parameters": parameters,
+            "callback": {},
+            "runner_info": {"hostname": "sandbox", "pid": os.getpid()} if has_run else {},
+        }
+        if self.notify:
+            shown["notify"] = self.notify
+        return shown | {"id": self.liveaction_id}
+
+    def _workflow_keys(self) -> dict[str, Any]:
+        if self.parent is None:
+            return {}
+        return {
+            "workflow_execution": self.parent.context.get("workflow_execution"),
+            "task_execution": self.task_execution_id,
+        }
+
+    def _context(self, passed: Sequence[Moment]) -> dict[str, Any]:
+        has_run = any(moment.status == "running" for moment in passed)
+        hidden = () if has_run else ("workflow_execution",)
+        return {name: value for name, value in self.context.items() if name not in hidden}
+
+    def _end_stamp(self, passed: Sequence[Moment]) -> str | None:
+        # StackStorm sets no end for `abandoned` (get-execution-abandoned).
+        if passed[-1].status not in FINAL or passed[-1].status == "abandoned":
+            return None
+        return self.wall.stamp(passed[-1].at)
+
+    def _elapsed(self, passed: Sequence[Moment]) -> float | None:
+        if self._end_stamp(passed) is None:
+            return None
+        return max(round(passed[-1].at - self.start, 6), 0.000001)
+
+    def _log_stamp(self, at: float) -> str:
+        return self.wall.stamp(at)[:-4] + "000Z"
+
+
+def masked(parameters: Mapping[str, Any], action: Action) -> dict[str, Any]:
+    """Return ``parameters`` with those that the schema calls secret hidden, nested ones too."""
+    return _masked(parameters, action.parameters)
+
+
+def _masked(values: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {}
+    for name, value in values.items():
+        schema = schemas.get(name, {})
+        if schema.get("secret"):
+            value = MASK
+        elif isinstance(value, dict):
+            value = _masked(value, schema.get("properties", {}))
+        shown[name] = value
+    return shown
+
+
+def now_in_utc() -> datetime:
+    """Return the date at which a sandbox begins to count."""
+    return datetime.now(tz=UTC)

@@ -1,0 +1,119 @@
+"""What a sandbox is asked to play: durations, outcomes, faults and callbacks."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from urllib.parse import urlsplit
+
+from .timeline import STATUSES
+
+DEFAULT_PACKS = ("clienttest", "core", "email", "linux", "remediation", "slack")
+
+
+class OptionError(ValueError):
+    """An option's name or value cannot be used; the text names it and says what can."""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """Say what the sandbox plays; the defaults play a quick StackStorm without faults.
+
+    ``outcomes`` maps an action ref to the status that its executions end in, or to a list of
+    statuses used in turn, the last one staying. Every StackStorm status is possible: final ones
+    are reached after ``duration_seconds``, the others are where the execution then stays for
+    ever (``requested`` is a ghost, ``running`` a lost runner, ``pending`` an inquiry). A string
+    parameter that begins with ``sandbox:STATUS`` or ``sandbox:STATUS:SECONDS`` chooses for its
+    own execution, before ``outcomes`` does.
+
+    Rates are shares of the POSTs that would start an execution, between 0 and 1, at most 1 in
+    sum. Of one ``seed`` and one order of requests always the same POSTs are hit.
+    """
+
+    duration_seconds: float = 0.5  # from the POST to the end, for each task of a workflow
+    outcomes: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    packs: Sequence[str] = DEFAULT_PACKS  # those installed
+    actions: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # more, by ref
+    datastore: Mapping[str, str] = field(default_factory=dict, repr=False)  # by "system.NAME"
+    drop_request_rate: float = 0.0  # cut before anything happens
+    drop_answer_rate: float = 0.0  # cut after the execution was made
+    land_late_seconds: float = 0.0  # from a cut answer until its execution appears
+    error_rate: float = 0.0  # 500 before anything is made
+    ghost_rate: float = 0.0  # 500, and the execution stays requested (message bus down)
+    unavailable: bool = False  # nginx's 503 to everything
+    unauthorized: bool = False  # 401 to everything
+    latency_seconds: float = 0.0  # before every answer
+    callback_url: str = ""  # told the end of every execution POSTed with `notify`
+    callback_token: str = field(default="", repr=False)  # sent there as bearer token
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be played.
+
+        Raises OptionError.
+        """
+        for name in ("duration_seconds", "land_late_seconds", "latency_seconds"):
+            _check_number(name, getattr(self, name), most=math.inf)
+        rates = ("drop_request_rate", "drop_answer_rate", "error_rate", "ghost_rate")
+        for name in rates:
+            _check_number(name, getattr(self, name), most=1)
+        if sum(getattr(self, name) for name in rates) > 1:
+            raise OptionError(f"{', '.join(rates)} are shares: together they may be at most 1")
+        for name in ("unavailable", "unauthorized"):
+            _check_type(name, getattr(self, name), bool, "true or false")
+        for name in ("callback_url", "callback_token"):
+            _check_type(name, getattr(self, name), str, "a string")
+        _check_type("seed", self.seed, int, "a whole number")
+        if self.callback_url and urlsplit(self.callback_url).scheme not in ("http", "https"):
+            raise OptionError("callback_url must begin with http:// or https://")
+        _check_catalogue(self)
+        _check_outcomes(self.outcomes)
+
+    def changed(self, values: Mapping[str, object]) -> "SandboxOptions":
+        """Return these options with ``values`` in them, by option name.
+
+        Raises OptionError for a name that is no option and for a value that cannot be played.
+        """
+        known = {option.name for option in fields(self)}
+        for name in values:
+            if name not in known:
+                raise OptionError(f"{name} is no option; there are {', '.join(sorted(known))}")
+        return replace(self, **values)  # type: ignore[arg-type]  # __post_init__ checks each
+
+
+def _check_number(name: str, value: object, *, most: float) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= most or not math.isfinite(value):  # type: ignore[operator, arg-type]
+        limit = "" if most == math.inf else f" and at most {most}"
+        raise OptionError(f"{name} must be a number of at least 0{limit}")
+
+
+def _check_type(name: str, value: object, kind: type, words: str) -> None:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise OptionError(f"{name} must be {words}")
+
+
+def _check_catalogue(options: SandboxOptions) -> None:
+    if isinstance(options.packs, str) or not isinstance(options.packs, Sequence):
+        raise OptionError("packs must be a list of names")
+    for pack in options.packs:
+        if pack not in DEFAULT_PACKS:
+            raise OptionError(
+                f"packs: {pack} does not come with the sandbox; there are "
+                f"{', '.join(DEFAULT_PACKS)}; use actions for others"
+            )
+    _check_type("actions", options.actions, Mapping, "an object of action refs")
+    for ref, metadata in options.actions.items():
+        if "." not in ref or not isinstance(metadata, Mapping) or "runner_type" not in metadata:
+            raise OptionError(f"actions: {ref} must be PACK.NAME with at least a runner_type")
+    _check_type("datastore", options.datastore, Mapping, "an object of strings")
+    if not all(isinstance(value, str) for value in options.datastore.values()):
+        raise OptionError("datastore must be an object of strings")
+
+
+def _check_outcomes(outcomes: Mapping[str, str | Sequence[str]]) -> None:
+    _check_type("outcomes", outcomes, Mapping, "an object of action refs")
+    for ref, wanted in outcomes.items():
+        words = [wanted] if isinstance(wanted, str) else wanted
+        is_list = isinstance(words, Sequence) and len(words) > 0
+        if not is_list or not all(word in STATUSES for word in words):
+            raise OptionError(f"outcomes: {ref} must be one or more of {', '.join(STATUSES)}")

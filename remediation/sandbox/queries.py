@@ -1,0 +1,246 @@
+"""Answer the list of executions: filters, attributes, paging, with StackStorm's own errors."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from .executions import Execution
+from .store import Store
+from .validation import RefusedError
+
+Row = TypeVar("Row")
+
+DEFAULT_LIMIT = 100
+OBJECT_ID = re.compile(r"[0-9a-f]{24}", re.IGNORECASE)
+TAG_FILTER = "context.trace_context.trace_tag:"
+
+# The stored fields of an execution; `elapsed_seconds` is computed and none of them.
+STORED = frozenset(
+    [
+        *("id", "status", "action", "runner", "liveaction", "parameters", "context", "log"),
+        *("start_timestamp", "end_timestamp", "result", "result_size", "delay", "web_url"),
+        *("parent", "children", "workflow_execution", "task_execution"),
+        *("rule", "trigger", "trigger_type", "trigger_instance"),
+    ]
+)
+EXCLUDABLE = ("result", "trigger_instance", "status")
+
+# The filters with one value each, and what they look at; what no rule started has no rule and no
+# trigger, so those match nothing. All other query parameters are ignored.
+FILTERS: dict[str, Callable[[Execution, float], Any]] = {
+    "status": lambda one, now: one.status(now),
+    "action": lambda one, now: one.action.ref,
+    "runner": lambda one, now: one.action.runner_name,
+    "user": lambda one, now: one.context.get("user"),
+    "liveaction": lambda one, now: one.liveaction_id,
+    "parent": lambda one, now: one.parent.id if one.parent else "null",
+    "rule": lambda one, now: None,
+    "trigger": lambda one, now: None,
+    "trigger_type": lambda one, now: None,
+    "trigger_instance": lambda one, now: None,
+}
+Test = Callable[[Execution, float], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list; ``limit`` None says that there was none."""
+
+    rows: Sequence[Mapping[str, Any]]
+    total: int
+    limit: int | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that go with the page."""
+        limit = {} if self.limit is None else {"X-Limit": str(self.limit)}
+        return {"X-Total-Count": str(self.total), **limit}
+
+
+def list_executions(store: Store, query: Mapping[str, str]) -> Page:
+    """Return the executions that ``query`` asks for, newest first unless it says otherwise.
+
+    Raises RefusedError.
+    """
+    limit = parse_limit(query, DEFAULT_LIMIT)
+    choose = attributes(query)
+    tests = _tests(query)
+    show_secrets = query.get("show_secrets") == "true"
+    with store.lock:
+        now = store.clock()
+        found = [one for one in _candidates(store, query) if all(test(one, now) for test in tests)]
+        if "timestamp_gt" in query or query.get("sort_asc", "").lower() == "true":
+            found.reverse()
+        page = _slice(found, query, limit)
+        rows = [choose(one.view(now, show_secrets=show_secrets)) for one in page]
+    return Page(rows, len(found), limit)
+
+
+def page_of(
+    rows: Sequence[Mapping[str, Any]], query: Mapping[str, str], *, default: int | None = None
+) -> Page:
+    """Return the page of ``rows`` that ``limit`` and ``offset`` ask for.
+
+    Raises RefusedError.
+    """
+    limit = parse_limit(query, default)
+    return Page(_slice(rows, query, limit), len(rows), limit)
+
+
+def parse_limit(query: Mapping[str, str], default: int | None) -> int | None:
+    """Return how many rows are asked for; None is all of them.
+
+    Raises RefusedError.
+    """
+    if "limit" not in query:
+        return default
+    limit = integer(query, "limit") or 0
+    if limit == -1:
+        return None
+    if limit < 1:
+        raise RefusedError(
+            400,
+            f'Limit, "{limit}" specified, must be a positive number or -1 for full result set.',
+        )
+    return limit
+
+
+def attributes(query: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Return what cuts an execution down to the attributes that are asked for.
+
+    Raises RefusedError.
+    """
+    included = _words(query, "include_attributes")
+    excluded = _words(query, "exclude_attributes")
+    if included and excluded:
+        raise RefusedError(
+            400,
+            "exclude_fields and include_fields arguments are mutually exclusive. "
+            "You need to provide either one or another, but not both.",
+        )
+    for name in excluded:
+        if name not in EXCLUDABLE:
+            raise RefusedError(400, f"Invalid or unsupported exclude attribute specified: {name}")
+    for name in included:
+        _check_included(name)
+    if included:
+        return lambda view: _picked(view, [*included, "id"])
+    return lambda view: {name: value for name, value in view.items() if name not in excluded}
+
+
+def _check_included(name: str) -> None:
+    field, _, rest = name.partition(".")
+    problem = ""
+    if field not in STORED:
+        problem = name
+    elif field == "result" and rest:
+        problem = f"Cannot resolve subfield or operator {rest} on the field result"
+    if problem:
+        raise RefusedError(400, f"Invalid or unsupported include attribute specified: {problem}")
+
+
+def _picked(view: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    picked: dict[str, Any] = {}
+    for name in names:
+        value = _at(view, name)
+        *parents, last = name.split(".")
+        place = picked
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        if value is not None:
+            place[last] = value
+    return picked
+
+
+def _at(view: Mapping[str, Any], path: str) -> Any:
+    value: Any = view
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _candidates(store: Store, query: Mapping[str, str]) -> list[Execution]:
+    """Return the executions among which to look, newest first: few, where an index helps."""
+    if "id" in query:
+        ids = query["id"].split(",")
+        for one in ids:
+            _check_object_id(one)
+        found = {execution.id: execution for one in ids if (execution := store.find(one))}
+        return sorted(found.values(), key=lambda one: one.start, reverse=True)
+    tag = query.get("filter", "")
+    if tag.startswith(TAG_FILTER) and " " not in tag:
+        return store.tagged(tag.removeprefix(TAG_FILTER))[::-1]
+    return store.visible()
+
+
+def _tests(query: Mapping[str, str]) -> list[Test]:
+    tests: list[Test] = []
+    for name, value in query.items():
+        if name in FILTERS:
+            tests.append(_equals(FILTERS[name], value))
+        elif name in ("timestamp", "timestamp_gt", "timestamp_lt"):
+            tests.append(_stamped(name, value))
+        elif name == "filter":
+            tests += [_matches(pair) for pair in value.split()]
+    return tests
+
+
+def _equals(read: Callable[[Execution, float], Any], wanted: str) -> Test:
+    return lambda one, now: bool(read(one, now) == wanted)
+
+
+def _stamped(name: str, value: str) -> Test:
+    try:
+        wanted = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise RefusedError(400, "Datetime value does not match expected format.") from error
+    if wanted.tzinfo is None:
+        wanted = wanted.replace(tzinfo=UTC)
+    if name == "timestamp_gt":
+        return lambda one, _now: one.wall.at(one.start) > wanted
+    if name == "timestamp_lt":
+        return lambda one, _now: one.wall.at(one.start) < wanted
+    return lambda one, _now: one.wall.at(one.start) == wanted
+
+
+def _matches(pair: str) -> Test:
+    path, colon, wanted = pair.partition(":")
+    if not colon:
+        raise RefusedError(400, f'invalid format for filter "{pair}"')
+    if path.partition(".")[0] not in STORED:
+        raise RefusedError(400, f'Cannot resolve field "{path}"')
+    # The value stays text: `context.number:1` finds no 1 (get-executions-filter-context-int).
+    return lambda one, now: bool(_at(one.view(now, show_secrets=True), path) == wanted)
+
+
+def _check_object_id(text: str) -> None:
+    if not OBJECT_ID.fullmatch(text):
+        raise RefusedError(
+            400,
+            f"{text!r} is not a valid ObjectId, it must be a 12-byte input or a "
+            "24-character hex string",
+        )
+
+
+def _slice(rows: Sequence[Row], query: Mapping[str, str], limit: int | None) -> Sequence[Row]:
+    offset = max(integer(query, "offset") or 0, 0)
+    return rows[offset:] if limit is None else rows[offset : offset + limit]
+
+
+def integer(query: Mapping[str, str], name: str) -> int | None:
+    """Return a query parameter that has to be a whole number, None without it.
+
+    Raises RefusedError.
+    """
+    if name not in query:
+        return None
+    try:
+        return int(query[name])
+    except ValueError as error:
+        raise RefusedError(400, f'Parameter "{name}" is not of type integer') from error
+
+
+def _words(query: Mapping[str, str], name: str) -> list[str]:
+    return [word for word in query.get(name, "").split(",") if word]

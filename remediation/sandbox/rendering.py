@@ -1,0 +1,138 @@
+"""Render parameter values as StackStorm does: every string with Jinja marks is a template.
+
+That is the very thing a client must not be hurt by, so the sandbox plays it: the datastore is
+within reach of a parameter (post-execution-jinja-*, get-execution-jinja-*).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+
+class RenderError(ValueError):
+    """A parameter cannot be rendered; the text is StackStorm's."""
+
+
+class KeyValueLookup:
+    """StackStorm's datastore in a template: `st2kv.system.NAME`; what is not there is empty."""
+
+    def __init__(self, values: Mapping[str, str], path: str = "") -> None:
+        self._values = values
+        self._path = path
+
+    def __getattr__(self, name: str) -> "KeyValueLookup":
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return KeyValueLookup(self._values, f"{self._path}.{name}" if self._path else name)
+
+    __getitem__ = __getattr__
+
+    def __call__(self, key: str) -> str:
+        """Look a key up by its full name, as workflows write it: `st2kv("system.NAME")`."""
+        return self._values.get(key, "")
+
+    def __str__(self) -> str:
+        """Return the value at this path."""
+        return self._values.get(self._path, "")
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    # Blocks are trimmed as in StackStorm's st2common/util/jinja.py: the newline after a block and
+    # the blanks before it on its line are lost, which an escape of strange text has to survive.
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["decrypt_kv"] = str
+    environment.filters["to_json_string"] = json.dumps
+    environment.filters["to_complex"] = json.dumps
+    environment.filters["from_json_string"] = json.loads
+    return environment
+
+
+ENVIRONMENT = _environment()
+
+
+def render(
+    parameters: Mapping[str, Any],
+    schemas: Mapping[str, Mapping[str, Any]],
+    *,
+    context: Mapping[str, Any],
+    datastore: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return ``parameters`` with their templates rendered, and the default for each null.
+
+    Templates may use each other, the action's defaults, st2kv and action_context.
+    Raises RenderError for a missing name, a cycle and a failing template. What does not parse
+    is no template to StackStorm and passes untouched.
+    """
+    values = {name: schema.get("default") for name, schema in schemas.items()}
+    values |= {name: value for name, value in parameters.items() if value is not None}
+    known: dict[str, Any] = {
+        "st2kv": KeyValueLookup(datastore),
+        "action_context": context,
+        "config_context": {},
+    }
+    needed = {name: _names_in(value) for name, value in values.items()}
+    for name in _in_order(needed):
+        if name in values:
+            known[name] = _rendered(name, values[name], needed[name], known)
+        elif name not in known:
+            raise RenderError(f'Dependency unsatisfied in variable "{name}"')
+    return {name: known[name] for name in parameters}
+
+
+def render_task(template: Any, inputs: Mapping[str, Any], datastore: Mapping[str, str]) -> Any:
+    """Return a task's parameter value over the workflow's inputs, evaluated twice.
+
+    Workflows evaluate again what their inputs brought along: no escape survives it.
+    """
+    known = {"st2kv": KeyValueLookup(datastore), **inputs}
+    for _time in range(2):
+        if _names_in(template) is not None:
+            try:
+                template = _rendered("task", template, set(), known)
+            except RenderError:
+                return template
+    return template
+
+
+def _in_order(needed: Mapping[str, set[str] | None]) -> tuple[str, ...]:
+    try:
+        return tuple(
+            TopologicalSorter({name: names or () for name, names in needed.items()}).static_order()
+        )
+    except CycleError as error:
+        cycle = ", ".join(sorted(set(error.args[1])))
+        raise RenderError(
+            f"Cyclic dependency found in the following variables: {cycle}. "
+            "Likely the variable is referencing itself"
+        ) from error
+
+
+def _names_in(value: Any) -> set[str] | None:
+    """Return the names that a template needs, None when the value is no template."""
+    text = str(value) if isinstance(value, str | list | dict) else ""
+    if "{{" not in text and "{%" not in text:
+        return None
+    try:
+        return meta.find_undeclared_variables(ENVIRONMENT.parse(text))
+    except TemplateSyntaxError:
+        return None
+
+
+def _rendered(name: str, value: Any, names: set[str] | None, known: Mapping[str, Any]) -> Any:
+    if names is None:
+        return value
+    try:
+        if isinstance(value, str):
+            return ENVIRONMENT.from_string(value).render(known)
+        # Objects and arrays are rendered as JSON text; a value that is one name keeps its type.
+        text = re.sub(r'"{{([A-z0-9_-]+)}}"', r"{{\1 | to_complex}}", json.dumps(value))
+        return json.loads(ENVIRONMENT.from_string(text).render(known))
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise RenderError(f'Failed to render parameter "{name}": {error}') from error

@@ -1,0 +1,288 @@
+"""The sandbox as an HTTP server: sockets, limits and the life of its threads."""
+
+import logging
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from . import control
+from .api import Api
+from .messages import BANNER, Answer, Call, CutError, Subscription, html, split_service
+from .options import SandboxOptions
+from .stream import Subscriber
+from .world import World
+
+logger = logging.getLogger(__name__)
+
+MOST_LINE_BYTES = 4094  # gunicorn's, of a request line
+MOST_NGINX_BODY = 1 << 20
+MOST_BODY = 32 << 20
+POLL_SECONDS = 0.05  # how soon the accepting thread sees that it has to stop
+
+
+class Sandbox:
+    """A StackStorm that executes nothing, on a real socket, in threads of this process.
+
+    As a context manager it starts and stops itself. It may be started again: the port, the
+    executions and the tokens stay, as those of a StackStorm that was away.
+    """
+
+    def __init__(
+        self,
+        bind: tuple[str, int] = ("127.0.0.1", 0),
+        *,
+        api_key: str = "sandbox-key",
+        username: str = "",
+        password: str = "",
+        options: SandboxOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bind = bind
+        self._server: _Server | None = None
+        self._world = World(
+            options or SandboxOptions(),
+            api_key=api_key,
+            username=username,
+            password=password,
+            clock=clock,
+        )
+
+    @property
+    def url(self) -> str:
+        """Return the address without a trailing slash; of port 0 it is known after start."""
+        host, port = self._bind
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def options(self) -> SandboxOptions:
+        """Return what is played now."""
+        return self._world.options
+
+    @property
+    def executions(self) -> tuple[dict[str, Any], ...]:
+        """Return the executions as the API shows them now, oldest first."""
+        return self._world.store.snapshot()
+
+    @property
+    def requests(self) -> tuple[tuple[str, str], ...]:
+        """Return method and path of the requests to StackStorm's endpoints, oldest first."""
+        return self._world.journal.requests()
+
+    def posts_by_trace_tag(self) -> Counter[str]:
+        """Count the POSTs of executions that arrived whole, by their trace tag."""
+        return self._world.journal.posts_by_trace_tag()
+
+    def started_twice(self) -> list[str]:
+        """Name the trace tags under which more than one execution was started."""
+        return self._world.store.started_twice()
+
+    def configure(self, **values: object) -> None:
+        """Change options by name.
+
+        Raises OptionError.
+        """
+        self._world.configure(values)
+
+    def reset(self) -> None:
+        """Forget executions and requests; the options stay."""
+        self._world.reset()
+
+    def start(self) -> None:
+        """Listen, and answer in threads.
+
+        Raises OSError when the address cannot be had.
+        """
+        self._server = _Server(self._bind, self._world)
+        host, port = self._server.server_address[:2]
+        self._bind = (str(host), int(port))
+        self._world.mint.url = self.url
+        self._world.feed.start()
+        self._world.callbacks.start()
+        threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": POLL_SECONDS},
+            name="sandbox-server",
+            daemon=True,
+        ).start()
+
+    def stop(self) -> None:
+        """Stop listening and cut every connection; a stopped one is left alone."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        self._world.feed.stop()
+        self._world.callbacks.stop()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+
+class _Server(ThreadingHTTPServer):
+    """Knows its connections and streams, so that it can end them."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, bind: tuple[str, int], world: World) -> None:
+        if ":" in bind[0]:
+            self.address_family = socket.AF_INET6
+        self.world = world
+        self.api = Api(world)
+        self.stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._connections: set[socket.socket] = set()
+        self._subscribers: set[Subscriber] = set()
+        super().__init__(bind, _Handler)
+
+    def close(self) -> None:
+        """Stop accepting, then end what is open."""
+        self.stopping.set()
+        self.shutdown()
+        self.server_close()
+        with self._lock:
+            connections, subscribers = set(self._connections), set(self._subscribers)
+        for subscriber in subscribers:
+            subscriber.end()
+        for connection in connections:
+            _hang_up(connection)
+
+    def subscribe(self, query: Any) -> Subscriber:
+        subscriber = Subscriber(self.world.feed, query)
+        with self._lock:
+            self._subscribers.add(subscriber)
+        return subscriber
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        with self._lock:
+            self._subscribers.discard(subscriber)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what a connection broke on; a client that hangs up is no error here."""
+        error = sys.exception()
+        level = logging.DEBUG if isinstance(error, OSError) else logging.ERROR
+        logger.log(level, "connection of %s broke", client_address, exc_info=error)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Reads one call after the other from a connection."""
+
+    protocol_version = "HTTP/1.1"
+    # Whole answers in one segment: headers and body apart would wait for each other's ACK.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def version_string(self) -> str:
+        return BANNER
+
+    def log_message(self, format: str, *args: Any) -> None:
+        logger.debug(format, *args)
+
+    def do_GET(self) -> None:
+        try:
+            self._handle()
+        except CutError:
+            self.close_connection = True
+            _hang_up(self.connection)
+
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET  # noqa: N815
+
+    def _handle(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        size = int(length) if length.isdecimal() else MOST_BODY + 1
+        # What is too large even to be passed over is answered at once, and the client cut.
+        body = self.rfile.read(size) if size <= MOST_BODY else b""
+        refused = self._refused(size)
+        if refused is not None:
+            self.close_connection = True
+            self._send(refused)
+            return
+        call = Call.parse(self.command, self.path, dict(self.headers.items()), body)
+        if call.path.startswith("/sandbox"):
+            self._send(control.answer(self.server.world, call))
+            return
+        self.server.world.journal.note(call.method, self.path)
+        self.server.stopping.wait(self.server.world.options.latency_seconds)
+        answer = self.server.api.answer(call)
+        if isinstance(answer, Subscription):
+            self._stream(answer)
+        else:
+            self._send(answer)
+
+    def _refused(self, size: int) -> Answer | None:
+        """Return what gunicorn and nginx answer themselves to a request beyond their limits."""
+        service, path = split_service(self.path)
+        if service and self.command == "PATCH":
+            return html(405, "405 Not Allowed", "<hr><center>nginx</center>")
+        if size > (MOST_NGINX_BODY if service else MOST_BODY):
+            return html(413, "413 Request Entity Too Large", "<hr><center>nginx</center>")
+        line = len(f"{self.command} {path} {self.request_version}")
+        if line > MOST_LINE_BYTES:
+            size = f"Request Line is too large ({line} &gt; {MOST_LINE_BYTES})"
+            return html(400, "Bad Request", size)
+        return None
+
+    def _send(self, answer: Answer) -> None:
+        body = answer.encoded()
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Request-ID", self.headers.get("X-Request-ID") or str(uuid.uuid4()))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def _stream(self, subscription: Subscription) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=UTF-8")
+        self.send_header("Cache-Control", "no-cache")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        subscriber = self.server.subscribe(subscription.query)
+        try:
+            for event in subscriber.events():
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+                self.wfile.flush()
+            self.wfile.write(b"0\r\n\r\n")
+            self.wfile.flush()
+        finally:
+            self.server.unsubscribe(subscriber)
+        self.close_connection = True
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):  # it may be gone already
+        connection.shutdown(socket.SHUT_RDWR)

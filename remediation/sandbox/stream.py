@@ -1,0 +1,79 @@
+"""The stream of events: server-sent, in the framing of the recordings (sse-stream-*)."""
+
+import json
+import queue
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+
+from .executions import Execution
+from .feed import Feed
+from .timeline import Moment
+
+CREATE, UPDATE = "st2.execution__create", "st2.execution__update"
+HEARTBEAT_SECONDS = 25.0
+MOST_WAITING = 10_000
+
+
+class Subscriber:
+    """One reader of the stream; a reader too slow for MOST_WAITING events is cut off."""
+
+    def __init__(self, feed: Feed, query: Mapping[str, str]) -> None:
+        self._query = query
+        self._waiting: queue.Queue[tuple[bytes, bool] | None] = queue.Queue(MOST_WAITING)
+        self._leave: Callable[[], None] = feed.listen(self._tell)
+
+    def events(self) -> Iterator[bytes]:
+        """Yield what goes over the wire, heartbeats too, until the stream ends."""
+        try:
+            yield b"\n"
+            while True:
+                try:
+                    event = self._waiting.get(timeout=HEARTBEAT_SECONDS)
+                except queue.Empty:
+                    yield b"\n"
+                    continue
+                if event is None:
+                    return
+                framed, is_last = event
+                yield framed
+                if is_last:
+                    return
+        finally:
+            self._leave()
+
+    def end(self) -> None:
+        """End the stream after what is waiting."""
+        try:
+            self._waiting.put_nowait(None)
+        except queue.Full:
+            self._waiting.get_nowait()
+            self._waiting.put_nowait(None)
+
+    def _tell(self, execution: Execution, moment: Moment) -> None:
+        name = CREATE if moment is execution.moments[0] else UPDATE
+        if not self._wants(name, execution):
+            return
+        data = json.dumps(execution.view(moment.at), separators=(",", ":"))
+        is_last = (
+            moment is execution.moments[-1]
+            and self._query.get("end_event") == name
+            and self._query.get("end_execution_id") == execution.id
+        )
+        try:
+            self._waiting.put_nowait((f"event: {name}\ndata: {data}\n\n".encode(), is_last))
+        except queue.Full:
+            self.end()
+
+    def _wants(self, name: str, execution: Execution) -> bool:
+        patterns = _words(self._query, "events")
+        refs = _words(self._query, "action_refs")
+        ids = _words(self._query, "execution_ids")
+        return (
+            (not patterns or any(fnmatchcase(name, pattern) for pattern in patterns))
+            and (not refs or execution.action.ref in refs)
+            and (not ids or execution.id in ids)
+        )
+
+
+def _words(query: Mapping[str, str], name: str) -> list[str]:
+    return [word for word in query.get(name, "").split(",") if word]

@@ -72,7 +72,7 @@ class StackStormClient:
         """
         self._base = api_base(api_url)
         if isinstance(verify, str) and not Path(verify).exists():
-            raise ValueError(f"ST2_VERIFY_TLS names a file that does not exist: {verify}")
+            raise ValueError(f"ST2_CA_BUNDLE names a file that does not exist: {verify}")
         self._transport = Transport(timeout=timeout, verify=verify, pool_size=pool_size)
         self._credentials: Credentials = ApiKey(api_key)
         if username and not api_key:

@@ -13,7 +13,7 @@ CHECK_LOGIN = (
 CHECK_API_URL = "Check ST2_API_URL: StackStorm's API is not at this address."
 CHECK_AUTH_URL = "Check ST2_AUTH_URL: StackStorm's auth service is not at this address."
 USE_HTTPS = "Write ST2_API_URL as the address it redirects to: it should start with https://."
-TRUST_CERTIFICATE = "Set ST2_VERIFY_TLS to the file of the CA certificate that signed StackStorm's."
+TRUST_CERTIFICATE = "Set ST2_CA_BUNDLE to the file of the CA certificate that signed StackStorm's."
 
 # StackStorm tells its refusals apart by their text alone: all of these but the last two are 400.
 _REMEDIES = (

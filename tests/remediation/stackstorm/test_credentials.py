@@ -243,7 +243,7 @@ def test_the_cookie_of_a_token_is_not_kept(st2: responses.RequestsMock) -> None:
             "ST2_AUTH_URL does not begin with http",
         ),
         ({"api_url": "st2"}, "ST2_API_URL does not begin with http"),
-        ({"verify": "/nowhere/ca.pem"}, "ST2_VERIFY_TLS names a file that does not exist"),
+        ({"verify": "/nowhere/ca.pem"}, "ST2_CA_BUNDLE names a file that does not exist"),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_setting(

@@ -73,7 +73,7 @@ def test_a_certificate_that_nobody_vouches_for_stops_the_request(
         error = failure(f"https://{address}")
 
     assert error.may_have_been_sent is False
-    assert error.remedy.startswith("Set ST2_VERIFY_TLS to the file of the CA certificate")
+    assert error.remedy.startswith("Set ST2_CA_BUNDLE to the file of the CA certificate")
 
 
 def test_a_tls_error_in_the_answer_is_ambiguous(certificate: tuple[Path, Path]) -> None:

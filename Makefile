@@ -19,6 +19,7 @@ run: $(READY) ## Show a remediated alert with a StackStorm sandbox, then serve (
 	$(BIN)/python manage.py demo
 
 serve: $(READY) ## Run web and worker with the settings of the environment (BIND=127.0.0.1:8001)
+	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py serve
 
 # The whole suite comes last, so that its summary is the last line.

@@ -9,7 +9,7 @@ Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,6 +89,7 @@ class Notification:
     """One webhook call: the alerts of one group, in their order.
 
     ``truncated_alerts``: how many the sender left out (max_alerts); they may never come.
+    ``size``: of the body, in bytes.
     """
 
     receiver: str
@@ -96,6 +97,7 @@ class Notification:
     external_url: str
     truncated_alerts: int
     alerts: tuple[IncomingAlert | InvalidAlert, ...]
+    size: int = field(default=0, compare=False)
 
 
 def parse(body: bytes) -> Notification:
@@ -116,6 +118,7 @@ def parse(body: bytes) -> Notification:
         external_url=_text(payload.get("externalURL"))[:URL_MAX],
         truncated_alerts=_count(payload.get("truncatedAlerts")),
         alerts=tuple(_read_alert(i, posted, is_large) for i, posted in enumerate(alerts)),
+        size=len(body),
     )
 
 

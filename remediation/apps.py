@@ -2,8 +2,12 @@
 
 from django.apps import AppConfig
 
+from remediation import checks
+
+__all__ = ["RemediationConfig", "checks"]
+
 
 class RemediationConfig(AppConfig):
-    """Actions, buckets, alerts, runs and executions."""
+    """Actions, buckets, alerts, runs and executions; importing ``checks`` registers them."""
 
     name = "remediation"

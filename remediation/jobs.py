@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from remediation import queue
-from remediation.engine import launch, poll, recover
+from remediation.engine import launch, lookup, poll, recover
 from remediation.engine.connection import NotConfigured, stackstorm_client
 from remediation.models import Heartbeat
 
@@ -50,4 +50,5 @@ def tick(**_newer: object) -> None:
         logger.debug("No StackStorm to ask: %s", error)
         return
     poll.poll_due(client=client)
+    lookup.look_up_due(client=client)
     launch.launch_due(client=client)

@@ -9,7 +9,7 @@ from django.conf import settings
 from remediation.stackstorm import StackStormClient
 
 
-class NotConfigured(Exception):  # noqa: N818 - a state of the installation, not a fault
+class NotConfigured(Exception):
     """No StackStorm is named in the settings."""
 
 

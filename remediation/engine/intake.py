@@ -7,6 +7,7 @@ alerts; it is repeated whole when another process was in the way. This is the on
 from __future__ import annotations
 
 import datetime
+import json
 import logging
 import random
 import time
@@ -27,6 +28,9 @@ from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transit
 logger = logging.getLogger(__name__)
 
 TRIES = 8
+# A row holds its alert twice, and SQL escapes it: four times this is within MariaDB's default
+# max_allowed_packet of 16 MiB.
+PACKET_BYTES = 2 * 2**20
 # MariaDB: deadlock, lock wait time-out, row changed since it was read.
 TRANSIENT_CODES = {1213, 1205, 1020}
 CHANGED_FIELDS = [
@@ -207,7 +211,8 @@ class _Delivery:
                 occurrences=F("occurrences") + times, last_seen_at=self.received.at
             )
         Alert.objects.bulk_update(self.changed.values(), CHANGED_FIELDS)
-        Alert.objects.bulk_create(self.opened)
+        for packet in _packets(self.opened, size=self.notification.size):
+            Alert.objects.bulk_create(packet)
         data = {"receiver": self.received.receiver, "client": self.client}
         Transition.objects.bulk_create([move.transition(self.cause, data) for move in self.moves])
 
@@ -258,6 +263,22 @@ class _Delivery:
                 if not runs:
                     receipt.disposition = Disposition.UNMATCHED
         return receipt
+
+
+def _packets(alerts: list[Alert], *, size: int) -> Iterable[list[Alert]]:
+    """Split the alerts of a body of ``size`` bytes into what fits one statement of MariaDB."""
+    if size <= PACKET_BYTES:
+        yield alerts
+        return
+    packet, room = [], PACKET_BYTES
+    for alert in alerts:
+        weight = len(json.dumps(alert.raw_data))
+        if packet and weight > room:
+            yield packet
+            packet, room = [], PACKET_BYTES
+        packet.append(alert)
+        room -= weight
+    yield packet
 
 
 def _skip_unbegun(moves: Iterable[_Move], *, cause: Cause) -> None:

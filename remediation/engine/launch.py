@@ -17,7 +17,7 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from remediation import local_actions, queue
-from remediation.engine import parameters, settle
+from remediation.engine import lookup, parameters, settle
 from remediation.engine.assignment import cooling_down
 from remediation.engine.settle import Outcome
 from remediation.local_actions import LocalActionError, LocalActionFailed, LocalActionTimeout
@@ -219,11 +219,10 @@ def _record(request: Request, future: Future[Execution]) -> bool:
             later = cause.at + datetime.timedelta(seconds=RELEASED_SECONDS)
             execution.release(cause=cause, reason=str(error), due_at=later)
             return False
-        reason = (
-            f"nobody knows whether StackStorm started it, so it is not sent again: {error}."
-            f" Look in StackStorm for the trace tag {execution.trace_tag}"
-        )
-        settle.settle(execution, Outcome.unknown(reason), cause=cause)
+        lookup.begin(execution, at=cause.at, why=str(error))
+    except (TypeError, ValueError) as error:
+        # The client refused to send it: the parameters are no JSON.
+        settle.settle(execution, Outcome.failure(str(error)), cause=cause)
     except IllegalTransitionError as error:
         logger.warning("The answer came after the row had moved on: %s", error)
     return True

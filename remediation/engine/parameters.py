@@ -51,18 +51,14 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
     ``action``: the Action row, for what StackStorm's schema says of its runner and its secrets.
     """
     definition = step["action"]
-    rendered = templating.render_step_parameters(step["parameters"], variables)
+    mapping = definition["st2_parameters"]
+    parameters = templating.render_step_parameters(step["parameters"], variables)
+    variables = variables | {"parameters": parameters}
     if definition["use_stackstorm"]:
-        sent = templating.render_for_stackstorm(
-            definition["st2_parameters"],
-            variables,
-            step_parameters=rendered,
-            rendered_again=action is None or action.st2_runner not in PLAIN_RUNNERS,
-        )
+        is_plain = action is not None and action.st2_runner in PLAIN_RUNNERS
+        sent = templating.render_for_stackstorm(mapping, variables, rendered_again=not is_plain)
     else:
-        sent = templating.render_for_local(
-            definition["st2_parameters"], variables, step_parameters=rendered
-        )
+        sent = templating.render_for_local(mapping, variables)
     shown = redaction.mask(sent, secrets=known_secrets())
     for name in action.st2_secret_parameters if action else ():
         if name in shown:

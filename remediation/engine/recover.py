@@ -5,14 +5,15 @@ from __future__ import annotations
 from django.utils import timezone
 
 from remediation import local_actions, queue
+from remediation.engine import lookup
 from remediation.engine.settle import Outcome, settle
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
 
 
 def recover() -> int:
-    """Bring every execution whose worker's lease has ended to rest; return how many there were."""
+    """Take up every execution whose worker's lease has ended; return how many there were."""
     rows = ActionExecution.objects.filter(
-        status=ActionExecution.Status.LAUNCHING, due_at__lte=timezone.now()
+        status=ActionExecution.Status.LAUNCHING, lookup_until=None, due_at__lte=timezone.now()
     ).select_related("action")
     recovered = 0
     for row in rows:
@@ -27,11 +28,8 @@ def recover() -> int:
 
 def _rescue(row: ActionExecution, *, cause: Cause) -> None:
     if row.executed_via_stackstorm:
-        reason = (
-            "the worker that launched it died before it had StackStorm's answer: look in"
-            f" StackStorm for the trace tag {row.trace_tag}"
-        )
-        settle(row, Outcome.unknown(reason), cause=cause)
+        why = "the worker that launched it died before it had StackStorm's answer"
+        lookup.begin(row, at=cause.at, why=why)
     elif local_actions.get(row.action.action_type).is_repeatable:
         row.release(cause=cause, reason="its worker died; it is run again", due_at=cause.at)
         queue.enqueue(queue.RUN_LOCAL)

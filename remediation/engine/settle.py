@@ -106,10 +106,13 @@ def failure_text(remote: Execution) -> str:
     return mask_text(text[:2_000], known_secrets())
 
 
-def started(execution: ActionExecution, remote: Execution, *, cause: Cause) -> None:
+def started(
+    execution: ActionExecution, remote: Execution, *, cause: Cause, reason: str = ""
+) -> None:
     """Record that StackStorm has the execution; the poll asks for its outcome from now on."""
     execution.mark_running(
         cause=cause,
+        reason=reason,
         due_at=cause.at,
         st2_execution_id=remote.id,
         st2_liveaction_id=remote.liveaction_id or None,

@@ -14,9 +14,24 @@ from remediation.models.fields import created_field
 REF_PATTERN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 
 
+DEPTH_MAX = 16  # a plan nests what it holds, and MariaDB takes JSON of 31 levels
+
+
 def object_problem(value: Any) -> str:
     """Return what is wrong with a value that has to be a JSON object, or ''."""
-    return "" if isinstance(value, dict) else 'This must be a JSON object such as {"key": "value"}.'
+    if not isinstance(value, dict):
+        return 'This must be a JSON object such as {"key": "value"}.'
+    if depth(value) > DEPTH_MAX:
+        return f"This is nested deeper than {DEPTH_MAX} levels: simplify it."
+    return ""
+
+
+def depth(value: Any) -> int:
+    """Return how many levels of objects and lists a JSON value has."""
+    members = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max((depth(member) for member in members), default=0)
 
 
 class Action(models.Model):

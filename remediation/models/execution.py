@@ -82,6 +82,11 @@ class ActionExecution(models.Model):
     st2_result = models.JSONField(null=True, blank=True)
     error_message = models.TextField(blank=True)
     due_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    # Of launches without an answer: how many there were, until when each is looked up, and the
+    # StackStorm executions that were deleted because nothing had ever taken them up.
+    unanswered_launches = models.PositiveSmallIntegerField(default=0)
+    lookup_until = models.DateTimeField(null=True, blank=True)
+    st2_ghost_ids = models.JSONField(default=list, blank=True)
     created_at = created_field()
     started_at = models.DateTimeField(null=True, blank=True)
     running_at = models.DateTimeField(null=True, blank=True)
@@ -146,7 +151,24 @@ class ActionExecution(models.Model):
 
     def claim(self, *, cause: Cause, lease_until: datetime.datetime) -> None:
         """Reserve the row for the calling worker, before anything is called."""
-        self._move(self.Status.LAUNCHING, cause=cause, due_at=lease_until, started_at=cause.at)
+        self._move(
+            self.Status.LAUNCHING,
+            cause=cause,
+            due_at=lease_until,
+            started_at=cause.at,
+            lookup_until=None,
+        )
+
+    def await_lookup(self, *, at: datetime.datetime, until: datetime.datetime, why: str) -> None:
+        """Have a launch without an answer looked up: it may have reached StackStorm or not."""
+        row = ActionExecution.objects.filter(pk=self.pk, status=self.Status.LAUNCHING)
+        row.filter(lookup_until=None).update(
+            due_at=at,
+            lookup_until=until,
+            unanswered_launches=models.F("unanswered_launches") + 1,
+            error_message=why,
+        )
+        self.refresh_from_db()
 
     def release(self, *, cause: Cause, reason: str, due_at: datetime.datetime) -> None:
         """Give the row back: what it wanted to call cannot have got the request."""
@@ -154,9 +176,18 @@ class ActionExecution(models.Model):
             self.Status.PENDING, cause=cause, reason=reason, due_at=due_at, error_message=reason
         )
 
-    def mark_running(self, *, cause: Cause, due_at: datetime.datetime, **values: Any) -> None:
+    def mark_running(
+        self, *, cause: Cause, due_at: datetime.datetime, reason: str = "", **values: Any
+    ) -> None:
         """Record that it was started, with the ids that StackStorm gave it."""
-        self._move(self.Status.RUNNING, cause=cause, due_at=due_at, error_message="", **values)
+        self._move(
+            self.Status.RUNNING,
+            cause=cause,
+            reason=reason,
+            due_at=due_at,
+            error_message="",
+            **values,
+        )
 
     def finish(
         self, status: ActionExecution.Status, *, cause: Cause, reason: str = "", **values: Any

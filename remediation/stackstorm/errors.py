@@ -34,7 +34,7 @@ class StackStormError(Exception):
         return f"{beginning}: {self.message}{end} {self.remedy}"
 
 
-class StackStormUnavailable(StackStormError):  # noqa: N818
+class StackStormUnavailable(StackStormError):
     """StackStorm gave no usable answer; the same request may succeed later.
 
     ``may_have_been_sent``: False only when it is certain that StackStorm did not act on the
@@ -62,7 +62,7 @@ class StackStormUnavailable(StackStormError):  # noqa: N818
         return self._sentence(f"StackStorm was not reached for {self.method} {self.path}")
 
 
-class StackStormRejected(StackStormError):  # noqa: N818
+class StackStormRejected(StackStormError):
     """StackStorm refused the request and did nothing; repeating it is useless."""
 
     status: int

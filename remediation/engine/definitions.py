@@ -1,0 +1,192 @@
+"""Save what buckets do: every change ends as a version, or not at all.
+
+A change locks the buckets that it touches, in the order of their ids, so that step orders and
+version numbers are given once. API and admin come through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import transaction
+from django.db.models import Model, ProtectedError
+
+from remediation.models import Action, Bucket, BucketStep, BucketVersion, Cause
+
+WORKFLOW_TIMEOUT_MAX = 30 * 86_400  # seconds
+
+
+class HasHistoryError(Exception):
+    """A row that history refers to was about to be deleted."""
+
+
+def save_bucket(
+    bucket: Bucket, steps: Sequence[BucketStep] | None, *, cause: Cause
+) -> BucketVersion:
+    """Save a bucket; ``steps``, unsaved and in their order, take the place of those it had.
+
+    None leaves the steps alone. Raises ValidationError naming the fields, a step's as
+    ``steps.0.parameters``.
+    """
+    with transaction.atomic():
+        _lock([bucket.pk])
+        bucket.full_clean()
+        bucket.save()
+        if steps is not None:
+            bucket.steps.all().delete()
+            _clean_steps(bucket, steps)
+            BucketStep.objects.bulk_create(steps)
+        return record(bucket, cause=cause)
+
+
+def save_action(action: Action, *, cause: Cause) -> None:
+    """Save an action and the versions of the buckets that use it."""
+    with transaction.atomic():
+        saved = Action.objects.select_for_update().filter(pk=action.pk).first()
+        buckets = _lock(_users_of(action, saved)) if saved else []
+        if saved is None or saved.st2_action_ref != action.st2_action_ref:
+            _forget_check(action)
+        action.full_clean()
+        action.save()
+        for bucket in buckets:
+            BucketVersion.record(bucket, cause=cause)
+
+
+def save_step(step: BucketStep, *, cause: Cause) -> BucketVersion:
+    """Save a step at the place that its ``step_order`` names; later steps move down."""
+    with transaction.atomic():
+        _lock([step.bucket_id])
+        step.full_clean()
+        step.save()
+        steps = _steps(step.bucket_id, without=step)
+        steps.insert(step.step_order - 1, step)
+        _renumber(steps)
+        return record(step.bucket, cause=cause)
+
+
+def delete_step(step: BucketStep, *, cause: Cause) -> BucketVersion:
+    """Delete a step; later steps move up."""
+    with transaction.atomic():
+        _lock([step.bucket_id])
+        bucket = step.bucket
+        step.delete()
+        return record(bucket, cause=cause)
+
+
+def delete_bucket(bucket: Bucket) -> None:
+    """Delete a bucket that has no history. Raises HasHistoryError."""
+    _delete(bucket)
+
+
+def delete_action(action: Action) -> None:
+    """Delete an action that no bucket uses or has ever used. Raises HasHistoryError."""
+    with transaction.atomic():
+        # A run in flight goes on by its version, whose actions no foreign key protects.
+        versions = BucketVersion.objects.only("definition").iterator()
+        if any(step["action"]["id"] == action.pk for version in versions for step in version.steps):
+            raise HasHistoryError(_has_history(action))
+        _delete(action)
+
+
+def record(bucket: Bucket, *, cause: Cause) -> BucketVersion:
+    """Number the saved steps of a saved bucket from 1, check it as a whole, keep the version.
+
+    Raises ValidationError; the caller's transaction then has to be rolled back.
+    """
+    with transaction.atomic():
+        (locked,) = _lock([bucket.pk])
+        steps = _steps(bucket.pk)
+        _renumber(steps)
+        check(locked, step_count=len(steps))
+        return BucketVersion.record(locked, cause=cause)
+
+
+def check(bucket: Bucket, *, step_count: int) -> None:
+    """Raise ValidationError for a bucket that could not be carried out, naming the field."""
+    errors: dict[str, list[str]] = {}
+    if bucket.use_stackstorm and step_count:
+        errors["steps"] = [
+            "A bucket is steps or a workflow, not both: take out the steps, or switch"
+            " use_stackstorm off and clear st2_workflow_name."
+        ]
+    if bucket.is_enabled and not bucket.use_stackstorm and not step_count:
+        errors["steps"] = [
+            "The bucket has no steps: add at least one, or name a workflow in st2_workflow_name"
+            " with use_stackstorm on, or save it disabled (is_enabled false) until it has them."
+        ]
+    if bucket.on_resolved != Bucket.OnResolved.CONTINUE:
+        errors["on_resolved"] = ["Only continue works so far."]
+    if bucket.timeout_seconds and not bucket.use_stackstorm:
+        errors["timeout_seconds"] = [
+            "Only a whole workflow has a time limit of its own: write 0 here and set"
+            " timeout_seconds of the steps."
+        ]
+    if bucket.timeout_seconds > WORKFLOW_TIMEOUT_MAX:
+        errors["timeout_seconds"] = [f"Give at most {WORKFLOW_TIMEOUT_MAX} seconds (30 days)."]
+    if errors:
+        raise ValidationError(errors)
+
+
+def _lock(buckets: Iterable[int | None]) -> list[Bucket]:
+    """Return the buckets of these ids as they are now, locked in the order of their ids."""
+    ids = [pk for pk in buckets if pk is not None]
+    return list(Bucket.objects.filter(pk__in=ids).order_by("pk").select_for_update())
+
+
+def _users_of(action: Action, saved: Action) -> set[int]:
+    """Return the ids of the buckets whose definition holds the action, before or after."""
+    ids = set(Bucket.objects.filter(steps__action=action).values_list("pk", flat=True))
+    refs = {saved.st2_action_ref, action.st2_action_ref}
+    workflows = Bucket.objects.filter(use_stackstorm=True)
+    return ids | {bucket.pk for bucket in workflows if bucket.workflow_ref in refs}
+
+
+def _forget_check(action: Action) -> None:
+    """Forget what StackStorm said of another action: its runner decides what may be sent."""
+    action.st2_check, action.st2_check_message = Action.Check.UNCHECKED, ""
+    action.st2_checked_at, action.st2_runner = None, ""
+    action.st2_secret_parameters = []
+
+
+def _steps(bucket_id: int, *, without: BucketStep | None = None) -> list[BucketStep]:
+    steps = BucketStep.objects.filter(bucket=bucket_id).order_by("step_order", "pk")
+    return [step for step in steps if step != without]
+
+
+def _renumber(steps: Sequence[BucketStep]) -> None:
+    moved = []
+    for step_order, step in enumerate(steps, start=1):
+        if step.step_order != step_order:
+            step.step_order = step_order
+            moved.append(step)
+    BucketStep.objects.bulk_update(moved, ["step_order"])
+
+
+def _clean_steps(bucket: Bucket, steps: Sequence[BucketStep]) -> None:
+    """Give the steps their bucket and order; raise ValidationError naming step and field."""
+    errors: dict[str, list[str]] = {}
+    for place, step in enumerate(steps):
+        step.bucket, step.step_order = bucket, place + 1
+        try:
+            step.full_clean()
+        except ValidationError as error:
+            for name, texts in error.message_dict.items():
+                path = f"steps.{place}" + ("" if name == NON_FIELD_ERRORS else f".{name}")
+                errors[path] = texts
+    if errors:
+        raise ValidationError(errors)
+
+
+def _delete(row: Model) -> None:
+    try:
+        row.delete()
+    except ProtectedError as error:
+        raise HasHistoryError(_has_history(row)) from error
+
+
+def _has_history(row: Model) -> str:
+    return (
+        f"The {row._meta.verbose_name} {row} has history and stays: disable it instead"
+        " (is_enabled false)."
+    )

@@ -1,0 +1,142 @@
+"""Find out whether StackStorm has an execution whose launch got no answer.
+
+The request may have arrived, may still arrive, or never will. It is looked up by its trace tag
+for LAUNCH_LOOKUP_SECONDS. What StackStorm has taken up is adopted; what it has stored and nobody
+takes up is a ghost: deleted, and launched anew once its log proves that it never ran. What is not
+there is launched once more with the same tag, and then never again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+
+from django.conf import settings
+from django.utils import timezone
+
+from remediation.engine import settle
+from remediation.engine.settle import Outcome
+from remediation.models import ActionExecution, Cause, IllegalTransitionError
+from remediation.stackstorm import (
+    FINAL_STATUSES,
+    Execution,
+    StackStormClient,
+    StackStormError,
+    TracedExecution,
+)
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+CLOCK_TOLERANCE = datetime.timedelta(days=1)  # between StackStorm's clock and ours
+LAUNCHES_MAX = 2  # that get no answer, before a person has to look
+NEVER_RAN = {"requested", "canceling", "canceled"}
+
+
+def begin(execution: ActionExecution, *, at: datetime.datetime, why: str) -> None:
+    """Have a launch that got no answer looked up from a second on."""
+    execution.await_lookup(
+        at=at + datetime.timedelta(seconds=min(1.0, settings.LAUNCH_LOOKUP_SECONDS)),
+        until=at + datetime.timedelta(seconds=settings.LAUNCH_LOOKUP_SECONDS),
+        why=f"StackStorm is asked whether it has it: {why}",
+    )
+
+
+def look_up_due(*, client: StackStormClient) -> int:
+    """Look up the launches without an answer, a bounded batch; return how many."""
+    rows = ActionExecution.objects.filter(
+        status=ActionExecution.Status.LAUNCHING,
+        lookup_until__isnull=False,
+        due_at__lte=timezone.now(),
+    ).order_by("due_at")[:BATCH]
+    for row in rows:
+        cause = Cause()
+        _put_off(row, at=cause.at)
+        try:
+            _look_up(row, client=client, cause=cause)
+        except StackStormError as error:
+            logger.warning("Execution %s is looked up again: %s", row, error)
+        except IllegalTransitionError as error:
+            logger.info("Looked up by another worker: %s", error)
+    return len(rows)
+
+
+def _put_off(row: ActionExecution, *, at: datetime.datetime) -> None:
+    # Ever more seldom, for a look at StackStorm's database by tag is no cheap one.
+    waited = (at - (row.started_at or at)).total_seconds()
+    later = at + datetime.timedelta(seconds=min(max(1.0, waited / 4), 30.0))
+    if row.lookup_until and at < row.lookup_until:
+        later = min(later, row.lookup_until)
+    ActionExecution.objects.filter(pk=row.pk, status=row.status).update(due_at=later)
+
+
+def _look_up(row: ActionExecution, *, client: StackStormClient, cause: Cause) -> None:
+    traced = [
+        remote
+        for remote in client.find_by_trace_tag(
+            row.trace_tag or "", after=row.created_at - CLOCK_TOLERANCE
+        )
+        if remote.is_top_level
+    ]
+    ghosts = [client.execution(remote.id) for remote in traced if remote.id in row.st2_ghost_ids]
+    fresh = [remote for remote in traced if remote.id not in row.st2_ghost_ids]
+    if not _are_dead(row, ghosts, client=client, cause=cause):
+        return
+    moved = [remote for remote in fresh if remote.status != "requested"]
+    if moved:
+        _adopt(row, client.execution(moved[0].id), cause=cause)
+    elif row.lookup_until and cause.at < row.lookup_until:
+        return
+    elif fresh:
+        _delete(row, fresh, client=client)
+    else:
+        _not_there(row, dead=len(ghosts), cause=cause)
+
+
+def _are_dead(
+    row: ActionExecution, ghosts: list[Execution], *, client: StackStormClient, cause: Cause
+) -> bool:
+    """Return whether all ghosts are final and never ran; adopt one that did after all."""
+    for ghost in ghosts:
+        if ghost.status not in FINAL_STATUSES:
+            client.cancel(ghost.id)
+            return False
+        if any(change.status not in NEVER_RAN for change in ghost.log):
+            _adopt(row, ghost, cause=cause)
+            return False
+    return True
+
+
+def _adopt(row: ActionExecution, remote: Execution, *, cause: Cause) -> None:
+    reason = "found in StackStorm by its trace tag"
+    settle.started(row, remote, cause=cause, reason=reason)
+
+
+def _delete(
+    row: ActionExecution, ghosts: list[TracedExecution], *, client: StackStormClient
+) -> None:
+    """Delete what StackStorm never took up; the next look makes sure that it never ran."""
+    ids = [*row.st2_ghost_ids, *(ghost.id for ghost in ghosts)]
+    # First on record: should this worker die now, the next look knows whom it has to ask about.
+    ActionExecution.objects.filter(pk=row.pk).update(
+        st2_ghost_ids=ids, due_at=timezone.now() + datetime.timedelta(seconds=1)
+    )
+    for ghost in ghosts:
+        client.cancel(ghost.id)
+
+
+def _not_there(row: ActionExecution, *, dead: int, cause: Cause) -> None:
+    """Launch it anew, unless that was tried before without an answer."""
+    if row.unanswered_launches - dead < LAUNCHES_MAX:
+        reason = (
+            "StackStorm stored it but never took it up; it was deleted there and is sent again"
+            if dead
+            else "StackStorm does not have it; it is sent once more"
+        )
+        row.release(cause=cause, reason=reason, due_at=cause.at)
+        return
+    reason = (
+        f"launched {row.unanswered_launches} times without an answer, and StackStorm shows"
+        f" nothing with the trace tag {row.trace_tag}: look there before you decide"
+    )
+    settle.settle(row, Outcome.unknown(reason), cause=cause)

@@ -1,0 +1,238 @@
+"""Show PoundCake at work: a real alert through the real parts, with a sandbox for StackStorm."""
+
+import json
+import os
+import secrets
+import socket
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from remediation.management.processes import Processes
+from remediation.sandbox import Sandbox
+
+PATIENCE_SECONDS = 60.0
+OPERATOR = "operator"
+BUCKET = {
+    "name": "host_down_workflow",
+    "description": "Restart the service of a host that is down, and tell the team.",
+    "alert_name_pattern": "HostDown",
+    "steps": [
+        ("st2_linux_service_action", {"service_name": "nginx"}),
+        ("st2_slack_post_message", {"channel": "#alerts"}),
+        ("log_event", {"message": "{{ alert.instance }} was repaired in run {{ run.id }}"}),
+    ],
+}
+
+
+class Command(BaseCommand):
+    help = (
+        "Start everything beside a StackStorm sandbox, send an alert through, print its story"
+        " and serve. ONCE=1 in the environment stops after the story."
+    )
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Run the demo in its own database below var/demo."""
+        if not _is_free(settings.BIND):
+            raise CommandError(
+                f"{settings.BIND} is in use. Choose another address: make run BIND=127.0.0.1:8001"
+            )
+        folder = settings.VAR_DIR / "demo"
+        folder.mkdir(parents=True, exist_ok=True)
+        key = secrets.token_urlsafe(16)
+        with Sandbox(api_key=key) as sandbox:
+            environment = {
+                "DATABASE_URL": f"sqlite:///{folder / 'poundcake.sqlite3'}",
+                "ST2_API_URL": sandbox.url,
+                "ST2_API_KEY": key,
+                "BIND": settings.BIND,
+            }
+            with Processes(environment) as processes:
+                login, token = self._prepare(processes, folder)
+                processes.start_manage("serve", "serve")
+                api = Api(f"http://{settings.BIND}", token)
+                is_remediated = self._show(api, processes)
+                self._say_where(sandbox, login, token)
+                if os.environ.get("ONCE") == "1":
+                    if not is_remediated:
+                        raise CommandError("The alert was not remediated.")
+                    return
+                while not processes.ended():
+                    time.sleep(0.5)
+
+    def _prepare(self, processes: Processes, folder: Path) -> tuple[str, str]:
+        """Make the tables, the actions, a login and a token; return the last two."""
+        processes.manage("migrate", "--verbosity", "0")
+        self.stdout.write(processes.manage("seed_actions").strip())
+        password = _kept(folder / "password", lambda: secrets.token_urlsafe(9))
+        processes.env["DJANGO_SUPERUSER_PASSWORD"] = password
+        if not (folder / "login-made").exists():
+            processes.manage(
+                "createsuperuser", "--noinput", "--username", OPERATOR, "--email", "o@example.com"
+            )
+            (folder / "login-made").touch()
+        del processes.env["DJANGO_SUPERUSER_PASSWORD"]
+        token = _kept(
+            folder / "token",
+            lambda: processes.manage(
+                "create_token", "demo", *(f"--scope={word}" for word in ("webhook", "read", "edit"))
+            ).split()[-1],
+        )
+        return password, token
+
+    def _show(self, api: "Api", processes: Processes) -> bool:
+        """Send an alert, follow its run to the end and print the story."""
+        api.wait(processes)
+        _make_bucket(api)
+        answer = api.post("webhook", _notification())
+        receipt = answer["alerts"][0]
+        self.stdout.write(f"\nThe story of request {answer['request_id']}")
+        self.stdout.write(
+            f"  alert   {receipt['alert_name']} {receipt['fingerprint']}: {receipt['disposition']}"
+        )
+        self.stdout.write(f"  bucket  {', '.join(receipt['buckets']) or receipt['reason']}")
+        if not receipt["runs"]:
+            return False
+        run = api.ended_run(receipt["runs"][0])
+        for step in reversed(api.get(f"executions/?run={run['id']}")["results"]):
+            self.stdout.write(
+                f"  step {step['step_order']}  {step['name']}: {step['status']}"
+                f" {step['st2_execution_id'] or '(local)'}\n"
+                f"          with {json.dumps(step['parameters'])}"
+            )
+            if step["error_message"]:
+                self.stdout.write(f"          {step['error_message']}")
+        self.stdout.write(f"  run     {run['status']} {run['reason']}")
+        self.stdout.write(f"  read it at {api.url}/audit/requests/{answer['request_id']}/")
+        return bool(run["status"] == "success")
+
+    def _say_where(self, sandbox: Sandbox, password: str, token: str) -> None:
+        address = f"http://{settings.BIND}"
+        self.stdout.write(
+            f"\nAdmin      {address}/admin/\n"
+            f"Login      {OPERATOR} / {password}\n"
+            f"Token      {token}\n"
+            f"StackStorm {sandbox.url} is a sandbox: it answers like StackStorm and executes"
+            " nothing\n\n"
+            "Send an alert of your own:\n"
+            f"  curl -X POST {address}/api/v1/webhook -H 'Authorization: Bearer {token}' -d '{{\n"
+            '    "alerts": [{\n'
+            '      "labels": {"alertname": "HostDown", "instance": "server-01:9100"},\n'
+            '      "status": "firing"\n'
+            "    }]\n"
+            "  }'\n"
+        )
+
+
+class Api:
+    """PoundCake's own API, as any program would call it."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self.token = token
+
+    def get(self, path: str) -> Any:
+        """Return what GET answers."""
+        return self._call(path, None)
+
+    def post(self, path: str, body: Any) -> Any:
+        """Return what POST answers."""
+        return self._call(path, json.dumps(body).encode())
+
+    def wait(self, processes: Processes) -> None:
+        """Wait until it answers."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until and not processes.ended():
+            try:
+                self._open(urllib.request.Request(f"{self.url}/readyz"))  # noqa: S310
+            except OSError:
+                time.sleep(0.2)
+            else:
+                return
+        raise CommandError("The web server did not start; its own words stand above.")
+
+    def ended_run(self, run_id: int) -> Any:
+        """Return a run once it has ended, or as it is when patience ends."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            run = self.get(f"runs/{run_id}/")
+            if run["completed_at"] or time.monotonic() > until:
+                return run
+            time.sleep(0.2)
+
+    def _call(self, path: str, body: bytes | None) -> Any:
+        request = urllib.request.Request(  # noqa: S310
+            f"{self.url}/api/v1/{path}",
+            data=body,
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+            },
+        )
+        try:
+            return self._open(request)
+        except urllib.error.HTTPError as error:
+            raise CommandError(f"{path} answered {error.code}: {error.read().decode()}") from error
+
+    @staticmethod
+    def _open(request: urllib.request.Request) -> Any:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return json.loads(answer.read())
+
+
+def _make_bucket(api: Api) -> None:
+    if api.get(f"buckets/?name={BUCKET['name']}")["results"]:
+        return
+    steps = []
+    for name, parameters in BUCKET["steps"]:
+        action = api.get(f"actions/?name={name}")["results"][0]
+        steps.append({"action": action["id"], "parameters": parameters})
+    api.post("buckets/", {**BUCKET, "steps": steps})
+
+
+def _notification() -> dict[str, Any]:
+    """Return what Alertmanager would send for one more host that is down."""
+    now = datetime.now(UTC).isoformat()
+    return {
+        "version": "4",
+        "status": "firing",
+        "receiver": "poundcake",
+        "alerts": [
+            {
+                "status": "firing",
+                "labels": {
+                    "alertname": "HostDown",
+                    "instance": "web-01:9100",
+                    "severity": "critical",
+                },
+                "annotations": {"summary": "web-01 does not answer"},
+                "startsAt": now,
+            }
+        ],
+    }
+
+
+def _kept(path: Path, make: Any) -> str:
+    """Return what the file holds, made at the first run and readable by us alone."""
+    if not path.exists():
+        text = make()
+        path.touch(mode=0o600)
+        path.write_text(text)
+    return path.read_text()
+
+
+def _is_free(bind: str) -> bool:
+    host, _, port = bind.rpartition(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,97 @@
+"""Run child processes as one: they are started and stopped together, and nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+
+MANAGE = Path(sys.argv[0]).resolve()
+STOP_SECONDS = 70.0  # a worker may finish the local action in its hand
+
+
+class Interrupted(Exception):
+    """Somebody asked the process to stop."""
+
+
+class Processes:
+    """Child processes by name, each the leader of its own group."""
+
+    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+        """Start the children with ``env`` over this process's environment."""
+        self.env = {**os.environ, **(env or {})}
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.arguments: dict[str, tuple[list[str], dict[str, str]]] = {}
+
+    def __enter__(self) -> Processes:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self.stop()
+        return kind is Interrupted
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command to its end and return what it printed."""
+        command = [sys.executable, str(MANAGE), *arguments]
+        done = subprocess.run(command, env=self.env, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        return done.stdout
+
+    def start(self, name: str, command: list[str], **env: str) -> None:
+        """Start a child that is meant to run until it is stopped."""
+        self.arguments[name] = (command, env)
+        self.children[name] = subprocess.Popen(  # noqa: S603
+            command, env=self.env | env, start_new_session=True
+        )
+
+    def start_manage(self, name: str, *arguments: str, **env: str) -> None:
+        """Start a management command that is meant to run until it is stopped."""
+        self.start(name, [sys.executable, str(MANAGE), *arguments], **env)
+
+    def ended(self) -> list[str]:
+        """Return the names of the children that have ended."""
+        return [name for name, child in self.children.items() if child.poll() is not None]
+
+    def restart(self, name: str) -> None:
+        """Kill what is left of a child's group and start it anew."""
+        self._signal(self.children[name], signal.SIGKILL)
+        self.children[name].wait()
+        command, env = self.arguments[name]
+        self.start(name, command, **env)
+
+    def stop(self) -> None:
+        """Ask all to end, and kill the whole groups of those that do not."""
+        for child in self.children.values():
+            child.terminate()
+        for child in self.children.values():
+            try:
+                child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                pass
+            finally:
+                self._signal(child, signal.SIGKILL)
+        self.children.clear()
+
+    @staticmethod
+    def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+        try:
+            os.killpg(child.pid, number)
+        except ProcessLookupError:
+            return
+
+    @staticmethod
+    def _interrupt(_number: int, _frame: FrameType | None) -> None:
+        # A second signal must not cut the stopping short.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        raise Interrupted

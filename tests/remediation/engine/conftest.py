@@ -1,0 +1,19 @@
+"""A sandbox for StackStorm and a client that calls it."""
+
+import pytest
+
+from remediation.sandbox import Sandbox, SandboxOptions
+from remediation.stackstorm import StackStormClient
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox(api_key="sandbox-key", options=SandboxOptions(duration_seconds=0)) as running:
+        yield running
+
+
+@pytest.fixture
+def st2(sandbox):
+    client = StackStormClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
+    yield client
+    client.close()

@@ -1,0 +1,337 @@
+"""From a notification to alerts, runs, executions and one wake-up."""
+
+import datetime
+import json
+
+import pytest
+from django.db import IntegrityError, OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from remediation.alertmanager import parse
+from remediation.engine import intake
+from remediation.models import ActionExecution, Alert, BucketRun, BucketVersion, Cause, Transition
+from tests.factories import (
+    LABELS,
+    alert_payload,
+    make_bucket,
+    make_local_action,
+    make_run,
+    make_step,
+    notification_body,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def deliver(*alerts, request_id="call-1"):
+    body = json.dumps(notification_body(*alerts)).encode()
+    cause = Cause(actor="alertmanager", request_id=request_id)
+    return intake.receive(parse(body), cause=cause, client="10.0.0.9")
+
+
+def wake_ups():
+    return list(OrmQ.objects.values_list("key", flat=True))
+
+
+def now_payload(**members):
+    return alert_payload(startsAt=timezone.now().isoformat(), **members)
+
+
+def test_a_matching_alert_starts_the_first_step_of_its_bucket():
+    bucket = make_bucket(name="host_down")
+    make_step(bucket)
+    make_step(bucket)
+
+    [receipt] = deliver(alert_payload())
+
+    run = BucketRun.objects.get()
+    assert (receipt.disposition, receipt.buckets, receipt.runs, receipt.reason) == (
+        "created",
+        ["host_down"],
+        [run.pk],
+        "",
+    )
+    [execution] = ActionExecution.objects.all()
+    assert (execution.status, execution.step_order, execution.request_id) == (
+        "pending",
+        1,
+        "call-1",
+    )
+    assert run.plan.steps[0]["action"]["id"] == execution.action_id
+    assert wake_ups() == ["engine"]
+
+
+def test_a_local_first_step_wakes_the_local_workers():
+    make_step(action=make_local_action())
+
+    deliver(alert_payload())
+
+    assert wake_ups() == ["local"]
+
+
+def test_an_alert_that_no_bucket_takes_says_so_and_wakes_nobody():
+    make_step(make_bucket(alert_name_pattern="DiskFull"))
+
+    [receipt] = deliver(alert_payload())
+
+    assert (receipt.disposition, receipt.reason) == ("unmatched", "No bucket matches this alert.")
+    assert Alert.objects.get().reason == receipt.reason
+    assert wake_ups() == []
+
+
+def test_a_disabled_bucket_is_named_as_the_reason():
+    make_step(make_bucket(name="host_down", is_enabled=False))
+
+    [receipt] = deliver(alert_payload())
+
+    assert receipt.reason == "The bucket host_down matches but is disabled."
+
+
+def test_a_repeat_starts_nothing():
+    make_step()
+    deliver(alert_payload())
+
+    [receipt] = deliver(alert_payload(), request_id="call-2")
+
+    assert (receipt.disposition, receipt.runs) == ("repeated", [])
+    assert BucketRun.objects.count() == 1
+    assert Alert.objects.get().occurrences == 2
+
+
+def test_buckets_that_continue_start_side_by_side():
+    for name, priority, continues in (("a", 1, True), ("b", 2, False), ("c", 3, False)):
+        make_step(make_bucket(name=name, priority=priority, continue_matching=continues))
+
+    [receipt] = deliver(alert_payload())
+
+    assert receipt.buckets == ["a", "b"]
+    assert len(receipt.runs) == 2
+
+
+def test_a_bucket_on_resolved_runs_when_the_alert_first_resolves():
+    make_step(make_bucket(name="all_clear", trigger_on="resolved"))
+    start, end = "2026-11-23T05:46:06Z", "2026-11-23T05:50:00Z"
+    deliver(alert_payload(startsAt=start))
+
+    [receipt] = deliver(alert_payload(status="resolved", startsAt=start, endsAt=end))
+    deliver(alert_payload(startsAt=start))
+    [again] = deliver(alert_payload(status="resolved", startsAt=start, endsAt=end))
+
+    assert (receipt.disposition, receipt.buckets) == ("resolved", ["all_clear"])
+    assert (again.disposition, again.buckets) == ("resolved", [])
+    assert BucketRun.objects.get().trigger == "resolved"
+
+
+def test_a_resolve_skips_the_run_that_has_not_begun():
+    make_step()
+    deliver(alert_payload())
+
+    deliver(alert_payload(status="resolved", endsAt="2026-11-23T06:00:00Z"), request_id="call-2")
+
+    run, execution = BucketRun.objects.get(), ActionExecution.objects.get()
+    assert (run.status, run.reason) == ("skipped", "the alert resolved before the run began")
+    assert (execution.status, execution.due_at) == ("skipped", None)
+    moves = Transition.objects.filter(cause_request_id="call-2").order_by("pk")
+    assert [(row.subject_type, row.to_status) for row in moves] == [
+        ("alert", "resolved"),
+        ("run", "skipped"),
+        ("execution", "skipped"),
+    ]
+
+
+def test_a_resolve_leaves_the_run_that_has_begun():
+    make_step()
+    deliver(alert_payload())
+    BucketRun.objects.get().mark_running(cause=Cause())
+
+    deliver(alert_payload(status="resolved", endsAt="2026-11-23T06:00:00Z"))
+
+    assert BucketRun.objects.get().status == "running"
+
+
+def test_a_new_episode_skips_what_had_not_begun_for_the_old_one():
+    make_step()
+    deliver(alert_payload(startsAt="2026-11-23T05:00:00Z"))
+    later = (timezone.now() + datetime.timedelta(seconds=1)).isoformat()
+
+    deliver(alert_payload(startsAt=later))
+
+    old, new = BucketRun.objects.order_by("pk")
+    assert (old.status, new.status) == ("skipped", "pending")
+    assert old.reason == f"superseded by alert {new.alert_id}"
+
+
+def test_an_alert_that_has_ended_in_the_same_body_starts_nothing():
+    make_step()
+
+    receipts = deliver(
+        alert_payload(), alert_payload(status="resolved", endsAt="2026-11-23T06:00:00Z")
+    )
+
+    assert [receipt.disposition for receipt in receipts] == ["created", "resolved"]
+    assert BucketRun.objects.get().status == "skipped"
+    assert not ActionExecution.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({}, "The bucket has no steps"),
+        (
+            {"use_stackstorm": True, "st2_workflow_name": "a", "st2_workflow_pack": "b"},
+            "The bucket has steps and a workflow",
+        ),
+    ],
+)
+def test_a_bucket_that_cannot_be_carried_out_fails_its_run_with_the_reason(spec, reason):
+    bucket = make_bucket(**spec)
+    if spec:
+        make_step(bucket)
+
+    [receipt] = deliver(alert_payload())
+
+    run = BucketRun.objects.get()
+    assert run.status == "failure"
+    assert run.reason.startswith(reason)
+    assert reason in receipt.reason
+
+
+def test_a_workflow_bucket_starts_with_step_zero_and_makes_its_action():
+    make_bucket(
+        use_stackstorm=True,
+        st2_workflow_name="remediation.host_down",
+        st2_workflow_pack="remediation",
+    )
+
+    deliver(alert_payload())
+
+    execution = ActionExecution.objects.get()
+    assert execution.step_order == 0
+    assert execution.action.action_type == "workflow"
+    assert execution.action.st2_action_ref == "remediation.host_down"
+
+
+def test_a_cooling_bucket_skips_the_new_episode_and_says_until_when():
+    bucket = make_step(make_bucket(name="restart", cooldown_seconds=3600)).bucket
+    deliver(alert_payload(startsAt="2026-11-23T05:00:00Z"))
+    BucketRun.objects.get().mark_running(cause=Cause())
+
+    later = (timezone.now() + datetime.timedelta(seconds=1)).isoformat()
+    [receipt] = deliver(alert_payload(startsAt=later))
+
+    run = BucketRun.objects.order_by("pk").last()
+    assert run.status == "skipped"
+    assert run.reason.startswith("cooling down until ")
+    assert receipt.reason.startswith("The bucket restart took it, but cooling down until ")
+    assert bucket.runs.count() == 2
+
+
+def test_cooldown_holds_back_neither_other_fingerprints_nor_runs_that_never_began():
+    make_step(make_bucket(cooldown_seconds=3600))
+    deliver(alert_payload(startsAt="2026-11-23T05:00:00Z"))
+    later = (timezone.now() + datetime.timedelta(seconds=1)).isoformat()
+
+    deliver(
+        alert_payload(startsAt=later),
+        alert_payload(labels=LABELS | {"instance": "server-02:9100"}),
+    )
+
+    assert BucketRun.objects.filter(status="pending").count() == 2
+
+
+def test_the_plan_is_the_bucket_as_it_was():
+    step = make_step(parameters={"cmd": "true"})
+    deliver(alert_payload())
+    step.parameters = {"cmd": "false"}
+    step.save()
+
+    later = (timezone.now() + datetime.timedelta(seconds=1)).isoformat()
+    deliver(alert_payload(startsAt=later))
+
+    old, new = BucketRun.objects.order_by("pk")
+    assert old.plan.steps[0]["parameters"] == {"cmd": "true"}
+    assert new.plan.steps[0]["parameters"] == {"cmd": "false"}
+    assert list(BucketVersion.objects.values_list("number", "actor")) == [
+        (1, "system"),
+        (2, "system"),
+    ]
+
+
+def test_a_big_group_takes_hardly_more_queries_than_a_small_one():
+    for name in ("a", "b"):
+        make_step(make_bucket(name=name, continue_matching=True, cooldown_seconds=60))
+
+    def queries(count, *, prefix, status="firing"):
+        alerts = [
+            now_payload(labels=LABELS | {"instance": f"{prefix}-{number}"}, status=status)
+            for number in range(count)
+        ]
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            deliver(*alerts)
+        return len(captured)
+
+    queries(1, prefix="warm")
+    small, big = queries(5, prefix="small"), queries(500, prefix="big")
+    again_small, again_big = queries(5, prefix="small"), queries(500, prefix="big")
+
+    # SQLite takes fewer values a statement, so there a big group is written in some batches.
+    batches = 100 if connection.vendor == "sqlite" else 0
+    assert big <= small + batches
+    assert again_big <= again_small + batches // 10
+    assert BucketRun.objects.count() == 2 * (1 + 5 + 500)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError(1213, "Deadlock found when trying to get lock"),
+        OperationalError(1205, "Lock wait timeout exceeded"),
+        OperationalError("database is locked"),
+        IntegrityError("UNIQUE constraint failed: alerts.active_fingerprint"),
+    ],
+    ids=str,
+)
+def test_a_transaction_that_lost_a_race_is_repeated_whole(error, monkeypatch):
+    make_step()
+    faults = [error, error]
+    write_runs = intake._Delivery._write_runs
+
+    def write_or_fail(delivery, assignments):
+        write_runs(delivery, assignments)
+        if faults:
+            raise faults.pop()
+
+    monkeypatch.setattr(intake._Delivery, "_write_runs", write_or_fail)
+
+    [receipt] = deliver(alert_payload())
+
+    assert receipt.disposition == "created"
+    assert Alert.objects.count() == BucketRun.objects.count() == len(wake_ups()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_is_the_callers_to_hear_and_leaves_nothing(monkeypatch):
+    make_step()
+
+    def fail(*_args):
+        raise OperationalError(2006, "Server has gone away")
+
+    monkeypatch.setattr(intake._Delivery, "_write_runs", fail)
+
+    with pytest.raises(OperationalError):
+        deliver(alert_payload())
+
+    assert not Alert.objects.exists()
+    assert not Transition.objects.exists()
+
+
+def test_number_one_is_the_automatic_runs_alone():
+    run = make_run()
+
+    with pytest.raises(IntegrityError):
+        make_run(bucket=run.bucket, alert=run.alert, plan=run.plan)

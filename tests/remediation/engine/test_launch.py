@@ -1,0 +1,291 @@
+"""Claims, and what becomes of the calls that follow them."""
+
+import datetime
+
+import pytest
+from django.utils import timezone
+
+from remediation.engine import launch
+from remediation.models import Action, ActionExecution, Alert, Bucket, BucketRun, Cause, Transition
+from remediation.stackstorm import StackStormClient
+from tests.factories import (
+    make_action,
+    make_alert,
+    make_bucket,
+    make_execution,
+    make_local_action,
+    make_run,
+    make_step,
+)
+
+pytestmark = pytest.mark.django_db
+
+Status = ActionExecution.Status
+
+
+def due_execution(parameters=None, **action):
+    """Return a due execution of a one-step run of core.local."""
+    bucket = make_bucket()
+    action.setdefault("st2_runner", "local-shell-cmd")
+    make_step(bucket, make_action(**action), parameters=parameters or {"cmd": "true"})
+    return make_execution(make_run(bucket))
+
+
+def local_execution(action_type, **parameters):
+    bucket = make_bucket()
+    make_step(bucket, make_local_action(action_type), parameters=parameters)
+    return make_execution(make_run(bucket))
+
+
+def moves_of(row):
+    rows = Transition.objects.filter(subject_type=row.SUBJECT_TYPE, subject_id=row.pk)
+    return [move.to_status for move in rows.order_by("pk")]
+
+
+def test_a_due_execution_is_started_once_and_its_ids_are_kept(sandbox, st2):
+    execution = due_execution()
+
+    for _delivery in range(2):
+        launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.RUNNING
+    assert execution.st2_execution_id
+    assert execution.st2_liveaction_id
+    assert execution.parameters == {"cmd": "true"}
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
+    assert moves_of(execution) == ["launching", "running"]
+    execution.run.refresh_from_db()
+    assert execution.run.status == "running"
+    assert execution.run.started_at is not None
+
+
+def test_many_are_started_side_by_side_each_once(sandbox, st2, settings):
+    settings.ST2_MAX_CONCURRENT_REQUESTS = 4
+    executions = [due_execution() for _ in range(9)]
+
+    assert launch.launch_due(client=st2) == 9
+
+    assert sandbox.posts_by_trace_tag() == {row.trace_tag: 1 for row in executions}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"due_at": timezone.now() + datetime.timedelta(hours=1)},
+        {"status": "running", "st2_execution_id": "a" * 24},
+        {"st2_execution_id": "b" * 24},
+        {"status": "launching"},
+        {"status": "unknown", "due_at": None},
+    ],
+    ids=["not due", "running", "sent before", "claimed", "unknown"],
+)
+def test_nothing_else_is_claimed(columns, sandbox, st2):
+    make_execution(**columns)
+
+    launch.launch_due(client=st2)
+
+    assert not sandbox.posts_by_trace_tag()
+
+
+@pytest.mark.parametrize("stop", ["stop", "cancel"])
+def test_a_stopped_run_starts_nothing(stop, sandbox, st2):
+    make_execution(make_run(stop=stop))
+
+    launch.launch_due(client=st2)
+
+    assert not sandbox.posts_by_trace_tag()
+
+
+def test_a_disabled_bucket_skips_the_run_at_its_first_claim(sandbox, st2):
+    execution = due_execution()
+    Bucket.objects.update(is_enabled=False)
+
+    launch.launch_due(client=st2)
+
+    run = BucketRun.objects.get()
+    assert (run.status, run.started_at) == ("skipped", None)
+    assert run.reason.endswith("was disabled before the run began")
+    execution.refresh_from_db()
+    assert execution.status == Status.SKIPPED
+    execution.alert.refresh_from_db()
+    assert "was disabled" in execution.alert.reason
+    assert not sandbox.posts_by_trace_tag()
+
+
+def test_a_disabled_action_skips_the_run_and_is_named(sandbox, st2):
+    execution = due_execution()
+    Action.objects.update(is_enabled=False)
+
+    launch.launch_due(client=st2)
+
+    assert BucketRun.objects.get().reason == f"the action {execution.action.name} is disabled"
+
+
+def test_the_cooldown_is_looked_at_again_at_the_first_claim(sandbox, st2):
+    bucket = make_bucket(cooldown_seconds=3600)
+    make_step(bucket, make_action(st2_runner="noop"))
+    earlier = make_run(bucket)
+    earlier.mark_running(cause=Cause())
+    labels = earlier.alert.labels
+    Alert.objects.update(active_fingerprint=None)
+    run = make_run(bucket, make_alert(labels=labels))
+    make_execution(run)
+
+    launch.launch_due(client=st2)
+
+    run.refresh_from_db()
+    assert run.status == "skipped"
+    assert run.reason.startswith("cooling down until")
+
+
+def test_a_person_is_not_held_back_by_the_cooldown(sandbox, st2):
+    bucket = make_bucket(cooldown_seconds=3600)
+    make_step(bucket, make_action(), parameters={"cmd": "true"})
+    first = make_run(bucket)
+    first.mark_running(cause=Cause())
+    make_execution(make_run(bucket, first.alert, number=2, trigger="manual"))
+
+    launch.launch_due(client=st2)
+
+    assert BucketRun.objects.get(number=2).status == "running"
+
+
+def test_a_template_that_does_not_render_fails_the_step_and_names_the_field(sandbox, st2):
+    execution = due_execution({"cmd": "echo {{ alert.labels.team | quote }}"})
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.FAILURE
+    assert execution.error_message == "cmd: alert.labels.team is not defined"
+    assert BucketRun.objects.get().status == "failure"
+    assert not sandbox.posts_by_trace_tag()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "ref", "message"),
+    [
+        ({"cmd": "true"}, "nosuch.action", "st2 pack install nosuch"),
+        ({}, "core.local", "'cmd' is a required property"),
+        ({"cmd": "true", "nope": 1}, "core.local", "'nope' was unexpected"),
+    ],
+)
+def test_what_stackstorm_rejects_fails_with_its_words_and_the_remedy(
+    parameters, ref, message, sandbox, st2
+):
+    bucket = make_bucket()
+    make_step(bucket, make_action(st2_action_ref=ref), parameters=parameters)
+    execution = make_execution(make_run(bucket))
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.FAILURE
+    assert message in execution.error_message
+
+
+@pytest.mark.parametrize("faults", [{"unavailable": True}, {"unauthorized": True}])
+def test_what_cannot_have_been_sent_is_due_again_with_the_reason(faults, sandbox, st2):
+    execution = due_execution()
+    sandbox.configure(**faults)
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.PENDING
+    assert execution.due_at > timezone.now()
+    assert execution.error_message
+    sandbox.configure(**dict.fromkeys(faults, False))
+    ActionExecution.objects.update(due_at=timezone.now())
+    launch.launch_due(client=st2)
+    execution.refresh_from_db()
+    assert execution.status == Status.RUNNING
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
+
+
+def test_a_stackstorm_that_is_away_ends_the_batch(settings):
+    settings.ST2_MAX_CONCURRENT_REQUESTS = 2
+    for _ in range(6):
+        due_execution()
+    nobody = StackStormClient(api_url="http://127.0.0.1:9", api_key="k", timeout=1)
+
+    assert launch.launch_due(client=nobody) <= 4
+
+    assert not ActionExecution.objects.exclude(status="pending").exists()
+
+
+def test_an_answer_that_was_cut_is_unknown_and_never_sent_again(sandbox, st2):
+    execution = due_execution()
+    sandbox.configure(drop_answer_rate=1.0)
+
+    launch.launch_due(client=st2)
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.UNKNOWN
+    assert execution.trace_tag in execution.error_message
+    assert BucketRun.objects.get().status == "unknown"
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
+
+
+def test_what_waited_too_long_ends_as_timeout(sandbox, st2, settings):
+    settings.LAUNCH_TIMEOUT = 60.0
+    execution = due_execution()
+    ActionExecution.objects.update(created_at=timezone.now() - datetime.timedelta(minutes=2))
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.TIMEOUT
+    assert "LAUNCH_TIMEOUT" in execution.error_message
+    assert BucketRun.objects.get().status == "timeout"
+    assert not sandbox.posts_by_trace_tag()
+
+
+def test_secrets_are_sent_but_not_kept(sandbox, st2, settings):
+    settings.CONFIG_SECRETS = {"database_password": "hunter2-hunter2"}
+    execution = due_execution({"cmd": "login {{ config.database_password | quote }}"})
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.parameters == {"cmd": "login ********"}
+
+
+def test_a_local_action_runs_and_settles():
+    execution = local_execution("log_event", message="{{ alert.instance }} is down")
+
+    assert launch.run_local()
+
+    execution.refresh_from_db()
+    assert execution.status == Status.SUCCESS
+    assert execution.parameters == {"message": "server-01:9100 is down"}
+    assert execution.executed_via_stackstorm is False
+    assert BucketRun.objects.get().status == "success"
+    assert not launch.run_local()
+
+
+def test_a_local_action_with_wrong_parameters_fails_and_names_them():
+    execution = local_execution("tcp_check", host="127.0.0.1")
+
+    launch.run_local()
+
+    execution.refresh_from_db()
+    assert execution.status == Status.FAILURE
+    assert "'port'" in execution.error_message
+
+
+def test_wait_holds_no_worker_and_ends_when_its_time_has_passed():
+    execution = local_execution("wait", seconds=600)
+
+    launch.run_local()
+
+    execution.refresh_from_db()
+    assert execution.status == Status.RUNNING
+    assert not launch.is_local_due()
+    ActionExecution.objects.update(due_at=timezone.now())
+    launch.run_local()
+    execution.refresh_from_db()
+    assert execution.status == Status.SUCCESS
+    assert execution.st2_result == {"waited_seconds": 600}

@@ -1,0 +1,242 @@
+"""Follow executions to their end: polls, hints, deadlines and the tasks of workflows."""
+
+import datetime
+import time
+
+import pytest
+from django.utils import timezone
+
+from remediation.engine import launch, poll
+from remediation.engine.settle import OUTCOMES, Outcome, settle
+from remediation.models import ActionExecution, BucketRun, Cause, Transition
+from remediation.stackstorm import FINAL_STATUSES
+from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
+
+pytestmark = pytest.mark.django_db
+
+Status = ActionExecution.Status
+
+
+@pytest.fixture
+def launched(sandbox, st2):
+    """Launch a one-step run and return its execution."""
+
+    def start(*, parameters=None, **step):
+        bucket = make_bucket()
+        action = make_action(st2_runner="local-shell-cmd")
+        make_step(bucket, action, parameters=parameters or {"cmd": "true"}, **step)
+        execution = make_execution(make_run(bucket))
+        launch.launch_due(client=st2)
+        execution.refresh_from_db()
+        return execution
+
+    return start
+
+
+def make_due():
+    ActionExecution.objects.filter(due_at__isnull=False).update(due_at=timezone.now())
+
+
+def test_every_final_word_of_stackstorm_has_a_meaning():
+    assert set(OUTCOMES) == FINAL_STATUSES
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "run_status"),
+    [
+        ("succeeded", "success", "success"),
+        ("failed", "failure", "failure"),
+        ("abandoned", "failure", "failure"),
+        ("timeout", "timeout", "timeout"),
+        ("canceled", "skipped", "canceled"),
+    ],
+)
+def test_a_final_word_settles_the_execution_and_ends_the_run(
+    word, status, run_status, sandbox, st2, launched
+):
+    sandbox.configure(outcomes={"core.local": word})
+    execution = launched()
+
+    make_due()
+    poll.poll_due(client=st2)
+
+    execution.refresh_from_db()
+    assert (execution.status, execution.st2_action_execution_status) == (status, word)
+    assert execution.due_at is None
+    assert BucketRun.objects.get().status == run_status
+    moves = Transition.objects.filter(subject_type="execution").order_by("pk")
+    assert [move.to_status for move in moves] == ["launching", "running", status]
+    assert moves.last().actor == "stackstorm"
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["requested", "scheduled", "delayed", "running", "pausing", "paused", "resuming", "pending"],
+)
+def test_any_other_word_is_kept_and_moves_nothing(word, sandbox, st2, launched):
+    sandbox.configure(outcomes={"core.local": word})
+    execution = launched()
+
+    make_due()
+    poll.poll_due(client=st2)
+
+    execution.refresh_from_db()
+    assert (execution.status, execution.st2_action_execution_status) == ("running", word)
+    assert execution.due_at > timezone.now()
+
+
+def test_a_failure_is_told_in_the_words_of_the_result(sandbox, st2, launched):
+    sandbox.configure(outcomes={"core.local": "failed"})
+    execution = launched()
+
+    make_due()
+    poll.poll_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.error_message.startswith("StackStorm: failed")
+    assert execution.st2_result["failed"] is True
+
+
+def test_many_are_asked_for_in_one_request_and_each_result_once(sandbox, st2, launched):
+    for _ in range(7):
+        launched()
+    before = len(sandbox.requests)
+
+    make_due()
+    poll.poll_due(client=st2)
+
+    assert len(sandbox.requests) - before == 1 + 7
+    assert ActionExecution.objects.filter(status="success").count() == 7
+
+
+def test_a_settled_execution_never_changes(sandbox, st2, launched):
+    execution = launched()
+    make_due()
+    poll.poll_due(client=st2)
+    execution.refresh_from_db()
+
+    assert settle(execution, Outcome.failure("late"), cause=Cause()) is False
+
+    execution.refresh_from_db()
+    assert execution.status == "success"
+    assert BucketRun.objects.get().status == "success"
+
+
+def test_two_pollers_settle_an_execution_once(sandbox, st2, launched):
+    execution = launched()
+    first, second = (ActionExecution.objects.get(pk=execution.pk) for _ in range(2))
+    outcome = Outcome.of(st2.execution(execution.st2_execution_id))
+
+    assert settle(first, outcome, cause=Cause()) is True
+    assert settle(second, outcome, cause=Cause()) is False
+
+    assert Transition.objects.filter(subject_type="run", to_status="success").count() == 1
+
+
+def test_an_execution_that_stackstorm_forgot_is_unknown(sandbox, st2, launched):
+    execution = launched()
+    ActionExecution.objects.update(st2_execution_id="0" * 24)
+
+    make_due()
+    poll.poll_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == "unknown"
+    assert "does not know the execution" in execution.error_message
+    assert BucketRun.objects.get().status == "unknown"
+
+
+def test_a_stackstorm_that_is_away_changes_nothing(sandbox, st2, launched):
+    execution = launched()
+    sandbox.configure(unavailable=True)
+
+    make_due()
+    poll.poll_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == "running"
+    assert execution.due_at > timezone.now()
+
+
+def test_a_late_answer_lets_an_unknown_run_go_on(sandbox, st2, launched):
+    execution = launched()
+    settle(execution, Outcome.unknown("nobody answers"), cause=Cause())
+    assert BucketRun.objects.get().status == "unknown"
+
+    assert poll.hint(st2_execution_id=execution.st2_execution_id, trace_tag="") == "accepted"
+    poll.poll_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == "success"
+    run = BucketRun.objects.get()
+    assert run.status == "success"
+    moves = Transition.objects.filter(subject_type="run").order_by("pk")
+    assert [move.to_status for move in moves] == ["running", "unknown", "running", "success"]
+
+
+@pytest.mark.parametrize("key", ["st2_execution_id", "trace_tag"])
+def test_a_hint_makes_the_poll_due_now(key, launched):
+    execution = launched()
+    later = timezone.now() + datetime.timedelta(hours=1)
+    ActionExecution.objects.update(due_at=later)
+    names = {"st2_execution_id": "", "trace_tag": ""} | {key: getattr(execution, key)}
+
+    assert poll.hint(**names) == "accepted"
+
+    execution.refresh_from_db()
+    assert execution.due_at <= timezone.now()
+    assert execution.status == "running"
+
+
+def test_a_hint_for_a_final_execution_changes_nothing(sandbox, st2, launched):
+    execution = launched()
+    make_due()
+    poll.poll_due(client=st2)
+
+    assert poll.hint(st2_execution_id=execution.st2_execution_id, trace_tag="") == "unchanged"
+
+
+@pytest.mark.parametrize("st2_execution_id", ["", "f" * 24, "not an id"])
+def test_a_hint_for_a_stranger_is_ignored(st2_execution_id):
+    assert poll.hint(st2_execution_id=st2_execution_id, trace_tag="no-such") == "ignored"
+
+
+def test_at_the_deadline_it_is_canceled_and_ends_as_timeout(sandbox, st2, launched):
+    sandbox.configure(outcomes={"core.local": "running"})
+    execution = launched(timeout_seconds=30)
+    long_ago = timezone.now() - datetime.timedelta(seconds=31)
+    ActionExecution.objects.update(running_at=long_ago)
+
+    until = time.monotonic() + 10
+    while execution.status == "running" and time.monotonic() < until:
+        make_due()
+        poll.poll_due(client=st2)
+        execution.refresh_from_db()
+
+    assert (execution.status, execution.st2_action_execution_status) == ("timeout", "canceled")
+    assert "the command may still run" in execution.error_message
+    assert BucketRun.objects.get().status == "timeout"
+
+
+def test_a_workflow_is_one_execution_and_its_tasks_are_rows(sandbox, st2):
+    bucket = make_bucket(
+        use_stackstorm=True,
+        st2_workflow_name="host_down",
+        st2_workflow_pack="remediation",
+    )
+    run = make_run(bucket)
+    execution = make_execution(run)
+
+    launch.launch_due(client=st2)
+    make_due()
+    poll.poll_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == "success", execution.error_message
+    tasks = list(execution.tasks.order_by("step_order"))
+    assert len(tasks) == 2
+    assert {task.status for task in tasks} == {"success"}
+    assert all(task.st2_execution_id and task.trace_tag is None for task in tasks)
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
+    run.refresh_from_db()
+    assert run.status == "success"

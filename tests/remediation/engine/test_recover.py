@@ -1,0 +1,62 @@
+"""What a dead worker leaves, and what becomes of it."""
+
+import datetime
+
+import pytest
+from django.utils import timezone
+
+from remediation.engine import recover
+from remediation.models import ActionExecution, BucketRun
+from tests.factories import make_bucket, make_execution, make_local_action, make_run, make_step
+
+pytestmark = pytest.mark.django_db
+
+PAST = timezone.now() - datetime.timedelta(seconds=1)
+
+
+def claimed(action=None, *, lease_until=PAST):
+    bucket = make_bucket()
+    make_step(bucket, action)
+    return make_execution(
+        make_run(bucket, status="running"), status="launching", due_at=lease_until
+    )
+
+
+def test_a_launch_that_nobody_finished_is_unknown_and_names_its_trace_tag():
+    execution = claimed()
+
+    assert recover.recover() == 1
+
+    execution.refresh_from_db()
+    assert execution.status == "unknown"
+    assert execution.trace_tag in execution.error_message
+    assert BucketRun.objects.get().status == "unknown"
+
+
+def test_a_lease_that_still_holds_is_left_alone():
+    execution = claimed(lease_until=timezone.now() + datetime.timedelta(minutes=1))
+
+    assert recover.recover() == 0
+
+    execution.refresh_from_db()
+    assert execution.status == "launching"
+
+
+@pytest.mark.parametrize(
+    ("action_type", "status"), [("tcp_check", "pending"), ("http_request", "unknown")]
+)
+def test_a_local_action_is_run_again_only_if_it_may_be(action_type, status):
+    execution = claimed(make_local_action(action_type))
+
+    recover.recover()
+
+    execution.refresh_from_db()
+    assert execution.status == status
+
+
+def test_recovering_twice_changes_nothing_more():
+    claimed()
+    recover.recover()
+
+    assert recover.recover() == 0
+    assert ActionExecution.objects.get().status == "unknown"

@@ -1,0 +1,91 @@
+"""The SQL of the owner's document runs as printed."""
+
+import re
+from pathlib import Path
+
+import pytest
+import sqlparse
+from django.db import connection
+from django.utils import timezone
+
+from remediation.models import Action, ActionExecution, Bucket, BucketStep
+from tests.factories import make_action, make_bucket, make_execution
+
+pytestmark = pytest.mark.django_db
+
+SEED = (Path(__file__).parents[2] / "contracts" / "seed.md").read_text()
+
+
+def statements() -> list[str]:
+    """Return every INSERT and SELECT of the document but the one it calls bad."""
+    found = []
+    for block in re.findall(r"```sql\n(.*?)```", SEED, re.DOTALL):
+        is_bad = "Mix of local and StackStorm for same task" in block
+        for statement in sqlparse.split(block):
+            code = sqlparse.format(statement, strip_comments=True).strip()
+            if code.startswith(("INSERT", "SELECT")) and not is_bad:
+                found.append(statement)
+    return found
+
+
+def run(statement: str) -> list[tuple]:
+    # No parameters are given, so that a % in the text would stay what it is.
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def make_rows_to_refer_to() -> None:
+    for number in range(1, 7):
+        make_action(pk=number)
+        make_bucket(pk=number)
+
+
+def test_all_statements_of_the_document_are_found():
+    kinds = [re.search(r"INSERT|SELECT", statement)[0] for statement in statements()]
+
+    assert (kinds.count("INSERT"), kinds.count("SELECT")) == (8, 5)
+
+
+@pytest.mark.parametrize("statement", statements())
+def test_a_statement_runs_as_printed(statement):
+    make_rows_to_refer_to()
+
+    run(statement)
+
+
+def test_all_inserts_run_one_after_the_other():
+    make_rows_to_refer_to()
+
+    for statement in statements():
+        run(statement)
+
+    assert Action.objects.get(name="restart_nginx").st2_parameters["service"] == "nginx"
+    assert BucketStep.objects.count() == 3
+
+
+def test_what_an_insert_leaves_out_has_the_same_default_as_in_python():
+    run("INSERT INTO actions (name) VALUES ('by_sql')")
+    run("INSERT INTO custom_action_buckets (name) VALUES ('by_sql')")
+    Action.objects.create(name="by_python")
+    Bucket.objects.create(name="by_python")
+
+    for model in (Action, Bucket):
+        by_sql, by_python = (
+            model.objects.filter(name=name).values().get() for name in ("by_sql", "by_python")
+        )
+        for row in (by_sql, by_python):
+            assert (timezone.now() - row.pop("created_at")).total_seconds() < 60
+            del row["id"], row["name"]
+        assert by_sql == by_python
+
+
+def test_a_select_finds_what_it_asks_for():
+    execution = make_execution(
+        request_id="abc-123", status="failure", st2_execution_id="5f9e8a7b6c5d4e3f2a1b0c9d"
+    )
+
+    answers = [run(statement) for statement in statements() if "SELECT" in statement]
+
+    assert all(len(rows) == 1 for rows in answers)
+    assert ActionExecution.objects.get() == execution

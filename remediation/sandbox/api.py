@@ -7,7 +7,7 @@ from typing import Any
 
 from . import queries, validation
 from .credentials import Caller, unknown_key
-from .executions import Execution, NotCancelableError
+from .executions import Execution, NotCancelableError, trace_tag_in
 from .messages import BANNER, Answer, Call, CutError, Subscription, faultstring
 from .timeline import FINAL
 from .validation import RefusedError
@@ -113,7 +113,7 @@ class Api:
         if fault == "drop_request_rate":
             raise CutError
         body = validation.parse(call.body, call.headers.get("content-type", ""))
-        self._world.journal.note_post(_trace_tag(body))
+        self._world.journal.note_post(trace_tag_in(body.get("context")))
         if fault == "error_rate":
             raise RefusedError(500, "Internal Server Error")
         request = self._judged(call, caller, body)
@@ -124,7 +124,8 @@ class Api:
             self._world.start_execution(request, after=self._world.options.land_late_seconds)
             raise CutError
         execution = self._world.start_execution(request)
-        return Answer(201, execution.view(execution.start))
+        first = execution.moments[0]
+        return Answer(201, execution.view(first.at, until=first))
 
     def _judged(self, call: Call, caller: Caller, body: Mapping[str, Any]) -> validation.Request:
         try:
@@ -277,13 +278,6 @@ class Api:
         with self._world.store.lock:
             show_secrets = call.query.get("show_secrets") == "true"
             return execution.view(self._world.clock(), show_secrets=show_secrets)
-
-
-def _trace_tag(body: Mapping[str, Any]) -> str:
-    context = body.get("context")
-    trace = context.get("trace_context") if isinstance(context, dict) else None
-    tag = trace.get("trace_tag") if isinstance(trace, dict) else None
-    return tag if isinstance(tag, str) else ""
 
 
 def _trace(root: Execution, now: float) -> dict[str, Any]:

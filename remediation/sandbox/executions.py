@@ -79,7 +79,7 @@ class Execution:
         root = self
         while root.parent is not None:
             root = root.parent
-        return str(root.context.get("trace_context", {}).get("trace_tag", ""))
+        return trace_tag_in(root.context)
 
     def passed(self, now: float) -> Sequence[Moment]:
         """Return the moments that have come; none before it appeared."""
@@ -134,9 +134,16 @@ class Execution:
     def _replan(self, now: float, *moments: Moment) -> None:
         self.moments = (*self.passed(now), *moments)
 
-    def view(self, now: float, *, show_secrets: bool = False) -> dict[str, Any]:
-        """Return the execution as the API shows it at ``now``; empty values are left out."""
+    def view(
+        self, now: float, *, until: Moment | None = None, show_secrets: bool = False
+    ) -> dict[str, Any]:
+        """Return the execution as the API shows it at ``now``; empty values are left out.
+
+        ``until`` is the last moment to be looked at, if several have the same time.
+        """
         passed = self.passed(now)
+        if until is not None:
+            passed = passed[: passed.index(until) + 1]
         parameters = self.parameters if show_secrets else masked(self.parameters, self.action)
         shown = {
             "action": self.action.view,
@@ -147,9 +154,7 @@ class Execution:
             "start_timestamp": self.wall.stamp(self.start),
             "end_timestamp": self._end_stamp(passed),
             "parameters": parameters,
-            "result_size": next(
-                (len(json.dumps(m.result)) for m in reversed(passed) if m.is_sized), None
-            ),
+            "result_size": next((_size_of(m.result) for m in reversed(passed) if m.is_sized), None),
             "context": self._context(passed),
             "parent": self.parent.id if self.parent else None,
             "children": [child.id for child in self.children if child.start <= now],
@@ -203,6 +208,17 @@ class Execution:
 
     def _log_stamp(self, at: float) -> str:
         return self.wall.stamp(at)[:-4] + "000Z"
+
+
+def _size_of(result: object) -> int:
+    return len(json.dumps(result, separators=(",", ":")))
+
+
+def trace_tag_in(context: object) -> str:
+    """Return the trace tag in a context as a client may have sent it, empty without one."""
+    trace = context.get("trace_context") if isinstance(context, Mapping) else None
+    tag = trace.get("trace_tag") if isinstance(trace, Mapping) else None
+    return tag if isinstance(tag, str) else ""
 
 
 def masked(parameters: Mapping[str, Any], action: Action) -> dict[str, Any]:

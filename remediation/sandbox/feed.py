@@ -72,9 +72,10 @@ class Feed:
                     self._changed.wait(self._seconds_to_next())
                 listeners = self._listeners
             for execution, moment in due:
-                if self._still_holds(execution, moment):
-                    for listener in listeners:
-                        listener(execution, moment)
+                with self._store.lock:
+                    if _still_holds(execution, moment):
+                        for listener in listeners:
+                            listener(execution, moment)
 
     def _take_due(self) -> list[tuple[Execution, Moment]]:
         now = self._store.clock()
@@ -87,7 +88,7 @@ class Feed:
     def _seconds_to_next(self) -> float | None:
         return max(self._coming[0][0] - self._store.clock(), 0) if self._coming else None
 
-    def _still_holds(self, execution: Execution, moment: Moment) -> bool:
-        with self._store.lock:
-            is_planned = any(planned is moment for planned in execution.moments)
-            return is_planned and not execution.is_dropped
+
+def _still_holds(execution: Execution, moment: Moment) -> bool:
+    is_planned = any(planned is moment for planned in execution.moments)
+    return is_planned and not execution.is_dropped

@@ -21,6 +21,9 @@ class RenderError(ValueError):
 class KeyValueLookup:
     """StackStorm's datastore in a template: `st2kv.system.NAME`; what is not there is empty."""
 
+    # Jinja's sandbox asks for these before a call; without them every name would be a key.
+    unsafe_callable = alters_data = False
+
     def __init__(self, values: Mapping[str, str], path: str = "") -> None:
         self._values = values
         self._path = path
@@ -44,6 +47,7 @@ class KeyValueLookup:
 def _environment() -> ImmutableSandboxedEnvironment:
     # Blocks are trimmed as in StackStorm's st2common/util/jinja.py: the newline after a block and
     # the blanks before it on its line are lost, which an escape of strange text has to survive.
+    # Of StackStorm's own filters there are only these; a template with another passes untouched.
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -71,7 +75,9 @@ def render(
     is no template to StackStorm and passes untouched.
     """
     values = {name: schema.get("default") for name, schema in schemas.items()}
-    values |= {name: value for name, value in parameters.items() if value is not None}
+    for name, value in parameters.items():
+        if value is not None or name not in values:
+            values[name] = value
     known: dict[str, Any] = {
         "st2kv": KeyValueLookup(datastore),
         "action_context": context,

@@ -96,10 +96,12 @@ class Sandbox:
         self._world.reset()
 
     def start(self) -> None:
-        """Listen, and answer in threads.
+        """Listen, and answer in threads; a started one is left alone.
 
         Raises OSError when the address cannot be had.
         """
+        if self._server is not None:
+            return
         self._server = _Server(self._bind, self._world)
         host, port = self._server.server_address[:2]
         self._bind = (str(host), int(port))
@@ -249,8 +251,8 @@ class _Handler(BaseHTTPRequestHandler):
             return html(413, "413 Request Entity Too Large", "<hr><center>nginx</center>")
         line = len(f"{self.command} {path} {self.request_version}")
         if line > MOST_LINE_BYTES:
-            size = f"Request Line is too large ({line} &gt; {MOST_LINE_BYTES})"
-            return html(400, "Bad Request", size)
+            text = f"Request Line is too large ({line} &gt; {MOST_LINE_BYTES})"
+            return html(400, "Bad Request", text)
         return None
 
     def _send(self, answer: Answer) -> None:

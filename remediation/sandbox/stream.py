@@ -53,7 +53,7 @@ class Subscriber:
         name = CREATE if moment is execution.moments[0] else UPDATE
         if not self._wants(name, execution):
             return
-        data = json.dumps(execution.view(moment.at), separators=(",", ":"))
+        data = json.dumps(execution.view(moment.at, until=moment), separators=(",", ":"))
         is_last = (
             moment is execution.moments[-1]
             and self._query.get("end_event") == name

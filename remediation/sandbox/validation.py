@@ -69,12 +69,16 @@ def parse(body: bytes, content_type: str) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        parsed = json.loads(body)
+        parsed = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise RefusedError(400, f"Failed to parse request body: {error}") from error
     if not isinstance(parsed, dict):
         raise RefusedError(500, "Internal Server Error")
     return parsed
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number in JSON")
 
 
 def judge(

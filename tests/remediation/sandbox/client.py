@@ -1,4 +1,4 @@
-"""A bare HTTP client: it sends what it is told and follows nothing."""
+"""A bare HTTP client that follows nothing, and a clock that moves when told to."""
 
 import http.client
 import json
@@ -9,6 +9,19 @@ from urllib.parse import urlsplit
 from remediation.sandbox import Sandbox
 
 API_KEY = "VEVTVEtFWV9URVNUS0VZX1RFU1RLRVlfVEVTVEtFWQ"
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,7 @@ import pytest
 
 from remediation.sandbox import Sandbox, SandboxOptions
 
-from .client import API_KEY, Client
-
-
-class Clock:
-    """Seconds that pass when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
+from .client import API_KEY, Client, Clock
 
 
 @pytest.fixture(scope="module")

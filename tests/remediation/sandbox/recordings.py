@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from .client import Client
 
@@ -15,7 +15,7 @@ CONTRACTS = Path(__file__).parents[2] / "contracts" / "stackstorm"
 OBJECT_ID = re.compile(r"6b03[0-9a-f]{20}")
 SECONDS = 10.0  # that an execution, or a task of a workflow, takes
 # How far into those seconds an execution shows this status; 25 is after the end of any.
-WHEN = {"requested": 0.0, "delayed": 0.5, "scheduled": 1.5, "running": 5.0}
+WHEN = {"requested": 0.0, "delayed": 1.5, "scheduled": 1.5, "running": 5.0}
 
 OF_PARENT = {"pending": "paused", "running": "running"}  # the workflow's status, by its task's
 ADDED_CONTEXT = ("user", "pack", "cancelled_by", "workflow_execution")  # by StackStorm itself
@@ -145,7 +145,9 @@ class Stage:
 
     def _post(self, view: dict[str, Any], status: str, recording: Recording) -> str:
         ref = view.get("action", {}).get("ref", "core.noop")
-        is_natural = status in WHEN or status in ("pending", "paused")
+        is_natural = status in ("pending", "paused") or (
+            status in WHEN and (status != "delayed" or "delay" in view)
+        )
         self.client.sandbox.configure(outcomes={} if is_natural else {ref: status})
         context = {k: v for k, v in view.get("context", {}).items() if k not in ADDED_CONTEXT}
         tag = re.search(r"trace_tag[:=]([\w-]+)", recording.path)

@@ -114,6 +114,7 @@ def test_a_workflow_starts_its_tasks_one_after_the_other(client: Client, clock: 
     assert workflow["result"] == {"output": {"host": "web-1", "restarted": "node_exporter"}}
     traced = client.get("/v1/traces?trace_tag=tag-1")[0]["action_executions"]
     assert [one["object_id"] for one in traced] == [made["id"], *workflow["children"]]
+    assert client.sandbox.started_twice() == []
 
 
 @pytest.mark.parametrize(

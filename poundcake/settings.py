@@ -51,7 +51,7 @@ def env_secret(name: str, default: str = "") -> str:
     """Return a secret from NAME, or from the file that NAME_FILE names."""
     path = env.str(f"{name}_FILE", "")
     if not path:
-        return env.str(name, default)
+        return str(env.str(name, default))
     try:
         return Path(path).read_text().strip()
     except OSError as error:

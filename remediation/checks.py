@@ -14,7 +14,7 @@ from remediation.stackstorm import api_base
 def check_queue(**_kwargs: Any) -> list[CheckMessage]:
     """Insist on the broker whose wake-ups are rows of the transaction that makes their work."""
     found: list[CheckMessage] = []
-    cluster = settings.Q_CLUSTER
+    cluster: dict[str, Any] = settings.Q_CLUSTER
     if cluster.get("orm") != "default":
         found.append(
             Error("Q_CLUSTER must use the ORM broker on the default database.", id="remediation.E1")

@@ -10,6 +10,7 @@ import datetime
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Min
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.models import OrmQ, Schedule
@@ -33,7 +34,7 @@ ALL_JOBS = (LAUNCH_DUE, POLL_DUE, TICK, RUN_LOCAL)
 CLUSTERS = (ENGINE, LOCAL)
 
 
-class TimedBroker(ORM):
+class TimedBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     """The ORM broker with a time before which a wake-up is not delivered."""
 
     def __init__(self, list_key: str, *, at: datetime.datetime) -> None:
@@ -55,7 +56,8 @@ def enqueue(job: Job, *, at: datetime.datetime | None = None) -> None:
 def oldest_waiting(cluster: str) -> datetime.datetime | None:
     """Return since when the oldest due wake-up of a cluster waits, or None."""
     due = OrmQ.objects.filter(key=cluster, lock__lte=timezone.now())
-    return due.order_by("lock").values_list("lock", flat=True).first()
+    oldest: datetime.datetime | None = due.aggregate(since=Min("lock"))["since"]
+    return oldest
 
 
 def schedule_every_minute(job: Job) -> None:

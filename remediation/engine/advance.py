@@ -69,8 +69,8 @@ def _take_next_step(run: BucketRun, last: ActionExecution, *, cause: Cause) -> N
         execution.save()
         execution.record(cause=cause, reason=reason)
         ended.append(execution)
-    status, reason = _result(run, ended)
-    run.finish(status, cause=cause, reason=reason)
+    result, reason = _result(run, ended)
+    run.finish(result, cause=cause, reason=reason)
 
 
 def _begin(execution: ActionExecution, *, cause: Cause, reason: str = "") -> None:

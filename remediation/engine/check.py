@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.utils import timezone
 
 from remediation.models import Action
-from remediation.stackstorm import StackStormClient
+from remediation.stackstorm import ParameterInfo, StackStormClient
 
 # The seed's refs that current packs know by another name.
 RENAMED = {"email.send": "email.send_email"}
@@ -66,7 +67,7 @@ def _missing(ref: str) -> str:
     return message
 
 
-def _parameter_problem(action: Action, known: dict[str, object]) -> str:
+def _parameter_problem(action: Action, known: Mapping[str, ParameterInfo]) -> str:
     """Return which parameters of the mapping the action does not take, or ''."""
     unknown = sorted(set(action.st2_parameters) - set(known))
     if not unknown:

@@ -26,7 +26,7 @@ def explain(alert: Alert) -> list[Explanation]:
     Each kind stands in the order in which the search goes through it, disabled buckets last.
     """
     buckets = list(Bucket.objects.order_by("priority", "pk"))
-    explanations = []
+    explanations: list[Explanation] = []
     for trigger_on in Bucket.TriggerOn:
         triggered = [bucket for bucket in buckets if bucket.trigger_on == trigger_on]
         explanations += _enabled(alert, [bucket for bucket in triggered if bucket.is_enabled])

@@ -227,6 +227,7 @@ class _Delivery:
             if run.status == BucketRun.Status.PENDING
         ]
         ActionExecution.objects.bulk_create(executions)
+        made: list[BucketRun | ActionExecution] = [*runs, *executions]
         Transition.objects.bulk_create(
             Transition.of(
                 subject,
@@ -235,7 +236,7 @@ class _Delivery:
                 to_status=subject.status,
                 reason=subject.reason if isinstance(subject, BucketRun) else "",
             )
-            for subject in (*runs, *executions)
+            for subject in made
         )
         Alert.objects.bulk_update(assignments.reasoned, ["reason"])
         if any(execution.executed_via_stackstorm for execution in executions):
@@ -270,7 +271,8 @@ def _packets(alerts: list[Alert], *, size: int) -> Iterable[list[Alert]]:
     if size <= PACKET_BYTES:
         yield alerts
         return
-    packet, room = [], PACKET_BYTES
+    packet: list[Alert] = []
+    room = PACKET_BYTES
     for alert in alerts:
         weight = len(json.dumps(alert.raw_data))
         if packet and weight > room:
@@ -302,21 +304,24 @@ def _skip_unbegun(moves: Iterable[_Move], *, cause: Cause) -> None:
     executions = list(
         ActionExecution.objects.filter(run__in=runs, status=ActionExecution.Status.PENDING)
     )
-    transitions = []
-    for row in (*runs, *executions):
-        reason = reasons[row.alert_id]
-        transitions.append(
-            Transition.of(
-                row, cause=cause, from_status="pending", to_status="skipped", reason=reason
-            )
-        )
-        row.status, row.completed_at = "skipped", cause.at
-        if isinstance(row, BucketRun):
-            row.reason = reason
-        else:
-            row.error_message, row.due_at = reason, None
+    for run in runs:
+        run.status, run.completed_at = BucketRun.Status.SKIPPED, cause.at
+        run.reason = reasons[run.alert_id]
+    for execution in executions:
+        execution.status, execution.completed_at = ActionExecution.Status.SKIPPED, cause.at
+        execution.error_message, execution.due_at = reasons[execution.alert_id], None
     BucketRun.objects.bulk_update(runs, ["status", "reason", "completed_at"])
     ActionExecution.objects.bulk_update(
         executions, ["status", "error_message", "due_at", "completed_at"]
     )
-    Transition.objects.bulk_create(transitions)
+    skipped: list[BucketRun | ActionExecution] = [*runs, *executions]
+    Transition.objects.bulk_create(
+        Transition.of(
+            row,
+            cause=cause,
+            from_status="pending",
+            to_status="skipped",
+            reason=reasons[row.alert_id],
+        )
+        for row in skipped
+    )

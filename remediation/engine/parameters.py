@@ -59,11 +59,16 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
         sent = templating.render_for_stackstorm(mapping, variables, rendered_again=not is_plain)
     else:
         sent = templating.render_for_local(mapping, variables)
-    shown = redaction.mask(sent, secrets=known_secrets())
+    shown = masked(sent)
     for name in action.st2_secret_parameters if action else ():
         if name in shown:
             shown[name] = redaction.MASK
     return Rendered(definition["action_type"], definition["st2_action_ref"], sent, shown)
+
+
+def masked(value: Any) -> Any:
+    """Return a JSON value with every known secret and every value of a secret name masked."""
+    return redaction.mask(value, secrets=known_secrets())
 
 
 def run_variables(run: BucketRun) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def _rescue(row: ActionExecution, *, cause: Cause) -> None:
     if row.executed_via_stackstorm:
         why = "the worker that launched it died before it had StackStorm's answer"
         lookup.begin(row, at=cause.at, why=why)
-    elif local_actions.get(row.action.action_type).is_repeatable:
+    elif row.action and local_actions.get(row.action.action_type).is_repeatable:
         row.release(cause=cause, reason="its worker died; it is run again", due_at=cause.at)
         queue.enqueue(queue.RUN_LOCAL)
     else:

@@ -13,9 +13,9 @@ from typing import Any
 from django.db import transaction
 
 from remediation.engine.advance import advance
-from remediation.engine.parameters import known_secrets
+from remediation.engine.parameters import known_secrets, masked
 from remediation.models import ActionExecution, BucketRun, Cause, IllegalTransitionError
-from remediation.redaction import mask, mask_text
+from remediation.redaction import mask_text
 from remediation.stackstorm import Execution
 
 logger = logging.getLogger(__name__)
@@ -46,12 +46,12 @@ class Outcome:
     @classmethod
     def success(cls, result: Any) -> Outcome:
         """Return the outcome of a local action that did what it should."""
-        return cls(Status.SUCCESS, values={"st2_result": mask(result, secrets=known_secrets())})
+        return cls(Status.SUCCESS, values={"st2_result": masked(result)})
 
     @classmethod
     def failure(cls, reason: str, result: Any = None) -> Outcome:
         """Return a failure that a person has to read about."""
-        values = {} if result is None else {"st2_result": mask(result, secrets=known_secrets())}
+        values = {} if result is None else {"st2_result": masked(result)}
         return cls(Status.FAILURE, reason, values)
 
     @classmethod
@@ -78,7 +78,7 @@ def stackstorm_values(remote: Execution) -> dict[str, Any]:
         "st2_liveaction_id": remote.liveaction_id or None,
         "st2_action_execution_status": remote.status[:50],
         "st2_web_url": remote.web_url,
-        "st2_result": mask(remote.result, secrets=known_secrets()),
+        "st2_result": masked(remote.result),
     }
 
 
@@ -164,7 +164,7 @@ def _write_task(parent: ActionExecution, task: Execution, *, cause: Cause) -> No
         attempt=parent.attempt,
         name=(task.task_name or task.action_ref)[:200],
         status=status,
-        parameters=mask(dict(task.parameters), secrets=known_secrets()),
+        parameters=masked(dict(task.parameters)),
         error_message="" if status == Status.SUCCESS else failure_text(task),
         started_at=task.start_timestamp,
         completed_at=task.end_timestamp,

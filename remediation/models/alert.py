@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 
@@ -20,7 +20,7 @@ class Alert(models.Model):
         FIRING = "firing"
         RESOLVED = "resolved"
 
-    SUBJECT_TYPE = "alert"
+    SUBJECT_TYPE: ClassVar[str] = "alert"
 
     request_id = KeyField(max_length=64, db_index=True)
     fingerprint = KeyField(max_length=16)

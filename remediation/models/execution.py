@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models, transaction
 
@@ -44,7 +44,7 @@ class ActionExecution(models.Model):
         SKIPPED = "skipped"
         UNKNOWN = "unknown"
 
-    SUBJECT_TYPE = "execution"
+    SUBJECT_TYPE: ClassVar[str] = "execution"
     FINAL = frozenset({Status.SUCCESS, Status.FAILURE, Status.TIMEOUT, Status.SKIPPED})
     FAILED = frozenset({Status.FAILURE, Status.TIMEOUT})
     MOVES = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models
 from django.db.models.functions import Now
@@ -24,7 +24,11 @@ class UtcNow(Now):
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
 
 
-class KeyField(models.CharField[str, str]):
+_Set = TypeVar("_Set", contravariant=True)
+_Get = TypeVar("_Get", covariant=True)
+
+
+class KeyField(models.CharField[_Set, _Get]):
     """A text that is compared byte by byte, on MariaDB too."""
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models, transaction
 
@@ -44,7 +44,7 @@ class BucketRun(models.Model):
         STOP = "stop"
         CANCEL = "cancel"
 
-    SUBJECT_TYPE = "run"
+    SUBJECT_TYPE: ClassVar[str] = "run"
     AUTOMATIC = 1
     FINAL = frozenset(
         {Status.SUCCESS, Status.FAILURE, Status.TIMEOUT, Status.SKIPPED, Status.CANCELED}

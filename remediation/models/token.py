@@ -28,7 +28,7 @@ class Scope(models.TextChoices):
     ADMIN = "admin"
 
 
-IMPLIED_BY = {
+IMPLIED_BY: dict[Scope, set[Scope]] = {
     Scope.READ: {Scope.OPERATE, Scope.EDIT, Scope.ADMIN},
     **{scope: {Scope.ADMIN} for scope in Scope if scope not in (Scope.READ, Scope.ADMIN)},
     Scope.ADMIN: set(),

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Never
+from typing import Any, ClassVar, Never, Protocol, TypeVar
 
 from django.db import models
 from django.utils import timezone
 
 from remediation.models.fields import KeyField, one_of
 
-if TYPE_CHECKING:
-    from remediation.models.alert import Alert
-    from remediation.models.execution import ActionExecution
-    from remediation.models.run import BucketRun
 
-    Subject = Alert | BucketRun | ActionExecution
+class Subject(Protocol):
+    """What changes its state: an alert, a run or an execution."""
+
+    SUBJECT_TYPE: ClassVar[str]
+    pk: Any
+    request_id: str
+
+    @property
+    def story_run_id(self) -> int | None:
+        """The run that it is or belongs to."""
+
+
+_Row = TypeVar("_Row", bound=models.Model)
 
 
 class AppendOnlyError(Exception):
@@ -36,7 +44,7 @@ class Cause:
     request_id: str = ""
 
 
-class AppendOnlyQuerySet(models.QuerySet[Any]):
+class AppendOnlyQuerySet(models.QuerySet[_Row]):
     """Rows that are only ever added and read."""
 
     def update(self, **_values: Any) -> Never:

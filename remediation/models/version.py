@@ -61,7 +61,8 @@ class BucketVersion(AppendOnlyModel):
     @property
     def steps(self) -> list[dict[str, Any]]:
         """The steps of the plan, in their order."""
-        return self.definition["steps"]
+        steps: list[dict[str, Any]] = self.definition["steps"]
+        return steps
 
     @property
     def problem(self) -> str:

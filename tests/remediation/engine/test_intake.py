@@ -35,10 +35,6 @@ def wake_ups():
     return list(OrmQ.objects.values_list("key", flat=True))
 
 
-def now_payload(**members):
-    return alert_payload(startsAt=timezone.now().isoformat(), **members)
-
-
 def test_a_matching_alert_starts_the_first_step_of_its_bucket():
     bucket = make_bucket(name="host_down")
     make_step(bucket)
@@ -263,9 +259,9 @@ def test_a_big_group_takes_hardly_more_queries_than_a_small_one():
     for name in ("a", "b"):
         make_step(make_bucket(name=name, continue_matching=True, cooldown_seconds=60))
 
-    def queries(count, *, prefix, status="firing"):
+    def queries(count, *, prefix):
         alerts = [
-            now_payload(labels=LABELS | {"instance": f"{prefix}-{number}"}, status=status)
+            alert_payload(labels=LABELS | {"instance": f"{prefix}-{number}"})
             for number in range(count)
         ]
         with CaptureQueriesContext(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from django.test import Client
 from django.utils import timezone
 
 from remediation import alertmanager
@@ -150,3 +151,11 @@ def notification_body(*alerts: dict[str, Any], **members: Any) -> dict[str, Any]
         "alerts": list(alerts) or [alert_payload()],
     }
     return defaults | members
+
+
+def make_client(*scopes: str) -> Client:
+    """Return a client that sends a token with these scopes; without scopes, no credentials."""
+    if not scopes:
+        return Client()
+    _, text = make_token(list(scopes))
+    return Client(headers={"Authorization": f"Bearer {text}"})

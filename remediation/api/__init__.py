@@ -1,0 +1,1 @@
+"""The HTTP API: the doors for Alertmanager and StackStorm, and everything that people read."""

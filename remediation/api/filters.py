@@ -1,0 +1,242 @@
+"""What lists can be asked for; a parameter that nobody knows is an error, not everything."""
+
+# django-filter has no types.
+# mypy: disable-error-code="import-untyped, misc, no-any-return"
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import django_filters
+from django import forms
+from django.db import models
+from django_filters.fields import IsoDateTimeField
+from django_filters.rest_framework import DjangoFilterBackend, FilterSet
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from remediation.models import (
+    Action,
+    ActionExecution,
+    Alert,
+    Bucket,
+    BucketRun,
+    BucketStep,
+    Transition,
+)
+
+YEARS = range(1970, 9999)
+
+
+class StrictFilterBackend(DjangoFilterBackend):
+    """Filter a list by the view's filter set and refuse every other query parameter."""
+
+    def filter_queryset(
+        self, request: Request, queryset: models.QuerySet[Any], view: Any
+    ) -> models.QuerySet[Any]:
+        """Return the rows asked for. Raises ValidationError naming the parameter."""
+        if getattr(view, "detail", False):
+            _refuse_unknown(request, known=set())
+            return queryset
+        filterset = self.get_filterset(request, queryset, view)
+        filters = filterset.filters if filterset is not None else {}
+        paging = getattr(view.paginator, "parameters", ())
+        _refuse_unknown(request, known={*filters, *paging})
+        _refuse_vague(request, filters)
+        return super().filter_queryset(request, queryset, view)
+
+
+def _refuse_unknown(request: Request, *, known: set[str]) -> None:
+    names = ", ".join(sorted(known)) or "none"
+    if unknown := set(request.query_params) - known:
+        text = f"There is no such parameter here. Known: {names}."
+        raise ValidationError({name: [text] for name in sorted(unknown)})
+
+
+def _refuse_vague(request: Request, filters: dict[str, Any]) -> None:
+    """Refuse what would silently count for nothing: empty values and all but the last of many."""
+    problems: dict[str, list[str]] = {}
+    for name, values in request.query_params.lists():
+        if "" in values:
+            problems[name] = ["It has no value: give one, or leave the parameter out."]
+        elif len(values) > 1 and not isinstance(
+            filters.get(name), django_filters.MultipleChoiceFilter
+        ):
+            problems[name] = ["It can be given once."]
+    if problems:
+        raise ValidationError(problems)
+
+
+class InstantField(IsoDateTimeField):
+    """A time far enough from the ends of the calendar for every time zone."""
+
+    def clean(self, value: Any) -> datetime.datetime | None:
+        """Return the time. Raises ValidationError beyond the years that are stored."""
+        try:
+            instant: datetime.datetime | None = super().clean(value)
+        except OverflowError:
+            instant = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+        if instant is not None and instant.year not in YEARS:
+            raise forms.ValidationError("Give a year from 1970 to 9998.")
+        return instant
+
+
+class InstantFilter(django_filters.IsoDateTimeFilter):
+    """Filter by a time such as 2026-11-23T05:46:06Z."""
+
+    field_class = InstantField
+
+
+class SwitchField(forms.Field):
+    """True or false; django's own field takes any other word for no answer."""
+
+    def to_python(self, value: Any) -> bool | None:
+        """Return the switch, None for no value. Raises ValidationError for other words."""
+        if value in self.empty_values:
+            return None
+        if (word := str(value).lower()) not in {"true", "false"}:
+            raise forms.ValidationError("Write true or false.")
+        return word == "true"
+
+
+class SwitchFilter(django_filters.Filter):
+    """Filter by true or false."""
+
+    field_class = SwitchField
+
+
+class WholeNumberFilter(django_filters.Filter):
+    """Filter by a whole number, such as the id of a row."""
+
+    field_class = forms.IntegerField
+
+
+class StrictFilterSet(FilterSet):
+    """A filter set whose filters refuse what they cannot read."""
+
+    FILTER_DEFAULTS = {
+        **FilterSet.FILTER_DEFAULTS,
+        models.BooleanField: {"filter_class": SwitchFilter},
+        models.PositiveIntegerField: {"filter_class": WholeNumberFilter},
+        models.BigIntegerField: {"filter_class": WholeNumberFilter},
+        models.ForeignKey: {"filter_class": WholeNumberFilter},
+    }
+
+
+def since(field: str = "created_at") -> InstantFilter:
+    """Return the filter for times from the given one on."""
+    return InstantFilter(field_name=field, lookup_expr="gte", label=f"{field} at or after")
+
+
+def before(field: str = "created_at") -> InstantFilter:
+    """Return the filter for times before the given one."""
+    return InstantFilter(field_name=field, lookup_expr="lt", label=f"{field} before")
+
+
+def status(choices: Any) -> django_filters.MultipleChoiceFilter:
+    """Return a filter by status, which may be given several times."""
+    return django_filters.MultipleChoiceFilter(field_name="status", choices=choices)
+
+
+class ActionFilter(StrictFilterSet):
+    """Which actions to list."""
+
+    class Meta:
+        model = Action
+        fields = [
+            "name",
+            "action_type",
+            "use_stackstorm",
+            "st2_action_ref",
+            "st2_pack",
+            "st2_check",
+            "is_enabled",
+        ]
+
+
+class BucketFilter(StrictFilterSet):
+    """Which buckets to list."""
+
+    class Meta:
+        model = Bucket
+        fields = ["name", "is_enabled", "use_stackstorm", "trigger_on"]
+
+
+class StepFilter(StrictFilterSet):
+    """Which steps to list."""
+
+    class Meta:
+        model = BucketStep
+        fields = ["bucket", "action"]
+
+
+class AlertFilter(StrictFilterSet):
+    """Which alerts to list."""
+
+    status = status(Alert.Status.choices)
+    created_since = since()
+    created_before = before()
+
+    class Meta:
+        model = Alert
+        fields = ["request_id", "fingerprint", "alert_name", "severity", "instance", "receiver"]
+
+
+class RunFilter(StrictFilterSet):
+    """Which runs to list."""
+
+    status = status(BucketRun.Status.choices)
+    fingerprint = django_filters.CharFilter(field_name="alert__fingerprint")
+    created_since = since()
+    created_before = before()
+
+    class Meta:
+        model = BucketRun
+        fields = ["request_id", "alert", "bucket", "trigger", "actor", "number"]
+
+
+class ExecutionFilter(StrictFilterSet):
+    """Which executions to list."""
+
+    status = status(ActionExecution.Status.choices)
+    created_since = since()
+    created_before = before()
+    completed_since = since("completed_at")
+    completed_before = before("completed_at")
+
+    class Meta:
+        model = ActionExecution
+        fields = [
+            "request_id",
+            "run",
+            "alert",
+            "bucket",
+            "action",
+            "parent",
+            "step_order",
+            "attempt",
+            "executed_via_stackstorm",
+            "st2_execution_id",
+            "st2_action_execution_status",
+            "trace_tag",
+        ]
+
+
+class TransitionFilter(StrictFilterSet):
+    """Which changes of state to list."""
+
+    at_since = since("at")
+    at_before = before("at")
+
+    class Meta:
+        model = Transition
+        fields = [
+            "request_id",
+            "cause_request_id",
+            "subject_type",
+            "subject_id",
+            "run_id",
+            "to_status",
+            "actor",
+        ]

@@ -1,0 +1,76 @@
+"""Read the bodies that people and programs write to change definitions."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.parsers import BaseParser
+
+from remediation.api.errors import TooLarge
+
+BYTES_MAX = 1 << 20
+# A definition goes some levels deeper into its version, and MariaDB refuses JSON of 32.
+DEPTH_MAX = 20
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class ObjectParser(BaseParser):
+    """JSON objects that every database can hold, up to 1 MiB; all else is refused by name."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return the body. Raises TooLarge, ParseError or ValidationError."""
+        text = stream.read(BYTES_MAX + 1)
+        if len(text) > BYTES_MAX:
+            raise TooLarge("The body is larger than 1 MiB: shorten it.")
+        body = read_json(text)
+        if not isinstance(body, dict):
+            raise ParseError('The body is no JSON object: send one, such as {"name": "..."}.')
+        if any(_problems(list(body))):
+            raise ParseError("A key of the body holds null characters or lone surrogates.")
+        problems = {name: list(_problems(value)) for name, value in body.items()}
+        if found := {name: texts[:1] for name, texts in problems.items() if texts}:
+            raise ValidationError(found)
+        return body
+
+
+def read_json(text: bytes) -> Any:
+    """Return a JSON value. Raises ParseError that says where it ends to be one."""
+    try:
+        return json.loads(text)
+    except UnicodeDecodeError as error:
+        raise ParseError(f"The body is not UTF-8 (byte {error.start}): send JSON.") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}: {error.msg}"
+        raise ParseError(f"The body is not JSON ({place}).") from error
+    except RecursionError as error:
+        raise ParseError("The body is nested too deeply.") from error
+    except ValueError as error:
+        # An integer of more digits than Python reads.
+        raise ParseError("The body holds a number that is too long.") from error
+
+
+def _problems(value: Any, levels: int = DEPTH_MAX) -> Iterator[str]:
+    """Yield why a database could not hold the value."""
+    if isinstance(value, str) and UNSTORABLE.search(value):
+        yield "Null characters and lone surrogates cannot be stored: take them out."
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield "This holds a number that is not finite: write one that is."
+    elif isinstance(value, dict | list):
+        if not levels:
+            yield f"This is nested deeper than {DEPTH_MAX} levels: make it flatter."
+            return
+        members = [*value, *value.values()] if isinstance(value, dict) else value
+        for member in members:
+            yield from _problems(member, levels - 1)

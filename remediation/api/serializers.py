@@ -1,0 +1,278 @@
+"""What definitions and history look like on the wire. Nothing is saved here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from remediation.models import (
+    Action,
+    ActionExecution,
+    Alert,
+    Bucket,
+    BucketRun,
+    BucketStep,
+    Transition,
+)
+
+STEP_RULES = [
+    "name",
+    "parameters",
+    "run_when",
+    "condition",
+    "on_failure",
+    "max_attempts",
+    "retry_delay_seconds",
+    "timeout_seconds",
+]
+
+
+class StrictSerializer(serializers.ModelSerializer[Any]):
+    """A serializer that refuses fields it does not know; read-only ones may come back as sent."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the validated values. Raises ValidationError naming what is unknown."""
+        if isinstance(data, dict) and (unknown := set(data) - set(self.fields)):
+            text = f"There is no such field. Known: {', '.join(self.fields)}."
+            raise serializers.ValidationError({name: [text] for name in sorted(unknown)})
+        return super().to_internal_value(data)
+
+
+class ActionSerializer(StrictSerializer):
+    """An action with what the check against StackStorm found."""
+
+    class Meta:
+        model = Action
+        fields = [
+            "id",
+            "name",
+            "description",
+            "action_type",
+            "use_stackstorm",
+            "st2_action_ref",
+            "st2_pack",
+            "st2_parameters",
+            "is_enabled",
+            "st2_check",
+            "st2_check_message",
+            "st2_checked_at",
+            "st2_runner",
+            "created_at",
+        ]
+        read_only_fields = [
+            "st2_check",
+            "st2_check_message",
+            "st2_checked_at",
+            "st2_runner",
+            "created_at",
+        ]
+
+
+class StepSerializer(StrictSerializer):
+    """A step; without ``step_order`` a new one becomes the last of its bucket."""
+
+    action_name = serializers.CharField(source="action.name", read_only=True)
+
+    class Meta:
+        model = BucketStep
+        fields = ["id", "bucket", "action", "action_name", "step_order", *STEP_RULES]
+
+    def validate_bucket(self, bucket: Bucket) -> Bucket:
+        """Refuse to move a step to another bucket."""
+        if self.instance is not None and self.instance.bucket_id != bucket.pk:
+            raise serializers.ValidationError(
+                "A step stays in its bucket: delete it here and make it anew there."
+            )
+        return bucket
+
+
+class BucketStepSerializer(StrictSerializer):
+    """A step inside its bucket; its place in the list is its order."""
+
+    action_name = serializers.CharField(source="action.name", read_only=True)
+
+    class Meta:
+        model = BucketStep
+        fields = ["id", "step_order", "action", "action_name", *STEP_RULES]
+        read_only_fields = ["step_order"]
+
+
+class BucketSerializer(StrictSerializer):
+    """A bucket with its steps; ``steps`` that are sent take the place of all there were.
+
+    ``timeout_seconds`` is the time limit of a whole workflow and not shown of other buckets.
+    """
+
+    steps = BucketStepSerializer(many=True, required=False)
+
+    class Meta:
+        model = Bucket
+        fields = [
+            "id",
+            "name",
+            "description",
+            "is_enabled",
+            "alert_name_pattern",
+            "label_matchers",
+            "priority",
+            "continue_matching",
+            "trigger_on",
+            "cooldown_seconds",
+            "use_stackstorm",
+            "st2_workflow_name",
+            "st2_workflow_pack",
+            "st2_workflow_params",
+            "timeout_seconds",
+            "steps",
+            "created_at",
+        ]
+        extra_kwargs = {
+            "timeout_seconds": {
+                "help_text": "For a whole workflow in StackStorm; 0 stands for one hour"
+            }
+        }
+
+    def to_representation(self, instance: Bucket) -> dict[str, Any]:
+        """Return the bucket with its steps in their order."""
+        shown = super().to_representation(instance)
+        shown["steps"].sort(key=lambda step: (step["step_order"], step["id"]))
+        if not instance.use_stackstorm:
+            del shown["timeout_seconds"]
+        return shown
+
+
+class AlertSerializer(serializers.ModelSerializer[Alert]):
+    """One episode of an alert; ``reason`` says why nothing ran."""
+
+    class Meta:
+        model = Alert
+        fields = [
+            "id",
+            "request_id",
+            "fingerprint",
+            "status",
+            "alert_name",
+            "severity",
+            "instance",
+            "labels",
+            "annotations",
+            "starts_at",
+            "ends_at",
+            "generator_url",
+            "group_key",
+            "receiver",
+            "occurrences",
+            "last_seen_at",
+            "reason",
+            "raw_data",
+            "created_at",
+        ]
+
+
+class RunSerializer(serializers.ModelSerializer[BucketRun]):
+    """One bucket carried out for one alert; ``plan_number`` is the version it follows."""
+
+    bucket_name = serializers.CharField(source="bucket.name")
+    alert_name = serializers.CharField(source="alert.alert_name")
+    plan_number = serializers.IntegerField(source="plan.number")
+
+    class Meta:
+        model = BucketRun
+        fields = [
+            "id",
+            "request_id",
+            "alert",
+            "alert_name",
+            "bucket",
+            "bucket_name",
+            "number",
+            "trigger",
+            "retry_of",
+            "actor",
+            "status",
+            "reason",
+            "plan_number",
+            "created_at",
+            "started_at",
+            "completed_at",
+        ]
+
+
+class ExecutionSerializer(serializers.ModelSerializer[ActionExecution]):
+    """One attempt of one step, or one task of a workflow (``parent``)."""
+
+    bucket_name = serializers.CharField(source="bucket.name")
+    action_name = serializers.CharField(source="action.name", default=None)
+    st2_action_ref = serializers.CharField(source="action.st2_action_ref", default=None)
+
+    class Meta:
+        model = ActionExecution
+        fields = [
+            "id",
+            "request_id",
+            "run",
+            "alert",
+            "bucket",
+            "bucket_name",
+            "action",
+            "action_name",
+            "st2_action_ref",
+            "parent",
+            "step_order",
+            "attempt",
+            "name",
+            "status",
+            "parameters",
+            "executed_via_stackstorm",
+            "trace_tag",
+            "st2_execution_id",
+            "st2_liveaction_id",
+            "st2_action_execution_status",
+            "st2_web_url",
+            "st2_result",
+            "error_message",
+            "due_at",
+            "created_at",
+            "started_at",
+            "running_at",
+            "completed_at",
+        ]
+
+
+class TransitionSerializer(serializers.ModelSerializer[Transition]):
+    """One recorded change of state."""
+
+    class Meta:
+        model = Transition
+        fields = [
+            "id",
+            "at",
+            "subject_type",
+            "subject_id",
+            "run_id",
+            "request_id",
+            "cause_request_id",
+            "from_status",
+            "to_status",
+            "actor",
+            "reason",
+            "data",
+        ]
+
+
+class VerdictSerializer(serializers.Serializer[Any]):
+    """Why one bucket would take an alert, or why not."""
+
+    bucket = serializers.IntegerField(source="bucket.pk")
+    bucket_name = serializers.CharField(source="bucket.name")
+    trigger_on = serializers.CharField(source="bucket.trigger_on")
+    outcome = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class ExplanationSerializer(serializers.Serializer[Any]):
+    """The decision over an alert: what was written then, and what each bucket says now."""
+
+    reason = serializers.CharField()
+    buckets = VerdictSerializer(many=True)

@@ -1,0 +1,93 @@
+"""How much is in flight, for Prometheus; every sample is read off an index.
+
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+
+from django.db.models import Count, QuerySet
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from remediation import queue
+from remediation.api.calls import AlwaysJson
+from remediation.models import ActionExecution, Alert, BucketRun, Heartbeat, Scope
+
+RUNS_IN_FLIGHT = ("pending", "running", "unknown")
+EXECUTIONS_IN_FLIGHT = ("pending", "launching", "running", "unknown")
+
+Samples = Iterable[tuple[str, float]]
+
+
+@extend_schema(exclude=True)
+class Metrics(APIView):
+    """What is in flight, in Prometheus' text format."""
+
+    content_negotiation_class = AlwaysJson
+    scopes = {"get": Scope.READ}
+
+    def get(self, _request: Request) -> HttpResponse:
+        """Return all samples."""
+        at = timezone.now()
+        text = "".join(
+            [
+                _gauge("poundcake_alerts_firing", "Open alerts.", _alerts()),
+                _gauge(
+                    "poundcake_runs",
+                    "Runs that have not ended.",
+                    _by_status(BucketRun.objects.all(), RUNS_IN_FLIGHT),
+                ),
+                _gauge(
+                    "poundcake_executions",
+                    "Executions that have not ended.",
+                    _by_status(ActionExecution.objects.all(), EXECUTIONS_IN_FLIGHT),
+                ),
+                _gauge(
+                    "poundcake_wakeup_age_seconds",
+                    "Age of the oldest due wake-up that no worker has taken, 0 without one.",
+                    _wakeups(at),
+                ),
+                _gauge(
+                    "poundcake_heartbeat_age_seconds",
+                    "Time since a recurring job of the workers last beat.",
+                    _heartbeats(at),
+                ),
+            ]
+        )
+        return HttpResponse(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _gauge(name: str, meaning: str, samples: Samples) -> str:
+    lines = [f"# HELP {name} {meaning}", f"# TYPE {name} gauge"]
+    lines += [f"{name}{labels} {value:.15g}" for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _alerts() -> Samples:
+    yield "", Alert.objects.filter(active_fingerprint__isnull=False).count()
+
+
+def _by_status(
+    rows: QuerySet[BucketRun] | QuerySet[ActionExecution], words: Iterable[str]
+) -> Samples:
+    counted = rows.filter(status__in=words).values_list("status").annotate(Count("pk"))
+    counts = dict(counted.order_by())
+    for word in words:
+        yield f'{{status="{word}"}}', counts.get(word, 0)
+
+
+def _wakeups(at: datetime.datetime) -> Samples:
+    for cluster in queue.CLUSTERS:
+        since = queue.oldest_waiting(cluster)
+        yield f'{{cluster="{cluster}"}}', (at - since).total_seconds() if since else 0
+
+
+def _heartbeats(at: datetime.datetime) -> Samples:
+    for beat in Heartbeat.objects.order_by("name"):
+        yield f'{{job="{beat.name}"}}', (at - beat.beat_at).total_seconds()

@@ -1,0 +1,40 @@
+"""The operator's pages: definitions are edited here, history is read."""
+
+from __future__ import annotations
+
+from django.apps import apps
+from django.contrib import admin
+
+from remediation.admin import (
+    actions,
+    alerts,
+    buckets,
+    config,
+    executions,
+    runs,
+    tokens,
+    transitions,
+    versions,
+)
+
+__all__ = [
+    "actions",
+    "alerts",
+    "buckets",
+    "config",
+    "executions",
+    "runs",
+    "tokens",
+    "transitions",
+    "versions",
+]
+
+admin.site.site_header = admin.site.site_title = "PoundCake"
+admin.site.index_title = "Home"
+admin.site.site_url = None
+
+# The queue carries wake-ups. What they did stands in executions and transitions; its own pages
+# would only offer to edit signed jobs by hand.
+for model in apps.get_app_config("django_q").get_models():
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)

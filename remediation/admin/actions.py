@@ -1,0 +1,141 @@
+"""Actions: what steps can do, and what StackStorm said of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+
+from remediation import local_actions
+from remediation.admin import cells
+from remediation.admin.cause import cause_of
+from remediation.admin.definitions import DefinitionAdmin
+from remediation.engine import definitions
+from remediation.models import Action, Bucket, Cause
+
+TEMPLATES = (
+    "Templates are written {{ … }} and may read alert.instance, alert.alert_name, alert.severity,"
+    " alert.status, alert.fingerprint, alert.starts_at, alert.labels.KEY, alert.annotations.KEY,"
+    " parameters.KEY (of the step), config.KEY, steps.NAME.status, steps.NAME.result, run and"
+    " bucket. What is not defined is an error before anything is called; | default(none) makes it"
+    " optional. The host without its port is {{ alert.instance | host }}. In a parameter called"
+    " cmd, what comes from the alert or a step ends in | quote."
+)
+
+
+def action_types() -> list[tuple[str, Any]]:
+    """Return the choices: where an action is carried out, and how."""
+    local = [
+        (name, f"{name}: {local_actions.get(name).description}") for name in local_actions.names()
+    ]
+    stackstorm = [
+        ("stackstorm", "an action of StackStorm"),
+        ("workflow", "a whole workflow of StackStorm"),
+    ]
+    return [("In StackStorm", stackstorm), ("In PoundCake", local)]
+
+
+class ActionForm(forms.ModelForm[Action]):
+    """An action; its type says where it runs."""
+
+    action_type = forms.ChoiceField(choices=action_types, initial="stackstorm")
+
+    class Meta:
+        model = Action
+        fields = [
+            "name",
+            "description",
+            "action_type",
+            "st2_action_ref",
+            "st2_pack",
+            "st2_parameters",
+            "is_enabled",
+        ]
+
+        widgets = {"description": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"})}
+
+    def clean(self) -> dict[str, Any] | None:
+        """Let the type decide about ``use_stackstorm``: the two cannot contradict each other."""
+        action_type = self.cleaned_data.get("action_type")
+        self.instance.use_stackstorm = action_type in Action.STACKSTORM_TYPES
+        return super().clean()
+
+
+@admin.register(Action)
+class ActionAdmin(DefinitionAdmin[Action]):
+    """Actions by name."""
+
+    form = ActionForm
+    list_display = ["name", "does", "is_enabled", "check_badge", "check_message", "bucket_count"]
+    list_filter = ["is_enabled", "action_type", "st2_check", "st2_pack"]
+    search_fields = ["name", "st2_action_ref", "description"]
+    ordering = ["name"]
+    fieldsets = [
+        (None, {"fields": ["name", "description", "is_enabled"]}),
+        (
+            "What it does",
+            {
+                "fields": ["action_type", ("st2_action_ref", "st2_pack"), "st2_parameters"],
+                "description": TEMPLATES,
+            },
+        ),
+        (
+            "What is known of it",
+            {"fields": [("check_badge", "checked", "st2_runner"), "check_message", "used_by"]},
+        ),
+    ]
+    readonly_fields = ["check_badge", "check_message", "checked", "st2_runner", "used_by"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Action]:
+        """Count the buckets that use each action."""
+        rows = super().get_queryset(request)
+        return rows.annotate(bucket_total=Count("steps__bucket", distinct=True))
+
+    def save_definition(self, row: Action, *, cause: Cause) -> None:
+        """Save the action and the versions of its buckets."""
+        definitions.save_action(row, cause=cause)
+
+    def save_model(self, request: HttpRequest, obj: Action, form: Any, change: bool) -> None:
+        """Save through the engine."""
+        self.save_definition(obj, cause=cause_of(request))
+
+    def delete_model(self, request: HttpRequest, obj: Action) -> None:
+        """Delete through the engine, which looks into the versions, too."""
+        definitions.delete_action(obj)
+
+    @admin.display(description="does", ordering="st2_action_ref")
+    def does(self, action: Action) -> str:
+        """Return StackStorm's name of it, or the local action's."""
+        return action.st2_action_ref if action.use_stackstorm else f"{action.action_type} (local)"
+
+    @admin.display(description="in StackStorm", ordering="st2_check")
+    def check_badge(self, action: Action) -> str:
+        """Return what the check found; a local action is not asked for."""
+        return cells.badge(action.st2_check) if action.use_stackstorm else "local"
+
+    @admin.display(description="what the check says")
+    def check_message(self, action: Action) -> str:
+        """Return the check's words, for example the pack to install."""
+        return action.st2_check_message or cells.EMPTY
+
+    @admin.display(description="checked (UTC)")
+    def checked(self, action: Action) -> str:
+        """Return when StackStorm was last asked."""
+        return cells.moment(action.st2_checked_at)
+
+    @admin.display(description="buckets", ordering="bucket_total")
+    def bucket_count(self, action: Any) -> int:
+        """Return how many buckets use it."""
+        count: int = action.bucket_total
+        return count
+
+    @admin.display(description="used by")
+    def used_by(self, action: Action) -> str:
+        """Return the links to the buckets that use it."""
+        buckets = Bucket.objects.filter(steps__action=action.pk).distinct().order_by("name")
+        links = ((cells.row_link(bucket),) for bucket in buckets)
+        return format_html_join(", ", "{}", links) or "no bucket yet"

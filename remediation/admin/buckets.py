@@ -1,0 +1,179 @@
+"""Buckets: which alerts they take, and the steps they carry out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.db import transaction
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html, format_html_join
+
+from remediation.admin import cells
+from remediation.admin.cause import cause_of
+from remediation.admin.definitions import DefinitionAdmin
+from remediation.admin.steps import StepInline
+from remediation.engine import definitions
+from remediation.models import Bucket, BucketRun, BucketVersion, Cause
+
+WORKFLOW_TITLE = "One whole StackStorm workflow in place of steps"
+WORKFLOW_FIELDS = [
+    "use_stackstorm",
+    "st2_workflow_name",
+    "st2_workflow_pack",
+    "timeout_seconds",
+    "st2_workflow_params",
+]
+
+
+class BucketForm(forms.ModelForm[Bucket]):
+    """A bucket without its steps."""
+
+    class Meta:
+        model = Bucket
+        fields = [
+            "name",
+            "description",
+            "is_enabled",
+            "alert_name_pattern",
+            "trigger_on",
+            "label_matchers",
+            "priority",
+            "continue_matching",
+            "cooldown_seconds",
+            *WORKFLOW_FIELDS,
+        ]
+        widgets = {
+            "description": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}),
+            "label_matchers": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField json"}),
+        }
+        help_texts = {
+            "cooldown_seconds": "No automatic run sooner than this after the last one began for the"
+            " same fingerprint",
+            "timeout_seconds": "Of the whole workflow; 0 is 3600 seconds",
+            "st2_workflow_name": "host_down or remediation.host_down",
+            "st2_workflow_params": "A JSON object; templates as in actions",
+        }
+
+
+@admin.register(Bucket)
+class BucketAdmin(DefinitionAdmin[Bucket]):
+    """Buckets in the order in which they are asked."""
+
+    form = BucketForm
+    change_form_template = "admin/remediation/bucket.html"
+    inlines = [StepInline]
+    list_display = [
+        "name",
+        "is_enabled",
+        "priority",
+        "takes",
+        "does",
+        "trigger_on",
+        "cooldown",
+        "last_run",
+    ]
+    list_filter = ["is_enabled", "trigger_on", "use_stackstorm"]
+    search_fields = ["name", "alert_name_pattern", "label_matchers", "description"]
+    ordering = ["priority", "pk"]
+    fieldsets = [
+        (None, {"fields": ["name", "description", "is_enabled"]}),
+        (
+            "Which alerts it takes",
+            {
+                "fields": [
+                    ("alert_name_pattern", "trigger_on"),
+                    "label_matchers",
+                    ("priority", "continue_matching", "cooldown_seconds"),
+                ]
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Bucket]:
+        """Count the steps and look up how the newest run ended."""
+        newest = BucketRun.objects.filter(bucket=OuterRef("pk")).order_by("-pk")
+        rows = super().get_queryset(request)
+        return rows.annotate(
+            step_total=Count("steps"),
+            last_run_id=Subquery(newest.values("pk")[:1]),
+            last_run_status=Subquery(newest.values("status")[:1]),
+        )
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Hold the bucket's lock from before its form is checked until its version is kept."""
+        if request.method != "POST":
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        with transaction.atomic():
+            row = object_id and self.get_object(request, unquote(object_id))
+            if row:
+                Bucket.objects.select_for_update().get(pk=row.pk)
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Bucket | None = None) -> Any:
+        """Fold the workflow away where there is none."""
+        folded = [] if obj and obj.use_stackstorm else ["collapse"]
+        workflow: tuple[str, Any] = (WORKFLOW_TITLE, {"classes": folded, "fields": WORKFLOW_FIELDS})
+        return [*self.fieldsets, workflow]
+
+    def save_definition(self, row: Bucket, *, cause: Cause) -> None:
+        """Save the bucket, its steps left alone, and its version."""
+        definitions.save_bucket(row, None, cause=cause)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save the steps; then number, check and keep the whole in one engine call."""
+        super().save_related(request, form, formsets, change)
+        definitions.record(form.instance, cause=cause_of(request))
+
+    def delete_model(self, request: HttpRequest, obj: Bucket) -> None:
+        """Delete through the engine."""
+        definitions.delete_bucket(obj)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Add the ways to the bucket's history."""
+        if bucket := kwargs.get("obj"):
+            context["tools"] = [
+                cells.tool(cells.list_url(BucketRun, bucket=bucket.pk), "Runs"),
+                cells.tool(cells.list_url(BucketVersion, bucket=bucket.pk), "Version history"),
+            ]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description="takes")
+    def takes(self, bucket: Bucket) -> str:
+        """Return the matcher."""
+        parts = [(part,) for part in (bucket.alert_name_pattern, bucket.label_matchers) if part]
+        return format_html_join(" ", "<code>{}</code>", parts) or cells.EMPTY
+
+    @admin.display(description="does")
+    def does(self, bucket: Any) -> str:
+        """Return the workflow, or how many steps there are."""
+        if bucket.use_stackstorm:
+            return f"workflow {bucket.workflow_ref}"
+        return f"{bucket.step_total} step{'' if bucket.step_total == 1 else 's'}"
+
+    @admin.display(description="cooldown", ordering="cooldown_seconds")
+    def cooldown(self, bucket: Bucket) -> str:
+        """Return the pause between two automatic runs for one fingerprint."""
+        return f"{bucket.cooldown_seconds} s" if bucket.cooldown_seconds else "none"
+
+    @admin.display(description="last run")
+    def last_run(self, bucket: Any) -> str:
+        """Return how the newest run ended, linked."""
+        if bucket.last_run_id is None:
+            return "never"
+        return format_html(
+            '<a href="{}">{}</a>',
+            cells.change_url(BucketRun, bucket.last_run_id),
+            cells.badge(bucket.last_run_status),
+        )

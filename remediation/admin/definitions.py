@@ -1,0 +1,90 @@
+"""What actions and buckets have in common: they are switched off, not deleted, once used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.text import capfirst
+
+from remediation.admin import cells
+from remediation.admin.cause import cause_of
+from remediation.admin.json_fields import JSONObjectField
+from remediation.engine.definitions import HasHistoryError
+from remediation.models import Action, Bucket, Cause
+
+DefinitionT = TypeVar("DefinitionT", bound=Action | Bucket)
+
+
+class DefinitionAdmin(admin.ModelAdmin[DefinitionT]):
+    """The base of the pages on which people say what PoundCake does."""
+
+    actions = ["enable", "disable"]
+    list_per_page = 100
+    show_facets = admin.ShowFacets.NEVER
+    formfield_overrides = {models.JSONField: {"form_class": JSONObjectField}}
+    save_on_top = True
+
+    def save_definition(self, row: DefinitionT, *, cause: Cause) -> None:
+        """Save a row and the versions that follow from it, in one engine call."""
+        raise NotImplementedError
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer to disable, not to delete many at once: most have history and stay anyway."""
+        offered = super().get_actions(request)
+        offered.pop("delete_selected", None)
+        return offered
+
+    def get_deleted_objects(
+        self, objs: QuerySet[DefinitionT] | Sequence[DefinitionT], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Raise HasHistoryError before anybody is asked whether to delete what has to stay."""
+        found = super().get_deleted_objects(objs, request)
+        if found[3]:
+            names = ", ".join(str(row) for row in objs)
+            raise HasHistoryError(
+                f"{names} is used or has history, so it stays: disable it instead (clear"
+                " is_enabled)."
+            )
+        return found
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Delete what has no history; say of the rest what to do instead."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except HasHistoryError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(cells.change_url(self.model, int(object_id)))
+
+    @admin.action(description="Enable the selected", permissions=["change"])
+    def enable(self, request: HttpRequest, rows: QuerySet[DefinitionT]) -> None:
+        """Switch rows on."""
+        self._switch(request, rows, is_enabled=True)
+
+    @admin.action(description="Disable the selected", permissions=["change"])
+    def disable(self, request: HttpRequest, rows: QuerySet[DefinitionT]) -> None:
+        """Switch rows off."""
+        self._switch(request, rows, is_enabled=False)
+
+    def _switch(
+        self, request: HttpRequest, rows: QuerySet[DefinitionT], *, is_enabled: bool
+    ) -> None:
+        verb, count = ("enabled" if is_enabled else "disabled"), 0
+        for row in rows.filter(is_enabled=not is_enabled):
+            row.is_enabled = is_enabled
+            try:
+                self.save_definition(row, cause=cause_of(request))
+            except ValidationError as error:
+                text = f"{row} cannot be {verb}: {' '.join(error.messages)}"
+                self.message_user(request, text, messages.ERROR)
+            else:
+                self.log_change(request, row, capfirst(f"{verb}."))
+                count += 1
+        self.message_user(request, f"{count} {verb}.", messages.SUCCESS)

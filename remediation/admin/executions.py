@@ -1,0 +1,233 @@
+"""Executions: one attempt of one step, what was sent and what came back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.utils.html import format_html, format_html_join
+
+from remediation.admin import cells
+from remediation.admin.read_only import ReadOnlyModelAdmin
+from remediation.admin.tables import (
+    EXECUTION_ORDER,
+    Table,
+    execution_table,
+    stackstorm_cell,
+    step_cell,
+    transition_table,
+)
+from remediation.models import ActionExecution, Transition
+
+OUTPUT_NAMES = ("stdout", "stderr", "traceback")
+
+
+@admin.register(ActionExecution)
+class ActionExecutionAdmin(ReadOnlyModelAdmin[ActionExecution]):
+    """Executions, newest first."""
+
+    list_display = [
+        "__str__",
+        "shown_status",
+        "stackstorm",
+        "bucket_link",
+        "alert_link",
+        "step",
+        "short_error",
+        "begun",
+        "took",
+    ]
+    list_filter = ["status", "executed_via_stackstorm"]
+    list_select_related = ["bucket", "alert"]
+    search_fields = ["request_id__exact", "st2_execution_id__exact", "trace_tag__exact"]
+    search_help_text = "A whole request id, StackStorm execution id or trace tag"
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    ("shown_status", "step", "action_link"),
+                    "shown_error",
+                    ("run_link", "alert_link", "bucket_link", "parent_link"),
+                    ("made", "begun", "ended", "took"),
+                    "shown_parameters",
+                    "output",
+                    "shown_result",
+                ]
+            },
+        ),
+        (
+            "StackStorm",
+            {
+                "fields": [
+                    ("stackstorm", "st2_liveaction_id"),
+                    ("running", "due"),
+                    "trace",
+                    "story",
+                ]
+            },
+        ),
+    ]
+
+    def for_list(self, rows: QuerySet[ActionExecution]) -> QuerySet[ActionExecution]:
+        """Leave out the long columns."""
+        return rows.defer(
+            "parameters",
+            "st2_result",
+            "alert__labels",
+            "alert__annotations",
+            "alert__raw_data",
+            "bucket__st2_workflow_params",
+        )
+
+    def tools(self, obj: ActionExecution) -> list[str]:
+        """Return the run, the story and StackStorm's own page."""
+        links: list[str] = [
+            cells.tool(cells.change_url(obj.run, obj.run_id), "Run"),
+            cells.tool(cells.story_url(obj.request_id), "Story"),
+        ]
+        if cells.is_web_address(obj.st2_web_url):
+            links.append(cells.outside_link(obj.st2_web_url, "StackStorm"))
+        return links
+
+    def tables(self, obj: ActionExecution) -> list[Table]:
+        """Return the tasks of a workflow, the other attempts, and the changes of the row."""
+        tables = []
+        if obj.step_order == 0:
+            tasks = obj.tasks.order_by(*EXECUTION_ORDER)
+            tables.append(
+                execution_table(tasks, title="Tasks", empty="StackStorm reported no task yet.")
+            )
+        attempts = ActionExecution.objects.filter(run=obj.run_id, step_order=obj.step_order)
+        others = list(attempts.exclude(pk=obj.pk).order_by("attempt"))
+        if others:
+            tables.append(execution_table(others, title="Other attempts", empty=""))
+        moves = Transition.objects.filter(subject_type="execution", subject_id=obj.pk)
+        return [*tables, transition_table(moves)]
+
+    @admin.display(description="status", ordering="status")
+    def shown_status(self, execution: ActionExecution) -> str:
+        """Return the status as a badge."""
+        return cells.badge(execution.status)
+
+    @admin.display(description="step")
+    def step(self, execution: ActionExecution) -> str:
+        """Return the place in the run, and which attempt it is."""
+        return step_cell(execution)
+
+    @admin.display(description="StackStorm")
+    def stackstorm(self, execution: ActionExecution) -> str:
+        """Return StackStorm's id and word."""
+        return stackstorm_cell(execution)
+
+    @admin.display(description="action")
+    def action_link(self, execution: ActionExecution) -> str:
+        """Return the link to the action; a workflow's task may have none here."""
+        return cells.row_link(execution.action)
+
+    @admin.display(description="run")
+    def run_link(self, execution: ActionExecution) -> str:
+        """Return the link to the run."""
+        return format_html(
+            '<a href="{}">#{}</a>',
+            cells.change_url(execution.run, execution.run_id),
+            execution.run_id,
+        )
+
+    @admin.display(description="alert")
+    def alert_link(self, execution: ActionExecution) -> str:
+        """Return the link to the alert."""
+        return cells.row_link(execution.alert)
+
+    @admin.display(description="bucket")
+    def bucket_link(self, execution: ActionExecution) -> str:
+        """Return the link to the bucket as it is now."""
+        return cells.row_link(execution.bucket)
+
+    @admin.display(description="workflow")
+    def parent_link(self, execution: ActionExecution) -> str:
+        """Return the link to the workflow that a task is part of."""
+        return cells.row_link(execution.parent)
+
+    @admin.display(description="error")
+    def short_error(self, execution: ActionExecution) -> str:
+        """Return the error's first line."""
+        return cells.shorten(execution.error_message) or cells.EMPTY
+
+    @admin.display(description="error")
+    def shown_error(self, execution: ActionExecution) -> str:
+        """Return the whole error, or why the step was skipped."""
+        return cells.text_block(execution.error_message)
+
+    @admin.display(description="made (UTC)")
+    def made(self, execution: ActionExecution) -> str:
+        """Return when the row was made."""
+        return cells.moment(execution.created_at)
+
+    @admin.display(description="started (UTC)")
+    def begun(self, execution: ActionExecution) -> str:
+        """Return when a worker claimed it."""
+        return cells.moment(execution.started_at)
+
+    @admin.display(description="running in StackStorm since (UTC)")
+    def running(self, execution: ActionExecution) -> str:
+        """Return when StackStorm was first seen to run it."""
+        return cells.moment(execution.running_at)
+
+    @admin.display(description="ended (UTC)")
+    def ended(self, execution: ActionExecution) -> str:
+        """Return when its end was known."""
+        return cells.moment(execution.completed_at)
+
+    @admin.display(description="looked at next (UTC)")
+    def due(self, execution: ActionExecution) -> str:
+        """Return when the machine turns to it next."""
+        return cells.moment(execution.due_at)
+
+    @admin.display(description="took")
+    def took(self, execution: ActionExecution) -> str:
+        """Return how long it took from its claim."""
+        return cells.duration(execution.started_at, execution.completed_at) or cells.EMPTY
+
+    @admin.display(description="parameters as sent")
+    def shown_parameters(self, execution: ActionExecution) -> str:
+        """Return the rendered parameters, secrets masked."""
+        return cells.json_block(execution.parameters)
+
+    @admin.display(description="output")
+    def output(self, execution: ActionExecution) -> str:
+        """Return what commands printed, with its line breaks; the whole result stands below."""
+        return format_html_join("", "<p>{}</p>{}", texts(execution.st2_result)) or cells.EMPTY
+
+    @admin.display(description="result")
+    def shown_result(self, execution: ActionExecution) -> str:
+        """Return the whole result; its shape is the runner's."""
+        return cells.json_block(execution.st2_result)
+
+    @admin.display(description="trace tag")
+    def trace(self, execution: ActionExecution) -> str:
+        """Return the name under which StackStorm knows this attempt."""
+        return format_html('<span class="mono">{}</span>', execution.trace_tag or cells.EMPTY)
+
+    @admin.display(description="request id")
+    def story(self, execution: ActionExecution) -> str:
+        """Return the link to the story of the call that opened the alert."""
+        return cells.story_link(execution.request_id)
+
+
+def texts(result: Any) -> list[tuple[str, str]]:
+    """Return (name, block) of what commands printed, wherever the runner put it.
+
+    ``core.local`` has stdout at the top, ``core.remote`` one level down, under the host's name.
+    """
+    found = []
+    if isinstance(result, dict):
+        hosts = [(f"{name}: ", part) for name, part in result.items() if isinstance(part, dict)]
+        for prefix, part in [("", result), *hosts]:
+            found += [
+                (f"{prefix}{name}", cells.text_block(part[name]))
+                for name in OUTPUT_NAMES
+                if isinstance(part.get(name), str) and part[name].strip()
+            ]
+    return found

@@ -1,0 +1,146 @@
+"""Runs: one bucket carried out for one alert, step by step."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.utils.html import format_html
+
+from remediation.admin import cells
+from remediation.admin.read_only import ReadOnlyModelAdmin
+from remediation.admin.tables import EXECUTION_ORDER, Table, execution_table, transition_table
+from remediation.models import BucketRun, Transition
+
+
+@admin.register(BucketRun)
+class BucketRunAdmin(ReadOnlyModelAdmin[BucketRun]):
+    """Runs, newest first."""
+
+    list_display = [
+        "number_sign",
+        "shown_status",
+        "bucket_link",
+        "alert_link",
+        "instance",
+        "trigger",
+        "made",
+        "took",
+        "short_reason",
+    ]
+    list_filter = ["status", "trigger"]
+    list_select_related = ["bucket", "alert"]
+    search_fields = ["request_id__exact"]
+    search_help_text = "A whole request id; to search by host or name, begin with the alerts"
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    ("shown_status", "bucket_link", "version"),
+                    ("alert_link", "instance", "severity"),
+                    "shown_reason",
+                    ("made", "begun", "ended", "took"),
+                    ("trigger", "actor", "retry_link", "number", "stop"),
+                    "story",
+                ]
+            },
+        ),
+    ]
+
+    def for_list(self, rows: QuerySet[BucketRun]) -> QuerySet[BucketRun]:
+        """Leave out the alerts' long columns."""
+        return rows.defer("alert__labels", "alert__annotations", "alert__raw_data")
+
+    def tools(self, obj: BucketRun) -> list[str]:
+        """Return the story and the other runs of the bucket."""
+        return [
+            cells.tool(cells.story_url(obj.request_id), "Story"),
+            cells.tool(cells.list_url(BucketRun, bucket=obj.bucket_id), "All runs of this bucket"),
+        ]
+
+    def tables(self, obj: BucketRun) -> list[Table]:
+        """Return the executions in their order, and every change of the run and of them."""
+        executions = obj.executions.order_by(*EXECUTION_ORDER)
+        # The run's own rows carry its id, too.
+        moves = Transition.objects.filter(run_id=obj.pk)
+        return [
+            execution_table(executions, title="Executions", empty="Nothing was executed."),
+            transition_table(moves),
+        ]
+
+    @admin.display(description="run", ordering="pk")
+    def number_sign(self, run: BucketRun) -> str:
+        """Return the short name; bucket and alert have columns of their own."""
+        return f"#{run.pk}"
+
+    @admin.display(description="status", ordering="status")
+    def shown_status(self, run: BucketRun) -> str:
+        """Return the status as a badge."""
+        return cells.badge(run.status)
+
+    @admin.display(description="bucket")
+    def bucket_link(self, run: BucketRun) -> str:
+        """Return the link to the bucket as it is now."""
+        return cells.row_link(run.bucket)
+
+    @admin.display(description="as it was")
+    def version(self, run: BucketRun) -> str:
+        """Return the link to the definition that the run carries out."""
+        return format_html(
+            '<a href="{}">version {}</a>', cells.change_url(run.plan, run.plan.pk), run.plan.number
+        )
+
+    @admin.display(description="alert")
+    def alert_link(self, run: BucketRun) -> str:
+        """Return the link to the alert."""
+        return cells.row_link(run.alert)
+
+    @admin.display(description="instance")
+    def instance(self, run: BucketRun) -> str:
+        """Return the host that the alert names."""
+        return run.alert.instance
+
+    @admin.display(description="severity")
+    def severity(self, run: BucketRun) -> str:
+        """Return how bad the alert is."""
+        return run.alert.severity
+
+    @admin.display(description="reason")
+    def short_reason(self, run: BucketRun) -> str:
+        """Return the reason, cut for the list."""
+        return cells.shorten(run.reason) or cells.EMPTY
+
+    @admin.display(description="reason")
+    def shown_reason(self, run: BucketRun) -> str:
+        """Return the whole reason, with its lines."""
+        return cells.text_block(run.reason)
+
+    @admin.display(description="made (UTC)", ordering="pk")
+    def made(self, run: BucketRun) -> str:
+        """Return when the run was made."""
+        return cells.moment(run.created_at)
+
+    @admin.display(description="began (UTC)")
+    def begun(self, run: BucketRun) -> str:
+        """Return when its first execution was claimed."""
+        return cells.moment(run.started_at)
+
+    @admin.display(description="ended (UTC)")
+    def ended(self, run: BucketRun) -> str:
+        """Return when it ended."""
+        return cells.moment(run.completed_at)
+
+    @admin.display(description="took")
+    def took(self, run: BucketRun) -> str:
+        """Return how long it took from its begin."""
+        return cells.duration(run.started_at, run.completed_at) or cells.EMPTY
+
+    @admin.display(description="retry of")
+    def retry_link(self, run: BucketRun) -> str:
+        """Return the link to the run that this one repeats."""
+        return cells.row_link(run.retry_of)
+
+    @admin.display(description="request id")
+    def story(self, run: BucketRun) -> str:
+        """Return the link to the story of the call that opened the alert."""
+        return cells.story_link(run.request_id)

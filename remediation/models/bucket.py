@@ -13,6 +13,8 @@ from remediation.models.action import REF_PATTERN, Action, object_problem
 from remediation.models.fields import created_field, one_of
 
 DAY = 86_400
+# What the parameters and the condition of a step can read; parameters.KEY is for the mapping.
+FIRST_RENDERED = frozenset(templating.ROOTS) - {"parameters"}
 WORKFLOW_TIMEOUT_SECONDS = 3_600  # of a whole workflow whose bucket names none
 
 
@@ -119,7 +121,7 @@ class Bucket(models.Model):
             ]
         if problem := object_problem(self.st2_workflow_params):
             errors["st2_workflow_params"] = [problem]
-        elif found := templating.check(self.st2_workflow_params):
+        elif found := templating.check(self.st2_workflow_params, known=FIRST_RENDERED):
             errors["st2_workflow_params"] = [str(error) for error in found]
         if errors:
             raise ValidationError(errors)
@@ -247,11 +249,31 @@ class BucketStep(models.Model):
         return f"#{self.pk}: {self.bucket_id}/{self.step_order}"
 
     def clean(self) -> None:
-        """Refuse parameters that could not be rendered, naming the one."""
+        """Refuse what could not be rendered, naming the field."""
+        errors: dict[str, list[str]] = {}
         if problem := object_problem(self.parameters):
-            raise ValidationError({"parameters": [problem]})
-        if found := templating.check(self.parameters):
-            raise ValidationError({"parameters": [str(error) for error in found]})
+            errors["parameters"] = [problem]
+        elif found := self.template_errors():
+            errors["parameters"] = [str(error) for error in found]
+        if self.condition and (
+            found := templating.check_condition(self.condition, known=FIRST_RENDERED)
+        ):
+            errors["condition"] = [error.message for error in found]
+        if errors:
+            raise ValidationError(errors)
+
+    def template_errors(self) -> list[templating.TemplateError]:
+        """Return what is wrong with the parameters, by themselves and in the action's mapping."""
+        action = self.action if self.action_id else None
+        is_local = action is not None and not action.use_stackstorm
+        found = templating.check(self.parameters, known=FIRST_RENDERED, is_local=is_local)
+        if action is not None and not object_problem(action.st2_parameters):
+            found += templating.check(
+                action.st2_parameters,
+                tainted=templating.tainted(self.parameters),
+                is_local=is_local,
+            )
+        return found
 
     def definition(self, step_order: int) -> dict[str, Any]:
         """Return the step as JSON; ``step_order`` is its place, counted from 1."""

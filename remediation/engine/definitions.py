@@ -49,6 +49,7 @@ def save_action(action: Action, *, cause: Cause) -> None:
             _forget_check(action)
         action.full_clean()
         action.save()
+        _check_users(action)
         for bucket in buckets:
             BucketVersion.record(bucket, cause=cause)
 
@@ -142,11 +143,23 @@ def _users_of(action: Action, saved: Action) -> set[int]:
     return ids | {bucket.pk for bucket in workflows if bucket.workflow_ref in refs}
 
 
+def _check_users(action: Action) -> None:
+    """Raise ValidationError when the mapping cannot take what a step hands it."""
+    steps = BucketStep.objects.filter(action=action).select_related("action", "bucket")
+    problems = [
+        f"In the bucket {step.bucket}, step {step.step_order}: {error}"
+        for step in steps.order_by("bucket", "step_order")
+        for error in step.template_errors()
+    ]
+    if problems:
+        raise ValidationError({"st2_parameters": problems})
+
+
 def _forget_check(action: Action) -> None:
     """Forget what StackStorm said of another action: its runner decides what may be sent."""
     action.st2_check, action.st2_check_message = Action.Check.UNCHECKED, ""
     action.st2_checked_at, action.st2_runner = None, ""
-    action.st2_secret_parameters = []
+    action.st2_parameter_names, action.st2_secret_parameters = [], []
 
 
 def _steps(bucket_id: int, *, without: BucketStep | None = None) -> list[BucketStep]:

@@ -1,0 +1,79 @@
+"""The audit's pages: one report each, for people who may use admin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from audit import reports
+
+DAYS_DEFAULT = 7
+
+Parameters = ParamSpec("Parameters")
+Page = Callable[Concatenate[HttpRequest, Parameters], HttpResponse]
+
+
+class FailuresQuery(forms.Form):
+    """What a person may ask of the failures page; ``before``: a run id."""
+
+    days = forms.IntegerField(min_value=1, max_value=3_650, required=False)
+    before = forms.IntegerField(min_value=1, required=False)
+
+
+def for_staff(page: Page[Parameters]) -> Page[Parameters]:
+    """Send strangers to admin's login and refuse people who may not read, as the API does."""
+
+    @login_required(login_url="admin:login")
+    @wraps(page)
+    def guarded(
+        request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> HttpResponse:
+        if not admin.site.has_permission(request):
+            raise PermissionDenied
+        return page(request, *args, **kwargs)
+
+    return guarded
+
+
+@for_staff
+def story(request: HttpRequest, request_id: str) -> HttpResponse:
+    """Show the whole story of one request id."""
+    found = reports.story(request_id)
+    if found is None:
+        context = {"title": "No such story", "request_id": request_id}
+        return _render(request, "audit/no_story.html", context, status=404)
+    return _render(request, "audit/story.html", {"title": found.title, "story": found})
+
+
+@for_staff
+def failures(request: HttpRequest) -> HttpResponse:
+    """Show what waits for a person and what failed lately."""
+    query = FailuresQuery(request.GET)
+    is_valid = query.is_valid()
+    page = reports.recent_failures(
+        days=query.cleaned_data.get("days") or DAYS_DEFAULT,
+        before=query.cleaned_data.get("before"),
+        at=timezone.now(),
+    )
+    context = {
+        "title": "Recent failures",
+        "page": page,
+        "errors": query.errors,
+        "choices_of_days": (1, 7, 30, 90),
+    }
+    return _render(request, "audit/failures.html", context, status=200 if is_valid else 400)
+
+
+def _render(
+    request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    return render(request, template, admin.site.each_context(request) | context, status=status)

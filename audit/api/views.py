@@ -1,0 +1,41 @@
+"""The endpoints of the record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, viewsets
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit import reports
+from audit.api.filters import ApiCallFilter
+from audit.api.serializers import ApiCallSerializer, StorySerializer
+from audit.models import ApiCall
+from remediation.models import Scope
+
+
+class RequestViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiCall]):
+    """Recorded calls of the API, and the story of each request_id."""
+
+    queryset = ApiCall.objects.defer("headers", "body", "response_body")
+    serializer_class = ApiCallSerializer
+    filterset_class = ApiCallFilter
+    lookup_field = "request_id"
+    lookup_value_regex = "[^/]+"
+    scopes = {"list": Scope.READ, "retrieve": Scope.READ}
+
+    @extend_schema(responses=StorySerializer)
+    def retrieve(self, request: Request, request_id: str) -> Response:
+        """Return the whole story of one request_id, also when its call is not on record."""
+        # Nothing here reads a query parameter, so any is refused.
+        self.filter_queryset(self.get_queryset())
+        story: Any = reports.story(request_id)
+        if story is None:
+            raise NotFound(
+                f"Nothing bears the request_id {request_id}. It is the X-Request-ID of our answer;"
+                " the id that a caller sent is found with ?client_request_id=."
+            )
+        return Response(StorySerializer(story).data)

@@ -1,0 +1,125 @@
+"""What waits for a person and what failed lately."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from audit import reports
+from remediation.models import BucketRun
+from tests.factories import make_alert, make_execution, make_run
+
+pytestmark = pytest.mark.django_db
+
+DAY = datetime.timedelta(days=1)
+
+
+def page(**asked: Any) -> reports.FailurePage:
+    return reports.recent_failures(**{"days": 7, "at": timezone.now()} | asked)
+
+
+def ids(failures: tuple[reports.Failure, ...]) -> list[int]:
+    return [failure.run_id for failure in failures]
+
+
+def test_the_failed_come_newest_first_and_the_unknown_apart():
+    runs = {status: make_run(status=status) for status in BucketRun.Status}
+
+    found = page()
+
+    assert ids(found.waiting) == [runs["unknown"].pk]
+    failed = [runs[status].pk for status in ("failure", "timeout", "canceled")]
+    assert ids(found.failures) == sorted(failed, reverse=True)
+
+
+def test_old_failures_are_left_out_and_old_unknown_runs_are_not():
+    now = timezone.now()
+    make_run(status="failure", created_at=now - 8 * DAY)
+    recent = make_run(status="failure", created_at=now - 6 * DAY)
+    waiting = make_run(status="unknown", created_at=now - 80 * DAY)
+
+    found = page(at=now)
+
+    assert ids(found.failures) == [recent.pk]
+    assert ids(found.waiting) == [waiting.pk]
+
+
+def test_a_failure_tells_where_and_why():
+    alert = make_alert(request_id="req-a")
+    run = make_run(alert=alert, status="failure", reason="restart failed")
+    make_execution(run, attempt=1, status="failure", error_message="first")
+    make_execution(run, step_order=2, status="success")
+    last = make_execution(
+        run,
+        attempt=2,
+        status="timeout",
+        error_message="second",
+        st2_execution_id="65a1",
+        st2_web_url="javascript:alert(1)",
+    )
+
+    [failure] = page().failures
+
+    assert (failure.alert_name, failure.instance) == ("HostDown", "server-01:9100")
+    assert (failure.request_id, failure.reason) == ("req-a", "restart failed")
+    assert (failure.execution.id, failure.execution.error_message) == (last.pk, "second")
+    assert failure.execution.st2_execution_id == "65a1"
+    assert failure.execution.st2_web_url is None
+
+
+def test_a_run_may_fail_without_an_execution():
+    make_run(status="failure", reason="The bucket has no steps.")
+
+    [failure] = page().failures
+
+    assert failure.execution is None
+
+
+def test_pages_follow_each_other_without_a_gap():
+    made = [
+        make_run(status=status).pk
+        for status in ("failure", "timeout", "canceled", "failure", "timeout")
+    ]
+    seen: list[int] = []
+    before = None
+
+    while True:
+        found = page(before=before, size=2)
+        seen += ids(found.failures)
+        before = found.next_before
+        if before is None:
+            break
+
+    assert seen == sorted(made, reverse=True)
+
+
+def test_the_last_page_is_the_last_when_it_is_full():
+    for _ in range(2):
+        make_run(status="failure")
+
+    assert page(size=2).next_before is None
+
+
+def test_too_many_unknown_runs_are_cut_and_it_is_said():
+    for _ in range(3):
+        make_run(status="unknown")
+
+    found = page(size=2)
+
+    assert len(found.waiting) == 2
+    assert found.waiting_is_cut
+
+
+@pytest.mark.parametrize("size", [1, 6])
+def test_any_number_of_failures_takes_the_same_number_of_queries(size, django_assert_num_queries):
+    for status in ("failure", "timeout", "canceled", "unknown"):
+        for _ in range(size):
+            make_execution(make_run(status=status), status="failure")
+
+    with django_assert_num_queries(5):
+        found = page()
+
+    assert len(found.failures) == 3 * size

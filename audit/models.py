@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from remediation.models.fields import KeyField
-from remediation.models.transition import AppendOnlyModel, AppendOnlyQuerySet
+from remediation.models.transition import AppendOnlyManager, AppendOnlyModel
 
 
 class ApiCall(AppendOnlyModel):
@@ -30,7 +30,7 @@ class ApiCall(AppendOnlyModel):
     created_at = models.DateTimeField()
     completed_at = models.DateTimeField()
 
-    objects = AppendOnlyQuerySet.as_manager()
+    objects = AppendOnlyManager()
 
     class Meta:
         db_table = "api_calls"

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from remediation import queue
-from remediation.engine import launch, lookup, poll, recover
+from remediation.engine import cancel, launch, lookup, poll, recover
 from remediation.engine.connection import NotConfigured, stackstorm_client
 from remediation.models import Heartbeat
 
@@ -33,6 +33,11 @@ def run_local(**_newer: object) -> None:
         queue.enqueue(queue.RUN_LOCAL)
 
 
+def carry_out_stops(**_newer: object) -> None:
+    """Do what is left to do for the runs that were stopped."""
+    cancel.carry_out_due()
+
+
 def tick(**_newer: object) -> None:
     """Do what time makes due; enqueue the next tick with the beat, so that there is one chain."""
     interval = datetime.timedelta(seconds=settings.POLL_INTERVAL)
@@ -42,6 +47,9 @@ def tick(**_newer: object) -> None:
             return
         queue.enqueue(queue.TICK, at=at + interval)
     recover.recover()
+    launch.expire()
+    cancel.cancel_overdue()
+    cancel.carry_out_due()
     if launch.is_local_due():
         queue.enqueue(queue.RUN_LOCAL)
     try:

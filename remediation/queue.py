@@ -29,8 +29,9 @@ ENGINE, LOCAL = "engine", "local"
 LAUNCH_DUE = Job("remediation.jobs.launch_due", ENGINE)
 POLL_DUE = Job("remediation.jobs.poll_due", ENGINE)
 TICK = Job("remediation.jobs.tick", ENGINE)
+CARRY_OUT_STOPS = Job("remediation.jobs.carry_out_stops", ENGINE)
 RUN_LOCAL = Job("remediation.jobs.run_local", LOCAL)
-ALL_JOBS = (LAUNCH_DUE, POLL_DUE, TICK, RUN_LOCAL)
+ALL_JOBS = (LAUNCH_DUE, POLL_DUE, TICK, CARRY_OUT_STOPS, RUN_LOCAL)
 CLUSTERS = (ENGINE, LOCAL)
 
 

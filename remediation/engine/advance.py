@@ -24,6 +24,8 @@ def advance(run: BucketRun, last: ActionExecution, *, cause: Cause) -> None:
             cause=cause,
             reason=f"nobody knows how {last.name} ended: {last.error_message}",
         )
+    elif run.stop:
+        end_stopped(run, cause=cause)
     elif last.st2_action_execution_status == "canceled" and last.status == Status.SKIPPED:
         run.finish(
             BucketRun.Status.CANCELED,
@@ -36,18 +38,50 @@ def advance(run: BucketRun, last: ActionExecution, *, cause: Cause) -> None:
         _take_next_step(run, last, cause=cause)
 
 
+def end_stopped(run: BucketRun, *, cause: Cause) -> None:
+    """End a stopped run once nothing of it is in flight; by its steps if none was left."""
+    if run.executions.filter(parent=None).exclude(status__in=ActionExecution.FINAL).exists():
+        return
+    ended = last_attempts(run)
+    has_begun = run.started_at is not None
+    if is_out_of_time(run, at=cause.at):
+        run.finish(BucketRun.Status.TIMEOUT, cause=cause, reason=run.reason)
+    elif has_begun and len(ended) == len(run.plan.steps) and ended[-1].started_at:
+        status, reason = _result(run, ended)
+        run.finish(status, cause=cause, reason=reason)
+    else:
+        run.finish(BucketRun.Status.CANCELED, cause=cause, reason=run.reason)
+
+
+def is_out_of_time(run: BucketRun, *, at: datetime.datetime) -> bool:
+    """Return whether a run has outlived the time limit of its plan, if it has one."""
+    seconds = run.plan.timeout_seconds
+    if not seconds or run.started_at is None:
+        return False
+    return at >= run.started_at + datetime.timedelta(seconds=seconds)
+
+
 def _may_try_again(run: BucketRun, last: ActionExecution) -> bool:
     step = run.plan.step(last.step_order)
-    return last.status in ActionExecution.FAILED and last.attempt < step["max_attempts"]
+    # What was canceled, by us at its deadline or by others, may still run: never beside another.
+    was_canceled = last.st2_action_execution_status in ("canceling", "canceled")
+    is_failed = last.status in ActionExecution.FAILED and not was_canceled
+    return is_failed and last.attempt < step["max_attempts"]
 
 
 def _try_again(run: BucketRun, last: ActionExecution, *, cause: Cause) -> None:
     step = run.plan.step(last.step_order)
-    # Each pause is twice the one before; the jitter keeps a storm from coming back as one.
-    seconds = step["retry_delay_seconds"] * 2 ** (last.attempt - 1)
-    at = cause.at + datetime.timedelta(seconds=seconds * random.uniform(1.0, 1.25))  # noqa: S311
+    # The jitter keeps a storm from coming back as one.
+    at = cause.at + retry_delay(step, last.attempt + 1) * random.uniform(0.8, 1.0)  # noqa: S311
     attempt = ActionExecution.of_step(run, step, at=at, attempt=last.attempt + 1)
     _begin(attempt, cause=cause, reason=f"attempt {attempt.attempt} of {step['max_attempts']}")
+
+
+def retry_delay(step: dict[str, Any], attempt: int) -> datetime.timedelta:
+    """Return the longest pause before an attempt: none before the first, then twice each time."""
+    if attempt == 1:
+        return datetime.timedelta(0)
+    return datetime.timedelta(seconds=step["retry_delay_seconds"] * 2 ** (attempt - 2) * 1.25)
 
 
 def _take_next_step(run: BucketRun, last: ActionExecution, *, cause: Cause) -> None:
@@ -55,7 +89,7 @@ def _take_next_step(run: BucketRun, last: ActionExecution, *, cause: Cause) -> N
 
     Steps that are not to be carried out become skipped rows with the reason.
     """
-    ended = _last_attempts(run)
+    ended = last_attempts(run)
     for step in run.plan.steps:
         if step["step_order"] <= last.step_order:
             continue
@@ -80,7 +114,7 @@ def _begin(execution: ActionExecution, *, cause: Cause, reason: str = "") -> Non
     queue.enqueue(job, at=execution.due_at)
 
 
-def _last_attempts(run: BucketRun) -> list[ActionExecution]:
+def last_attempts(run: BucketRun) -> list[ActionExecution]:
     """Return the last attempt of every step so far, in their order."""
     rows = run.executions.filter(parent=None).order_by("step_order", "attempt")
     return list({row.step_order: row for row in rows}.values())

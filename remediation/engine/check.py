@@ -42,6 +42,9 @@ def check_actions(client: StackStormClient) -> list[Finding]:
             message = _parameter_problem(action, info.parameters)
         if info is not None:
             action.st2_runner = info.runner_name
+            action.st2_parameter_names = sorted(
+                name for name, parameter in info.parameters.items() if not parameter.immutable
+            )
             action.st2_secret_parameters = sorted(
                 name for name, parameter in info.parameters.items() if parameter.secret
             )
@@ -52,6 +55,7 @@ def check_actions(client: StackStormClient) -> list[Finding]:
                 "st2_check_message",
                 "st2_checked_at",
                 "st2_runner",
+                "st2_parameter_names",
                 "st2_secret_parameters",
             ]
         )

@@ -8,6 +8,8 @@ from django.conf import settings
 
 from remediation.stackstorm import StackStormClient
 
+STACKSTORM = "stackstorm"  # the heartbeat whose note says why it cannot be reached
+
 
 class NotConfigured(Exception):
     """No StackStorm is named in the settings."""

@@ -20,10 +20,10 @@ from django.db.models import F, Max
 
 from remediation import queue
 from remediation.alertmanager import IncomingAlert, InvalidAlert, Notification
-from remediation.engine import episodes
+from remediation.engine import cancel, episodes
 from remediation.engine.assignment import Assignments, assign
 from remediation.engine.episodes import Disposition, Received
-from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition
+from remediation.models import ActionExecution, Alert, BucketRun, BucketVersion, Cause, Transition
 
 logger = logging.getLogger(__name__)
 
@@ -219,6 +219,7 @@ class _Delivery:
     def _write_runs(self, assignments: Assignments) -> None:
         """Write the new runs with their first executions, and end those that come too late."""
         _skip_unbegun(self.moves, cause=self.cause)
+        _stop_begun(self.moves, cause=self.cause)
         runs = assignments.runs
         BucketRun.objects.bulk_create(runs)
         executions = [
@@ -325,3 +326,23 @@ def _skip_unbegun(moves: Iterable[_Move], *, cause: Cause) -> None:
         )
         for row in skipped
     )
+
+
+def _stop_begun(moves: Iterable[_Move], *, cause: Cause) -> None:
+    """Ask the automatic runs that have begun to stop, where their bucket says so."""
+    resolved = {
+        move.alert.pk for move in moves if move.from_status == "firing" and not move.superseded_by
+    }
+    if not resolved:
+        return
+    runs = list(
+        BucketRun.objects.filter(
+            alert__in=resolved, status=BucketRun.Status.RUNNING, trigger=BucketRun.Trigger.ALERT
+        )
+        .order_by("pk")
+        .select_for_update()
+    )
+    plans = BucketVersion.objects.in_bulk({run.plan_id for run in runs})
+    for stop in (BucketRun.Stop.STOP, BucketRun.Stop.CANCEL):
+        wanted = [run for run in runs if plans[run.plan_id].on_resolved == stop]
+        cancel.ask(wanted, stop=stop, reason="the alert resolved (on_resolved)", cause=cause)

@@ -18,7 +18,9 @@ from django.utils import timezone
 
 from remediation import local_actions, queue
 from remediation.engine import lookup, parameters, settle
+from remediation.engine.advance import retry_delay
 from remediation.engine.assignment import cooling_down
+from remediation.engine.connection import STACKSTORM
 from remediation.engine.settle import Outcome
 from remediation.local_actions import LocalActionError, LocalActionFailed, LocalActionTimeout
 from remediation.models import (
@@ -26,7 +28,9 @@ from remediation.models import (
     ActionExecution,
     BucketRun,
     Cause,
+    Heartbeat,
     IllegalTransitionError,
+    Pause,
 )
 from remediation.stackstorm import (
     Execution,
@@ -65,14 +69,13 @@ class Request:
 def launch_due(*, client: StackStormClient) -> int:
     """Start the due StackStorm executions, a bounded batch; return how many were claimed.
 
-    The batch ends early when StackStorm cannot be reached; what is left stays due.
+    The first call goes alone: it probes StackStorm, and the others follow side by side when it is
+    there. When it cannot be reached the batch ends, and what is left stays due.
     """
     until = time.monotonic() + BUDGET_SECONDS
-    width = settings.ST2_MAX_CONCURRENT_REQUESTS
-    claimed = 0
+    width, claimed, is_reachable = 1, 0, True
     sending: dict[Future[Execution], Request] = {}
-    is_reachable = True
-    with ThreadPoolExecutor(max_workers=width) as pool:
+    with ThreadPoolExecutor(max_workers=settings.ST2_MAX_CONCURRENT_REQUESTS) as pool:
         while True:
             may_claim = is_reachable and time.monotonic() < until
             for execution in _stackstorm_due()[: width - len(sending)] if may_claim else ():
@@ -84,8 +87,11 @@ def launch_due(*, client: StackStormClient) -> int:
             done, _ = wait(sending, return_when=FIRST_COMPLETED)
             for future in done:
                 is_reachable &= _record(sending.pop(future), future)
-    if is_reachable and _stackstorm_due().exists():
-        queue.enqueue(queue.LAUNCH_DUE)
+            width = settings.ST2_MAX_CONCURRENT_REQUESTS
+    if claimed and is_reachable:
+        Heartbeat.tell(STACKSTORM, "", at=timezone.now())
+        if _stackstorm_due().exists():
+            queue.enqueue(queue.LAUNCH_DUE)
     return claimed
 
 
@@ -114,7 +120,11 @@ def _local_due() -> QuerySet[ActionExecution]:
 
 
 def _due() -> QuerySet[ActionExecution]:
-    due = ActionExecution.objects.filter(due_at__lte=timezone.now(), parent=None)
+    at = timezone.now()
+    if Pause.current(at=at):
+        return ActionExecution.objects.none()
+    # A stopped run's executions are never claimed: they must not stand before the others.
+    due = ActionExecution.objects.filter(due_at__lte=at, parent=None, run__stop=BucketRun.Stop.NO)
     return due.select_related("action").order_by("due_at", "pk")
 
 
@@ -144,20 +154,18 @@ def _wake(execution: ActionExecution) -> Request | None:
 
 
 def _claim(execution: ActionExecution, *, cause: Cause) -> bool:
-    """Take the run, then the execution; return False when that ended the run or the execution.
+    """Take the run, then the execution; return False when that ended them.
 
-    Raises IllegalTransitionError when another worker was faster or the run is over.
+    Raises IllegalTransitionError when another worker was faster, the run is over, or all is
+    paused.
     """
     with transaction.atomic():
         run = BucketRun.objects.select_for_update().get(pk=execution.run_id)
         execution.run = run
+        if pause := Pause.current(at=cause.at):
+            raise IllegalTransitionError(f"{execution} is not claimed: {pause}.")
         if run.stop or run.status not in (BucketRun.Status.PENDING, BucketRun.Status.RUNNING):
             raise IllegalTransitionError(f"Run {run} takes no more executions.")
-        if reason := _why_too_late(execution, at=cause.at):
-            if run.status == BucketRun.Status.PENDING:
-                run.mark_running(cause=cause)
-            settle.settle(execution, Outcome(Status.TIMEOUT, reason), cause=cause)
-            return False
         if run.status == BucketRun.Status.PENDING:
             if reason := _why_not(run, execution, at=cause.at):
                 _skip(run, execution, reason, cause=cause)
@@ -173,15 +181,26 @@ def _stackstorm_lease() -> datetime.timedelta:
     return datetime.timedelta(seconds=6 * settings.ST2_TIMEOUT + 30)
 
 
-def _why_too_late(execution: ActionExecution, *, at: datetime.datetime) -> str:
-    """Return that the execution has waited too long to be started, or ''."""
-    waited = at - execution.created_at
-    if waited <= datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT):
-        return ""
-    return (
-        f"not started within {settings.LAUNCH_TIMEOUT:g} s (LAUNCH_TIMEOUT):"
-        f" {execution.error_message or 'no worker took it'}"
-    )
+def expire() -> int:
+    """End what was not started within LAUNCH_TIMEOUT, paused or not; return how many."""
+    cause = Cause()
+    limit = datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT)
+    rows = ActionExecution.objects.filter(
+        status=Status.PENDING, due_at__isnull=False, created_at__lt=cause.at - limit
+    ).select_related("run__plan")
+    overdue = [row for row in rows if _first_due(row) < cause.at - limit]
+    for row in overdue:
+        reason = (
+            f"not started within {settings.LAUNCH_TIMEOUT:g} s (LAUNCH_TIMEOUT):"
+            f" {row.error_message or 'no worker took it'}"
+        )
+        settle.settle(row, Outcome(Status.TIMEOUT, reason), cause=cause)
+    return len(overdue)
+
+
+def _first_due(execution: ActionExecution) -> datetime.datetime:
+    step = execution.run.plan.step(execution.step_order)
+    return execution.created_at + retry_delay(step, execution.attempt)
 
 
 def _why_not(run: BucketRun, execution: ActionExecution, *, at: datetime.datetime) -> str:
@@ -216,6 +235,7 @@ def _record(request: Request, future: Future[Execution]) -> bool:
         settle.settle(execution, Outcome.failure(str(error)), cause=cause)
     except StackStormUnavailable as error:
         if not error.may_have_been_sent:
+            Heartbeat.tell(STACKSTORM, str(error), at=cause.at)
             later = cause.at + datetime.timedelta(seconds=RELEASED_SECONDS)
             execution.release(cause=cause, reason=str(error), due_at=later)
             return False

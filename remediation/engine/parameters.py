@@ -57,6 +57,9 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
     if definition["use_stackstorm"]:
         is_plain = action is not None and action.st2_runner in PLAIN_RUNNERS
         sent = templating.render_for_stackstorm(mapping, variables, rendered_again=not is_plain)
+        if action and "timeout" in action.st2_parameter_names:
+            # StackStorm's runner then ends it by itself, which a cancel does not always do.
+            sent.setdefault("timeout", step["timeout_seconds"])
     else:
         sent = templating.render_for_local(mapping, variables)
     shown = masked(sent)
@@ -73,7 +76,11 @@ def masked(value: Any) -> Any:
 
 def run_variables(run: BucketRun) -> dict[str, Any]:
     """Return what the templates of a run may read."""
-    rows = run.executions.filter(parent=None).order_by("step_order", "attempt")
+    rows = (
+        run.executions.filter(parent=None)
+        .select_related("done_in")
+        .order_by("step_order", "attempt")
+    )
     return {
         "alert": run.alert.variables(),
         "bucket": {"id": run.bucket_id, "name": run.bucket.name},
@@ -84,8 +91,12 @@ def run_variables(run: BucketRun) -> dict[str, Any]:
             "trigger": str(run.trigger),
             "request_id": run.request_id,
         },
-        "steps": {row.name: {"status": str(row.status), "result": row.st2_result} for row in rows},
+        "steps": {row.name: _told(row.done_in or row) for row in rows},
     }
+
+
+def _told(row: ActionExecution) -> dict[str, Any]:
+    return {"status": str(row.status), "result": row.st2_result}
 
 
 def config_values() -> dict[str, Any]:

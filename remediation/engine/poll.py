@@ -14,8 +14,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from remediation import queue
+from remediation.engine.connection import STACKSTORM
 from remediation.engine.settle import OUTCOMES, Outcome, settle
-from remediation.models import ActionExecution, Cause
+from remediation.models import ActionExecution, BucketRun, Cause, Heartbeat
 from remediation.stackstorm import (
     MAX_IDS_PER_REQUEST,
     Execution,
@@ -27,7 +28,9 @@ from remediation.stackstorm import (
 
 logger = logging.getLogger(__name__)
 
-CANCEL_GRACE = datetime.timedelta(seconds=60)  # for StackStorm to end what was cancelled
+CANCEL_GRACE = datetime.timedelta(seconds=60)  # for StackStorm to end what was canceled
+UNKNOWN_INTERVAL = datetime.timedelta(minutes=5)  # between two polls of what is unknown
+ASKING = {"pending", "paused"}  # StackStorm's words while it waits for a person
 Status = ActionExecution.Status
 
 
@@ -42,7 +45,11 @@ def poll_due(*, client: StackStormClient) -> int:
             states = {state.id: state for state in client.executions(list(by_id))}
         except StackStormError as error:
             logger.warning("StackStorm does not tell how %s executions are: %s", len(rows), error)
+            Heartbeat.tell(STACKSTORM, str(error), at=timezone.now())
+            for row in rows:
+                _give_up(row, f"StackStorm does not answer: {error}")
             break
+        Heartbeat.tell(STACKSTORM, "", at=timezone.now())
         for st2_id, row in by_id.items():
             _look_at(row, states.get(st2_id), client=client)
     return asked
@@ -84,7 +91,7 @@ def _due() -> QuerySet[ActionExecution]:
             due_at__lte=timezone.now(),
         )
         .select_related("run__plan")
-        .order_by("due_at")
+        .order_by("due_at", "pk")
     )
 
 
@@ -94,7 +101,9 @@ def _put_off(rows: list[ActionExecution]) -> None:
     resting = [row.pk for row in rows if row.status == Status.UNKNOWN]
     later = timezone.now() + datetime.timedelta(seconds=settings.POLL_INTERVAL)
     ActionExecution.objects.filter(pk__in=running, status=Status.RUNNING).update(due_at=later)
-    ActionExecution.objects.filter(pk__in=resting, status=Status.UNKNOWN).update(due_at=None)
+    ActionExecution.objects.filter(pk__in=resting, status=Status.UNKNOWN).update(
+        due_at=timezone.now() + UNKNOWN_INTERVAL
+    )
 
 
 def _look_at(
@@ -129,39 +138,63 @@ def _ended(row: ActionExecution, remote: Execution, *, client: StackStormClient)
     tasks = client.children(remote.id) if row.step_order == 0 else []
     outcome = Outcome.of(remote)
     cause = Cause(actor="stackstorm")
-    if remote.status == "canceled" and (deadline := _deadline(row)) and cause.at >= deadline:
-        outcome = Outcome(Status.TIMEOUT, _deadline_text(row), outcome.values)
+    deadline, limit = _deadline(row)
+    if remote.status == "canceled" and cause.at >= deadline and not row.run.stop:
+        outcome = Outcome(Status.TIMEOUT, _out_of_time(limit), outcome.values)
     settle(row, outcome, cause=cause, tasks=tasks)
 
 
 def _goes_on(row: ActionExecution, state: ExecutionState, *, client: StackStormClient) -> None:
-    """Keep StackStorm's word and look after the deadline."""
+    """Keep StackStorm's word, and cancel what has to end."""
     at = timezone.now()
-    changed: dict[str, Any] = {}
-    if state.status != row.st2_action_execution_status:
-        changed["st2_action_execution_status"] = state.status[:50]
-    if state.status == "running" and row.running_at is None:
-        changed["running_at"] = row.running_at = at
-    if changed:
+    if changed := _news(row, state.status, at=at):
         ActionExecution.objects.filter(pk=row.pk, status=row.status).update(**changed)
-    deadline = _deadline(row)
-    if row.status != Status.RUNNING or deadline is None or at < deadline:
-        return
-    if at < deadline + CANCEL_GRACE:
+        for name, value in changed.items():
+            setattr(row, name, value)
+    deadline, limit = _deadline(row)
+    if row.status == Status.RUNNING and (at >= deadline or row.run.stop == BucketRun.Stop.CANCEL):
         client.cancel(state.id)
+        _give_up(row, f"{_out_of_time(limit)}, and StackStorm still says {state.status}")
+
+
+def _news(row: ActionExecution, word: str, *, at: datetime.datetime) -> dict[str, Any]:
+    """Return the columns that StackStorm's word changes. Only our clock counts."""
+    changed: dict[str, Any] = {}
+    if word != row.st2_action_execution_status:
+        changed["st2_action_execution_status"] = word[:50]
+    if word == "running" and row.running_at is None:
+        changed["running_at"] = at
+    if word in ASKING and row.asking_since is None:
+        changed["asking_since"] = at
+    elif word not in ASKING and row.asking_since:
+        # The time that a person took does not count.
+        changed["asking_since"] = None
+        if row.running_at:
+            changed["running_at"] = row.running_at + (at - row.asking_since)
+    return changed
+
+
+def _give_up(row: ActionExecution, reason: str) -> None:
+    """Let an execution rest as unknown whose deadline is long over; a late answer still counts."""
+    deadline, _ = _deadline(row)
+    at = timezone.now()
+    if row.status == Status.RUNNING and at >= deadline + CANCEL_GRACE:
+        later = {"due_at": at + UNKNOWN_INTERVAL}
+        settle(row, Outcome(Status.UNKNOWN, reason, later), cause=Cause(at=at))
+
+
+def _deadline(row: ActionExecution) -> tuple[datetime.datetime, str]:
+    """Return when the execution must have ended, by our clock, and the name of that limit."""
+    if row.asking_since:
+        begun, seconds, name = row.asking_since, settings.ST2_INQUIRY_TIMEOUT, "ST2_INQUIRY_TIMEOUT"
+    elif row.running_at:
+        step = row.run.plan.step(row.step_order)
+        begun, seconds, name = row.running_at, step["timeout_seconds"], "timeout_seconds"
     else:
-        reason = f"{_deadline_text(row)}, and StackStorm still says {state.status}"
-        settle(row, Outcome.unknown(reason), cause=Cause())
+        begun = row.started_at or row.created_at
+        seconds, name = settings.ST2_QUEUE_TIMEOUT, "ST2_QUEUE_TIMEOUT"
+    return begun + datetime.timedelta(seconds=seconds), f"{seconds:g} s ({name})"
 
 
-def _deadline(row: ActionExecution) -> datetime.datetime | None:
-    """Return when the execution must have ended, by our clock; None before it runs."""
-    if row.running_at is None:
-        return None
-    seconds = row.run.plan.step(row.step_order)["timeout_seconds"]
-    return row.running_at + datetime.timedelta(seconds=seconds)
-
-
-def _deadline_text(row: ActionExecution) -> str:
-    seconds = row.run.plan.step(row.step_order)["timeout_seconds"]
-    return f"not ended within {seconds} s (timeout_seconds) and canceled; the command may still run"
+def _out_of_time(limit: str) -> str:
+    return f"not ended within {limit} and canceled; the command may still run"

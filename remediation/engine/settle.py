@@ -142,8 +142,10 @@ def settle(
             return False
         for task in tasks or ():
             _write_task(execution, task, cause=cause)
-        if run.status == BucketRun.Status.UNKNOWN and outcome.status != Status.UNKNOWN:
+        if run.status == BucketRun.Status.UNKNOWN:
             run.mark_running(cause=cause, reason="the outcome became known")
+        elif run.status == BucketRun.Status.PENDING:
+            run.mark_running(cause=cause)
         advance(run, execution, cause=cause)
     return True
 

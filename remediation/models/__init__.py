@@ -6,6 +6,7 @@ from remediation.models.bucket import Bucket, BucketStep
 from remediation.models.config import ConfigValue
 from remediation.models.execution import ActionExecution
 from remediation.models.heartbeat import Heartbeat
+from remediation.models.pause import Pause
 from remediation.models.run import BucketRun
 from remediation.models.token import ApiToken, Scope
 from remediation.models.transition import AppendOnlyError, Cause, IllegalTransitionError, Transition
@@ -25,6 +26,7 @@ __all__ = [
     "ConfigValue",
     "Heartbeat",
     "IllegalTransitionError",
+    "Pause",
     "Scope",
     "Transition",
 ]

@@ -84,6 +84,7 @@ class Action(models.Model):
     st2_runner = models.CharField(
         max_length=100, blank=True, default="", db_default="", editable=False
     )
+    st2_parameter_names = models.JSONField(default=list, db_default=[], blank=True, editable=False)
     st2_secret_parameters = models.JSONField(
         default=list, db_default=[], blank=True, editable=False
     )

@@ -68,6 +68,10 @@ class ActionExecution(models.Model):
     parent = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="tasks"
     )
+    # Of a step that a retry does not repeat: the execution whose result counts for it.
+    done_in = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="reused_by"
+    )
     step_order = models.PositiveIntegerField()
     attempt = models.PositiveIntegerField(default=1)
     name = models.CharField(max_length=200, blank=True)
@@ -90,6 +94,8 @@ class ActionExecution(models.Model):
     created_at = created_field()
     started_at = models.DateTimeField(null=True, blank=True)
     running_at = models.DateTimeField(null=True, blank=True)
+    # Since when StackStorm waits for a person's answer.
+    asking_since = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -193,15 +199,8 @@ class ActionExecution(models.Model):
         self, status: ActionExecution.Status, *, cause: Cause, reason: str = "", **values: Any
     ) -> None:
         """End in a final status, or rest as unknown; ``reason`` is what the operator reads."""
-        self._move(
-            status,
-            cause=cause,
-            reason=reason,
-            due_at=None,
-            error_message=reason,
-            completed_at=cause.at,
-            **values,
-        )
+        ended = {"due_at": None, "error_message": reason, "completed_at": cause.at}
+        self._move(status, cause=cause, reason=reason, **ended | values)
 
     def _move(
         self,
@@ -211,9 +210,10 @@ class ActionExecution(models.Model):
         reason: str = "",
         **values: Any,
     ) -> None:
-        # One update compares and sets: of two workers, one sees 1 row and the other sees 0.
+        # One update compares and sets: of two workers, one sees 1 row and the other sees 0. The
+        # time of the claim tells a worker that was away for long from the one that came after it.
         before = self.status
-        row = ActionExecution.objects.filter(pk=self.pk, status=before)
+        row = ActionExecution.objects.filter(pk=self.pk, status=before, started_at=self.started_at)
         if target == self.Status.LAUNCHING:
             row = row.filter(st2_execution_id=None, parent=None)
         with transaction.atomic():

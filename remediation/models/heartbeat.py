@@ -13,6 +13,8 @@ class Heartbeat(models.Model):
     name = models.CharField(max_length=50, unique=True)
     beat_at = models.DateTimeField()
     due_at = models.DateTimeField()
+    # What is wrong, for people to read; empty when all is well.
+    note = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
         db_table = "heartbeats"
@@ -26,3 +28,13 @@ class Heartbeat(models.Model):
         cls.objects.get_or_create(name=name, defaults={"beat_at": at, "due_at": at})
         due = cls.objects.filter(name=name, due_at__lte=at)
         return bool(due.update(beat_at=at, due_at=at + interval))
+
+    @classmethod
+    def tell(cls, name: str, note: str, *, at: datetime.datetime) -> None:
+        """Keep what is wrong with something, or '' when it is well again."""
+        if not cls.objects.filter(name=name, note=note).exists() and (
+            note or cls.objects.filter(name=name).exists()
+        ):
+            cls.objects.update_or_create(
+                name=name, defaults={"note": note, "beat_at": at, "due_at": at}
+            )

@@ -56,6 +56,9 @@ class AppendOnlyQuerySet(models.QuerySet[_Row]):
         raise AppendOnlyError(f"{self.model.__name__} rows cannot be deleted.")
 
 
+AppendOnlyManager = models.Manager.from_queryset(AppendOnlyQuerySet)
+
+
 class AppendOnlyModel(models.Model):
     """A row that is written once."""
 
@@ -97,7 +100,7 @@ class Transition(AppendOnlyModel):
     reason = models.TextField(blank=True)
     data = models.JSONField(default=dict, blank=True)
 
-    objects = AppendOnlyQuerySet.as_manager()
+    objects = AppendOnlyManager()
 
     class Meta:
         db_table = "transitions"

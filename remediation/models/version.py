@@ -9,7 +9,7 @@ from typing import Any
 from django.db import models
 
 from remediation.models.bucket import Bucket
-from remediation.models.transition import AppendOnlyModel, AppendOnlyQuerySet, Cause
+from remediation.models.transition import AppendOnlyManager, AppendOnlyModel, Cause
 
 
 def canonical(definition: dict[str, Any]) -> str:
@@ -27,7 +27,7 @@ class BucketVersion(AppendOnlyModel):
     actor = models.CharField(max_length=150)
     created_at = models.DateTimeField()
 
-    objects = AppendOnlyQuerySet.as_manager()
+    objects = AppendOnlyManager()
 
     class Meta:
         db_table = "bucket_versions"
@@ -63,6 +63,17 @@ class BucketVersion(AppendOnlyModel):
         """The steps of the plan, in their order."""
         steps: list[dict[str, Any]] = self.definition["steps"]
         return steps
+
+    @property
+    def on_resolved(self) -> str:
+        """What becomes of a begun run when its alert resolves: continue, stop or cancel."""
+        return str(self.definition["bucket"]["on_resolved"])
+
+    @property
+    def timeout_seconds(self) -> int:
+        """How long the whole run may take; 0 is without a limit."""
+        seconds: int = self.definition["bucket"]["timeout_seconds"]
+        return seconds
 
     @property
     def problem(self) -> str:

@@ -1,0 +1,121 @@
+"""Stop a run, or cancel it in StackStorm too: for a person, a resolve or a time limit.
+
+The wish is written into ``run.stop`` before anybody is asked anything. From then on nothing of the
+run starts; ``carry_out`` does the rest and is repeated until the run has ended, whoever dies.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.utils import timezone
+
+from remediation import queue
+from remediation.engine.advance import end_stopped, is_out_of_time
+from remediation.models import (
+    ActionExecution,
+    BucketRun,
+    Cause,
+    IllegalTransitionError,
+    Transition,
+)
+
+Status = ActionExecution.Status
+OPEN = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING)
+
+
+def cancel(run: BucketRun, *, stop: BucketRun.Stop, reason: str, cause: Cause) -> None:
+    """Stop one run. Raises IllegalTransitionError when it has ended or rests as unknown."""
+    with transaction.atomic():
+        locked = BucketRun.objects.select_for_update().get(pk=run.pk)
+        if locked.status not in OPEN:
+            raise IllegalTransitionError(f"Run {run} is {locked.status}: nothing is left to stop.")
+        ask([locked], stop=stop, reason=reason, cause=cause)
+    carry_out(run.pk, cause=cause)
+    run.refresh_from_db()
+
+
+def ask(runs: Iterable[BucketRun], *, stop: BucketRun.Stop, reason: str, cause: Cause) -> None:
+    """Write the wish into locked, open runs; one that is to be cancelled already stays so."""
+    asked = [run for run in runs if run.stop != BucketRun.Stop.CANCEL and run.stop != stop]
+    for run in asked:
+        run.stop, run.reason = stop, reason
+    BucketRun.objects.bulk_update(asked, ["stop", "reason"])
+    Transition.objects.bulk_create(
+        Transition.of(
+            run,
+            cause=cause,
+            from_status=run.status,
+            to_status=run.status,
+            reason=reason,
+            data={"stop": str(stop)},
+        )
+        for run in asked
+    )
+    if asked:
+        queue.enqueue(queue.CARRY_OUT_STOPS)
+
+
+def carry_out_due() -> int:
+    """Do what is left to do for every stopped run that is still open; return how many."""
+    ids = list(
+        BucketRun.objects.filter(status__in=OPEN)
+        .exclude(stop=BucketRun.Stop.NO)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+    for run_id in ids:
+        carry_out(run_id, cause=Cause())
+    return len(ids)
+
+
+def cancel_overdue() -> int:
+    """Cancel the runs that are older than the time limit of their bucket; return how many."""
+    at = timezone.now()
+    runs = BucketRun.objects.filter(
+        status=BucketRun.Status.RUNNING, bucket__timeout_seconds__gt=0
+    ).exclude(stop=BucketRun.Stop.CANCEL)
+    overdue = [run for run in runs.select_related("plan") if is_out_of_time(run, at=at)]
+    for run in overdue:
+        reason = f"not ended within {run.plan.timeout_seconds} s (timeout_seconds of the bucket)"
+        try:
+            cancel(run, stop=BucketRun.Stop.CANCEL, reason=reason, cause=Cause(at=at))
+        except IllegalTransitionError:
+            continue
+    return len(overdue)
+
+
+def carry_out(run_id: int, *, cause: Cause) -> None:
+    """Skip what has not begun, hurry what can be cancelled, and end the run if nothing is left."""
+    with transaction.atomic():
+        run = BucketRun.objects.select_for_update().get(pk=run_id)
+        if not run.stop or run.status not in OPEN:
+            return
+        rows = list(
+            run.executions.filter(parent=None)
+            .exclude(status__in=ActionExecution.FINAL)
+            .order_by("pk")
+        )
+        for row in rows:
+            if row.status == Status.PENDING or _only_waits(row):
+                row.finish(Status.SKIPPED, cause=cause, reason=run.reason)
+        if run.stop == BucketRun.Stop.CANCEL and _hurry(run, at=cause.at):
+            queue.enqueue(queue.POLL_DUE)
+        end_stopped(run, cause=cause)
+
+
+def _only_waits(row: ActionExecution) -> bool:
+    # A local action that runs already is over in seconds; one in its delay has done nothing yet.
+    return (
+        row.status == Status.RUNNING and not row.executed_via_stackstorm and row.due_at is not None
+    )
+
+
+def _hurry(run: BucketRun, *, at: datetime.datetime) -> int:
+    """Make the polls of a run due, which ask StackStorm to cancel; return how many."""
+    running = run.executions.filter(
+        parent=None, status=Status.RUNNING, executed_via_stackstorm=True, due_at__gt=at
+    )
+    return running.update(due_at=at)

@@ -1,0 +1,34 @@
+"""When people held everything back, and why."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import models
+from django.db.models import Q
+
+
+class Pause(models.Model):
+    """A time in which nothing new is started: until ``expires_at`` or until somebody ends it."""
+
+    reason = models.TextField()
+    actor = models.CharField(max_length=150)
+    request_id = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        db_table = "pauses"
+        indexes = [models.Index(fields=["ended_at"], name="pause_ended")]
+
+    def __str__(self) -> str:
+        until = f" until {self.expires_at:%Y-%m-%d %H:%M:%S} UTC" if self.expires_at else ""
+        return f"paused by {self.actor}{until}: {self.reason}"
+
+    @classmethod
+    def current(cls, *, at: datetime.datetime) -> Pause | None:
+        """Return the pause that holds at a time."""
+        holding = cls.objects.filter(Q(expires_at=None) | Q(expires_at__gt=at), ended_at=None)
+        return holding.order_by("-pk").first()

@@ -1,0 +1,395 @@
+"""Launches without an answer: found by their trace tag, or sent again once nothing can be there."""
+
+import datetime
+import time
+from dataclasses import replace
+
+import pytest
+import requests
+import time_machine
+from django.utils import timezone
+
+from remediation.engine import launch, lookup, poll, recover
+from remediation.models import ActionExecution, BucketRun, Cause, Transition
+from remediation.stackstorm import StackStormClient
+from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
+
+pytestmark = pytest.mark.django_db
+
+Status = ActionExecution.Status
+FAULTS = ("drop_request_rate", "drop_answer_rate", "error_rate", "ghost_rate")
+PATIENCE_SECONDS = 10.0
+
+
+@pytest.fixture
+def window_is_over(settings):
+    """Let what is not there at the first look be taken for what will never be there."""
+    settings.LAUNCH_LOOKUP_SECONDS = 0.0
+
+
+@pytest.fixture
+def launch_into(sandbox, st2):
+    """Launch a one-step run into a fault of StackStorm, which then is well again."""
+
+    def start(fault, **options):
+        execution = execution_of_one_step()
+        sandbox.configure(**{fault: 1.0}, **options)
+        launch.launch_due(client=st2)
+        sandbox.configure(**{fault: 0.0})
+        execution.refresh_from_db()
+        return execution
+
+    return start
+
+
+def execution_of_one_step(run_status="pending", **columns):
+    bucket = make_bucket()
+    make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
+    return make_execution(make_run(bucket, status=run_status), **columns)
+
+
+def look_up(client):
+    """Look everything up that waits for it, as if its time had come."""
+    waiting = ActionExecution.objects.filter(lookup_until__isnull=False, status=Status.LAUNCHING)
+    waiting.update(due_at=timezone.now())
+    lookup.look_up_due(client=client)
+
+
+def look_up_until(execution, status, client):
+    until = time.monotonic() + PATIENCE_SECONDS
+    while execution.status != status and time.monotonic() < until:
+        look_up(client)
+        execution.refresh_from_db()
+    assert execution.status == status
+
+
+def launch_again(execution, client):
+    launch.launch_due(client=client)
+    execution.refresh_from_db()
+
+
+def moves_of(row):
+    rows = Transition.objects.filter(subject_type=row.SUBJECT_TYPE, subject_id=row.pk)
+    return [move.to_status for move in rows.order_by("pk")]
+
+
+def words_of(sandbox):
+    return [execution["status"] for execution in sandbox.executions]
+
+
+def test_a_launch_without_an_answer_waits_to_be_looked_up_and_says_why(settings, launch_into):
+    settings.LAUNCH_LOOKUP_SECONDS = 300.0
+
+    execution = launch_into("drop_answer_rate")
+
+    assert (execution.status, execution.unanswered_launches) == (Status.LAUNCHING, 1)
+    assert execution.due_at - execution.started_at < datetime.timedelta(seconds=30)
+    assert execution.lookup_until - execution.due_at == datetime.timedelta(seconds=299)
+    assert "asked whether it has it: StackStorm gave no answer" in execution.error_message
+    assert moves_of(execution) == ["launching"]
+
+
+def test_a_launch_whose_answer_was_cut_is_adopted_and_was_sent_once(sandbox, st2, launch_into):
+    execution = launch_into("drop_answer_rate")
+
+    look_up(st2)
+
+    execution.refresh_from_db()
+    [remote] = sandbox.executions
+    assert (execution.status, execution.st2_execution_id) == (Status.RUNNING, remote["id"])
+    assert execution.error_message == ""
+    assert moves_of(execution) == ["launching", "running"]
+    assert Transition.objects.latest("pk").reason == "found in StackStorm by its trace tag"
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
+    poll.poll_due(client=st2)
+    assert BucketRun.objects.get().status == "success"
+
+
+def test_a_workflow_whose_answer_was_cut_is_adopted_and_none_of_its_tasks(sandbox, st2):
+    bucket = make_bucket(
+        use_stackstorm=True, st2_workflow_name="host_down", st2_workflow_pack="remediation"
+    )
+    execution = make_execution(make_run(bucket))
+    sandbox.configure(drop_answer_rate=1.0)
+    launch.launch_due(client=st2)
+
+    look_up(st2)
+
+    execution.refresh_from_db()
+    [root] = [remote for remote in sandbox.executions if "parent" not in remote]
+    assert execution.st2_execution_id == root["id"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_inside_the_window_nothing_is_sent_again(fault, sandbox, st2, launch_into):
+    execution = launch_into(fault, land_late_seconds=3600)
+    sent = sandbox.posts_by_trace_tag()
+
+    for _ in range(3):
+        look_up(st2)
+        launch.launch_due(client=st2)
+        recover.recover()
+
+    execution.refresh_from_db()
+    assert (execution.status, execution.unanswered_launches) == (Status.LAUNCHING, 1)
+    assert sandbox.posts_by_trace_tag() == sent
+    assert not any(method == "DELETE" for method, _ in sandbox.requests)
+
+
+def test_a_launch_that_lands_late_is_adopted(sandbox, st2, launch_into):
+    execution = launch_into("drop_answer_rate", land_late_seconds=0.3)
+
+    look_up_until(execution, Status.RUNNING, st2)
+
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
+
+
+@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.parametrize(
+    ("fault", "posts"),
+    [("drop_request_rate", 1), ("error_rate", 2)],
+    ids=["cut before it arrived", "500"],
+)
+def test_what_is_not_there_after_the_window_is_sent_once_more(
+    fault, posts, sandbox, st2, launch_into
+):
+    execution = launch_into(fault)
+
+    look_up(st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.PENDING
+    assert execution.error_message == "StackStorm does not have it; it is sent once more"
+    launch_again(execution, st2)
+    assert execution.status == Status.RUNNING
+    assert moves_of(execution) == ["launching", "pending", "launching", "running"]
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: posts}
+    assert len(sandbox.executions) == 1
+
+
+@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.parametrize("fault", ["drop_request_rate", "error_rate"])
+def test_two_launches_without_an_answer_and_without_a_trace_are_unknown(
+    fault, sandbox, st2, launch_into
+):
+    execution = launch_into(fault)
+    look_up(st2)
+    sandbox.configure(**{fault: 1.0})
+    launch_again(execution, st2)
+    assert execution.unanswered_launches == 2
+
+    look_up(st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.UNKNOWN
+    assert execution.trace_tag in execution.error_message
+    assert BucketRun.objects.get().status == "unknown"
+    sent = sandbox.posts_by_trace_tag()
+    sandbox.configure(**{fault: 0.0})
+    launch.launch_due(client=st2)
+    look_up(st2)
+    assert sandbox.posts_by_trace_tag() == sent
+    assert not sandbox.executions
+
+
+@pytest.mark.usefixtures("window_is_over")
+def test_a_ghost_is_deleted_verified_and_sent_again(sandbox, st2, launch_into):
+    execution = launch_into("ghost_rate")
+
+    look_up(st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.LAUNCHING
+    assert execution.st2_ghost_ids == [sandbox.executions[0]["id"]]
+    assert words_of(sandbox) == ["canceled"]
+    look_up(st2)
+    execution.refresh_from_db()
+    assert execution.status == Status.PENDING
+    assert "never took it up" in execution.error_message
+    launch_again(execution, st2)
+    assert execution.status == Status.RUNNING
+    assert execution.st2_execution_id == sandbox.executions[1]["id"]
+    assert words_of(sandbox) == ["canceled", "succeeded"]
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 2}
+    assert not sandbox.started_twice()
+
+
+@pytest.mark.usefixtures("window_is_over")
+def test_ghosts_are_sent_again_as_often_as_needed(sandbox, st2, launch_into):
+    execution = launch_into("ghost_rate")
+    sandbox.configure(ghost_rate=1.0)
+
+    for ghosts in (1, 2, 3):
+        assert words_of(sandbox) == ["canceled"] * (ghosts - 1) + ["requested"]
+        assert execution.unanswered_launches == ghosts
+        look_up(st2)
+        look_up(st2)
+        sandbox.configure(ghost_rate=1.0 if ghosts < 3 else 0.0)
+        launch_again(execution, st2)
+
+    assert execution.status == Status.RUNNING
+    assert words_of(sandbox) == ["canceled"] * 3 + ["succeeded"]
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 4}
+
+
+class DyingClient(StackStormClient):
+    """Belongs to a worker that dies before it deletes anything."""
+
+    def cancel(self, execution_id):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("window_is_over")
+def test_a_ghost_of_a_worker_that_died_is_still_deleted_before_anything_is_sent(
+    sandbox, st2, launch_into
+):
+    execution = launch_into("ghost_rate")
+    dying = DyingClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
+    with pytest.raises(KeyboardInterrupt):
+        look_up(dying)
+    dying.close()
+    assert words_of(sandbox) == ["requested"]
+
+    look_up_until(execution, Status.PENDING, st2)
+
+    assert words_of(sandbox) == ["canceled"]
+
+
+class OutdatedClient(StackStormClient):
+    """Finds executions as they were when they were stored."""
+
+    def find_by_trace_tag(self, tag, *, after=None):
+        found = super().find_by_trace_tag(tag, after=after)
+        return [replace(execution, status="requested") for execution in found]
+
+
+@pytest.fixture
+def outdated(sandbox):
+    client = OutdatedClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
+    yield client
+    client.close()
+
+
+@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.parametrize(
+    ("word", "status", "run_status"),
+    [("succeeded", "success", "success"), ("running", "skipped", "canceled")],
+    ids=["it had ended", "it was canceled while it ran"],
+)
+def test_a_ghost_that_ran_after_all_is_adopted(
+    word, status, run_status, sandbox, st2, outdated, launch_into
+):
+    execution = launch_into("drop_answer_rate", outcomes={"core.local": word})
+    look_up(outdated)
+    execution.refresh_from_db()
+    assert (execution.status, len(execution.st2_ghost_ids)) == (Status.LAUNCHING, 1)
+
+    look_up_until(execution, Status.RUNNING, st2)
+
+    poll.poll_due(client=st2)
+    execution.refresh_from_db()
+    assert execution.status == status
+    assert BucketRun.objects.get().status == run_status
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
+
+
+@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.parametrize("was_sent", [True, False])
+def test_a_launch_whose_worker_was_killed_is_looked_up_and_sent_once(was_sent, sandbox, st2):
+    execution = execution_of_one_step("running", status="launching")
+    if was_sent:
+        st2.run_action("core.local", {"cmd": "true"}, trace_tag=execution.trace_tag)
+
+    assert recover.recover() == 1
+    look_up(st2)
+    launch_again(execution, st2)
+
+    assert (execution.status, execution.unanswered_launches) == (Status.RUNNING, 1)
+    assert execution.st2_execution_id == sandbox.executions[0]["id"]
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
+
+
+@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.parametrize("fault", ["unavailable", "unauthorized"])
+def test_while_stackstorm_does_not_tell_it_stays_and_is_looked_up_later(
+    fault, sandbox, st2, launch_into
+):
+    execution = launch_into("drop_answer_rate")
+    sandbox.configure(**{fault: True})
+
+    look_up(st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.LAUNCHING
+    assert timezone.now() < execution.due_at
+    sandbox.configure(**{fault: False})
+    look_up(st2)
+    execution.refresh_from_db()
+    assert execution.status == Status.RUNNING
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
+
+
+@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"parent": {"execution_id": "f" * 24}},
+        {"policies": {"retry": {"retry_count": 1}}},
+        {"re-run": {"ref": "f" * 24}},
+    ],
+    ids=["task of a workflow", "retry policy", "re-run"],
+)
+def test_what_stackstorm_or_a_person_made_of_a_launch_is_no_launch(
+    context, sandbox, st2, launch_into
+):
+    execution = launch_into("drop_request_rate")
+    trace_context = {"trace_context": {"trace_tag": execution.trace_tag}}
+    requests.post(
+        f"{sandbox.url}/executions",
+        json={
+            "action": "core.local",
+            "parameters": {"cmd": "true"},
+            "context": context | trace_context,
+        },
+        headers={"St2-Api-Key": "sandbox-key"},
+        timeout=5,
+    ).raise_for_status()
+
+    look_up(st2)
+
+    execution.refresh_from_db()
+    assert (execution.status, execution.st2_execution_id) == (Status.PENDING, None)
+
+
+class SlowClient(StackStormClient):
+    """Answers only after somebody else has done something."""
+
+    meanwhile = staticmethod(lambda: None)
+
+    def find_by_trace_tag(self, tag, *, after=None):
+        found = super().find_by_trace_tag(tag, after=after)
+        self.meanwhile()
+        return found
+
+
+@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.parametrize("launches", [1, 2], ids=["the one it looks at", "one it will look at"])
+def test_a_slow_look_sends_nothing_that_another_worker_sends(launches, sandbox, st2, launch_into):
+    executions = [launch_into("drop_request_rate") for _ in range(launches)]
+    slow = SlowClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
+
+    def another_worker():
+        slow.meanwhile = SlowClient.meanwhile
+        with time_machine.travel(timezone.now() + datetime.timedelta(seconds=5)):
+            lookup.look_up_due(client=st2)
+            # It sends what it has released, and has no answer yet when the slow one goes on.
+            for row in ActionExecution.objects.filter(status=Status.PENDING):
+                row.claim(cause=Cause(), lease_until=timezone.now())
+                st2.run_action("core.local", {"cmd": "true"}, trace_tag=row.trace_tag)
+
+    slow.meanwhile = another_worker
+    look_up(slow)
+    slow.close()
+
+    launch.launch_due(client=st2)
+    assert sandbox.posts_by_trace_tag() == {row.trace_tag: 1 for row in executions}

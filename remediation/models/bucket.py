@@ -90,9 +90,10 @@ class Bucket(models.Model):
     @property
     def workflow_ref(self) -> str:
         """StackStorm's name of the workflow: the pack goes before a name that lacks it."""
-        if self.st2_workflow_name.startswith(f"{self.st2_workflow_pack}."):
+        pack = self.st2_workflow_pack
+        if not pack or self.st2_workflow_name.startswith(f"{pack}."):
             return self.st2_workflow_name
-        return f"{self.st2_workflow_pack}.{self.st2_workflow_name}"
+        return f"{pack}.{self.st2_workflow_name}"
 
     @property
     def spec(self) -> matching.BucketSpec:

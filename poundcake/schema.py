@@ -6,6 +6,7 @@ from typing import Any
 
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from remediation.api.permissions import HasScope
 from remediation.models import Scope
 
 # Several tables have a status and each its own words: these are their names in the schema. What
@@ -22,6 +23,7 @@ SETTINGS: dict[str, Any] = {
 class SchemaView(SpectacularAPIView):
     """The API in OpenAPI's words."""
 
+    permission_classes = [HasScope]
     scopes = {"get": Scope.READ}
     custom_settings = SETTINGS
 
@@ -29,4 +31,5 @@ class SchemaView(SpectacularAPIView):
 class DocsView(SpectacularSwaggerView):
     """The API's documentation, to read and to try."""
 
+    permission_classes = [HasScope]
     scopes = {"get": Scope.READ}

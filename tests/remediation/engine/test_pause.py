@@ -1,0 +1,110 @@
+"""Paused: nothing new starts, intake and what is in flight go on."""
+
+import datetime
+
+import pytest
+from django.utils import timezone
+
+from remediation.engine import launch, pause, poll
+from remediation.models import ActionExecution, BucketRun, Cause, Pause
+from tests.factories import (
+    make_action,
+    make_bucket,
+    make_execution,
+    make_local_action,
+    make_run,
+    make_step,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def hold(**how):
+    values = {"reason": "network work", "expires_at": None, "cause": Cause(actor="ann")} | how
+    return pause.pause(**values)
+
+
+def due(action=None):
+    bucket = make_bucket()
+    make_step(bucket, action or make_action(), parameters={"cmd": "true"})
+    return make_execution(make_run(bucket))
+
+
+def test_nothing_is_claimed_while_paused_and_all_goes_on_after(sandbox, st2):
+    execution = due()
+    local = due(make_local_action())
+    hold()
+
+    launch.launch_due(client=st2)
+    assert not launch.run_local()
+    assert not sandbox.posts_by_trace_tag()
+
+    assert pause.resume(cause=Cause(actor="ann")) is True
+    launch.launch_due(client=st2)
+    assert launch.run_local()
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
+    local.refresh_from_db()
+    assert local.status != "pending"
+
+
+def test_a_claim_that_is_under_way_sees_the_pause(sandbox, st2):
+    execution = due()
+    hold()
+
+    assert launch._prepare(execution) is None
+
+    execution.refresh_from_db()
+    assert execution.status == "pending"
+    assert BucketRun.objects.get().status == "pending"
+
+
+def test_what_is_in_flight_is_followed_and_listed(sandbox, st2):
+    execution = due()
+    launch.launch_due(client=st2)
+    hold()
+
+    assert pause.in_flight() == [execution]
+
+    ActionExecution.objects.update(due_at=timezone.now())
+    poll.poll_due(client=st2)
+    assert pause.in_flight() == []
+    assert BucketRun.objects.get().status == "success"
+
+
+def test_a_pause_ends_by_itself_at_its_time(sandbox, st2):
+    execution = due()
+    hold(expires_at=timezone.now() + datetime.timedelta(minutes=30))
+    Pause.objects.update(expires_at=timezone.now())
+
+    launch.launch_due(client=st2)
+
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
+
+
+def test_a_new_pause_takes_the_place_of_the_old_one():
+    hold(reason="first")
+    hold(reason="second")
+
+    assert Pause.current(at=timezone.now()).reason == "second"
+    assert Pause.objects.filter(ended_at=None).count() == 1
+    pause.resume(cause=Cause(actor="bob"))
+    assert Pause.current(at=timezone.now()) is None
+    assert Pause.objects.filter(ended_by="bob").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "field"),
+    [
+        ({"reason": "  "}, "reason"),
+        ({"expires_at": timezone.now() - datetime.timedelta(hours=1)}, "expires_at"),
+    ],
+)
+def test_a_pause_needs_a_reason_and_a_time_to_come(how, field):
+    with pytest.raises(pause.InvalidPause, match=field):
+        hold(**how)
+
+    assert not Pause.objects.exists()
+
+
+def test_resuming_what_is_not_paused_says_so():
+    assert pause.resume(cause=Cause()) is False

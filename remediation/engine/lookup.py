@@ -51,41 +51,23 @@ def look_up_due(*, client: StackStormClient) -> int:
     ).order_by("due_at")[:BATCH]
     for row in rows:
         cause = Cause()
-        lease = _take(row, at=cause.at)
-        if lease is None:
-            continue
+        _put_off(row, at=cause.at)
         try:
             _look_up(row, client=client, cause=cause)
         except StackStormError as error:
             logger.warning("Execution %s is looked up again: %s", row, error)
         except IllegalTransitionError as error:
             logger.info("Looked up by another worker: %s", error)
-        _put_off(row, lease, at=cause.at)
     return len(rows)
 
 
-def _take(row: ActionExecution, *, at: datetime.datetime) -> datetime.datetime | None:
-    """Reserve the row for one look; return until when, or None when another worker was faster.
-
-    A second worker's late look could otherwise send again what the first has sent meanwhile.
-    """
-    # A look is three requests or so, each of which may take a new token and be sent again.
-    lease = at + datetime.timedelta(seconds=20 * settings.ST2_TIMEOUT)
-    mine = ActionExecution.objects.filter(
-        pk=row.pk, status=row.status, due_at=row.due_at, lookup_until=row.lookup_until
-    )
-    return lease if mine.update(due_at=lease) else None
-
-
-def _put_off(row: ActionExecution, lease: datetime.datetime, *, at: datetime.datetime) -> None:
-    """Give a row that is no wiser back for the next look."""
+def _put_off(row: ActionExecution, *, at: datetime.datetime) -> None:
     # Ever more seldom, for a look at StackStorm's database by tag is no cheap one.
     waited = (at - (row.started_at or at)).total_seconds()
     later = at + datetime.timedelta(seconds=min(max(1.0, waited / 4), 30.0))
     if row.lookup_until and at < row.lookup_until:
         later = min(later, row.lookup_until)
-    taken = ActionExecution.objects.filter(pk=row.pk, status=row.status, due_at=lease)
-    taken.update(due_at=later)
+    ActionExecution.objects.filter(pk=row.pk, status=row.status).update(due_at=later)
 
 
 def _look_up(row: ActionExecution, *, client: StackStormClient, cause: Cause) -> None:

@@ -377,19 +377,22 @@ class SlowClient(StackStormClient):
 def test_a_slow_look_sends_nothing_that_another_worker_sends(launches, sandbox, st2, launch_into):
     executions = [launch_into("drop_request_rate") for _ in range(launches)]
     slow = SlowClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
+    claimed = []
 
     def another_worker():
         slow.meanwhile = SlowClient.meanwhile
         with time_machine.travel(timezone.now() + datetime.timedelta(seconds=5)):
             lookup.look_up_due(client=st2)
-            # It sends what it has released, and has no answer yet when the slow one goes on.
+            # It claims what it has released, and is about to send it when the slow one goes on.
             for row in ActionExecution.objects.filter(status=Status.PENDING):
                 row.claim(cause=Cause(), lease_until=timezone.now())
-                st2.run_action("core.local", {"cmd": "true"}, trace_tag=row.trace_tag)
+                claimed.append(row)
 
     slow.meanwhile = another_worker
     look_up(slow)
     slow.close()
 
+    for row in claimed:
+        st2.run_action("core.local", {"cmd": "true"}, trace_tag=row.trace_tag)
     launch.launch_due(client=st2)
     assert sandbox.posts_by_trace_tag() == {row.trace_tag: 1 for row in executions}

@@ -127,7 +127,7 @@ def _answer_stands(request: IdentifiedRequest) -> Iterator[None]:
 def _read_body(request: HttpRequest) -> bytes | None:
     """Return the body; None when it is too big or breaks off, which the view will meet as well.
 
-    It is read before the view, because the REST framework empties the stream.
+    It is read before the view, because a parser may empty the stream.
     """
     try:
         return request.body

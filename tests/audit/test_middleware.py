@@ -21,6 +21,7 @@ from rest_framework.views import APIView
 
 from audit import middleware
 from audit.models import ApiCall
+from remediation.api.parsers import ObjectParser
 from remediation.models import Scope
 from tests.factories import make_token
 
@@ -45,6 +46,7 @@ def break_down(request: HttpRequest) -> HttpResponse:
 
 
 class Guarded(APIView):
+    parser_classes = [ObjectParser]
     scopes = {"get": Scope.READ, "post": Scope.WEBHOOK}
 
     def get(self, request: Request) -> Response:
@@ -170,12 +172,13 @@ def test_the_actor_is_the_person_who_is_signed_in(caller, admin_user):
     assert ApiCall.objects.get().actor == "admin"
 
 
-def test_the_framework_reads_the_body_after_us(caller):
+def test_the_framework_and_the_record_read_the_same_body(caller):
     _, text = make_token(["webhook"])
 
     answer = post(caller, '{"a": [1]}', "/api/v1/guarded", Authorization=f"Bearer {text}")
 
     assert answer.json() == {"read": {"a": [1]}}
+    assert ApiCall.objects.get().body == {"a": [1]}
 
 
 def test_no_secret_is_recorded(caller, settings):

@@ -166,6 +166,15 @@ def test_a_call_that_only_repeated_an_alert_leads_to_its_story():
     assert other.alert_id == alert.pk != old.pk
 
 
+def test_an_alert_that_the_call_opened_is_no_other_story():
+    alert = make_alert(request_id="req-a")
+    receipt = {"fingerprint": alert.fingerprint, "disposition": "created"}
+    later = timezone.now() + datetime.timedelta(seconds=1)
+    make_call("req-a", response_body={"alerts": [receipt]}, completed_at=later)
+
+    assert told("req-a").other_stories == ()
+
+
 @pytest.mark.parametrize(
     "answer",
     [None, "text", [], {"alerts": None}, {"alerts": [None, {}, {"fingerprint": ["a"]}]}],

@@ -215,7 +215,7 @@ def test_a_stackstorm_that_is_away_ends_the_batch(settings):
     assert not ActionExecution.objects.exclude(status="pending").exists()
 
 
-def test_an_answer_that_was_cut_is_unknown_and_never_sent_again(sandbox, st2):
+def test_an_answer_that_was_cut_is_not_sent_again_but_looked_up(sandbox, st2):
     execution = due_execution()
     sandbox.configure(drop_answer_rate=1.0)
 
@@ -223,9 +223,9 @@ def test_an_answer_that_was_cut_is_unknown_and_never_sent_again(sandbox, st2):
     launch.launch_due(client=st2)
 
     execution.refresh_from_db()
-    assert execution.status == Status.UNKNOWN
-    assert execution.trace_tag in execution.error_message
-    assert BucketRun.objects.get().status == "unknown"
+    assert execution.status == Status.LAUNCHING
+    assert execution.lookup_until > timezone.now()
+    assert BucketRun.objects.get().status == "running"
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
@@ -234,6 +234,7 @@ def test_what_waited_too_long_ends_as_timeout(sandbox, st2, settings):
     execution = due_execution()
     ActionExecution.objects.update(created_at=timezone.now() - datetime.timedelta(minutes=2))
 
+    assert launch.expire() == 1
     launch.launch_due(client=st2)
 
     execution.refresh_from_db()
@@ -250,7 +251,7 @@ def test_secrets_are_sent_but_not_kept(sandbox, st2, settings):
     launch.launch_due(client=st2)
 
     execution.refresh_from_db()
-    assert execution.parameters == {"cmd": "login ********"}
+    assert execution.parameters == {"cmd": "login '********'"}
 
 
 def test_a_local_action_runs_and_settles():

@@ -22,15 +22,16 @@ def claimed(action=None, *, lease_until=PAST):
     )
 
 
-def test_a_launch_that_nobody_finished_is_unknown_and_names_its_trace_tag():
+def test_a_launch_that_nobody_finished_is_looked_up():
     execution = claimed()
 
     assert recover.recover() == 1
 
     execution.refresh_from_db()
-    assert execution.status == "unknown"
-    assert execution.trace_tag in execution.error_message
-    assert BucketRun.objects.get().status == "unknown"
+    assert (execution.status, execution.unanswered_launches) == ("launching", 1)
+    assert execution.lookup_until > execution.due_at > timezone.now()
+    assert "the worker that launched it died" in execution.error_message
+    assert BucketRun.objects.get().status == "running"
 
 
 def test_a_lease_that_still_holds_is_left_alone():
@@ -55,8 +56,23 @@ def test_a_local_action_is_run_again_only_if_it_may_be(action_type, status):
 
 
 def test_recovering_twice_changes_nothing_more():
-    claimed()
+    execution = claimed()
     recover.recover()
+    execution.refresh_from_db()
 
     assert recover.recover() == 0
-    assert ActionExecution.objects.get().status == "unknown"
+
+    before = execution.lookup_until
+    execution.refresh_from_db()
+    assert (execution.unanswered_launches, execution.lookup_until) == (1, before)
+
+
+def test_a_look_up_is_no_dead_worker_even_when_it_is_due():
+    execution = claimed()
+    recover.recover()
+    ActionExecution.objects.update(due_at=PAST)
+
+    assert recover.recover() == 0
+
+    execution.refresh_from_db()
+    assert execution.unanswered_launches == 1

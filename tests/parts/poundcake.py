@@ -95,5 +95,5 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
 def _is_ready(poundcake: PoundCake) -> bool:
     try:
         return requests.get(f"{poundcake.url}/readyz", timeout=2).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False

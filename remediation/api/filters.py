@@ -107,9 +107,12 @@ class SwitchFilter(django_filters.Filter):
 
 
 class WholeNumberFilter(django_filters.Filter):
-    """Filter by a whole number, such as the id of a row."""
+    """Filter by a whole number that a database holds, such as the id of a row."""
 
     field_class = forms.IntegerField
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, min_value=0, max_value=2**63 - 1, **options)
 
 
 class StrictFilterSet(FilterSet):

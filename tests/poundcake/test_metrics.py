@@ -1,0 +1,66 @@
+"""Metrics: what is in flight, in a form that Prometheus reads, at a bounded cost."""
+
+import datetime
+import re
+
+import pytest
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from remediation.models import Heartbeat
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="[a-z_.]+"\})? [0-9.e+-]+')
+
+
+@pytest.fixture
+def reader():
+    return factories.make_client("read")
+
+
+def samples(client):
+    answer = client.get("/metrics")
+    assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
+    lines = [line for line in answer.content.decode().splitlines() if not line.startswith("#")]
+    assert all(SAMPLE.fullmatch(line) for line in lines)
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_what_is_in_flight_is_counted(reader):
+    run = factories.make_run(status="running", alert=factories.make_alert(status="resolved"))
+    for number, status in enumerate(["launching", "running", "running", "success"], start=1):
+        factories.make_execution(run, status=status, attempt=number)
+    factories.make_alert()
+
+    found = samples(reader)
+
+    assert found["poundcake_alerts_firing"] == 1
+    assert found['poundcake_runs{status="running"}'] == 1
+    assert found['poundcake_runs{status="unknown"}'] == 0
+    assert found['poundcake_executions{status="launching"}'] == 1
+    assert found['poundcake_executions{status="running"}'] == 2
+    assert found['poundcake_executions{status="pending"}'] == 0
+    assert 'poundcake_executions{status="success"}' not in found
+
+
+def test_workers_that_do_nothing_are_seen(reader):
+    before = timezone.now() - datetime.timedelta(minutes=2)
+    OrmQ.objects.create(key="engine", payload="", lock=before)
+    Heartbeat.objects.create(name="tick", beat_at=before, due_at=before)
+
+    found = samples(reader)
+
+    assert 119 < found['poundcake_wakeup_age_seconds{cluster="engine"}'] < 200
+    assert found['poundcake_wakeup_age_seconds{cluster="local"}'] == 0
+    assert 119 < found['poundcake_heartbeat_age_seconds{job="tick"}'] < 200
+
+
+def test_the_cost_does_not_grow(reader, django_assert_max_num_queries):
+    samples(reader)
+    for _ in range(5):
+        factories.make_execution()
+
+    with django_assert_max_num_queries(7):
+        samples(reader)

@@ -1,0 +1,307 @@
+"""History over the API: the questions of the owner's document, filters, and what is refused."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from remediation.models import ActionExecution, Cause, Transition
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+SEED = Path("tests/contracts/seed.md").read_text()
+API = "/api/v1"
+
+
+@pytest.fixture
+def reader() -> Client:
+    return factories.make_client("read")
+
+
+def results(client: Client, path: str) -> list[dict[str, Any]]:
+    answer = client.get(f"{API}/{path}")
+    assert answer.status_code == 200, answer.content
+    rows: list[dict[str, Any]] = answer.json()["results"]
+    return rows
+
+
+def ask_seed(heading: str) -> list[dict[str, Any]]:
+    """Run the SQL that stands below a heading of the document; return its rows by column."""
+    statement = re.search(rf"### {heading}\n+```sql\n(.*?)```", SEED, re.DOTALL)
+    assert statement
+    with connection.cursor() as cursor:
+        cursor.execute(statement[1])
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def make_story() -> None:
+    """Make a run of three steps under the id of the document's examples, and others beside it."""
+    bucket = factories.make_bucket()
+    for name in ("network_ping", "linux_service", "log"):
+        factories.make_step(bucket, factories.make_action(name=name))
+    run = factories.make_run(bucket, factories.make_alert(request_id="abc-123"))
+    for order, step in reversed(list(enumerate(run.plan.steps, start=1))):
+        factories.make_execution(
+            run,
+            step_order=order,
+            action_id=step["action"]["id"],
+            executed_via_stackstorm=order != 3,
+            status=["success", "failure", "failure"][order - 1],
+            st2_execution_id=["5f9e8a7b6c5d4e3f2a1b0c9d", "b", None][order - 1],
+            st2_action_execution_status="succeeded" if order == 1 else "failed",
+            error_message="exit 1",
+        )
+    for number in range(12):
+        factories.make_execution(status="failure", st2_execution_id=f"other-{number}")
+    factories.make_execution(status="success")
+
+
+def test_the_first_question_is_a_url(reader: Client) -> None:
+    make_story()
+
+    found = results(
+        reader, "executions/?executed_via_stackstorm=true&request_id=abc-123&ordering=step_order"
+    )
+
+    names = ["request_id", "step_order", "action_name", "st2_action_ref", "st2_execution_id"]
+    names += ["st2_action_execution_status", "status"]
+    asked = ask_seed("Get StackStorm Execution Details")
+    assert len(asked) == 2
+    assert _only(names, found) == _only(names, asked)
+
+
+def test_the_second_question_is_a_url(reader: Client) -> None:
+    make_story()
+
+    found = results(
+        reader,
+        "executions/?executed_via_stackstorm=true&status=failure&ordering=-created_at&page_size=10",
+    )
+
+    asked = [
+        row | {"action_name": row["name"]} for row in ask_seed("Get Failed StackStorm Executions")
+    ]
+    names = ["st2_execution_id", "action_name", "error_message"]
+    assert len(asked) == 10
+    assert _only(names, found) == _only(names, asked)
+
+
+def test_the_third_question_is_a_url(reader: Client) -> None:
+    make_story()
+
+    found = results(reader, "executions/?st2_execution_id=5f9e8a7b6c5d4e3f2a1b0c9d")
+
+    asked = ask_seed("Get All Executions for ST2 Execution ID")
+    assert len(asked) == 1
+    assert [row["id"] for row in found] == [row["id"] for row in asked]
+
+
+def _only(names: list[str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"action_name": row["name"]} | {name: row[name] for name in names if name in row}
+        if "action_name" not in row
+        else {name: row[name] for name in names}
+        for row in rows
+    ]
+
+
+def test_executions_are_found_by_each_of_their_filters(reader: Client) -> None:
+    now = timezone.now()
+    execution = factories.make_execution(
+        status="failure",
+        st2_execution_id="st2-1",
+        st2_action_execution_status="failed",
+        completed_at=now,
+        attempt=2,
+    )
+    factories.make_execution(
+        executed_via_stackstorm=False,
+        step_order=2,
+        status="running",
+        parent=execution,
+        created_at=now - datetime.timedelta(days=3),
+    )
+    since = (now - datetime.timedelta(days=1)).isoformat().replace("+00:00", "Z")
+    for query in (
+        "status=failure",
+        "status=failure&status=timeout",
+        f"request_id={execution.request_id}",
+        "executed_via_stackstorm=True",
+        "st2_execution_id=st2-1",
+        "st2_action_execution_status=failed",
+        f"trace_tag={execution.trace_tag}",
+        f"run={execution.run_id}",
+        f"alert={execution.alert_id}",
+        f"bucket={execution.bucket_id}",
+        f"action={execution.action_id}",
+        "step_order=1",
+        "attempt=2",
+        f"created_since={since}",
+        f"completed_since={since}",
+    ):
+        found = results(reader, f"executions/?{query}")
+        assert [row["id"] for row in found] == [execution.pk], query
+    assert not results(reader, f"executions/?created_since={since}&created_before={since}")
+    assert len(results(reader, f"executions/?parent={execution.pk}")) == 1
+
+
+def test_alerts_and_runs_are_found_by_their_filters(reader: Client) -> None:
+    run = factories.make_run(status="success", actor="ada", trigger="manual", number=2)
+    factories.make_run(alert=factories.make_alert(status="resolved", alert_name="Other"))
+    alert = run.alert
+    alert_filters = [f"request_id={alert.request_id}", f"fingerprint={alert.fingerprint}"]
+    alert_filters += ["status=firing", "alert_name=HostDown"]
+    run_filters = ["status=success", "actor=ada", "trigger=manual", "number=2"]
+    run_filters += [f"alert={alert.pk}", f"bucket={run.bucket_id}"]
+    run_filters += [f"fingerprint={alert.fingerprint}", f"request_id={run.request_id}"]
+
+    for query in alert_filters:
+        assert [row["id"] for row in results(reader, f"alerts/?{query}")] == [alert.pk], query
+    for query in run_filters:
+        assert [row["id"] for row in results(reader, f"runs/?{query}")] == [run.pk], query
+
+
+def test_transitions_are_found_by_story_cause_and_subject(reader: Client) -> None:
+    execution = factories.make_execution()
+    execution.record(cause=Cause(actor="ada", request_id="call-1"))
+    other = factories.make_execution()
+    other.record(cause=Cause())
+    expected = Transition.objects.get(actor="ada")
+
+    for query in (
+        f"request_id={execution.request_id}",
+        "cause_request_id=call-1",
+        f"subject_type=execution&subject_id={execution.pk}",
+        f"run_id={execution.run_id}",
+        "actor=ada",
+    ):
+        assert [row["id"] for row in results(reader, f"transitions/?{query}")] == [expected.pk]
+    assert len(results(reader, "transitions/?to_status=pending")) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "words"),
+    [
+        ("nope=1", "nope", "no such parameter"),
+        ("status=broken", "status", "broken"),
+        ("status=", "status", "no value"),
+        ("st2_execution_id=", "st2_execution_id", "no value"),
+        ("run=1&run=2", "run", "once"),
+        ("run=abc", "run", "whole number"),
+        ("run=99999999999999999999", "run", "less than or equal"),
+        ("run=1e999999", "run", "whole number"),
+        ("executed_via_stackstorm=maybe", "executed_via_stackstorm", "true or false"),
+        ("created_since=yesterday", "created_since", "date/time"),
+        ("created_since=0001-01-01T00:00:00%2B14:00", "created_since", "1970"),
+        ("created_since=9999-12-31T23:59:59-12:00", "created_since", "1970"),
+        ("request_id=%00", "request_id", "Null characters"),
+        ("ordering=status", "ordering", "created_at"),
+        ("page_size=0", "page_size", "500"),
+        ("page_size=501", "page_size", "500"),
+        ("page_size=²", "page_size", "500"),
+        ("cursor=nonsense", "cursor", "links"),
+        ("format=xml", "format", "no such parameter"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_refused(
+    reader: Client, query: str, field: str, words: str
+) -> None:
+    answer = reader.get(f"{API}/executions/?{query}")
+
+    assert answer.status_code == 400
+    assert words in " ".join(answer.json()["error"]["fields"][field])
+
+
+@pytest.mark.parametrize("name", ["alerts", "runs", "executions", "transitions", "actions"])
+def test_a_single_row_takes_no_parameters(reader: Client, name: str) -> None:
+    execution = factories.make_execution()
+    execution.record(cause=Cause())
+    pk = Transition.objects.get().pk if name == "transitions" else 0
+    pk = (
+        pk
+        or {
+            "alerts": execution.alert_id,
+            "runs": execution.run_id,
+            "executions": execution.pk,
+            "actions": execution.action_id,
+        }[name]
+    )
+
+    answers = [reader.get(f"{API}/{name}/{pk}/{query}") for query in ("", "?status=x")]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert answers[0].json()["id"] == pk
+
+
+@pytest.mark.parametrize(
+    "path", ["runs/99", "runs/999999999999999999", "runs/x", "runs/" + "9" * 99]
+)
+def test_what_does_not_exist_is_404(reader: Client, path: str) -> None:
+    answer = reader.get(f"{API}/{path}/")
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize("name", ["alerts", "runs", "executions", "transitions"])
+def test_a_list_takes_the_same_queries_however_long(
+    reader: Client, name: str, django_assert_num_queries: Any
+) -> None:
+    reader.get(f"{API}/{name}/")
+    for _ in range(4):
+        factories.make_execution().record(cause=Cause())
+
+    # The token, the page, and the record of the call in a savepoint.
+    with django_assert_num_queries(5):
+        found = results(reader, f"{name}/")
+
+    assert len(found) == 4
+
+
+def test_a_task_without_a_known_action_is_shown(reader: Client) -> None:
+    factories.make_execution(action_id=None, step_order=5)
+
+    (row,) = results(reader, "executions/")
+
+    assert (row["action"], row["action_name"], row["st2_action_ref"]) == (None, None, None)
+
+
+def test_what_an_execution_sent_and_got_is_shown(reader: Client) -> None:
+    execution = factories.make_execution(
+        parameters={"cmd": "true", "password": "********"}, st2_result={"stdout": [1, None]}
+    )
+
+    answer = reader.get(f"{API}/executions/{execution.pk}").json()
+
+    assert answer["parameters"] == {"cmd": "true", "password": "********"}
+    assert answer["st2_result"] == {"stdout": [1, None]}
+    assert ActionExecution.objects.get().trace_tag == answer["trace_tag"]
+
+
+def test_the_explanation_names_the_clause_of_every_bucket(reader: Client) -> None:
+    alert = factories.make_alert(reason="No bucket matches this alert.")
+    factories.make_bucket(name="other", alert_name_pattern="NodeDown", priority=1)
+    factories.make_bucket(name="takes")
+    factories.make_bucket(name="off", is_enabled=False)
+    factories.make_bucket(name="after", trigger_on="resolved", label_matchers='severity="page"')
+
+    answer = reader.get(f"{API}/alerts/{alert.pk}/explanation/").json()
+
+    assert answer["reason"] == "No bucket matches this alert."
+    assert [(row["bucket_name"], row["outcome"]) for row in answer["buckets"]] == [
+        ("other", "not_matched"),
+        ("takes", "matched"),
+        ("off", "disabled"),
+        ("after", "not_matched"),
+    ]
+    assert "'NodeDown' does not match 'HostDown'" in answer["buckets"][0]["reason"]
+    assert answer["buckets"][2]["reason"] == "disabled; enabled, it takes the alert"

@@ -1,0 +1,126 @@
+"""Pages: every row once, in both directions, also beside equal values and newcomers."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from remediation.models import Alert
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+URL = "/api/v1/alerts/"
+
+
+@pytest.fixture
+def reader() -> Client:
+    return factories.make_client("read")
+
+
+def make_alerts(count: int) -> list[int]:
+    """Make alerts that share their time in threes."""
+    now = timezone.now()
+    return [
+        factories.make_alert(created_at=now + datetime.timedelta(seconds=number // 3)).pk
+        for number in range(count)
+    ]
+
+
+def follow(client: Client, url: str, link: str) -> list[list[int]]:
+    """Return the ids on each page from ``url`` on."""
+    pages = []
+    next_url: str | None = url
+    while next_url:
+        body = client.get(next_url).json()
+        pages.append([row["id"] for row in body["results"]])
+        next_url = body[link]
+    return pages
+
+
+def last_url(client: Client, url: str) -> str:
+    while following := client.get(url).json()["next"]:
+        url = following
+    return url
+
+
+@pytest.mark.parametrize("ordering", ["-id", "id", "created_at", "-created_at"])
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 11])
+def test_the_pages_hold_every_row_once_and_in_order(
+    reader: Client, ordering: str, size: int
+) -> None:
+    ids = make_alerts(10)
+    expected = ids[::-1] if ordering.startswith("-") else ids
+
+    pages = follow(reader, f"{URL}?ordering={ordering}&page_size={size}", "next")
+
+    assert [pk for page in pages for pk in page] == expected
+    assert all(len(page) == size for page in pages[:-1])
+
+
+@pytest.mark.parametrize("ordering", ["-id", "created_at", "-created_at"])
+def test_the_way_back_shows_the_same_rows(reader: Client, ordering: str) -> None:
+    make_alerts(10)
+    url = f"{URL}?ordering={ordering}&page_size=3"
+    forth = follow(reader, url, "next")
+
+    back = follow(reader, last_url(reader, url), "previous")
+
+    assert [pk for page in reversed(back) for pk in page] == [pk for page in forth for pk in page]
+
+
+def test_the_newest_come_first(reader: Client) -> None:
+    ids = make_alerts(3)
+
+    body = reader.get(URL).json()
+
+    assert [row["id"] for row in body["results"]] == ids[::-1]
+    assert (body["next"], body["previous"]) == (None, None)
+
+
+def test_newcomers_move_no_row_to_another_page(reader: Client) -> None:
+    ids = make_alerts(6)
+    first = reader.get(f"{URL}?page_size=3").json()
+    make_alerts(4)
+
+    second = reader.get(first["next"]).json()
+
+    assert [row["id"] for row in second["results"]] == ids[2::-1]
+
+
+def test_filters_stay_in_the_links(reader: Client) -> None:
+    make_alerts(4)
+    for alert in Alert.objects.order_by("pk")[:2]:
+        Alert.objects.filter(pk=alert.pk).update(severity="page")
+
+    pages = follow(reader, f"{URL}?severity=page&page_size=1", "next")
+
+    assert [len(page) for page in pages] == [1, 1]
+
+
+def test_nothing_is_an_empty_page(reader: Client) -> None:
+    assert reader.get(URL).json() == {"next": None, "previous": None, "results": []}
+
+
+@pytest.mark.parametrize("cursor", ["x", "e30=", "W10=", "WyJhIiwxLGZhbHNlXQ==", "é", "[" * 9_000])
+def test_a_cursor_of_another_kind_is_refused(reader: Client, cursor: Any) -> None:
+    answer = reader.get(URL, {"cursor": cursor})
+
+    assert answer.status_code == 400
+    assert list(answer.json()["error"]["fields"]) == ["cursor"]
+
+
+def test_a_page_costs_the_same_however_deep_it_lies(
+    reader: Client, django_assert_num_queries: Any
+) -> None:
+    make_alerts(10)
+    url = last_url(reader, f"{URL}?page_size=2")
+
+    with django_assert_num_queries(5) as captured:
+        reader.get(url)
+
+    assert not any("OFFSET" in query["sql"] for query in captured.captured_queries)

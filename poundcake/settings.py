@@ -157,6 +157,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "audit.middleware.RequestIdMiddleware",
+    "audit.middleware.ApiCallMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -165,7 +166,6 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "audit.middleware.ApiCallMiddleware",
 ]
 ROOT_URLCONF = "poundcake.urls"
 WSGI_APPLICATION = "poundcake.wsgi.application"
@@ -195,8 +195,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 STATIC_URL = "static/"
-STATIC_ROOT = VAR_DIR / "static"
-WHITENOISE_USE_FINDERS = True
+WHITENOISE_USE_FINDERS = True  # the web server hands out the apps' files as they are
 WHITENOISE_AUTOREFRESH = DEBUG
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -71,15 +71,9 @@ def _put_off(row: ActionExecution, *, at: datetime.datetime) -> None:
 
 
 def _look_up(row: ActionExecution, *, client: StackStormClient, cause: Cause) -> None:
-    traced = [
-        remote
-        for remote in client.find_by_trace_tag(
-            row.trace_tag or "", after=row.created_at - CLOCK_TOLERANCE
-        )
-        if remote.is_top_level
-    ]
-    ghosts = [client.execution(remote.id) for remote in traced if remote.id in row.st2_ghost_ids]
-    fresh = [remote for remote in traced if remote.id not in row.st2_ghost_ids]
+    found = traced(row, client=client)
+    ghosts = [client.execution(remote.id) for remote in found if remote.id in row.st2_ghost_ids]
+    fresh = [remote for remote in found if remote.id not in row.st2_ghost_ids]
     if not _are_dead(row, ghosts, client=client, cause=cause):
         return
     moved = [remote for remote in fresh if remote.status != "requested"]
@@ -91,6 +85,13 @@ def _look_up(row: ActionExecution, *, client: StackStormClient, cause: Cause) ->
         _delete(row, fresh, client=client)
     else:
         _not_there(row, dead=len(ghosts), cause=cause)
+
+
+def traced(row: ActionExecution, *, client: StackStormClient) -> list[TracedExecution]:
+    """Return what launches of this execution made in StackStorm, oldest first."""
+    after = row.created_at - CLOCK_TOLERANCE
+    found = client.find_by_trace_tag(row.trace_tag or "", after=after)
+    return [remote for remote in found if remote.is_top_level]
 
 
 def _are_dead(

@@ -16,6 +16,7 @@ from django.utils import timezone
 from remediation import queue
 from remediation.engine.connection import STACKSTORM
 from remediation.engine.settle import OUTCOMES, Outcome, settle
+from remediation.engine.twins import follow_the_older
 from remediation.models import ActionExecution, BucketRun, Cause, Heartbeat
 from remediation.stackstorm import (
     MAX_IDS_PER_REQUEST,
@@ -111,6 +112,8 @@ def _look_at(
 ) -> None:
     """Take what StackStorm says of one execution; a fault there leaves it for the next poll."""
     try:
+        if row.unanswered_launches and follow_the_older(row, client=client, cause=Cause()):
+            return
         if state is None:
             _missing(row, client=client)
         elif state.status in OUTCOMES:

@@ -1,0 +1,52 @@
+"""One launch, two executions in StackStorm: follow the older one and cancel the younger.
+
+It can happen when a launch got no answer, was not found, was sent once more, and the first request
+landed after all. It is put right as soon as a poll sees it, and stays on record.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from remediation.engine.lookup import traced
+from remediation.models import ActionExecution, Cause, Transition
+from remediation.stackstorm import FINAL_STATUSES, StackStormClient
+
+
+def follow_the_older(row: ActionExecution, *, client: StackStormClient, cause: Cause) -> bool:
+    """Look for a twin of a running execution; return whether the row follows another one now."""
+    found = traced(row, client=client)
+    for twin in found:
+        # Also those of an earlier look, whose worker may have died before it canceled them.
+        if twin.id in row.st2_ghost_ids and twin.status not in FINAL_STATUSES:
+            client.cancel(twin.id)
+    counting = [remote for remote in found if remote.id not in row.st2_ghost_ids]
+    if len(counting) < 2:
+        return False
+    followed = row.st2_execution_id
+    older, *younger = counting
+    _keep(row, older.id, [twin.id for twin in younger], cause=cause)
+    for twin in younger:
+        client.cancel(twin.id)
+    return older.id != followed
+
+
+def _keep(row: ActionExecution, older: str, younger: list[str], *, cause: Cause) -> None:
+    ghosts = [*row.st2_ghost_ids, *younger]
+    with transaction.atomic():
+        mine = ActionExecution.objects.filter(
+            pk=row.pk, status=row.status, st2_execution_id=row.st2_execution_id
+        )
+        if mine.update(st2_execution_id=older, st2_ghost_ids=ghosts):
+            Transition.of(
+                row,
+                cause=cause,
+                from_status=row.status,
+                to_status=row.status,
+                reason=(
+                    f"StackStorm had started it twice: {older} is followed,"
+                    f" {', '.join(younger)} was canceled, but its command may have run"
+                ),
+                data={"st2_execution_id": older, "canceled": younger},
+            ).save()
+    row.st2_execution_id, row.st2_ghost_ids = older, ghosts

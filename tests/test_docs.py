@@ -14,9 +14,11 @@ import yaml
 from django.core.management import get_commands
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from remediation import templating
+from remediation import local_actions, templating
+from remediation.engine.settle import OUTCOMES
 from remediation.local_actions import LocalAction
-from remediation.stackstorm import NOTIFY_ROUTE
+from remediation.models import Scope
+from remediation.stackstorm import KNOWN_STATUSES, NOTIFY_ROUTE
 from tests import parts
 
 ROOT = Path(__file__).parent.parent
@@ -171,6 +173,34 @@ def test_api_document_has_every_endpoint_with_its_methods_and_no_other():
         told |= {(method, path) for method in methods.split(", ")}
 
     assert told == endpoints()
+
+
+# Words
+
+
+def code(cell: str) -> list[str]:
+    """Return what a cell shows as code."""
+    return re.findall(r"`([^`]*)`", cell)
+
+
+def test_the_scopes_are_documented():
+    assert [code(row[0])[0] for row in table(ROOT / "docs" / "api.md", "scope")] == Scope.values
+
+
+def test_the_local_actions_are_documented_with_their_parameters():
+    told = {
+        code(row[0])[0]: set(code(row[1]))
+        for row in table(ROOT / "docs" / "concepts.md", "action", after="### Local actions")
+    }
+
+    assert told == {name: set(local_actions.get(name).parameters) for name in local_actions.names()}
+
+
+def test_the_words_of_stackstorm_are_documented_with_ours():
+    rows = table(ROOT / "docs" / "concepts.md", "StackStorm says")
+    told = {word: code(row[2])[0] for row in rows for word in code(row[0])}
+
+    assert told == {word: str(OUTCOMES.get(word, "running")) for word in KNOWN_STATUSES}
 
 
 # Links

@@ -73,6 +73,20 @@ def test_other_credentials_are_refused_and_not_repeated(
     assert "wrong" not in answer.content.decode() + caplog.text
 
 
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("Basic %%%", "cannot be read"),
+        ("Token x", "cannot be read"),
+        ("Bearer x", "unknown, expired or revoked"),
+    ],
+)
+def test_a_refusal_tells_a_bad_header_from_a_bad_token(header: str, words: str) -> None:
+    _, body = get(header)
+
+    assert words in body
+
+
 @pytest.mark.parametrize("column", ["expires_at", "revoked_at"])
 def test_an_ended_token_is_refused(column: str) -> None:
     row, text = factories.make_token(["admin"])

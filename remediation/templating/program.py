@@ -1,0 +1,232 @@
+"""A template, read once: what its expressions read, and what is wrong whatever the alert."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jinja2 import Template, TemplateSyntaxError, nodes
+from jinja2.parser import Parser
+
+from remediation.templating.environment import ENVIRONMENT
+from remediation.templating.errors import Refused
+from remediation.templating.values import (
+    DATASTORE_ADVICE,
+    DatastoreReference,
+    ShellWord,
+    bounded,
+    plain,
+)
+from remediation.templating.variables import DATASTORE, ROOTS
+
+CACHED_TEMPLATES = 2048
+DECRYPT = "decrypt_kv"  # StackStorm's filter, for encrypted values
+STATEMENTS = (nodes.Template, nodes.Output, nodes.If, nodes.For, nodes.Assign)
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """Know what one ``{{ }}`` reads before it is evaluated.
+
+    ``reads``: every path its value may come from; ``unquoted``: those of them that may come out
+    without ``| quote`` as the last thing done. ``path``: set when it is a path and nothing else.
+    """
+
+    reads: frozenset[Path]
+    unquoted: frozenset[Path]
+    path: Path | None
+    datastore: DatastoreReference | None
+
+    @property
+    def is_quoted(self) -> bool:
+        """Tell whether a shell word is what comes out."""
+        return bool(self.reads) and not self.unquoted
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One piece of output: an expression's value (JSON, a reference, a shell word), or text."""
+
+    value: object
+    expression: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Hold a template that was read.
+
+    ``is_whole``: the source is one expression, so its value keeps its type. ``problems``: what is
+    refused whatever the variables hold; there is code to run only when there are none.
+    """
+
+    body: nodes.Template
+    expressions: tuple[Expression, ...]
+    is_whole: bool
+    problems: tuple[str, ...]
+    code: Template | None
+
+    def evaluate(self, context: Mapping[str, object]) -> list[Piece]:
+        """Return the pieces of output, in order."""
+        if self.code is None:
+            raise Refused(self.problems[0])
+        pieces = []
+        for output in self.code.root_render_func(self.code.new_context(dict(context))):
+            pieces.append(self._piece(output))
+            bounded(len(pieces))
+        return pieces
+
+    def _piece(self, output: str | tuple[object, int]) -> Piece:
+        if isinstance(output, str):
+            return Piece(output)
+        value, number = output
+        expression = self.expressions[number]
+        if not isinstance(value, ShellWord):
+            value = plain(value)
+        return Piece(expression.datastore or value, expression)
+
+    def unknown_names(self, known: frozenset[str]) -> list[str]:
+        """Return the variables that are read, and neither known nor set by the template."""
+        names = {path[0] for path in paths(self.body)}
+        own = {"loop", DATASTORE, *ENVIRONMENT.globals, *_assigned(self.body)}
+        return sorted(names - known - own)
+
+
+@lru_cache(maxsize=CACHED_TEMPLATES)
+def parse(source: str) -> Program:
+    """Read a template; raises jinja2.TemplateSyntaxError."""
+    return _program(ENVIRONMENT.parse(source))
+
+
+@lru_cache(maxsize=CACHED_TEMPLATES)
+def parse_condition(source: str) -> Program:
+    """Read a bare expression; raises jinja2.TemplateSyntaxError."""
+    if "{{" in source:
+        raise TemplateSyntaxError("a condition is a bare expression, without {{ }}", 1)
+    parser = Parser(ENVIRONMENT, source, state="variable")
+    expression = parser.parse_expression()
+    if not parser.stream.eos:
+        raise TemplateSyntaxError("there is something after the expression", 1)
+    if any(path[0] == DATASTORE for path in paths(expression)):
+        raise TemplateSyntaxError(f"a condition cannot read {DATASTORE}, StackStorm's datastore", 1)
+    body = nodes.Template([nodes.Output([expression], lineno=1)], lineno=1)
+    body.set_environment(ENVIRONMENT)
+    return _program(body)
+
+
+def paths(node: nodes.Node) -> Iterator[Path]:
+    """Return every variable that is read below ``node``, with as much of its path as is fixed."""
+    path = _path(node)
+    if path is not None:
+        yield path
+        return
+    for child in node.iter_child_nodes():
+        yield from paths(child)
+
+
+def _path(node: nodes.Node) -> Path | None:
+    if isinstance(node, nodes.Name):
+        return (node.name,) if node.ctx == "load" else None
+    if isinstance(node, nodes.Getattr):
+        owner, key = _path(node.node), node.attr
+    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        owner, key = _path(node.node), str(node.arg.value)
+    else:
+        return None
+    return None if owner is None else (*owner, key)
+
+
+def _program(body: nodes.Template) -> Program:
+    expressions: list[Expression] = []
+    for output in body.find_all(nodes.Output):
+        for index, node in enumerate(output.nodes):
+            if not isinstance(node, nodes.TemplateData):
+                output.nodes[index] = _numbered(node, len(expressions))
+                expressions.append(_expression(node))
+    problems = tuple(_problems(body))
+    return Program(
+        body=body,
+        expressions=tuple(expressions),
+        is_whole=_is_whole(body),
+        problems=problems,
+        code=None if problems else ENVIRONMENT.from_string(body),
+    )
+
+
+def _is_whole(body: nodes.Template) -> bool:
+    if len(body.body) != 1 or not isinstance(body.body[0], nodes.Output):
+        return False
+    outputs = body.body[0].nodes
+    return len(outputs) == 1 and not isinstance(outputs[0], nodes.TemplateData)
+
+
+def _numbered(node: nodes.Expr, number: int) -> nodes.Expr:
+    # What StackStorm will read is not evaluated here.
+    value = nodes.Const(None) if _datastore(node) else node
+    piece = nodes.EnvironmentAttribute("piece")
+    call = nodes.Call(piece, [value, nodes.Const(number)], [], None, None, lineno=node.lineno)
+    call.set_environment(ENVIRONMENT)
+    return call
+
+
+def _expression(node: nodes.Expr) -> Expression:
+    datastore = _datastore(node)
+    if datastore:
+        return Expression(reads=frozenset(), unquoted=frozenset(), path=None, datastore=datastore)
+    return Expression(
+        reads=frozenset(path for result in _results(node) for path in paths(result)),
+        unquoted=frozenset(
+            path for result in _results(node) if not _is_quote(result) for path in paths(result)
+        ),
+        path=_path(node),
+        datastore=None,
+    )
+
+
+def _results(node: nodes.Expr) -> Iterator[nodes.Expr]:
+    """Return what the expression may come to: of ``a if b else c``, ``a`` and ``c``."""
+    if not isinstance(node, nodes.CondExpr):
+        yield node
+        return
+    yield from _results(node.expr1)
+    if node.expr2 is not None:
+        yield from _results(node.expr2)
+
+
+def _is_quote(node: nodes.Expr) -> bool:
+    return isinstance(node, nodes.Filter) and node.name == "quote"
+
+
+def _datastore(node: nodes.Expr) -> DatastoreReference | None:
+    suffix = ""
+    inner: nodes.Node | None = node
+    if isinstance(node, nodes.Filter) and node.name == DECRYPT and not node.args:
+        inner, suffix = node.node, f" | {DECRYPT}"
+    keys: list[str] = []
+    while isinstance(inner, nodes.Getattr):
+        keys.insert(0, inner.attr)
+        inner = inner.node
+    if not keys or not isinstance(inner, nodes.Name) or inner.name != DATASTORE:
+        return None
+    return DatastoreReference(".".join([DATASTORE, *keys]) + suffix)
+
+
+def _problems(body: nodes.Template) -> Iterator[str]:
+    for statement in body.find_all(nodes.Stmt):
+        if not isinstance(statement, STATEMENTS):
+            yield f"line {statement.lineno}: templates have if, for and set, no other statement"
+    for name in sorted(_assigned(body) & (ROOTS | {DATASTORE})):
+        yield f"{name} is a variable already; set and for need another name"
+    filters = {use.name for use in body.find_all(nodes.Filter)}
+    for name in sorted(filters - {DECRYPT} - set(ENVIRONMENT.filters)):
+        yield f"there is no filter {name}"
+    tests = {use.name for use in body.find_all(nodes.Test)}
+    for name in sorted(tests - set(ENVIRONMENT.tests)):
+        yield f"there is no test {name}"
+    # Those in braces of their own were taken out when they were numbered.
+    if DECRYPT in filters or any(path[0] == DATASTORE for path in paths(body)):
+        yield DATASTORE_ADVICE
+
+
+def _assigned(body: nodes.Template) -> set[str]:
+    return {name.name for name in body.find_all(nodes.Name) if name.ctx != "load"}

@@ -1,0 +1,211 @@
+"""What StackStorm's own Jinja makes of what is sent: always the text, never a template."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remediation.templating import (
+    DatastoreReference,
+    TemplateError,
+    render_for_local,
+    render_for_stackstorm,
+    render_step_parameters,
+)
+from tests.remediation.templating.stackstorm_jinja import stackstorm_renders
+from tests.remediation.templating.variables import make_variables
+
+FRAGMENTS = [
+    *("{", "}", "%", "#", "{{", "}}", "{%", "%}", "{#", "#}", "<%", "%>", "-", "+", "|"),
+    *("raw", "{% raw %}", "{% endraw %}", "{%- endraw -%}", "{{ st2kv.system.key }}", "{%+"),
+    *("\n", "\r", "\r\n", " ", "\t", "'", '"', "\\", "\\n", "\u2028", "x", "é", "{{x}}"),
+]
+TEXTS = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=3), max_size=8).map("".join)
+VALUES = st.recursive(
+    TEXTS | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+TEMPLATES = [
+    "{{ alert.labels.a }}",
+    "{{ alert.labels.a }}{{ alert.labels.b }}",
+    "{{ alert.labels.a ~ alert.labels.b }}",
+    "{{ alert.labels.a | upper }}\n{{ alert.labels.b | lower }}\n",
+    "{ {{ alert.labels.a }} }{{ '{' }}{{ alert.labels.b }}",
+    "{% raw %}{{{% endraw %}{{ alert.labels.a }}{{ '}}' }}",
+    "{{ alert.labels.a | replace('x', '{') }}{{ [alert.labels.b, '{'] | join('{') }}",
+    "{{ alert.labels.a | quote }}{{ alert.labels.b | tojson }}",
+    "{% for label in alert.labels.a %}{{ label }}{% endfor %}",
+    "{{ [alert.labels.a, {'k': alert.labels.b}] }}",
+    "{{ steps.s.result }}",
+    "{{ parameters.p }}{{ alert.labels.a }}",
+    "  {{ alert.labels.a }}",
+    "{{ alert.labels.a if alert.labels.b else alert.labels.b }}",
+]
+
+
+@given(a=TEXTS, b=TEXTS, value=VALUES)
+def test_stackstorm_gets_the_text_whatever_is_in_it(a: str, b: str, value: object) -> None:
+    variables = make_variables(
+        {"a": a, "b": b}, {"p": "{{ alert.labels.b }}"}, steps={"s": {"result": value}}
+    )
+    mapping: dict[str, object] = {str(index): text for index, text in enumerate(TEMPLATES)}
+    mapping |= {"object": {"k": list(TEMPLATES)}, "list": [{"k": text} for text in TEMPLATES]}
+
+    sent = render_for_stackstorm(mapping, variables, rendered_again=False)
+
+    assert stackstorm_renders(sent) == render_for_local(mapping, variables)
+
+
+@given(value=VALUES)
+def test_stackstorm_gets_what_is_passed_on_without_a_mapping(value: object) -> None:
+    variables = make_variables(steps={"s": {"result": value}})
+    variables["parameters"] = render_step_parameters({"p": "{{ steps.s.result }}"}, variables)
+
+    sent = render_for_stackstorm({}, variables, rendered_again=False)
+
+    assert stackstorm_renders(sent) == {"p": value}
+
+
+@given(a=TEXTS, b=TEXTS)
+def test_datastore_values_reach_only_the_places_that_ask_for_them(a: str, b: str) -> None:
+    variables = make_variables({"a": a, "b": b}, {"pw": "{{ st2kv.system.key }}"})
+    mapping: dict[str, object] = {
+        "beside": "{{ alert.labels.a }}{{ st2kv.system.key }}{{ alert.labels.b }}",
+        "twice": "{{ alert.labels.a }}{{ parameters.pw }}{{ st2kv.system.other | decrypt_kv }}",
+        "nested": [
+            "{{ alert.labels.a }}{{ parameters.pw }}{{ alert.labels.b }}",
+            "{{ parameters }}",
+        ],
+    }
+
+    sent = render_for_stackstorm(mapping, variables, rendered_again=False)
+
+    assert stackstorm_renders(sent) == {
+        "beside": f"{a}THE SECRET{b}",
+        "twice": f"{a}THE SECRETdecrypted OTHER",
+        "nested": [f"{a}THE SECRET{b}", {"pw": "THE SECRET"}],
+    }
+
+
+@given(a=TEXTS)
+def test_what_is_rendered_again_holds_no_template(a: str) -> None:
+    variables = make_variables({"a": a})
+
+    try:
+        sent = render_for_stackstorm({"p": "{{ alert.labels.a }}"}, variables, rendered_again=True)
+    except TemplateError:
+        assert any(opener in a for opener in ("{{", "{%", "{#", "<%")) or a[-1] in "{<"
+    else:
+        assert sent == {"p": a}
+        assert stackstorm_renders(stackstorm_renders(sent)) == {"p": a}
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ 6*7 }}", "{% x", "{#", "<% st2kv('system.demo') %>", "a{", "<"]
+)
+@pytest.mark.parametrize(
+    "template",
+    ["{{ alert.labels.a }}", ["x", {"k": "{{ alert.labels.a }}"}], "{{ [alert.labels.a] }}"],
+)
+def test_text_that_would_be_rendered_again_is_refused(text: str, template: object) -> None:
+    with pytest.raises(TemplateError, match=r"^p\S*: holds {{, {%, {# or <%") as caught:
+        render_for_stackstorm({"p": template}, make_variables({"a": text}), rendered_again=True)
+
+    assert caught.value.field.startswith("p")
+
+
+def test_halves_of_an_opener_do_not_meet() -> None:
+    variables = make_variables({"a": "{", "b": "{ st2kv.system.key }}"})
+
+    with pytest.raises(TemplateError, match="renders it again"):
+        render_for_stackstorm(
+            {"p": "{{ alert.labels.a }}{{ alert.labels.b }}"}, variables, rendered_again=True
+        )
+
+
+def test_a_datastore_reference_may_be_rendered_again() -> None:
+    variables = make_variables(parameters={"pw": "{{ st2kv.system.key | decrypt_kv }}"})
+
+    sent = render_for_stackstorm({}, variables, rendered_again=True)
+
+    assert sent == {"pw": "{{ st2kv.system.key | decrypt_kv }}"}
+
+
+@pytest.mark.parametrize("rendered_again", [False, True])
+@pytest.mark.parametrize("key", ["{{ st2kv.system.key }}", "{% x", "a{#", "<% x %>"])
+def test_keys_that_look_like_templates_are_refused(key: str, rendered_again: bool) -> None:
+    variables = make_variables(steps={"s": {"result": [{key: 1}]}})
+
+    with pytest.raises(TemplateError) as caught:
+        render_for_stackstorm(
+            {"p": "{{ steps.s.result }}"}, variables, rendered_again=rendered_again
+        )
+
+    assert str(caught.value) == (
+        "p[0]: has a key that holds {{, {%, {# or <%; keys are never rendered"
+    )
+
+
+@pytest.mark.parametrize(
+    "render",
+    [
+        lambda parameters: render_step_parameters(parameters, {}),
+        lambda parameters: render_for_local(parameters, make_variables()),
+    ],
+)
+def test_keys_are_no_templates(render: Callable[[dict[str, object]], object]) -> None:
+    with pytest.raises(TemplateError, match="keys are never rendered"):
+        render({"p": {"{{ alert.instance }}": 1}})
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ st2kv.system.key ~ 'x' }}",
+        "{{ st2kv.system.key | upper }}",
+        "{{ st2kv.system['key'] }}",
+        "{{ st2kv['system'].key }}",
+        "{{ st2kv('system.key') }}",
+        "{{ st2kv }}",
+        "{{ st2kv.system.key | decrypt_kv | upper }}",
+        "{{ alert.instance | decrypt_kv }}",
+        "{{ 'x' if st2kv.system.key else 'y' }}",
+        "{% if st2kv.system.key %}x{% endif %}",
+        "{{ [st2kv.system.key] }}",
+        "{{ parameters.pw ~ 'x' }}",
+        "{{ parameters.pw | upper }}",
+        "{{ [parameters.pw] | join }}",
+        "{{ parameters | tojson }}",
+        "x {{ parameters }}",
+    ],
+)
+def test_a_datastore_reference_stands_alone_in_its_braces(template: str) -> None:
+    variables = make_variables(parameters={"pw": "{{ st2kv.system.key }}"})
+
+    with pytest.raises(TemplateError) as caught:
+        render_for_stackstorm({"p": template}, variables, rendered_again=False)
+
+    assert str(caught.value) == (
+        "p: st2kv stands alone in its braces: {{ st2kv.system.KEY }} "
+        "or {{ st2kv.system.KEY | decrypt_kv }}"
+    )
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ parameters.pw }}", "{{ parameters }}", "x{{ st2kv.a.b }}"]
+)
+def test_a_local_action_never_gets_a_datastore_reference(template: str) -> None:
+    variables = make_variables(parameters={"pw": "{{ st2kv.system.key }}"})
+
+    with pytest.raises(TemplateError, match="local actions can use config.KEY"):
+        render_for_local({"p": template}, variables)
+
+
+def test_a_step_parameter_may_be_a_datastore_reference() -> None:
+    rendered = render_step_parameters({"a": ["{{st2kv.system.key|decrypt_kv}}"]}, {})
+
+    assert rendered == {"a": [DatastoreReference("st2kv.system.key | decrypt_kv")]}
+    assert rendered.from_data == frozenset()

@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test lint types arch check fix clean
+.PHONY: help setup run serve test chaos lint types arch check fix clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what PoundCake needs into .venv
 	scripts/setup.sh
@@ -27,6 +27,10 @@ test: check ## Run all checks and tests, on MariaDB and SQLite, with a real Aler
 	scripts/test-parts.sh
 	$(BIN)/python -m tests.parts.mariadb $(BIN)/pytest -n 2 -m django_db
 	env -u DATABASE_URL $(BIN)/pytest -n 2
+
+chaos: $(READY) ## Send 1,000 alerts while answers are cut and processes killed (CHAOS="--alerts 100")
+	scripts/test-parts.sh
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: $(READY) ## Check style and format
 	$(BIN)/ruff check

@@ -96,11 +96,16 @@ def shorten_json(value: Any, length: int = 80) -> str:
     return shorten(json.dumps(value), length) if value else EMPTY
 
 
-def pretty(value: Any) -> str:
-    """Return JSON for reading, a very long one cut."""
+def indented(value: Any) -> str:
+    """Return JSON for reading and editing."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # A lone surrogate is JSON and no Unicode: shown as its escape it does not break the page.
-    text = text.encode(errors="backslashreplace").decode()
+    return text.encode(errors="backslashreplace").decode()
+
+
+def pretty(value: Any) -> str:
+    """Return JSON for reading, a very long one cut."""
+    text = indented(value)
     if len(text) <= JSON_LENGTH_MAX:
         return text
     return f"{text[:JSON_LENGTH_MAX]}\n… {len(text) - JSON_LENGTH_MAX} more characters"

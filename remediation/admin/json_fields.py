@@ -9,6 +9,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 
+from remediation.admin.cells import indented
+
 
 class JSONTextarea(forms.Textarea):
     """A box for code."""
@@ -29,12 +31,12 @@ class JSONField(forms.JSONField):
 
     def prepare_value(self, value: Any) -> Any:
         """Return the text of a value for the box."""
-        return value if isinstance(value, InvalidJSONInput) else json.dumps(value, indent=2)
+        return value if isinstance(value, InvalidJSONInput) else indented(value)
 
     def to_python(self, value: Any) -> Any:
         """Return the value. Raises ValidationError with the place of the mistake."""
         if not isinstance(value, str) or not value.strip():
-            return super().to_python(value)
+            return None
         try:
             converted = json.loads(value)
             # Neither NaN and infinity nor half a surrogate pair can be stored.
@@ -48,7 +50,7 @@ class JSONField(forms.JSONField):
                 "This holds what cannot be stored: NaN, infinity, half a character or a depth"
                 " without end. Take it out."
             ) from None
-        return super().to_python(value)
+        return converted
 
 
 class JSONObjectField(JSONField):
@@ -56,4 +58,5 @@ class JSONObjectField(JSONField):
 
     def to_python(self, value: Any) -> Any:
         """Return the object."""
-        return super().to_python(value) or {}
+        converted = super().to_python(value)
+        return {} if converted is None else converted

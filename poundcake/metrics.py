@@ -17,7 +17,8 @@ from rest_framework.views import APIView
 
 from remediation import queue
 from remediation.api.calls import AlwaysJson
-from remediation.models import ActionExecution, Alert, BucketRun, Heartbeat, Scope
+from remediation.engine.connection import STACKSTORM
+from remediation.models import ActionExecution, Alert, BucketRun, Heartbeat, Pause, Scope
 
 RUNS_IN_FLIGHT = ("pending", "running", "unknown")
 EXECUTIONS_IN_FLIGHT = ("pending", "launching", "running", "unknown")
@@ -58,6 +59,12 @@ class Metrics(APIView):
                     "Time since a recurring job of the workers last beat.",
                     _heartbeats(at),
                 ),
+                _gauge("poundcake_paused", "1 while people hold everything back.", _paused(at)),
+                _gauge(
+                    "poundcake_stackstorm_unreachable",
+                    "1 while StackStorm did not answer the last call.",
+                    _unreachable(),
+                ),
             ]
         )
         return HttpResponse(text, content_type="text/plain; version=0.0.4; charset=utf-8")
@@ -89,5 +96,13 @@ def _wakeups(at: datetime.datetime) -> Samples:
 
 
 def _heartbeats(at: datetime.datetime) -> Samples:
-    for beat in Heartbeat.objects.order_by("name"):
+    for beat in Heartbeat.objects.exclude(name=STACKSTORM).order_by("name"):
         yield f'{{job="{beat.name}"}}', (at - beat.beat_at).total_seconds()
+
+
+def _paused(at: datetime.datetime) -> Samples:
+    yield "", Pause.current(at=at) is not None
+
+
+def _unreachable() -> Samples:
+    yield "", Heartbeat.objects.filter(name=STACKSTORM).exclude(note="").exists()

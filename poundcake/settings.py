@@ -7,6 +7,7 @@ Every setting of ours is explained in README's table. Any secret may come from a
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 import django_stubs_ext
 import environ
@@ -16,6 +17,7 @@ django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 env = environ.Env()
 
 
@@ -45,6 +47,25 @@ def env_count(name: str, default: int) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ImproperlyConfigured(f"{name} must be a whole number of at least 1, not {text!r}.")
     return int(text)
+
+
+def env_word(name: str, default: str, words: tuple[str, ...]) -> str:
+    """Return one of ``words``, however it is written."""
+    word = str(env.str(name, default)).strip().upper()
+    if word not in words:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(words)}, not {word!r}.")
+    return word
+
+
+def env_address(name: str, default: str) -> str:
+    """Return an address and port such as 127.0.0.1:8000."""
+    address = str(env.str(name, default))
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ImproperlyConfigured(
+            f"{name} must be an address and a port such as 127.0.0.1:8000, not {address!r}."
+        )
+    return address
 
 
 def env_secret(name: str, default: str = "") -> str:
@@ -77,7 +98,7 @@ def kept_secret_key() -> str:
     return path.read_text().strip()
 
 
-def databases(url: str) -> dict[str, object]:
+def databases(url: str) -> dict[str, dict[str, Any]]:
     """Return Django's DATABASES for a DATABASE_URL with the options that make it safe here."""
     try:
         database = environ.Env.db_url_config(url)
@@ -112,7 +133,7 @@ DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = env_secret("SECRET_KEY") or kept_secret_key()
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-BIND = env.str("BIND", "127.0.0.1:8000")  # address and port of the web server
+BIND = env_address("BIND", "127.0.0.1:8000")  # address and port of the web server
 DATABASES = databases(env_secret("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'poundcake.sqlite3'}")
 
 ST2_API_URL = env.str("ST2_API_URL", "")
@@ -158,6 +179,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "audit.middleware.RequestIdMiddleware",
     "audit.middleware.ApiCallMiddleware",
+    "poundcake.hosts.HostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -262,7 +284,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": env_word("LOG_LEVEL", "INFO", LOG_LEVELS)},
     # It tells every wake-up, which is several lines a second.
     "loggers": {"django-q": {"level": "WARNING"}},
 }

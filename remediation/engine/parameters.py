@@ -106,5 +106,10 @@ def config_values() -> dict[str, Any]:
 
 def known_secrets() -> list[str]:
     """Return the secret values that must not show anywhere."""
-    ours = [settings.SECRET_KEY, settings.ST2_API_KEY, settings.ST2_PASSWORD]
+    ours = [
+        settings.SECRET_KEY,
+        settings.ST2_API_KEY,
+        settings.ST2_PASSWORD,
+        settings.DATABASES["default"].get("PASSWORD", ""),
+    ]
     return [value for value in (*ours, *settings.CONFIG_SECRETS.values()) if value]

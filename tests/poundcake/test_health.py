@@ -33,10 +33,12 @@ def test_alive_needs_no_database():
 def test_ready_tells_the_workers_signs_of_life():
     beat_at = timezone.now() - datetime.timedelta(minutes=5)
     Heartbeat.objects.create(name="tick", beat_at=beat_at, due_at=beat_at)
+    Heartbeat.tell("stackstorm", "https://st2.internal refused", at=beat_at)
 
     answer = Client().get("/readyz")
 
     assert answer.status_code == 200
+    assert "st2" not in answer.content.decode()
     assert 299 < answer.json()["workers"]["tick"]["age_seconds"] < 400
 
 

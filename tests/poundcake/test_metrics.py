@@ -7,7 +7,8 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from remediation.models import Heartbeat
+from remediation.engine import pause
+from remediation.models import Cause, Heartbeat
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -57,10 +58,22 @@ def test_workers_that_do_nothing_are_seen(reader):
     assert 119 < found['poundcake_heartbeat_age_seconds{job="tick"}'] < 200
 
 
+def test_what_holds_everything_up_is_told(reader):
+    before = samples(reader)
+    pause.pause(reason="maintenance", expires_at=None, cause=Cause())
+    Heartbeat.tell("stackstorm", "refused", at=timezone.now())
+
+    after = samples(reader)
+
+    for name in ("poundcake_paused", "poundcake_stackstorm_unreachable"):
+        assert (before[name], after[name]) == (0, 1)
+    assert 'poundcake_heartbeat_age_seconds{job="stackstorm"}' not in after
+
+
 def test_the_cost_does_not_grow(reader, django_assert_max_num_queries):
     samples(reader)
     for _ in range(5):
         factories.make_execution()
 
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(9):
         samples(reader)

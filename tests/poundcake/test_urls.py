@@ -67,14 +67,6 @@ def test_a_body_that_django_refuses_is_too_large_in_json():
     assert answer.json()["error"]["code"] == "too_large"
 
 
-@pytest.mark.django_db
-def test_a_wrong_host_is_refused_in_json():
-    answer = Client().get("/api/v1/alerts/", headers={"Host": "evil.example.com"})
-
-    assert answer.status_code == 400
-    assert answer.json()["error"]["code"] == "parse_error"
-
-
 def test_an_unknown_page_is_a_page():
     answer = Client().get("/nowhere/")
 

@@ -1,7 +1,6 @@
 """Start nothing new until somebody resumes, or for a time."""
 
 import datetime
-import getpass
 import re
 from typing import Any
 
@@ -9,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from remediation.engine import pause
+from remediation.management.operator import operator
 from remediation.models import Cause
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Pause, and list what goes on all the same."""
-        cause = Cause(at=timezone.now(), actor=getpass.getuser())
+        cause = Cause(at=timezone.now(), actor=operator())
         expires_at = cause.at + _span(options["span"]) if options["span"] else None
         try:
             held = pause.pause(reason=options["reason"], expires_at=expires_at, cause=cause)

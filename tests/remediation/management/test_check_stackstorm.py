@@ -1,0 +1,138 @@
+"""manage.py check_stackstorm: says that all is well, or what is wrong and what to do."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from remediation.models import Action
+from tests.factories import make_action, make_local_action
+
+pytestmark = pytest.mark.django_db
+
+
+def check():
+    out = StringIO()
+    call_command("check_stackstorm", stdout=out)
+    return out.getvalue().splitlines()
+
+
+def test_it_says_who_we_are_and_that_the_actions_are_ready(sandbox):
+    make_action(name="restart", st2_action_ref="linux.service")
+    make_local_action()
+
+    said = check()
+
+    assert said == [
+        f"StackStorm 3.10dev at {sandbox.url} takes us for st2admin.",
+        "restart: ready",
+        "1 of 1 actions are ready.",
+    ]
+    assert Action.objects.get(name="restart").st2_runner == "remote-shell-script"
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"st2_action_ref": "nosuch.action"}, "Install its pack: st2 pack install nosuch"),
+        (
+            {"st2_action_ref": "core.local", "st2_parameters": {"cmd": "true", "host": "a"}},
+            "core.local takes no host; it takes ",
+        ),
+    ],
+    ids=["missing", "a parameter that it does not take"],
+)
+@pytest.mark.usefixtures("sandbox")
+def test_what_is_wrong_with_an_action_is_said_and_kept(columns, message):
+    action = make_action(name="wrong", **columns)
+
+    said = check()
+
+    action.refresh_from_db()
+    assert message in action.st2_check_message
+    assert f"wrong: {action.st2_check_message}" in said
+    assert said[-1] == "0 of 1 actions are ready."
+
+
+def test_a_disabled_action_is_marked(sandbox):
+    metadata = {"runner_type": "noop", "enabled": False}
+    sandbox.configure(actions={"demo.disabled": metadata})
+    action = make_action(st2_action_ref="demo.disabled")
+
+    check()
+
+    action.refresh_from_db()
+    assert action.st2_check == Action.Check.DISABLED
+    assert "disabled there" in action.st2_check_message
+
+
+def test_parameters_that_the_schema_calls_secret_are_kept(sandbox):
+    parameters = {"login": {"type": "string"}, "key": {"type": "string", "secret": True}}
+    sandbox.configure(actions={"demo.act": {"runner_type": "noop", "parameters": parameters}})
+    action = make_action(st2_action_ref="demo.act")
+
+    check()
+
+    action.refresh_from_db()
+    assert action.st2_secret_parameters == ["key"]
+
+
+def test_an_action_that_was_mended_is_ready_again(sandbox):
+    action = make_action(st2_action_ref="demo.act")
+    check()
+    sandbox.configure(actions={"demo.act": {"runner_type": "noop"}})
+
+    check()
+
+    action.refresh_from_db()
+    assert (action.st2_check, action.st2_check_message) == (Action.Check.FOUND, "")
+
+
+def test_nobody_there_is_an_error_that_names_the_address(settings):
+    settings.ST2_API_URL, settings.ST2_API_KEY = "http://127.0.0.1:9", "k"
+
+    with pytest.raises(CommandError, match=r"StackStorm was not reached .* at 127\.0\.0\.1:9"):
+        check()
+
+
+def test_a_wrong_key_is_an_error_that_says_how_to_make_one_and_does_not_show_it(sandbox, settings):
+    settings.ST2_API_KEY = "a-wrong-key"
+
+    with pytest.raises(CommandError, match="st2 apikey create") as raised:
+        check()
+
+    assert "a-wrong-key" not in str(raised.value)
+
+
+def test_an_error_changes_nothing(sandbox):
+    action = make_action()
+    check()
+    sandbox.configure(unavailable=True)
+
+    with pytest.raises(CommandError, match="Nginx is unable to reach st2api"):
+        check()
+
+    action.refresh_from_db()
+    assert action.st2_check == Action.Check.FOUND
+
+
+@pytest.mark.usefixtures("no_stackstorm")
+def test_no_address_is_an_error_that_names_the_setting():
+    with pytest.raises(CommandError, match="ST2_API_URL is not set"):
+        check()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ST2_API_URL", "no address"),
+        ("ST2_API_KEY", "a key\nof two lines"),
+        ("ST2_CA_BUNDLE", "/no/such/file"),
+    ],
+)
+@pytest.mark.usefixtures("sandbox")
+def test_a_setting_that_cannot_work_is_named(name, value, settings):
+    setattr(settings, name, value)
+
+    with pytest.raises(CommandError, match=name):
+        check()

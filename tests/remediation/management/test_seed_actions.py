@@ -1,0 +1,140 @@
+"""manage.py seed_actions: the document's ten actions, as StackStorm takes them."""
+
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from remediation import local_actions
+from remediation.engine import launch
+from remediation.engine.connection import stackstorm_client
+from remediation.models import Action, ActionExecution
+from tests.factories import make_bucket, make_execution, make_run, make_step
+
+pytestmark = pytest.mark.django_db
+
+SEED = (Path(__file__).parents[2] / "contracts" / "seed.md").read_text()
+ROW = re.compile(r"^\| (st2_\w+) \| ([\w.]+) \| (.+) \|$", re.MULTILINE)
+
+# What a step gives each action; and the two of which StackStorm's packs have a newer name.
+STEPS = {
+    "st2_core_local": {"cmd": "true"},
+    "st2_core_remote": {"cmd": "true"},
+    "st2_core_http": {"url": "http://example.com/"},
+    "st2_linux_service_action": {"service_name": "nginx"},
+    "st2_linux_check_loadavg": {},
+    "st2_slack_post_message": {"channel": "#alerts"},
+    "st2_email_send": {
+        "account": "mail",
+        "email_from": "poundcake@example.com",
+        "email_to": ["team@example.com"],
+    },
+}
+CURRENT_REFS = {"st2_email_send": "email.send_email"}
+
+
+def seed(**streams):
+    out = StringIO()
+    call_command("seed_actions", stdout=out, **streams)
+    return out.getvalue()
+
+
+@pytest.mark.usefixtures("no_stackstorm")
+def test_the_ten_actions_of_the_document_are_there_by_name_ref_and_description():
+    seed()
+
+    documented = ROW.findall(SEED)
+    assert len(documented) == 10
+    rows = Action.objects.filter(use_stackstorm=True)
+    assert sorted(rows.values_list("name", "st2_action_ref", "description")) == sorted(documented)
+
+
+@pytest.mark.usefixtures("no_stackstorm")
+def test_every_local_action_is_there_by_its_name():
+    seed()
+
+    rows = Action.objects.filter(use_stackstorm=False)
+    assert sorted(rows.values_list("name", "action_type")) == [
+        (name, name) for name in local_actions.names()
+    ]
+
+
+@pytest.mark.usefixtures("no_stackstorm")
+def test_every_action_could_be_saved_by_a_person():
+    seed()
+
+    for action in Action.objects.all():
+        action.full_clean()
+
+
+@pytest.mark.usefixtures("no_stackstorm")
+def test_seeding_again_adds_nothing_and_leaves_what_was_edited():
+    assert "Added 15 actions." in seed()
+    edited = {"st2_parameters": {"cmd": "date"}, "is_enabled": False, "description": "Ours"}
+    Action.objects.filter(name="st2_core_local").update(**edited)
+    Action.objects.get(name="st2_network_ping").delete()
+
+    assert "Added 1 actions." in seed()
+
+    assert Action.objects.filter(name="st2_core_local", **edited).count() == 1
+    assert Action.objects.count() == 15
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_stackstorm_takes_what_an_action_sends(name, sandbox):
+    seed()
+    if name in CURRENT_REFS:
+        Action.objects.filter(name=name).update(st2_action_ref=CURRENT_REFS[name])
+        call_command("check_stackstorm", stdout=StringIO())
+    bucket = make_bucket()
+    make_step(bucket, Action.objects.get(name=name), parameters=STEPS[name])
+    make_execution(make_run(bucket))
+
+    launch.launch_due(client=stackstorm_client())
+
+    execution = ActionExecution.objects.get()
+    assert (execution.status, execution.error_message) == ("running", "")
+    sent = sandbox.executions[0]["parameters"]
+    if "hosts" in sent:
+        assert sent["hosts"] == "server-01", "the port would be taken for the one of SSH"
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_what_stackstorm_lacks_is_marked_with_the_pack_to_install():
+    said = seed()
+
+    missing = {
+        action.name: action.st2_check_message
+        for action in Action.objects.filter(st2_check=Action.Check.MISSING)
+    }
+    assert {
+        name: re.search(r"st2 pack install (\w+)", text)[1] for name, text in missing.items()
+    } == {
+        "st2_email_send": "email",
+        "st2_linux_check_diskspace": "linux",
+        "st2_network_ping": "network",
+        "st2_network_port_check": "network",
+    }
+    assert "email.send_email" in missing["st2_email_send"]
+    assert all(text in said for text in missing.values())
+    assert "6 of 10 actions are ready." in said
+    ready = Action.objects.filter(st2_check=Action.Check.FOUND)
+    assert not ready.exclude(st2_check_message="").exists()
+    assert not ready.filter(st2_runner="").exists()
+
+
+@pytest.mark.usefixtures("no_stackstorm")
+def test_without_a_stackstorm_it_says_what_to_set():
+    assert "Not checked against StackStorm: ST2_API_URL is not set" in seed()
+
+
+def test_a_stackstorm_that_is_away_keeps_no_action_from_being_added(settings):
+    settings.ST2_API_URL, settings.ST2_API_KEY = "http://127.0.0.1:9", "k"
+    errors = StringIO()
+
+    seed(stderr=errors)
+
+    assert Action.objects.count() == 15
+    assert "could not be checked against StackStorm" in errors.getvalue()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 
 from remediation import redaction, templating
 from remediation.models import ActionExecution, BucketRun, ConfigValue
@@ -110,6 +111,6 @@ def known_secrets() -> list[str]:
         settings.SECRET_KEY,
         settings.ST2_API_KEY,
         settings.ST2_PASSWORD,
-        settings.DATABASES["default"].get("PASSWORD", ""),
+        connection.settings_dict.get("PASSWORD", ""),
     ]
     return [value for value in (*ours, *settings.CONFIG_SECRETS.values()) if value]

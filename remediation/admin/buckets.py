@@ -85,9 +85,10 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
             "Which alerts it takes",
             {
                 "fields": [
-                    ("alert_name_pattern", "trigger_on"),
+                    "alert_name_pattern",
                     "label_matchers",
-                    ("priority", "continue_matching", "cooldown_seconds"),
+                    ("trigger_on", "priority", "continue_matching"),
+                    "cooldown_seconds",
                 ]
             },
         ),

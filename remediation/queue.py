@@ -7,14 +7,19 @@ transaction it is enqueued with the work that it announces, or not at all.
 from __future__ import annotations
 
 import datetime
+import logging
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Min
 from django.utils import timezone
+from django_q import cluster as django_q_cluster
 from django_q.brokers.orm import ORM
 from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +78,30 @@ def schedule_every_minute(job: Job) -> None:
             "cluster": job.cluster,
         },
     )
+
+
+def run_cluster() -> None:
+    """Run the cluster that Q_CLUSTER_NAME names, until it is asked to stop or cannot go on."""
+    django_q_cluster.Sentinel = Guard
+    django_q_cluster.Cluster().start()
+
+
+class Guard(django_q_cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
+    """django-q2's guard of a cluster's processes; it gives up where the cluster would hang.
+
+    A process that is killed while it waits takes the lock of the queue with it: all that come
+    after it wait for ever (django-q2 issue 23). So the cluster ends, to be started anew.
+    """
+
+    WAITING = -1  # a worker's timer while it has no task
+
+    def reincarnate(self, process: Any) -> None:
+        """Replace a process that has ended, or end the whole cluster."""
+        is_helper = process in (self.monitor, self.pusher)
+        is_waiting = is_helper or process.timer.value == self.WAITING
+        if process.exitcode and is_waiting:
+            logger.critical("A process that waited for work was killed: the cluster ends.")
+            for other in (self.monitor, self.pusher, *self.pool):
+                other.kill()
+            os._exit(1)
+        super().reincarnate(process)

@@ -20,7 +20,7 @@ class Command(BaseCommand):
         queue.enqueue(queue.TICK)
         with Processes() as processes:
             for cluster in queue.CLUSTERS:
-                processes.start_manage(cluster, "qcluster", Q_CLUSTER_NAME=cluster)
+                processes.start_manage(cluster, "cluster", Q_CLUSTER_NAME=cluster)
             while True:
                 time.sleep(LOOK_SECONDS)
                 for name in processes.ended():

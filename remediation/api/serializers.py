@@ -99,10 +99,7 @@ class BucketStepSerializer(StrictSerializer):
 
 
 class BucketSerializer(StrictSerializer):
-    """A bucket with its steps; ``steps`` that are sent take the place of all there were.
-
-    ``timeout_seconds`` is the time limit of a whole workflow and not shown of other buckets.
-    """
+    """A bucket with its steps; ``steps`` that are sent take the place of all there were."""
 
     steps = BucketStepSerializer(many=True, required=False)
 
@@ -118,27 +115,21 @@ class BucketSerializer(StrictSerializer):
             "priority",
             "continue_matching",
             "trigger_on",
+            "on_resolved",
             "cooldown_seconds",
+            "timeout_seconds",
             "use_stackstorm",
             "st2_workflow_name",
             "st2_workflow_pack",
             "st2_workflow_params",
-            "timeout_seconds",
             "steps",
             "created_at",
         ]
-        extra_kwargs = {
-            "timeout_seconds": {
-                "help_text": "For a whole workflow in StackStorm; 0 stands for one hour"
-            }
-        }
 
     def to_representation(self, instance: Bucket) -> dict[str, Any]:
         """Return the bucket with its steps in their order."""
         shown = super().to_representation(instance)
         shown["steps"].sort(key=lambda step: (step["step_order"], step["id"]))
-        if not instance.use_stackstorm:
-            del shown["timeout_seconds"]
         return shown
 
 

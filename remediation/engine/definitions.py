@@ -14,8 +14,6 @@ from django.db.models import Model, ProtectedError
 
 from remediation.models import Action, Bucket, BucketStep, BucketVersion, Cause
 
-WORKFLOW_TIMEOUT_MAX = 30 * 86_400  # seconds
-
 
 class HasHistoryError(Exception):
     """A row that history refers to was about to be deleted."""
@@ -116,15 +114,6 @@ def check(bucket: Bucket, *, step_count: int) -> None:
             "The bucket has no steps: add at least one, or name a workflow in st2_workflow_name"
             " with use_stackstorm on, or save it disabled (is_enabled false) until it has them."
         ]
-    if bucket.on_resolved != Bucket.OnResolved.CONTINUE:
-        errors["on_resolved"] = ["Only continue works so far."]
-    if bucket.timeout_seconds and not bucket.use_stackstorm:
-        errors["timeout_seconds"] = [
-            "Only a whole workflow has a time limit of its own: write 0 here and set"
-            " timeout_seconds of the steps."
-        ]
-    if bucket.timeout_seconds > WORKFLOW_TIMEOUT_MAX:
-        errors["timeout_seconds"] = [f"Give at most {WORKFLOW_TIMEOUT_MAX} seconds (30 days)."]
     if errors:
         raise ValidationError(errors)
 

@@ -58,6 +58,7 @@ class Bucket(models.Model):
         choices=OnResolved,
         default=OnResolved.CONTINUE,
         db_default=OnResolved.CONTINUE,
+        help_text="What becomes of a run that has begun when its alert resolves",
     )
     cooldown_seconds = models.PositiveIntegerField(
         default=0,
@@ -66,7 +67,10 @@ class Bucket(models.Model):
         help_text="No automatic run sooner than this after the last one for the same fingerprint",
     )
     timeout_seconds = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="For the whole run; 0 is none"
+        default=0,
+        db_default=0,
+        validators=[MaxValueValidator(30 * DAY)],
+        help_text="For the whole run; 0 is none, and 3600 for a whole workflow",
     )
     use_stackstorm = models.BooleanField(
         "whole workflow in StackStorm", default=False, db_default=False

@@ -100,7 +100,7 @@ def test_the_schema_is_complete(tmp_path):
 
     text = (tmp_path / "schema.yml").read_text()
     assert "/api/v1/webhook/:" in text
-    assert "on_resolved" not in text
+    assert "on_resolved" in text
 
 
 @pytest.mark.django_db

@@ -87,7 +87,7 @@ def test_a_change_of_a_step_makes_the_next_version(operator):
         ),
         ({"st2_workflow_name": "remediation.host_down"}, "switch use_stackstorm on"),
         ({"use_stackstorm": "on", "steps__0__DELETE": "on"}, "Name the workflow"),
-        ({"timeout_seconds": "60"}, "timeout_seconds"),
+        ({"timeout_seconds": "2592001"}, "timeout_seconds"),
     ],
 )
 def test_what_could_not_run_is_refused_and_loses_nothing(operator, changes, message):

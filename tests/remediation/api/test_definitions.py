@@ -219,8 +219,8 @@ def test_a_change_of_the_bucket_leaves_its_steps_alone(call: Editor) -> None:
         ({"use_stackstorm": True, "steps": []}, "st2_workflow_name", "Name the workflow"),
         ({"st2_workflow_name": "a.b"}, "st2_workflow_name", "steps or a workflow"),
         ({"st2_workflow_params": []}, "st2_workflow_params", "JSON object"),
-        ({"timeout_seconds": 60}, "timeout_seconds", "whole workflow"),
-        ({"on_resolved": "cancel"}, "on_resolved", "no such field"),
+        ({"timeout_seconds": 31 * 86_400}, "timeout_seconds", "2592000"),
+        ({"on_resolved": "pray"}, "on_resolved", "pray"),
         ({"cooldown_seconds": -1}, "cooldown_seconds", "0"),
         ({"priority": 2**80}, "priority", "less than or equal"),
     ],
@@ -265,12 +265,15 @@ def test_a_workflow_bucket_has_a_time_limit_of_its_own(call: Editor) -> None:
     assert BucketVersion.objects.get().steps[0]["timeout_seconds"] == 600
 
 
-def test_what_does_not_work_yet_does_not_show(call: Editor) -> None:
+def test_the_rules_of_the_whole_run_are_saved_and_shown(call: Editor) -> None:
     bucket = factories.make_step().bucket
+    rules = {"on_resolved": "cancel", "timeout_seconds": 60}
 
-    _, shown = call("GET", f"buckets/{bucket.pk}/")
+    status, shown = call("PATCH", f"buckets/{bucket.pk}/", rules)
 
-    assert not {"on_resolved", "timeout_seconds"} & set(shown)
+    assert status == 200
+    assert rules.items() <= shown.items()
+    assert rules.items() <= BucketVersion.objects.get().definition["bucket"].items()
 
 
 def test_a_step_without_an_order_becomes_the_last(call: Editor) -> None:

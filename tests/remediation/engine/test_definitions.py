@@ -153,22 +153,42 @@ def test_what_stackstorm_said_of_another_action_is_forgotten():
     assert (action.st2_runner, action.st2_check) == ("", "unchecked")
 
 
-@pytest.mark.parametrize(
-    ("columns", "field"),
-    [
-        ({}, "steps"),
-        ({"is_enabled": False, "on_resolved": "stop"}, "on_resolved"),
-        ({"is_enabled": False, "timeout_seconds": 5}, "timeout_seconds"),
-        ({"use_stackstorm": True, "timeout_seconds": 31 * 86_400}, "timeout_seconds"),
-    ],
-)
-def test_a_bucket_that_could_not_be_carried_out_is_refused(columns, field):
-    bucket = factories.make_bucket(st2_workflow_name="a.b", **columns)
+def test_an_enabled_bucket_without_steps_is_refused():
+    bucket = factories.make_bucket()
 
     with pytest.raises(ValidationError) as refusal:
         definitions.record(bucket, cause=CAUSE)
 
+    assert list(refusal.value.message_dict) == ["steps"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "field"),
+    [
+        ({"on_resolved": "pray"}, "on_resolved"),
+        ({"timeout_seconds": 31 * 86_400}, "timeout_seconds"),
+    ],
+)
+def test_a_rule_of_the_whole_run_that_does_not_exist_is_refused(columns, field):
+    bucket = factories.make_step().bucket
+    for name, value in columns.items():
+        setattr(bucket, name, value)
+
+    with pytest.raises(ValidationError) as refusal:
+        definitions.save_bucket(bucket, None, cause=CAUSE)
+
     assert list(refusal.value.message_dict) == [field]
+
+
+@pytest.mark.parametrize("columns", [{"on_resolved": "cancel"}, {"timeout_seconds": 30 * 86_400}])
+def test_the_rules_of_the_whole_run_are_part_of_its_plan(columns):
+    bucket = factories.make_step().bucket
+    for name, value in columns.items():
+        setattr(bucket, name, value)
+
+    version = definitions.save_bucket(bucket, None, cause=CAUSE)
+
+    assert columns.items() <= version.definition["bucket"].items()
 
 
 def test_an_action_of_an_earlier_version_stays():

@@ -1,7 +1,6 @@
 """Who may do what: each view declares the scope of each of its actions.
 
-Programs have the scopes of their token. People have those of their groups, which bear the same
-names; staff without such a group may read, superusers may do everything.
+Programs have the scopes of their token, people the roles of their groups.
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ from rest_framework.request import Request
 
 from remediation.api.authentication import HOW
 from remediation.models import ApiToken, Scope
-from remediation.models.token import IMPLIED_BY
+from remediation.models.roles import has_role
 
-PEOPLE = (Scope.READ, Scope.OPERATE, Scope.EDIT, Scope.ADMIN)
 # They say what could be done and do nothing.
 HARMLESS = {"metadata", "options"}
 
@@ -52,17 +50,7 @@ def allows(request: Request, scope: Scope) -> bool:
     """Return whether the caller has the scope, or one that implies it."""
     if isinstance(request.auth, ApiToken):
         return request.auth.allows(scope)
-    granted = _scopes_of_person(request.user)
-    return scope in granted or bool(IMPLIED_BY[scope] & granted)
-
-
-def _scopes_of_person(user: Any) -> set[str]:
-    if user.is_superuser:
-        return {Scope.ADMIN}
-    granted = set(user.groups.filter(name__in=PEOPLE).values_list("name", flat=True))
-    if not granted and user.is_staff:
-        return {Scope.READ}
-    return granted
+    return has_role(request.user, scope)
 
 
 def _refusal(request: Request, scope: Scope) -> str:

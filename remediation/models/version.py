@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 
 from remediation.models.bucket import Bucket
 from remediation.models.transition import AppendOnlyManager, AppendOnlyModel, Cause
@@ -15,6 +15,11 @@ from remediation.models.transition import AppendOnlyManager, AppendOnlyModel, Ca
 def canonical(definition: dict[str, Any]) -> str:
     """Return the one JSON text of a definition: equal definitions have equal texts."""
     return json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(definition: dict[str, Any]) -> str:
+    """Return the sha256 of a definition."""
+    return hashlib.sha256(canonical(definition).encode()).hexdigest()
 
 
 class BucketVersion(AppendOnlyModel):
@@ -40,23 +45,29 @@ class BucketVersion(AppendOnlyModel):
 
     @classmethod
     def record(cls, bucket: Bucket, *, cause: Cause) -> BucketVersion:
-        """Return the version of the bucket as it is now, made if the newest one differs.
-
-        The caller's transaction holds the bucket's row lock, so that numbers are given once.
-        """
-        definition = bucket.definition()
-        sha256 = hashlib.sha256(canonical(definition).encode()).hexdigest()
-        newest = cls.objects.filter(bucket=bucket).order_by("number").last()
-        if newest and newest.sha256 == sha256:
+        """Return the version of the bucket as it is now, made if the newest one differs."""
+        newest = cls._newest(bucket)
+        if newest and newest.sha256 == digest(bucket.definition()):
             return newest
-        return cls.objects.create(
-            bucket=bucket,
-            number=newest.number + 1 if newest else 1,
-            definition=definition,
-            sha256=sha256,
-            actor=cause.actor,
-            created_at=cause.at,
-        )
+        with transaction.atomic():
+            # The bucket may have been read before somebody's edit was committed. Under its lock
+            # it and its newest version belong together, and a number is given once.
+            locked = Bucket.objects.select_for_update().get(pk=bucket.pk)
+            newest, definition = cls._newest(locked), locked.definition()
+            if newest and newest.sha256 == digest(definition):
+                return newest
+            return cls.objects.create(
+                bucket=locked,
+                number=newest.number + 1 if newest else 1,
+                definition=definition,
+                sha256=digest(definition),
+                actor=cause.actor,
+                created_at=cause.at,
+            )
+
+    @classmethod
+    def _newest(cls, bucket: Bucket) -> BucketVersion | None:
+        return cls.objects.filter(bucket=bucket).order_by("number").last()
 
     @property
     def steps(self) -> list[dict[str, Any]]:

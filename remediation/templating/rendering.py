@@ -138,7 +138,7 @@ class _Template:
         if rules.is_passed_on(program, rule, self.provenance):
             return program.evaluate(self.context)
         if rule == rules.COMMAND:
-            for problem in rules.command_problems(program, self.provenance):
+            for problem in (*program.problems, *rules.command_problems(program, self.provenance)):
                 raise Refused(problem)
         pieces = program.evaluate(self.context)
         if rule == rules.HOSTS:

@@ -22,7 +22,7 @@ class Place(StrEnum):
     COMMENT = "in a comment"
     BACKSLASH = "right after a backslash"
     DOLLAR = "right after a $"
-    UNSURE = "in or after $(, ${, `, $', <<, <(, ((, [[ or x["
+    UNSURE = "in or after $(, ${, $[, `, $', <<, <(, =(, ((, [[ or x["
 
 
 QUOTABLE = frozenset({Place.START, Place.WORD})
@@ -39,10 +39,10 @@ BARE = re.compile(
     r"(?P<continued>\\\n)"
     r"|(?P<backslash>\\\Z)"
     r"|(?P<unsure>\$['\"])"
-    rf"|(?P<word>\\.|{SUBSTITUTION}|\$[#?*@!$0-9-]|\w+\[[^\[\]'\"`\\$\s]*\])"
+    rf"|(?P<word>\\.|{SUBSTITUTION}|\$[#?*@!$0-9-]|\w*\[[^\[\]'\"`\\$\s]*\])"
     r"|(?P<dollar>\$\Z)"
     r"|(?P<herestring><<<)"
-    r"|(?P<doubt>\$[({]|`|<<|[<>]\(|\(\(|\[\[|\w+\[)"
+    r"|(?P<doubt>\$[({\[]|`|<<|[<>=]\(|\(\(|\w+\[|\[(?![ \t\n]))"
     r"|(?P<single>')"
     r"|(?P<double>\")"
     r"|(?P<hash>\#)"
@@ -64,7 +64,7 @@ BARE_PLACES = {
 }
 
 DOUBLE = re.compile(
-    rf"(?P<inside>\\.|{SUBSTITUTION})|(?P<doubt>\$[({{]|`|\\\Z)|(?P<end>\")|(?P<text>[^\\$`\"]+|.)",
+    rf"(?P<inside>\\.|{SUBSTITUTION})|(?P<doubt>\$[({{\[]|`|\\\Z)|(?P<end>\")|(?P<text>[^\\$`\"]+|.)",
     re.DOTALL,
 )
 DOUBLE_PLACES = {"doubt": Place.UNSURE, "end": Place.WORD}

@@ -52,9 +52,6 @@ class DatastoreText:
 
     parts: tuple[Part, ...]
 
-    def __str__(self) -> str:
-        raise Refused(DATASTORE_ADVICE)
-
 
 class StepParameters(dict[str, object]):
     """Hold a step's rendered parameters and remember which of them alert data flowed into.

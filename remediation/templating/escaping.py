@@ -13,11 +13,12 @@ from remediation.templating.errors import TemplateError
 from remediation.templating.values import DatastoreReference, Part
 
 OPENER = re.compile(r"\{[{%#]")
-# Without {: it may open something together with what a datastore value, or a workflow, puts next.
+# A last { or < opens something with what a workflow, or the datastore, may put after it.
 RENDERED_AGAIN = re.compile(r"\{[{%#]|<%|[{<]\Z")
 FORBIDDEN_IN_KEYS = re.compile(r"\{[{%#]|<%")
 
-NESTED = re.compile(r"\{[{%#]\n*")
+# In JSON text the ends of lines are written as escapes, which Jinja leaves alone.
+NESTED = OPENER
 ALONE = re.compile(r"\{[{%#]\n*|\{(?=\r)|\r")
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -21,9 +22,15 @@ class Interrupted(Exception):
 class Processes:
     """Child processes by name, each the leader of its own group."""
 
-    def __init__(self, env: Mapping[str, str] | None = None) -> None:
-        """Start the children with ``env`` over this process's environment."""
+    def __init__(
+        self, env: Mapping[str, str] | None = None, *, stop_seconds: float = STOP_SECONDS
+    ) -> None:
+        """Start the children with ``env`` over this process's environment.
+
+        ``stop_seconds``: how long they may take to end; longer than their own children may.
+        """
         self.env = {**os.environ, **(env or {})}
+        self.stop_seconds = stop_seconds
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.arguments: dict[str, tuple[list[str], dict[str, str]]] = {}
 
@@ -71,15 +78,17 @@ class Processes:
 
     def stop(self) -> None:
         """Ask all to end, and kill the whole groups of those that do not."""
+        until = time.monotonic() + self.stop_seconds
         for child in self.children.values():
             child.terminate()
         for child in self.children.values():
             try:
-                child.wait(STOP_SECONDS)
+                child.wait(max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 pass
             finally:
                 self._signal(child, signal.SIGKILL)
+                child.wait()
         self.children.clear()
 
     @staticmethod

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from remediation.management.processes import Processes
+from remediation.management.processes import STOP_SECONDS, Processes
 from remediation.sandbox import Sandbox
 
 PATIENCE_SECONDS = 60.0
@@ -56,7 +56,7 @@ class Command(BaseCommand):
                 "ST2_API_KEY": key,
                 "BIND": settings.BIND,
             }
-            with Processes(environment) as processes:
+            with Processes(environment, stop_seconds=STOP_SECONDS + 20) as processes:
                 login, token = self._prepare(processes, folder)
                 processes.start_manage("serve", "serve")
                 api = Api(f"http://{settings.BIND}", token)

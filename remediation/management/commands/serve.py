@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from remediation.management.processes import Processes
+from remediation.management.processes import STOP_SECONDS, Processes
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Start both; end, with status 1, when one of them does."""
-        with Processes() as processes:
+        with Processes(stop_seconds=STOP_SECONDS + 10) as processes:
             processes.start("web", web_command())
             processes.start_manage("worker", "worker")
             self.stdout.write(f"PoundCake serves http://{settings.BIND}/ (Ctrl-C stops it)")

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 import pytest
 import requests
 
+from remediation.management.processes import Processes
 from tests import parts
 
 ROOT = Path(__file__).parents[3]
@@ -173,6 +174,29 @@ def test_serve_ends_with_status_1_when_one_of_its_two_has_ended(start):
     assert serve.process.wait(PATIENCE_SECONDS) == 1
     assert "The web process has ended" in serve.log.read_text()
     assert not serve.processes()
+
+
+def test_children_that_do_not_end_are_killed_soon_with_what_they_started(tmp_path):
+    stubborn = "trap '' TERM; sleep 600 & echo $! > {}; wait; wait"
+    children = [tmp_path / "first", tmp_path / "second"]
+    processes = Processes(stop_seconds=0.5)
+    for path in children:
+        processes.start(path.name, ["sh", "-c", stubborn.format(path)])
+    assert until(lambda: all(path.exists() and path.read_text() for path in children))
+    begun = monotonic()
+
+    processes.stop()
+
+    assert 0.5 <= monotonic() - begun < PATIENCE_SECONDS
+    for path in children:
+        assert until(lambda path=path: has_ended(path.read_text().strip()))
+
+
+def has_ended(pid):
+    try:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
 
 
 def answers(serve):

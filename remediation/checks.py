@@ -43,10 +43,11 @@ def check_stackstorm(**_kwargs: Any) -> list[CheckMessage]:
         ]
     found: list[CheckMessage] = []
     for name in ("ST2_API_URL", "ST2_AUTH_URL"):
-        try:
-            api_base(getattr(settings, name) or settings.ST2_API_URL)
-        except ValueError as error:
-            found.append(Error(f"{name}: {error}", id="remediation.E3"))
+        if url := getattr(settings, name):
+            try:
+                api_base(url, setting=name)
+            except ValueError as error:
+                found.append(Error(f"{error}.", id="remediation.E3"))
     login = (settings.ST2_AUTH_URL, settings.ST2_USERNAME, settings.ST2_PASSWORD)
     if not settings.ST2_API_KEY and not all(login):
         found.append(

@@ -72,7 +72,8 @@ def env_secret(name: str, default: str = "") -> str:
     """Return a secret from NAME, or from the file that NAME_FILE names."""
     path = env.str(f"{name}_FILE", "")
     if not path:
-        return str(env.str(name, default))
+        # Not by environ: it takes what begins with $ for the name of another variable.
+        return os.environ.get(name, default)
     try:
         return Path(path).read_text().strip()
     except OSError as error:

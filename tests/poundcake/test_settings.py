@@ -1,0 +1,187 @@
+"""Settings: a wrong value stops the start with a sentence that names it."""
+
+import os
+import runpy
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from poundcake import settings as module
+
+ROOT = Path(module.__file__).parents[1]
+
+
+@pytest.fixture
+def read(monkeypatch, tmp_path):
+    """Read the settings of an environment, from a copy whose var/ is empty."""
+    copy = tmp_path / "poundcake" / "settings.py"
+    copy.parent.mkdir()
+    copy.write_text(Path(module.__file__).read_text())
+    for name in (*os.environ,):
+        if name.startswith(("ST2_", "CONFIG_", "DATABASE_", "SECRET_")):
+            monkeypatch.delenv(name)
+
+    def read_settings(**environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return runpy.run_path(str(copy))
+
+    return read_settings
+
+
+SECONDS = [
+    "ST2_TIMEOUT",
+    "POLL_INTERVAL",
+    "RESOLVE_TIMEOUT",
+    "LAUNCH_LOOKUP_SECONDS",
+    "LAUNCH_TIMEOUT",
+    "ST2_QUEUE_TIMEOUT",
+    "ST2_INQUIRY_TIMEOUT",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name in SECONDS for value in ("soon", "-1", "nan", "inf", "")),
+        ("ST2_TIMEOUT", "0"),
+        ("POLL_INTERVAL", "0"),
+        *(("ST2_MAX_CONCURRENT_REQUESTS", value) for value in ("0", "-1", "1.5", "many", "")),
+        *((name, "maybe") for name in ("DEBUG", "ST2_VERIFY_TLS", "SECURE_COOKIES")),
+        *(("BIND", value) for value in ("8000", ":8000", "localhost:", "h:http", "h:70000")),
+        ("LOG_LEVEL", "LOUD"),
+        *(
+            ("DATABASE_URL", value)
+            for value in ("nonsense", "postgres://u@h/n", "mysql://u:p@h:port/n", "/a/file")
+        ),
+        *((f"{name}_FILE", "/no/such/file") for name in ("SECRET_KEY", "ST2_API_KEY")),
+        ("CONFIG_KEY_FILE", "/no/such/file"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Engine not recognized")
+def test_a_wrong_value_is_refused_with_a_sentence_that_names_the_setting(name, value, read):
+    with pytest.raises(ImproperlyConfigured, match=rf"^{name} .+\.$"):
+        read(**{name: value})
+
+
+@pytest.mark.filterwarnings("ignore:Engine not recognized")
+def test_a_refused_database_address_does_not_show_its_password(read):
+    with pytest.raises(ImproperlyConfigured) as raised:
+        read(DATABASE_URL="postgres://user:hunter2@host/name")
+
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_wrong_value_stops_every_command():
+    environment = os.environ | {"POLL_INTERVAL": "soon"}
+
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "check"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    assert "POLL_INTERVAL must be a number of seconds, not 'soon'." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("true", True), ("True", True), ("1", True), ("false", False), ("0", False)]
+)
+def test_a_switch_takes_its_words(word, value, read):
+    assert read(ST2_VERIFY_TLS=word)["ST2_VERIFY_TLS"] is value
+
+
+def test_nothing_has_to_be_set(read):
+    settings = read()
+
+    assert settings["DEBUG"] is False
+    assert settings["ST2_VERIFY_TLS"] is True
+    assert settings["ST2_API_URL"] == ""
+    assert settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ST2_API_KEY", "ST2_PASSWORD"])
+@pytest.mark.parametrize("text", ["plain", "$begins with a dollar", "\\$escaped", "ends in =#"])
+def test_a_secret_is_what_the_environment_says_to_the_letter(name, text, read):
+    assert read(**{name: text})[name] == text
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ST2_API_KEY", "ST2_PASSWORD"])
+def test_a_secret_may_come_from_a_file_which_wins(name, read, tmp_path):
+    path = tmp_path / "secret"
+    path.write_text("$from the file\n")
+
+    settings = read(**{name: "from the environment", f"{name}_FILE": str(path)})
+
+    assert settings[name] == "$from the file"
+
+
+def test_the_database_with_its_password_may_come_from_a_file(read, tmp_path):
+    path = tmp_path / "url"
+    path.write_text("mysql://user:p%40ss@db.example.com:3307/poundcake\n")
+
+    database = read(DATABASE_URL_FILE=str(path))["DATABASES"]["default"]
+
+    assert (database["PASSWORD"], database["HOST"], database["PORT"]) == (
+        "p@ss",
+        "db.example.com",
+        3307,
+    )
+
+
+def test_config_secrets_come_from_the_environment_and_from_files(read, tmp_path):
+    path = tmp_path / "secret"
+    path.write_text("hunter3\n")
+
+    settings = read(CONFIG_DATABASE_PASSWORD="hunter2", CONFIG_TOKEN_FILE=str(path))
+
+    assert settings["CONFIG_SECRETS"] == {"database_password": "hunter2", "token": "hunter3"}
+
+
+def test_a_secret_key_is_made_once_and_is_readable_by_us_alone(read, tmp_path):
+    first = read()["SECRET_KEY"]
+    second = read()["SECRET_KEY"]
+
+    assert first == second
+    assert len(first) >= 50
+    [kept] = (tmp_path / "var").iterdir()
+    assert (kept.name, kept.read_text()) == ("secret_key", first)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_a_secret_key_that_is_given_is_not_kept(read, tmp_path):
+    assert read(SECRET_KEY="given")["SECRET_KEY"] == "given"
+
+    assert not (tmp_path / "var" / "secret_key").exists()
+
+
+def test_sqlite_takes_the_write_lock_first_and_makes_its_folder(read, tmp_path):
+    path = tmp_path / "deep" / "down" / "poundcake.sqlite3"
+
+    database = read(DATABASE_URL=f"sqlite:///{path}")["DATABASES"]["default"]
+
+    assert database["NAME"] == str(path)
+    assert database["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert "journal_mode=WAL" in database["OPTIONS"]["init_command"]
+    assert path.parent.is_dir()
+
+
+def test_mariadb_is_strict_and_in_utc_and_may_be_on_a_socket(read):
+    url = "mysql://root@localhost/poundcake?unix_socket=/run/mysqld.sock"
+
+    database = read(DATABASE_URL=url)["DATABASES"]["default"]
+
+    assert (database["ENGINE"], database["NAME"]) == ("django.db.backends.mysql", "poundcake")
+    options = database["OPTIONS"]
+    assert options["unix_socket"] == "/run/mysqld.sock"
+    assert options["charset"] == "utf8mb4"
+    assert options["isolation_level"] == "read committed"
+    assert "time_zone='+00:00'" in options["init_command"]
+    assert "STRICT_TRANS_TABLES" in options["init_command"]

@@ -1,4 +1,4 @@
-"""How much is in flight, for Prometheus; every sample is read off an index.
+"""How much is in flight, for Prometheus; every sample is read off an index or from memory.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -6,6 +6,7 @@ Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterable
 
 from django.db.models import Count, QuerySet
@@ -15,6 +16,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from audit.middleware import unrecorded_calls
 from remediation import queue
 from remediation.api.calls import AlwaysJson
 from remediation.engine.connection import STACKSTORM
@@ -38,40 +40,46 @@ class Metrics(APIView):
         at = timezone.now()
         text = "".join(
             [
-                _gauge("poundcake_alerts_firing", "Open alerts.", _alerts()),
-                _gauge(
+                _metric("poundcake_alerts_firing", "Open alerts.", _alerts()),
+                _metric(
                     "poundcake_runs",
                     "Runs that have not ended.",
                     _by_status(BucketRun.objects.all(), RUNS_IN_FLIGHT),
                 ),
-                _gauge(
+                _metric(
                     "poundcake_executions",
                     "Executions that have not ended.",
                     _by_status(ActionExecution.objects.all(), EXECUTIONS_IN_FLIGHT),
                 ),
-                _gauge(
+                _metric(
                     "poundcake_wakeup_age_seconds",
                     "Age of the oldest due wake-up that no worker has taken, 0 without one.",
                     _wakeups(at),
                 ),
-                _gauge(
+                _metric(
                     "poundcake_heartbeat_age_seconds",
                     "Time since a recurring job of the workers last beat.",
                     _heartbeats(at),
                 ),
-                _gauge("poundcake_paused", "1 while people hold everything back.", _paused(at)),
-                _gauge(
+                _metric("poundcake_paused", "1 while people hold everything back.", _paused(at)),
+                _metric(
                     "poundcake_stackstorm_unreachable",
                     "1 while StackStorm did not answer the last call.",
                     _unreachable(),
+                ),
+                _metric(
+                    "poundcake_unrecorded_calls_total",
+                    "API calls that a process of the web server answered and could not record.",
+                    _unrecorded(),
+                    kind="counter",
                 ),
             ]
         )
         return HttpResponse(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _gauge(name: str, meaning: str, samples: Samples) -> str:
-    lines = [f"# HELP {name} {meaning}", f"# TYPE {name} gauge"]
+def _metric(name: str, meaning: str, samples: Samples, *, kind: str = "gauge") -> str:
+    lines = [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
     lines += [f"{name}{labels} {value:.15g}" for labels, value in samples]
     return "\n".join(lines) + "\n"
 
@@ -106,3 +114,8 @@ def _paused(at: datetime.datetime) -> Samples:
 
 def _unreachable() -> Samples:
     yield "", Heartbeat.objects.filter(name=STACKSTORM).exclude(note="").exists()
+
+
+def _unrecorded() -> Samples:
+    # Each process counts its own, and another one may answer the next time.
+    yield f'{{process="{os.getpid()}"}}', unrecorded_calls.value

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.views import redirect_to_login
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.exceptions import NotAuthenticated
 
 from remediation.api.permissions import HasScope
 from remediation.models import Scope
-
-# Several tables have a status and each its own words: these are their names in the schema. What
-# starts a bucket has the words of an alert's status, so it has their name.
-SETTINGS: dict[str, Any] = {
-    "ENUM_NAME_OVERRIDES": {
-        "AlertStatus": "remediation.models.Alert.Status",
-        "RunStatus": "remediation.models.BucketRun.Status",
-        "ExecutionStatus": "remediation.models.ActionExecution.Status",
-    }
-}
 
 
 class SchemaView(SpectacularAPIView):
@@ -25,7 +17,6 @@ class SchemaView(SpectacularAPIView):
 
     permission_classes = [HasScope]
     scopes = {"get": Scope.READ}
-    custom_settings = SETTINGS
 
 
 class DocsView(SpectacularSwaggerView):
@@ -33,3 +24,9 @@ class DocsView(SpectacularSwaggerView):
 
     permission_classes = [HasScope]
     scopes = {"get": Scope.READ}
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """Lead people who have not signed in to the login, and from there back."""
+        if isinstance(exc, NotAuthenticated):
+            return redirect_to_login(self.request.get_full_path())
+        return super().handle_exception(exc)

@@ -1,9 +1,8 @@
 """Where the record is: below the API's prefix."""
 
-from rest_framework.routers import SimpleRouter
-
 from audit.api.views import RequestViewSet
+from remediation.api.urls import Router
 
-router = SimpleRouter()
+router = Router()
 router.register("requests", RequestViewSet, basename="request")
 urlpatterns = router.urls

@@ -1,19 +1,21 @@
 """Metrics: what is in flight, in a form that Prometheus reads, at a bounded cost."""
 
 import datetime
+import os
 import re
 
 import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
+from audit.middleware import unrecorded_calls
 from remediation.engine import pause
 from remediation.models import Cause, Heartbeat
 from tests import factories
 
 pytestmark = pytest.mark.django_db
 
-SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="[a-z_.]+"\})? [0-9.e+-]+')
+SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="[a-z0-9_.]+"\})? [0-9.e+-]+')
 
 
 @pytest.fixture
@@ -68,6 +70,14 @@ def test_what_holds_everything_up_is_told(reader):
     for name in ("poundcake_paused", "poundcake_stackstorm_unreachable"):
         assert (before[name], after[name]) == (0, 1)
     assert 'poundcake_heartbeat_age_seconds{job="stackstorm"}' not in after
+
+
+def test_calls_that_could_not_be_recorded_are_counted_by_process(reader):
+    name = f'poundcake_unrecorded_calls_total{{process="{os.getpid()}"}}'
+    before = samples(reader)[name]
+    unrecorded_calls.add_one()
+
+    assert samples(reader)[name] == before + 1
 
 
 def test_the_cost_does_not_grow(reader, django_assert_max_num_queries):

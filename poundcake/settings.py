@@ -189,6 +189,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "remediation.api.pausing.PauseHeaderMiddleware",
 ]
 ROOT_URLCONF = "poundcake.urls"
 WSGI_APPLICATION = "poundcake.wsgi.application"
@@ -278,6 +279,14 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    # Several tables have a status and each its own words: these are their names in the schema.
+    # What starts a bucket has the words of an alert's status, so it has their name.
+    "ENUM_NAME_OVERRIDES": {
+        "AlertStatus": "remediation.models.Alert.Status",
+        "RunStatus": "remediation.models.BucketRun.Status",
+        "ExecutionStatus": "remediation.models.ActionExecution.Status",
+        "FinalStatus": "remediation.api.verbs.FINAL",
+    },
 }
 
 LOGGING = {

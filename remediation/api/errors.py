@@ -32,6 +32,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from remediation.engine.definitions import HasHistoryError
+from remediation.engine.retry import NotPossible
 from remediation.models import IllegalTransitionError
 
 logger = logging.getLogger(__name__)
@@ -138,7 +139,10 @@ def _translate(exception: Exception) -> exceptions.APIException:
 _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
     (Http404, lambda error: exceptions.NotFound(str(error) or None)),
     (DjangoPermissionDenied, lambda error: exceptions.PermissionDenied(str(error) or None)),
-    ((IllegalTransitionError, HasHistoryError), lambda error: Conflict(str(error))),
+    (
+        (IllegalTransitionError, NotPossible, HasHistoryError),
+        lambda error: Conflict(str(error)),
+    ),
     (
         ProtectedError,
         lambda _: Conflict("It has history and stays: disable it instead (is_enabled false)."),

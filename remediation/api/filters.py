@@ -34,7 +34,7 @@ class StrictFilterBackend(DjangoFilterBackend):
     ) -> models.QuerySet[Any]:
         """Return the rows asked for. Raises ValidationError naming the parameter."""
         if getattr(view, "detail", False):
-            _refuse_unknown(request, known=set())
+            refuse_parameters(request)
             return queryset
         filterset = self.get_filterset(request, queryset, view)
         filters = filterset.filters if filterset is not None else {}
@@ -42,6 +42,11 @@ class StrictFilterBackend(DjangoFilterBackend):
         _refuse_unknown(request, known={*filters, *paging})
         _refuse_vague(request, filters)
         return super().filter_queryset(request, queryset, view)
+
+
+def refuse_parameters(request: Request) -> None:
+    """Refuse every query parameter, where nothing reads one."""
+    _refuse_unknown(request, known=set())
 
 
 def _refuse_unknown(request: Request, *, known: set[str]) -> None:

@@ -28,15 +28,19 @@ STEP_RULES = [
 ]
 
 
-class StrictSerializer(serializers.ModelSerializer[Any]):
-    """A serializer that refuses fields it does not know; read-only ones may come back as sent."""
+class Body(serializers.Serializer[Any]):
+    """A body whose fields are all known; read-only ones may come back as sent."""
 
     def to_internal_value(self, data: Any) -> Any:
         """Return the validated values. Raises ValidationError naming what is unknown."""
         if isinstance(data, dict) and (unknown := set(data) - set(self.fields)):
-            text = f"There is no such field. Known: {', '.join(self.fields)}."
+            text = f"There is no such field. Known: {', '.join(self.fields) or 'none'}."
             raise serializers.ValidationError({name: [text] for name in sorted(unknown)})
         return super().to_internal_value(data)
+
+
+class StrictSerializer(Body, serializers.ModelSerializer[Any]):
+    """A row that refuses fields it does not know."""
 
 
 class ActionSerializer(StrictSerializer):
@@ -183,6 +187,7 @@ class RunSerializer(serializers.ModelSerializer[BucketRun]):
             "actor",
             "status",
             "reason",
+            "stop",
             "plan_number",
             "created_at",
             "started_at",

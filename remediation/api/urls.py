@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
-from remediation.api import views, webhook
+from remediation.api import history, pausing, views, webhook
 
 
 class Router(SimpleRouter):
@@ -20,15 +20,16 @@ router = Router()
 router.register("actions", views.ActionViewSet)
 router.register("buckets", views.BucketViewSet)
 router.register("steps", views.StepViewSet)
-router.register("alerts", views.AlertViewSet)
-router.register("runs", views.RunViewSet)
-router.register("executions", views.ExecutionViewSet)
-router.register("transitions", views.TransitionViewSet)
+router.register("alerts", history.AlertViewSet)
+router.register("runs", history.RunViewSet)
+router.register("executions", history.ExecutionViewSet)
+router.register("transitions", history.TransitionViewSet)
 
 urlpatterns = [
     re_path(r"^webhook/?$", webhook.AlertmanagerWebhook.as_view(), name="webhook"),
     re_path(
         r"^stackstorm/webhook/?$", webhook.StackStormWebhook.as_view(), name="stackstorm-webhook"
     ),
+    re_path(r"^pause/?$", pausing.PauseView.as_view(), name="pause"),
     *router.urls,
 ]

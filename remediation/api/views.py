@@ -1,55 +1,51 @@
-"""Definitions to read and to change, history to read."""
+"""Definitions to read and to change, and the words for what does not exist."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.db.models import Model
+from django.http import Http404
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, viewsets
+from rest_framework import status, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from remediation.api import filters, serializers
+from remediation.api import filters, serializers, verbs
 from remediation.api.calls import AlwaysJson, cause_of
 from remediation.api.parsers import ObjectParser
-from remediation.engine import definitions, explanation
-from remediation.models import (
-    Action,
-    ActionExecution,
-    Alert,
-    Bucket,
-    BucketRun,
-    BucketStep,
-    Scope,
-    Transition,
-)
+from remediation.engine import definitions, retry, simulation
+from remediation.models import Action, Alert, Bucket, BucketStep, Scope
 
 READS = {"list": Scope.READ, "retrieve": Scope.READ}
 EDITS = dict.fromkeys(["create", "update", "partial_update", "destroy"], Scope.EDIT)
 ID_PATTERN = "[0-9]{1,18}"
 
 
-class HistoryViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]
-):
-    """History is read."""
-
-    content_negotiation_class = AlwaysJson
-    lookup_value_regex = ID_PATTERN
-    scopes = READS
-
-
-class DefinitionViewSet(viewsets.ModelViewSet[Any]):
-    """Definitions are read, and saved by one call of the engine each."""
+class RowViewSet(viewsets.GenericViewSet[Any]):
+    """Rows of one table, which are asked for by their id."""
 
     content_negotiation_class = AlwaysJson
     parser_classes = [ObjectParser]
     lookup_value_regex = ID_PATTERN
+    scopes = READS
+
+    def get_object(self) -> Any:
+        """Return the row. Raises NotFound in words for people."""
+        try:
+            return super().get_object()
+        except Http404:
+            name = self.get_queryset().model._meta.verbose_name
+            raise NotFound(f"There is no {name} {self.kwargs['pk']}.") from None
+
+
+class DefinitionViewSet(RowViewSet, viewsets.ModelViewSet[Any]):
+    """Definitions are read, and saved by one call of the engine each."""
+
     scopes = READS | EDITS
     ordering_fields = ["id", "name"]
 
@@ -100,6 +96,7 @@ class BucketViewSet(DefinitionViewSet):
     serializer_class = serializers.BucketSerializer
     filterset_class = filters.BucketFilter
     ordering_fields = ["id", "name", "priority"]
+    scopes = DefinitionViewSet.scopes | {"run": Scope.OPERATE, "simulate": Scope.READ}
 
     def save(self, row: Bucket, values: dict[str, Any]) -> None:
         """Save the bucket and, if they were sent, its steps."""
@@ -111,6 +108,30 @@ class BucketViewSet(DefinitionViewSet):
     def perform_destroy(self, instance: Bucket) -> None:
         """Delete a bucket without history."""
         definitions.delete_bucket(instance)
+
+    @extend_schema(request=verbs.RunBody, responses={201: serializers.RunSerializer})
+    @action(detail=True, methods=["post"])
+    def run(self, request: Request, **_lookup: str) -> Response:
+        """Carry the bucket out for an alert, whether it matches or not; answer the new run."""
+        bucket, body = self.get_object(), verbs.read(verbs.RunBody, request)
+        run = retry.run_by_hand(bucket, body["alert"], cause=cause_of(request))
+        return Response(serializers.RunSerializer(run).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=verbs.SimulateBody, responses=verbs.SimulationSerializer)
+    @action(detail=True, methods=["post"])
+    def simulate(self, request: Request, **_lookup: str) -> Response:
+        """Say whether the bucket takes an alert and what it would send; nothing is executed."""
+        bucket, body = self.get_object(), verbs.read(verbs.SimulateBody, request)
+        alert = body["alert"] or _imagine(body, request)
+        simulated: Any = simulation.simulate(bucket, alert, steps=body["steps"])
+        return Response(verbs.SimulationSerializer(simulated).data)
+
+
+def _imagine(body: dict[str, Any], request: Request) -> Alert:
+    try:
+        return simulation.imagine(body["labels"], body["annotations"], at=cause_of(request).at)
+    except simulation.NotAnAlert as error:
+        raise ValidationError({"labels": [str(error)]}) from error
 
 
 class StepViewSet(DefinitionViewSet):
@@ -131,50 +152,6 @@ class StepViewSet(DefinitionViewSet):
     def perform_destroy(self, instance: BucketStep) -> None:
         """Take the step out of its bucket."""
         definitions.delete_step(instance, cause=cause_of(self.request))
-
-
-class AlertViewSet(HistoryViewSet):
-    """The episodes of alerts."""
-
-    queryset = Alert.objects.all()
-    serializer_class = serializers.AlertSerializer
-    filterset_class = filters.AlertFilter
-    ordering_fields = ["id", "created_at", "starts_at", "last_seen_at"]
-    scopes = READS | {"explanation": Scope.READ}
-
-    @extend_schema(responses=serializers.ExplanationSerializer)
-    @action(detail=True)
-    def explanation(self, _request: Request, **_lookup: str) -> Response:
-        """Say of every bucket why it would take the alert now, or why not."""
-        alert = self.get_object()
-        decision = {"reason": alert.reason, "buckets": explanation.explain(alert)}
-        return Response(serializers.ExplanationSerializer(decision).data)
-
-
-class RunViewSet(HistoryViewSet):
-    """Buckets carried out for alerts."""
-
-    queryset = BucketRun.objects.select_related("alert", "bucket", "plan")
-    serializer_class = serializers.RunSerializer
-    filterset_class = filters.RunFilter
-    ordering_fields = ["id", "created_at"]
-
-
-class ExecutionViewSet(HistoryViewSet):
-    """The executions of actions, in StackStorm and here."""
-
-    queryset = ActionExecution.objects.select_related("bucket", "action")
-    serializer_class = serializers.ExecutionSerializer
-    filterset_class = filters.ExecutionFilter
-    ordering_fields = ["id", "created_at", "step_order"]
-
-
-class TransitionViewSet(HistoryViewSet):
-    """Every change of state."""
-
-    queryset = Transition.objects.all()
-    serializer_class = serializers.TransitionSerializer
-    filterset_class = filters.TransitionFilter
 
 
 @extend_schema(exclude=True)

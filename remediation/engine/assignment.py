@@ -121,13 +121,15 @@ def _run(alert: Alert, bucket: Bucket, plan: BucketVersion, *, cause: Cause) -> 
         alert=alert,
         bucket=bucket,
         plan=plan,
-        trigger=(
-            BucketRun.Trigger.ALERT
-            if bucket.trigger_on == Bucket.TriggerOn.FIRING
-            else BucketRun.Trigger.RESOLVED
-        ),
+        trigger=trigger_of(bucket),
         created_at=cause.at,
     )
+
+
+def trigger_of(bucket: Bucket) -> BucketRun.Trigger:
+    """Return what starts the automatic runs of a bucket."""
+    is_for_firing = bucket.trigger_on == Bucket.TriggerOn.FIRING
+    return BucketRun.Trigger.ALERT if is_for_firing else BucketRun.Trigger.RESOLVED
 
 
 def _judge(run: BucketRun, begun: datetime.datetime | None, *, cause: Cause) -> None:

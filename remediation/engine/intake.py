@@ -23,7 +23,15 @@ from remediation.alertmanager import IncomingAlert, InvalidAlert, Notification
 from remediation.engine import cancel, episodes
 from remediation.engine.assignment import Assignments, assign
 from remediation.engine.episodes import Disposition, Received
-from remediation.models import ActionExecution, Alert, BucketRun, BucketVersion, Cause, Transition
+from remediation.models import (
+    ActionExecution,
+    Alert,
+    BucketRun,
+    BucketVersion,
+    Cause,
+    Pause,
+    Transition,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +138,7 @@ class _Delivery:
         self.repeated: dict[int, int] = {}
         self.changed: dict[int, Alert] = {}
         self.moves: list[_Move] = []
+        self.held_back = ""
 
     def store(self) -> list[Receipt]:
         """Apply every alert in its order and write what came of it."""
@@ -144,6 +153,7 @@ class _Delivery:
         self._write_alerts()
         assignments = assign(self.opened, self.resolved, cause=self.cause)
         self._write_runs(assignments)
+        self.held_back = self._why_held_back(assignments)
         return [
             self._receipt(alert, disposition, incoming, assignments)
             for alert, disposition, incoming in applied
@@ -245,6 +255,11 @@ class _Delivery:
         if any(not execution.executed_via_stackstorm for execution in executions):
             queue.enqueue(queue.RUN_LOCAL)
 
+    def _why_held_back(self, assignments: Assignments) -> str:
+        """Return why runs that were made just now do not begin yet, or ''."""
+        held = Pause.current(at=self.cause.at) if assignments.runs else None
+        return f"paused: {held.reason}" if held else ""
+
     def _receipt(
         self,
         alert: Alert | None,
@@ -264,6 +279,8 @@ class _Delivery:
                 receipt.reason = alert.reason
                 if not runs:
                     receipt.disposition = Disposition.UNMATCHED
+            if any(run.status == BucketRun.Status.PENDING for run in runs):
+                receipt.reason = self.held_back
         return receipt
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,11 @@ def run_variables(run: BucketRun) -> dict[str, Any]:
         .select_related("done_in")
         .order_by("step_order", "attempt")
     )
+    return variables(run, steps={row.name: _told(row.done_in or row) for row in rows})
+
+
+def variables(run: BucketRun, *, steps: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the templates of a run may read, which may be unsaved, with these results."""
     return {
         "alert": run.alert.variables(),
         "bucket": {"id": run.bucket_id, "name": run.bucket.name},
@@ -92,7 +98,7 @@ def run_variables(run: BucketRun) -> dict[str, Any]:
             "trigger": str(run.trigger),
             "request_id": run.request_id,
         },
-        "steps": {row.name: _told(row.done_in or row) for row in rows},
+        "steps": dict(steps),
     }
 
 

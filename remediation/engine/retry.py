@@ -76,6 +76,13 @@ def judge(
 
     Raises NotPossible.
     """
+    if execution.parent_id is not None:
+        raise NotPossible(
+            f"Execution {execution} is a task of a workflow: judge execution #"
+            f"{execution.parent_id}, which is the whole."
+        )
+    if execution.parent_id:
+        raise NotPossible(f"Execution {execution} is a task: judge its workflow.")
     if execution.status != Status.UNKNOWN:
         raise NotPossible(f"Execution {execution} is {execution.status}: only unknown is judged.")
     if status not in ActionExecution.FINAL:

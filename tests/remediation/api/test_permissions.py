@@ -19,12 +19,13 @@ pytestmark = pytest.mark.django_db
 
 READ = {"read", "operate", "edit", "admin"}
 EDIT = {"edit", "admin"}
+OPERATE = {"operate", "admin"}
+DOCS = ("get", "/api/v1/docs/", READ)
 DOORS = [
     ("post", "/api/v1/webhook", {"webhook", "admin"}),
     ("post", "/api/v1/stackstorm/webhook", {"stackstorm", "admin"}),
     ("get", "/metrics", READ),
     ("get", "/api/v1/schema/", READ),
-    ("get", "/api/v1/docs/", READ),
     ("get", "/api/v1/requests/", READ),
     *(
         ("get", f"/api/v1/{name}/", READ)
@@ -35,10 +36,24 @@ DOORS = [
         for name in ("actions", "buckets", "steps")
         for method, row in (("post", ""), ("put", "1/"), ("patch", "1/"), ("delete", "1/"))
     ),
+    *(
+        ("post", f"/api/v1/{path}/", OPERATE)
+        for path in (
+            "runs/1/cancel",
+            "runs/1/retry",
+            "alerts/1/retry",
+            "buckets/1/run",
+            "executions/1/judge",
+            "pause",
+        )
+    ),
+    ("delete", "/api/v1/pause", OPERATE),
+    ("get", "/api/v1/pause/", READ),
+    ("post", "/api/v1/buckets/1/simulate/", READ),
 ]
 
 
-@pytest.mark.parametrize(("method", "url", "scopes"), DOORS)
+@pytest.mark.parametrize(("method", "url", "scopes"), [*DOORS, DOCS])
 @pytest.mark.parametrize("scope", Scope.values)
 def test_a_door_opens_to_its_scopes_alone(
     method: str, url: str, scopes: set[str], scope: str
@@ -54,6 +69,18 @@ def test_a_door_opens_to_its_scopes_alone(
 @pytest.mark.parametrize(("method", "url", "_scopes"), DOORS)
 def test_no_door_opens_without_credentials(method: str, url: str, _scopes: set[str]) -> None:
     answer = Client().generic(method.upper(), url, "{}", content_type="application/json")
+
+    assert answer.status_code == 401
+
+
+def test_the_documentation_leads_to_the_login_and_back() -> None:
+    answer = Client().get("/api/v1/docs/")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/login/?next=/api/v1/docs/")
+
+
+def test_a_wrong_token_is_not_led_to_the_login() -> None:
+    answer = Client(headers={"Authorization": "Bearer wrong"}).get("/api/v1/docs/")
 
     assert answer.status_code == 401
 
@@ -160,6 +187,31 @@ def test_an_unknown_path_is_json_and_for_known_callers_alone(url: str) -> None:
     assert [answer.status_code for answer in answers] == [404, 404, 401]
     assert all(answer["Content-Type"] == "application/json" for answer in answers)
     assert answers[0].json()["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_the_slash_at_the_end_of_the_record_may_be_left_out(slash: str) -> None:
+    client = factories.make_client("read")
+    request_id = client.get(f"/api/v1/requests{slash}")["X-Request-ID"]
+
+    assert client.get(f"/api/v1/requests/{request_id}{slash}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("runs/7", "run 7"),
+        ("alerts/7", "alert 7"),
+        ("executions/7", "execution 7"),
+        ("buckets/7", "custom action bucket 7"),
+        ("steps/7", "step 7"),
+    ],
+)
+def test_what_does_not_exist_is_told_in_words(path: str, name: str) -> None:
+    answer = factories.make_client("read").get(f"/api/v1/{path}/")
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["message"] == f"There is no {name}."
 
 
 @pytest.mark.parametrize("url", ["/api/v1/alerts/", "/api/v1/runs/1/", "/api/v1/webhook"])

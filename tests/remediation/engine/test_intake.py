@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from remediation.alertmanager import parse
-from remediation.engine import intake
+from remediation.engine import intake, pause
 from remediation.models import ActionExecution, Alert, BucketRun, BucketVersion, Cause, Transition
 from tests.factories import (
     LABELS,
@@ -75,6 +75,20 @@ def test_an_alert_that_no_bucket_takes_says_so_and_wakes_nobody():
     assert (receipt.disposition, receipt.reason) == ("unmatched", "No bucket matches this alert.")
     assert Alert.objects.get().reason == receipt.reason
     assert wake_ups() == []
+
+
+def test_a_pause_is_told_of_what_would_begin_and_stays_no_reason_of_the_alert():
+    make_step(make_bucket(name="host_down"))
+    other = alert_payload(labels={"alertname": "Other"})
+    pause.pause(reason="network work", expires_at=None, cause=Cause(actor="ann"))
+
+    receipt, unmatched = deliver(alert_payload(), other)
+    [again] = deliver(alert_payload())
+
+    assert (receipt.disposition, receipt.reason) == ("created", "paused: network work")
+    assert unmatched.reason == "No bucket matches this alert."
+    assert again.reason == ""
+    assert Alert.objects.get(alert_name="HostDown").reason == ""
 
 
 def test_a_disabled_bucket_is_named_as_the_reason():

@@ -189,6 +189,14 @@ def test_a_word_needs_an_end_and_a_reason(status, reason, message):
         retry.judge(run.executions.get(), status, reason=reason, cause=ANN)
 
 
+def test_a_task_of_a_workflow_is_not_judged_by_itself():
+    parent = ended_run(Outcome.unknown("no answer")).executions.get()
+    task = make_execution(parent.run, parent=parent, attempt=2, status="unknown")
+
+    with pytest.raises(retry.NotPossible, match=f"judge execution #{parent.pk}"):
+        retry.judge(task, Status.SUCCESS, reason="I saw it", cause=ANN)
+
+
 def test_only_what_is_unknown_is_judged():
     run = ended_run(FAILED)
 

@@ -1,0 +1,209 @@
+"""Simulation: whether a bucket takes an alert and what it would send, and nothing happens."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from remediation.models import Action, Alert, BucketRun, BucketVersion, ConfigValue, Transition
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+LABELS = {"alertname": "HostDown", "instance": "server-01:9100"}
+
+
+class Reader:
+    """A caller with the scope read."""
+
+    def __init__(self) -> None:
+        self.client = factories.make_client("read")
+
+    def __call__(self, bucket: Any, **body: Any) -> tuple[int, Any]:
+        url = f"/api/v1/buckets/{bucket.pk}/simulate/"
+        answer = self.client.post(url, json.dumps(body), content_type="application/json")
+        return answer.status_code, answer.json()
+
+
+@pytest.fixture
+def simulate() -> Reader:
+    return Reader()
+
+
+def make_bucket(*steps: dict[str, Any], **columns: Any) -> Any:
+    """Return a bucket with these steps of core.local, whose runner is known to be plain."""
+    bucket = factories.make_bucket(**columns)
+    for step in steps:
+        factories.make_step(bucket, factories.make_action(st2_runner="local-shell-cmd"), **step)
+    return bucket
+
+
+def test_what_would_be_sent_is_told_and_nothing_happens(simulate: Reader) -> None:
+    bucket = make_bucket(
+        {"name": "ping", "parameters": {"cmd": "ping {{ alert.instance | host | quote }}"}},
+        name="b",
+    )
+
+    status, answer = simulate(bucket, labels=LABELS)
+
+    assert status == 200
+    assert answer["explanation"] == {
+        "bucket": bucket.pk,
+        "bucket_name": "b",
+        "trigger_on": "firing",
+        "outcome": "matched",
+        "reason": "takes the alert",
+    }
+    assert answer["problem"] == ""
+    assert answer["steps"] == [
+        {
+            "step_order": 1,
+            "name": "ping",
+            "action_type": "stackstorm",
+            "action_ref": "core.local",
+            "run_when": "success",
+            "condition_holds": None,
+            "parameters": {"cmd": "ping 'server-01'"},
+            "error": None,
+        }
+    ]
+    for kind in (Alert, BucketRun, BucketVersion, Transition):
+        assert not kind.objects.exists()
+
+
+def test_the_clause_that_fails_is_named(simulate: Reader) -> None:
+    bucket = make_bucket({}, label_matchers='severity="page"')
+
+    _, answer = simulate(bucket, labels=LABELS)
+
+    assert answer["explanation"]["outcome"] == "not_matched"
+    assert answer["explanation"]["reason"] == 'severity="page" does not match a missing label'
+    assert answer["steps"][0]["parameters"] == {}
+
+
+def test_a_bucket_before_it_may_take_the_alert(simulate: Reader) -> None:
+    make_bucket({}, name="first", priority=1)
+
+    _, answer = simulate(make_bucket({}), labels=LABELS)
+
+    assert answer["explanation"]["outcome"] == "not_reached"
+    assert "'first' took the alert" in answer["explanation"]["reason"]
+
+
+def test_an_alert_that_there_was_can_be_taken(simulate: Reader) -> None:
+    alert = factories.make_alert(annotations={"summary": "it is down"})
+    bucket = make_bucket({"parameters": {"text": "{{ alert.annotations.summary }}"}})
+
+    _, answer = simulate(bucket, alert=alert.pk)
+
+    assert answer["steps"][0]["parameters"] == {"text": "it is down"}
+
+
+def test_a_template_that_fails_is_told_with_its_field(simulate: Reader) -> None:
+    bucket = make_bucket({"parameters": {"env": {"TEAM": "{{ alert.labels.team }}"}}}, {})
+
+    _, answer = simulate(bucket, labels=LABELS)
+
+    first, second = answer["steps"]
+    assert first["parameters"] is None
+    assert first["error"]["field"] == "env.TEAM"
+    assert first["error"]["message"].startswith("alert.labels.team is not defined")
+    assert second["error"] is None
+
+
+def test_results_of_earlier_steps_can_be_given(simulate: Reader) -> None:
+    step = {
+        "parameters": {"text": "{{ steps.check.result.stdout }}"},
+        "condition": "steps.check.status == 'failure'",
+    }
+    bucket = make_bucket(step)
+    given = {"check": {"status": "failure", "result": {"stdout": "97 %"}}}
+
+    _, without = simulate(bucket, labels=LABELS)
+    _, answer = simulate(bucket, labels=LABELS, steps=given)
+
+    assert "steps.check is not defined" in without["steps"][0]["error"]["message"]
+    assert without["steps"][0]["condition_holds"] is None
+    assert answer["steps"][0]["condition_holds"] is True
+    assert answer["steps"][0]["parameters"] == {"text": "97 %"}
+
+
+def test_secrets_are_masked(simulate: Reader, settings: Any) -> None:
+    settings.CONFIG_SECRETS = {"key": "s3cr3t-value"}
+    ConfigValue.objects.create(key="host", value="db")
+    bucket = make_bucket(
+        {"parameters": {"url": "{{ config.host }}/{{ config.key }}", "token": "x"}}
+    )
+
+    _, answer = simulate(bucket, labels=LABELS)
+
+    assert "s3cr3t-value" not in json.dumps(answer)
+    assert answer["steps"][0]["parameters"]["url"].startswith("db/")
+    assert answer["steps"][0]["parameters"]["token"] != "x"
+
+
+def test_a_workflow_is_shown_and_its_action_is_not_made(simulate: Reader) -> None:
+    bucket = factories.make_bucket(
+        use_stackstorm=True,
+        st2_workflow_name="remediation.host_down",
+        st2_workflow_params={"host": "{{ alert.instance | host }}"},
+    )
+
+    _, answer = simulate(bucket, labels=LABELS)
+
+    (step,) = answer["steps"]
+    assert (step["step_order"], step["action_ref"]) == (0, "remediation.host_down")
+    assert step["parameters"] == {"host": "server-01"}
+    assert not Action.objects.exists()
+
+
+def test_a_local_action_gets_what_is_rendered(simulate: Reader) -> None:
+    bucket = factories.make_bucket()
+    factories.make_step(
+        bucket, factories.make_local_action(), parameters={"message": "{{ alert.alert_name }}"}
+    )
+
+    _, answer = simulate(bucket, labels=LABELS)
+
+    assert answer["steps"][0]["action_type"] == "log_event"
+    assert answer["steps"][0]["parameters"] == {"message": "HostDown"}
+
+
+@pytest.mark.parametrize("columns", [{}, {"is_enabled": False}])
+def test_a_bucket_that_could_not_run_says_why(simulate: Reader, columns: dict[str, Any]) -> None:
+    _, answer = simulate(factories.make_bucket(**columns), labels=LABELS)
+
+    assert "no steps" in answer["problem"]
+    assert answer["explanation"]["outcome"] == ("disabled" if columns else "matched")
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        ({}, "labels", "id of an alert"),
+        ({"alert": 1, "labels": LABELS}, "alert", "does not exist"),
+        ({"labels": []}, "labels", "dictionary"),
+        ({"labels": {}}, "labels", "at least one label"),
+        ({"labels": {"alertname": 7}}, "labels", "labels.alertname"),
+        ({"labels": LABELS, "annotations": "x"}, "annotations", "dictionary"),
+        ({"labels": LABELS, "steps": {"a": 1}}, "steps.a", "dictionary"),
+        ({"labels": LABELS, "steps": {"a": {"status": "odd"}}}, "steps.a.status", "odd"),
+        ({"labels": LABELS, "steps": {"a": {"exit": 1}}}, "steps.a.exit", "no such field"),
+        ({"labels": LABELS, "nope": 1}, "nope", "no such field"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused_by_field(
+    simulate: Reader, body: dict[str, Any], field: str, words: str
+) -> None:
+    status, answer = simulate(make_bucket({}), **body)
+
+    assert status == 400
+    assert words in " ".join(answer["error"]["fields"][field])
+
+
+def test_an_alert_and_labels_at_once_are_refused(simulate: Reader) -> None:
+    status, answer = simulate(make_bucket({}), alert=factories.make_alert().pk, labels=LABELS)
+
+    assert (status, list(answer["error"]["fields"])) == (400, ["labels"])

@@ -1,0 +1,277 @@
+"""The verbs of operators: what they do, what they answer, and when they refuse."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from remediation.api.verbs import MAY_RUN_ON
+from remediation.engine.settle import Outcome, settle
+from remediation.models import ActionExecution, BucketRun, Cause, Transition
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+Status = ActionExecution.Status
+
+
+class Operator:
+    """A caller with the scope operate, who sends and gets JSON."""
+
+    def __init__(self) -> None:
+        self.client = factories.make_client("operate")
+        self.name = factories.ApiToken.objects.latest("pk").name
+        self.request_id = ""
+
+    def __call__(self, path: str, body: Any = None) -> tuple[int, Any]:
+        data = "" if body is None else json.dumps(body)
+        answer = self.client.post(f"/api/v1/{path}/", data, content_type="application/json")
+        self.request_id = answer["X-Request-ID"]
+        return answer.status_code, answer.json()
+
+    def refused(self, path: str, body: Any) -> dict[str, list[str]]:
+        """Return the fields of a 400."""
+        status, answer = self(path, body)
+        assert (status, answer["error"]["code"]) == (400, "invalid")
+        fields: dict[str, list[str]] = answer["error"]["fields"]
+        return fields
+
+    def conflicts(self, path: str, body: Any = None) -> str:
+        """Return the message of a 409."""
+        status, answer = self(path, body)
+        assert (status, answer["error"]["code"]) == (409, "conflict")
+        message: str = answer["error"]["message"]
+        return message
+
+
+@pytest.fixture
+def call() -> Operator:
+    return Operator()
+
+
+def make_begun(**columns: Any) -> ActionExecution:
+    """Return an execution of a run of two steps that StackStorm runs."""
+    bucket = factories.make_bucket()
+    for name in "ab":
+        factories.make_step(bucket, name=name)
+    run = factories.make_run(bucket)
+    execution = factories.make_execution(run)
+    execution.claim(cause=Cause(), lease_until=timezone.now())
+    run.mark_running(cause=Cause())
+    execution.mark_running(cause=Cause(), due_at=timezone.now(), **columns)
+    return execution
+
+
+def make_ended(outcome: Outcome) -> ActionExecution:
+    execution = make_begun()
+    settle(execution, outcome, cause=Cause())
+    return execution
+
+
+FAILED = Outcome.failure("broken")
+UNKNOWN = Outcome.unknown("no answer")
+
+
+def test_a_run_is_canceled_by_its_caller_for_a_reason(call: Operator) -> None:
+    run = factories.make_execution().run
+
+    status, answer = call(f"runs/{run.pk}/cancel", {"reason": "wrong host"})
+
+    assert status == 200
+    assert answer["run"]["status"] == "canceled"
+    assert (answer["run"]["stop"], answer["run"]["reason"]) == ("cancel", "wrong host")
+    assert [row["status"] for row in answer["executions"]] == ["skipped"]
+    assert answer["warning"] == ""
+    moves = Transition.objects.filter(cause_request_id=call.request_id)
+    assert {move.actor for move in moves} == {call.name}
+    assert {(move.subject_type, move.to_status) for move in moves} == {
+        ("run", "pending"),
+        ("run", "canceled"),
+        ("execution", "skipped"),
+    }
+
+
+def test_what_has_begun_in_stackstorm_may_run_on_and_the_answer_says_so(call: Operator) -> None:
+    run = make_begun(st2_execution_id="st2-1").run
+
+    _, answer = call(f"runs/{run.pk}/cancel", {"reason": "wrong host"})
+
+    assert (answer["run"]["status"], answer["run"]["stop"]) == ("running", "cancel")
+    assert [row["status"] for row in answer["executions"]] == ["running"]
+    assert answer["warning"] == MAY_RUN_ON
+
+
+def test_a_run_that_stops_finishes_what_is_under_way(call: Operator) -> None:
+    execution = make_begun(st2_execution_id="st2-1")
+
+    _, answer = call(f"runs/{execution.run_id}/cancel", {"stop": "stop", "reason": "enough"})
+    settle(execution, Outcome.success(None), cause=Cause())
+
+    assert (answer["run"]["stop"], answer["warning"]) == ("stop", "")
+    assert BucketRun.objects.get().status == "canceled"
+
+
+def test_a_repeated_cancel_is_answered_again_and_changes_nothing(call: Operator) -> None:
+    run = factories.make_execution().run
+    first = call(f"runs/{run.pk}/cancel", {"reason": "wrong host"})
+
+    again = call(f"runs/{run.pk}/cancel", {"reason": "again"})
+
+    assert again == first
+    assert not Transition.objects.filter(cause_request_id=call.request_id).exists()
+
+
+@pytest.mark.parametrize("outcome", [FAILED, UNKNOWN])
+def test_what_has_ended_or_is_unknown_cannot_be_canceled(call: Operator, outcome: Outcome) -> None:
+    run = make_ended(outcome).run
+
+    assert "nothing is left to stop" in call.conflicts(f"runs/{run.pk}/cancel", {"reason": "x"})
+
+
+def test_a_failed_run_is_repeated_from_its_failed_step(call: Operator) -> None:
+    run = make_ended(FAILED).run
+
+    status, answer = call(f"runs/{run.pk}/retry")
+
+    assert status == 201
+    assert (answer["number"], answer["trigger"], answer["retry_of"]) == (2, "retry", run.pk)
+    assert (answer["actor"], answer["status"]) == (call.name, "pending")
+    made = Transition.objects.get(subject_type="run", subject_id=answer["id"])
+    assert made.cause_request_id == call.request_id
+
+
+def test_a_run_is_repeated_from_the_start_by_the_bucket_as_it_is(call: Operator) -> None:
+    run = make_ended(FAILED).run
+    run.bucket.steps.filter(name="b").delete()
+
+    status, answer = call(f"runs/{run.pk}/retry", {"from": "start"})
+
+    assert (status, answer["plan_number"]) == (201, 2)
+
+
+def test_an_open_run_is_not_repeated(call: Operator) -> None:
+    run = make_begun().run
+
+    assert "cancel it" in call.conflicts(f"runs/{run.pk}/retry", {"from": "start"})
+
+
+def test_an_alert_is_matched_again(call: Operator) -> None:
+    alert = factories.make_alert()
+    factories.make_step(factories.make_bucket(name="a", continue_matching=True))
+    factories.make_step(factories.make_bucket(name="b"))
+
+    status, answer = call(f"alerts/{alert.pk}/retry")
+
+    assert status == 201
+    assert [(row["bucket_name"], row["trigger"]) for row in answer] == [
+        ("a", "manual"),
+        ("b", "manual"),
+    ]
+
+
+def test_an_alert_that_no_bucket_takes_starts_nothing(call: Operator) -> None:
+    alert = factories.make_alert()
+
+    assert "No bucket matches" in call.conflicts(f"alerts/{alert.pk}/retry", {})
+
+
+def test_a_bucket_is_run_by_hand_for_an_alert_that_it_does_not_take(call: Operator) -> None:
+    bucket = factories.make_step(factories.make_bucket(alert_name_pattern="Other")).bucket
+    alert = factories.make_alert()
+
+    status, answer = call(f"buckets/{bucket.pk}/run", {"alert": alert.pk})
+    refusal = call.conflicts(f"buckets/{bucket.pk}/run", {"alert": alert.pk})
+
+    assert status == 201
+    assert (answer["alert"], answer["bucket"], answer["trigger"]) == (alert.pk, bucket.pk, "manual")
+    assert f"Run #{answer['id']}" in refusal
+
+
+def test_an_unknown_execution_is_judged_and_its_run_goes_on(call: Operator) -> None:
+    execution = make_ended(UNKNOWN)
+
+    status, answer = call(
+        f"executions/{execution.pk}/judge", {"status": "success", "reason": "the log says so"}
+    )
+
+    assert status == 200
+    assert answer["execution"]["status"] == "success"
+    assert answer["run"]["status"] == "running"
+    move = Transition.objects.get(subject_id=execution.pk, to_status="success")
+    assert (move.actor, move.cause_request_id) == (call.name, call.request_id)
+    assert move.reason == f"judged by {call.name}: the log says so"
+
+
+def test_only_what_is_unknown_is_judged(call: Operator) -> None:
+    execution = make_ended(FAILED)
+    body = {"status": "success", "reason": "I saw it"}
+
+    assert "only unknown is judged" in call.conflicts(f"executions/{execution.pk}/judge", body)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "words"),
+    [
+        ("runs/{run}/cancel", {}, "reason", "required"),
+        ("runs/{run}/cancel", {"reason": " "}, "reason", "blank"),
+        ("runs/{run}/cancel", {"reason": "x" * 2_001}, "reason", "2000"),
+        ("runs/{run}/cancel", {"reason": "\x00"}, "reason", "Null characters"),
+        ("runs/{run}/cancel", {"reason": "x", "stop": ""}, "stop", "not a valid choice"),
+        ("runs/{run}/cancel", {"reason": "x", "force": True}, "force", "no such field"),
+        ("runs/{run}/retry", {"from": "middle"}, "from", "middle"),
+        ("alerts/{alert}/retry", {"force": True}, "force", "Known: none"),
+        ("buckets/{bucket}/run", {}, "alert", "required"),
+        ("buckets/{bucket}/run", {"alert": 0}, "alert", "does not exist"),
+        ("buckets/{bucket}/run", {"alert": 2**80}, "alert", "does not exist"),
+        ("buckets/{bucket}/run", {"alert": "x"}, "alert", "pk value"),
+        ("executions/{execution}/judge", {"reason": "x"}, "status", "required"),
+        ("executions/{execution}/judge", {"reason": "x", "status": "unknown"}, "status", "choice"),
+        ("executions/{execution}/judge", {"reason": "x", "status": "running"}, "status", "choice"),
+        ("executions/{execution}/judge", {"status": "success"}, "reason", "required"),
+        ("runs/{run}/cancel/?force=1", {"reason": "x"}, "force", "no such parameter"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_field_and_changes_nothing(
+    call: Operator, path: str, body: Any, field: str, words: str
+) -> None:
+    execution = factories.make_execution()
+    run = execution.run
+
+    fields = call.refused(
+        path.format(run=run.pk, alert=run.alert_id, bucket=run.bucket_id, execution=execution.pk),
+        body,
+    )
+
+    assert words in " ".join(fields[field])
+    assert not Transition.objects.exists()
+    assert BucketRun.objects.get().status == "pending"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["runs/9/cancel", "runs/9/retry", "alerts/9/retry", "buckets/9/run", "executions/9/judge"],
+)
+def test_a_verb_for_what_does_not_exist_is_404(call: Operator, path: str) -> None:
+    status, answer = call(path, {})
+
+    assert status == 404
+    assert answer["error"]["message"].startswith("There is no ")
+
+
+def test_a_session_needs_its_csrf_token() -> None:
+    run = factories.make_execution().run
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("ada"))
+
+    answer = client.post(
+        f"/api/v1/runs/{run.pk}/cancel/", '{"reason": "x"}', content_type="application/json"
+    )
+
+    assert answer.status_code == 403
+    assert "CSRF" in answer.json()["error"]["message"]
+    assert BucketRun.objects.get().status == "pending"

@@ -1,0 +1,124 @@
+"""Tokens: what they allow, until when, and what is kept of them."""
+
+import datetime
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from remediation.models import ApiToken, Scope
+from remediation.models.token import LAST_USED_GRAIN, digest
+from tests.factories import make_token
+
+pytestmark = pytest.mark.django_db
+
+NOW = timezone.now()
+SECOND = datetime.timedelta(seconds=1)
+# What each scope allows beside itself, as the design says.
+ALSO = {
+    "webhook": set(),
+    "stackstorm": set(),
+    "read": set(),
+    "operate": {"read"},
+    "edit": {"read"},
+    "admin": {"webhook", "stackstorm", "read", "operate", "edit"},
+}
+
+
+@pytest.mark.parametrize("held", Scope.values)
+@pytest.mark.parametrize("asked", Scope.values)
+def test_a_scope_allows_itself_and_what_is_part_of_it(held, asked):
+    token, _ = make_token([held])
+
+    assert token.allows(asked) == (asked == held or asked in ALSO[held])
+
+
+def test_several_scopes_add_up():
+    token, _ = make_token(["webhook", "operate"])
+
+    assert [scope for scope in Scope.values if token.allows(scope)] == [
+        "webhook",
+        "read",
+        "operate",
+    ]
+
+
+@pytest.mark.parametrize("scopes", [[], None])
+def test_a_token_without_scopes_is_refused(scopes):
+    with pytest.raises(ValidationError, match="scopes"):
+        ApiToken.issue(name="t", scopes=scopes)
+
+    assert not ApiToken.objects.exists()
+
+
+@pytest.mark.parametrize("scopes", [["root"], ["read", "root"], "read", [1]])
+def test_other_scopes_are_refused_and_the_known_ones_named(scopes):
+    with pytest.raises(ValidationError, match="webhook, stackstorm, read, operate, edit, admin"):
+        ApiToken.issue(name="t", scopes=scopes)
+
+    assert not ApiToken.objects.exists()
+
+
+def test_the_text_is_not_kept_but_its_digest_and_its_beginning():
+    row, text = make_token(["read"])
+
+    kept = ApiToken.objects.filter(pk=row.pk).values().get()
+    assert text not in str(kept)
+    assert (kept["sha256"], kept["prefix"]) == (digest(text), text[:12])
+    assert len(text) >= 43, "256 random bits in base64"
+    assert text not in str(row)
+
+
+def test_no_two_tokens_are_the_same():
+    assert len({make_token(["read"])[1] for _ in range(20)}) == 20
+
+
+def test_a_token_is_found_by_its_text_alone():
+    row, text = make_token(["read"])
+
+    assert ApiToken.find(text, at=NOW) == row
+    for other in (text + "x", text[:-1], row.sha256, row.prefix, text.swapcase(), ""):
+        assert ApiToken.find(other, at=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "is_found"),
+    [(None, True), (NOW + SECOND, True), (NOW, False), (NOW - SECOND, False)],
+)
+def test_a_token_opens_nothing_from_the_moment_it_expires(expires_at, is_found):
+    _, text = make_token(["read"], expires_at=expires_at)
+
+    assert (ApiToken.find(text, at=NOW) is not None) == is_found
+
+
+def test_a_revoked_token_opens_nothing():
+    row, text = make_token(["read"])
+    ApiToken.objects.update(revoked_at=NOW)
+
+    assert ApiToken.find(text, at=NOW - SECOND) is None
+    row.refresh_from_db()
+    assert not row.is_valid
+
+
+def test_its_use_is_noted_at_most_once_a_minute(django_assert_num_queries):
+    row, text = make_token(["read"])
+    ApiToken.find(text, at=NOW)
+
+    with django_assert_num_queries(1):
+        ApiToken.find(text, at=NOW + LAST_USED_GRAIN)
+
+    row.refresh_from_db()
+    assert row.last_used_at == NOW
+    later = NOW + LAST_USED_GRAIN + SECOND
+    ApiToken.find(text, at=later)
+    row.refresh_from_db()
+    assert row.last_used_at == later
+
+
+def test_what_is_refused_is_no_use():
+    row, text = make_token(["read"], expires_at=NOW)
+
+    ApiToken.find(text, at=NOW)
+
+    row.refresh_from_db()
+    assert row.last_used_at is None

@@ -150,7 +150,7 @@ def endpoints() -> set[tuple[str, str]]:
             continue
         view = pattern.callback
         actions = getattr(view, "actions", None)
-        methods = actions or [m for m in ("get", "post") if hasattr(view.view_class, m)]
+        methods = actions or [m for m in ("get", "post", "delete") if hasattr(view.view_class, m)]
         found |= {(method.upper(), path) for method in methods}
     return found
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from remediation.stackstorm import api_base
+from remediation.stackstorm import api_base, stream_base
 
 
 @register()
@@ -41,13 +43,7 @@ def check_stackstorm(**_kwargs: Any) -> list[CheckMessage]:
                 id="remediation.W1",
             )
         ]
-    found: list[CheckMessage] = []
-    for name in ("ST2_API_URL", "ST2_AUTH_URL"):
-        if url := getattr(settings, name):
-            try:
-                api_base(url, setting=name)
-            except ValueError as error:
-                found.append(Error(f"{error}.", id="remediation.E3"))
+    found = _check_addresses()
     login = (settings.ST2_AUTH_URL, settings.ST2_USERNAME, settings.ST2_PASSWORD)
     if not settings.ST2_API_KEY and not all(login):
         found.append(
@@ -55,6 +51,30 @@ def check_stackstorm(**_kwargs: Any) -> list[CheckMessage]:
                 "StackStorm needs credentials: set ST2_API_KEY, or ST2_AUTH_URL, ST2_USERNAME and"
                 " ST2_PASSWORD.",
                 id="remediation.E4",
+            )
+        )
+    return found
+
+
+def _check_addresses() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    readers: dict[str, Callable[[str], str]] = {
+        "ST2_API_URL": api_base,
+        "ST2_AUTH_URL": partial(api_base, setting="ST2_AUTH_URL"),
+        "ST2_STREAM_URL": stream_base,
+    }
+    for name, read in readers.items():
+        if url := getattr(settings, name):
+            try:
+                read(url)
+            except ValueError as error:
+                found.append(Error(f"{error}.", id="remediation.E3"))
+    if settings.ST2_STREAM_URL.startswith(("ws://", "wss://")):
+        found.append(
+            Warning(
+                "ST2_STREAM_URL: StackStorm's stream is no websocket; it is read over HTTP.",
+                hint="Write https:// in place of wss://, or http:// in place of ws://.",
+                id="remediation.W2",
             )
         )
     return found

@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from remediation import queue
@@ -61,21 +61,33 @@ def hint(*, st2_execution_id: str, trace_tag: str) -> str:
 
     Returns ``accepted``, ``unchanged`` (it is final here) or ``ignored`` (it is not ours).
     """
-    row = _find(st2_execution_id, trace_tag)
+    row = find(st2_execution_id, trace_tag)
     if row is None:
         return "ignored"
     if row.status in ActionExecution.FINAL:
         return "unchanged"
-    waiting = ActionExecution.objects.filter(
-        pk=row.pk, status__in=(Status.RUNNING, Status.UNKNOWN), st2_execution_id__isnull=False
-    )
+    followed = Q(status__in=(Status.RUNNING, Status.UNKNOWN), st2_execution_id__isnull=False)
+    # While its POST is under way, the answer will tell; without one, the look-up does.
+    looked_up = Q(status=Status.LAUNCHING, lookup_until__isnull=False)
+    waiting = ActionExecution.objects.filter(followed | looked_up, pk=row.pk)
     if waiting.update(due_at=timezone.now()):
         queue.enqueue(queue.POLL_DUE)
     return "accepted"
 
 
-def _find(st2_execution_id: str, trace_tag: str) -> ActionExecution | None:
+def ask_for_all() -> None:
+    """Make the poll of all that run due now, since news of them may have been missed."""
+    running = ActionExecution.objects.filter(
+        status=Status.RUNNING, st2_execution_id__isnull=False, parent=None
+    )
+    if running.update(due_at=timezone.now()):
+        queue.enqueue(queue.POLL_DUE)
+
+
+def find(st2_execution_id: str, trace_tag: str) -> ActionExecution | None:
+    """Return our execution that StackStorm knows by this id or, failing that, by this tag."""
     rows = ActionExecution.objects.filter(executed_via_stackstorm=True, parent=None)
+    rows = rows.select_related("run__plan")
     found = rows.filter(st2_execution_id=st2_execution_id).first() if st2_execution_id else None
     if found is None and trace_tag:
         found = rows.filter(trace_tag=trace_tag).first()
@@ -117,7 +129,7 @@ def _look_at(
         if state is None:
             _missing(row, client=client)
         elif state.status in OUTCOMES:
-            _ended(row, client.execution(state.id), client=client)
+            _fetch(row, client.execution(state.id), client=client)
         else:
             _goes_on(row, state, client=client)
     except StackStormError as error:
@@ -134,11 +146,16 @@ def _missing(row: ActionExecution, *, client: StackStormClient) -> None:
         settle(row, Outcome.unknown(reason), cause=Cause())
         return
     if remote.status in OUTCOMES:
-        _ended(row, remote, client=client)
+        _fetch(row, remote, client=client)
 
 
-def _ended(row: ActionExecution, remote: Execution, *, client: StackStormClient) -> None:
+def _fetch(row: ActionExecution, remote: Execution, *, client: StackStormClient) -> None:
     tasks = client.children(remote.id) if row.step_order == 0 else []
+    ended(row, remote, tasks=tasks)
+
+
+def ended(row: ActionExecution, remote: Execution, *, tasks: list[Execution]) -> None:
+    """Take the outcome that StackStorm shows; ``tasks``: of a workflow."""
     outcome = Outcome.of(remote)
     cause = Cause(actor="stackstorm")
     deadline, limit = _deadline(row)
@@ -150,14 +167,19 @@ def _ended(row: ActionExecution, remote: Execution, *, client: StackStormClient)
 def _goes_on(row: ActionExecution, state: ExecutionState, *, client: StackStormClient) -> None:
     """Keep StackStorm's word, and cancel what has to end."""
     at = timezone.now()
-    if changed := _news(row, state.status, at=at):
-        ActionExecution.objects.filter(pk=row.pk, status=row.status).update(**changed)
-        for name, value in changed.items():
-            setattr(row, name, value)
+    keep_word(row, state.status, at=at)
     deadline, limit = _deadline(row)
     if row.status == Status.RUNNING and (at >= deadline or row.run.stop == BucketRun.Stop.CANCEL):
         client.cancel(state.id)
         _give_up(row, f"{_out_of_time(limit)}, and StackStorm still says {state.status}")
+
+
+def keep_word(row: ActionExecution, word: str, *, at: datetime.datetime) -> None:
+    """Keep what StackStorm says of an execution that has not ended, and since when."""
+    if changed := _news(row, word, at=at):
+        ActionExecution.objects.filter(pk=row.pk, status=row.status).update(**changed)
+        for name, value in changed.items():
+            setattr(row, name, value)
 
 
 def _news(row: ActionExecution, word: str, *, at: datetime.datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from remediation.stackstorm.executions import (
     StatusChange,
     TracedExecution,
 )
-from remediation.stackstorm.urls import api_base
+from remediation.stackstorm.urls import api_base, stream_base
 from remediation.stackstorm.users import UserInfo
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "TracedExecution",
     "UserInfo",
     "api_base",
+    "stream_base",
 ]

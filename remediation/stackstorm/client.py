@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -24,9 +24,10 @@ from remediation.stackstorm.executions import (
     read_traced,
 )
 from remediation.stackstorm.failures import failure_of, no_answer
-from remediation.stackstorm.remedies import CHECK_API_URL
+from remediation.stackstorm.remedies import CHECK_API_URL, CHECK_STREAM_URL
+from remediation.stackstorm.stream import SILENCE_SECONDS, UPDATE, read_updates
 from remediation.stackstorm.transport import NoAnswerError, Transport
-from remediation.stackstorm.urls import api_base
+from remediation.stackstorm.urls import api_base, stream_base
 from remediation.stackstorm.users import UserInfo, read_user
 from remediation.stackstorm.wire import as_list, as_object, as_text
 
@@ -37,6 +38,7 @@ MAX_IDS_PER_REQUEST = 100
 NOTIFY_ROUTE = "poundcake"
 
 _T = TypeVar("_T")
+_Opened = TypeVar("_Opened", bound=Answer | Iterator[bytes])
 _LATEST = datetime.max.replace(tzinfo=UTC)
 _TRACE_TAG = re.compile(r"[A-Za-z0-9._-]+")
 _EXECUTION_ID = re.compile(r"[0-9a-f]{24}")
@@ -182,6 +184,39 @@ class StackStormClient:
         path = f"/executions/{quote(execution_id, safe='')}"
         return _read("DELETE", path, self._ask("DELETE", path), read_cancel)
 
+    def follow(self, stream_url: str) -> Iterator[Execution | None]:
+        """Yield each execution when it moves, whoever launched it, and None as a sign of life.
+
+        The first one comes once StackStorm sends what happens from then on; what happened before
+        is never sent. A stream has no end: raises StackStormUnavailable when it is refused, cut,
+        ended or silent. ``stream_url``: in any form that ``stream_base`` reads, else ValueError.
+        """
+        url = f"{stream_base(stream_url)}/stream?events={UPDATE}"
+
+        def connect(credentials: Mapping[str, str]) -> Answer | Iterator[bytes]:
+            return self._transport.open_stream(
+                url,
+                credentials=credentials,
+                secrets=(*self._credentials.secrets(), *credentials.values()),
+                silence_seconds=SILENCE_SECONDS,
+            )
+
+        try:
+            opened = self._authorized(connect)
+            if isinstance(opened, Answer):
+                raise self._no_stream(opened)
+            yield from read_updates(opened)
+        except NoAnswerError as error:
+            raise no_answer("GET", "/stream", error) from None
+        raise _stream_unavailable("StackStorm ended the stream.", status=HTTPStatus.OK)
+
+    def _no_stream(self, answer: Answer) -> StackStormUnavailable:
+        is_login = answer.status == HTTPStatus.UNAUTHORIZED
+        remedy = self._credentials.remedy if is_login else CHECK_STREAM_URL
+        return _stream_unavailable(
+            answer.words or "no stream of events", status=answer.status, remedy=remedy
+        )
+
     def action(self, ref: str) -> ActionInfo | None:
         """Return what is registered as ``pack.action``, None if nothing is."""
         path = f"/actions/views/overview/{quote(ref, safe='')}"
@@ -220,15 +255,22 @@ class StackStormClient:
         if query:
             # StackStorm's own separators stay readable, and a hundred ids short.
             url = f"{url}?{urlencode(query, safe=',:')}"
-        credentials = self._credentials.headers()
-        answer = self._send(method, path, url, credentials, body)
-        if answer.status == HTTPStatus.UNAUTHORIZED and self._credentials.is_renewable:
-            # Whoever is not let in has started nothing: a POST too can be sent again.
-            credentials = self._credentials.headers(refused=credentials)
-            answer = self._send(method, path, url, credentials, body)
+        answer = self._authorized(
+            lambda credentials: self._send(method, path, url, credentials, body)
+        )
         if answer.status == (HTTPStatus.CREATED if method == "POST" else HTTPStatus.OK):
             return answer
         raise failure_of(method, path, answer, login_remedy=self._credentials.remedy)
+
+    def _authorized(self, ask: Callable[[Mapping[str, str]], _Opened]) -> _Opened:
+        """Return what ``ask`` does; if it is not let in, once more with other credentials."""
+        credentials = self._credentials.headers()
+        answer = ask(credentials)
+        is_refused = isinstance(answer, Answer) and answer.status == HTTPStatus.UNAUTHORIZED
+        if is_refused and self._credentials.is_renewable:
+            # Whoever is not let in has started nothing: a POST too can be sent again.
+            answer = ask(self._credentials.headers(refused=credentials))
+        return answer
 
     def _send(
         self,
@@ -245,6 +287,12 @@ class StackStormClient:
             )
         except NoAnswerError as error:
             raise no_answer(method, path, error) from None
+
+
+def _stream_unavailable(words: str, *, status: int, remedy: str = "") -> StackStormUnavailable:
+    return StackStormUnavailable(
+        "GET", "/stream", words, may_have_been_sent=False, status=status, remedy=remedy
+    )
 
 
 def _checked_tag(tag: str) -> str:

@@ -12,6 +12,9 @@ CHECK_LOGIN = (
 )
 CHECK_API_URL = "Check ST2_API_URL: StackStorm's API is not at this address."
 CHECK_AUTH_URL = "Check ST2_AUTH_URL: StackStorm's auth service is not at this address."
+CHECK_STREAM_URL = (
+    "Check ST2_STREAM_URL, such as https://st2.example.com/stream/v1, and that st2stream runs."
+)
 USE_HTTPS = "Write ST2_API_URL as the address it redirects to: it should start with https://."
 TRUST_CERTIFICATE = "Set ST2_CA_BUNDLE to the file of the CA certificate that signed StackStorm's."
 

@@ -15,6 +15,8 @@ from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 
 from remediation.stackstorm.answers import Answer, read_json, read_words, shown
 
+PIECE_BYTES = 65_536
+
 
 class NoAnswerError(Exception):
     """No HTTP answer came. ``may_have_been_sent`` is False only if no connection was made."""
@@ -59,7 +61,7 @@ class Transport:
 
         ``credentials``: headers. ``secrets``: texts masked in all words that come back.
         """
-        try:
+        with _told_as_no_answer(url, secrets):
             response = self._session.request(
                 method,
                 url,
@@ -70,25 +72,69 @@ class Transport:
                 verify=self._verify,
                 allow_redirects=False,
             )
-        except (OSError, HTTPError) as error:
-            causes = list(_causes(error))
-            was_connected = not any(isinstance(cause, _NotConnectedError) for cause in causes)
-            words = f"{_root_words(causes[-1])} at {urlsplit(url).netloc}"
-            # From None: a cause's text is not ours to vouch for.
-            raise NoAnswerError(
-                shown(words, secrets=secrets), may_have_been_sent=was_connected
-            ) from None
-        try:
-            content = read_json(response.content)
-        except ValueError:
-            content = None
-        return Answer(
-            status=response.status_code,
-            words=read_words(response.content, content, secrets=secrets),
-            location=shown(response.headers.get("Location", ""), secrets=secrets),
-            date=response.headers.get("Date", ""),
-            body=content,
-        )
+        return _answer(response, secrets)
+
+    def open_stream(
+        self,
+        url: str,
+        *,
+        credentials: Mapping[str, str],
+        secrets: Sequence[str],
+        silence_seconds: float,
+    ) -> Answer | Iterator[bytes]:
+        """Return the bytes of a stream of events as they come, or the answer that is no stream.
+
+        Raises NoAnswerError, while it is read too: when nothing comes for ``silence_seconds`` or
+        the connection breaks. The iterator ends when StackStorm ends the stream.
+        """
+        with _told_as_no_answer(url, secrets):
+            response = self._session.get(
+                url,
+                headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
+                auth=_Headers(credentials),
+                timeout=(self._timeout, silence_seconds),
+                verify=self._verify,
+                allow_redirects=False,
+                stream=True,
+            )
+            kind = response.headers.get("Content-Type", "")
+            if response.status_code != 200 or not kind.startswith("text/event-stream"):
+                return _answer(response, secrets)
+        return _pieces(response, url, secrets)
+
+
+def _answer(response: requests.Response, secrets: Sequence[str]) -> Answer:
+    try:
+        content = read_json(response.content)
+    except ValueError:
+        content = None
+    return Answer(
+        status=response.status_code,
+        words=read_words(response.content, content, secrets=secrets),
+        location=shown(response.headers.get("Location", ""), secrets=secrets),
+        date=response.headers.get("Date", ""),
+        body=content,
+    )
+
+
+def _pieces(response: requests.Response, url: str, secrets: Sequence[str]) -> Iterator[bytes]:
+    with response, _told_as_no_answer(url, secrets):
+        while piece := response.raw.read1(PIECE_BYTES):
+            yield piece
+
+
+@contextmanager
+def _told_as_no_answer(url: str, secrets: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, HTTPError) as error:
+        causes = list(_causes(error))
+        was_connected = not any(isinstance(cause, _NotConnectedError) for cause in causes)
+        words = f"{_root_words(causes[-1])} at {urlsplit(url).netloc}"
+        # From None: a cause's text is not ours to vouch for.
+        raise NoAnswerError(
+            shown(words, secrets=secrets), may_have_been_sent=was_connected
+        ) from None
 
 
 class _Headers(AuthBase):

@@ -11,6 +11,7 @@ def stackstorm(settings):
     """Settings with which all is well."""
     settings.ST2_API_URL, settings.ST2_API_KEY = "https://st2.example.com/api/v1", "key"
     settings.ST2_AUTH_URL = settings.ST2_USERNAME = settings.ST2_PASSWORD = ""
+    settings.ST2_STREAM_URL = ""
     return settings
 
 
@@ -52,7 +53,7 @@ def test_no_stackstorm_is_a_warning_with_an_example(settings):
     assert "https://" in found.hint
 
 
-@pytest.mark.parametrize("name", ["ST2_API_URL", "ST2_AUTH_URL"])
+@pytest.mark.parametrize("name", ["ST2_API_URL", "ST2_AUTH_URL", "ST2_STREAM_URL"])
 @pytest.mark.parametrize("value", ["st2.example.com", "ftp://st2.example.com", "https://"])
 def test_what_is_no_address_is_an_error_that_names_the_setting(name, value, settings):
     setattr(settings, name, value)
@@ -60,6 +61,15 @@ def test_what_is_no_address_is_an_error_that_names_the_setting(name, value, sett
     [found] = check_stackstorm()
 
     assert (found.id, found.msg.split()[0]) == ("remediation.E3", name)
+
+
+def test_a_stream_written_as_a_websocket_is_a_warning(settings):
+    settings.ST2_STREAM_URL = "wss://st2.example.com/stream"
+
+    [found] = check_stackstorm()
+
+    assert (found.id, found.is_serious()) == ("remediation.W2", False)
+    assert "https://" in found.hint
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Run the web server and the workers, as production does on one machine."""
+"""Run the web server, the workers and the follower, as production does on one machine."""
 
 import sys
 import time
@@ -10,19 +10,32 @@ from django.db import connection
 
 from remediation.management.processes import STOP_SECONDS, Processes
 
+FOLLOWER = "follower"
+
 
 class Command(BaseCommand):
-    help = "Run the web server and the workers until stopped."
+    help = "Run the web server and the workers, and follow StackStorm's stream, until stopped."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Start both; end, with status 1, when one of them does."""
+        """Start them; end, with status 1, when the web server or the workers do."""
         with Processes(stop_seconds=STOP_SECONDS + 10) as processes:
             processes.start("web", web_command())
             processes.start_manage("worker", "worker")
+            if settings.ST2_STREAM_URL:
+                processes.start_manage(FOLLOWER, "follow_stackstorm")
             self.stdout.write(f"PoundCake serves http://{settings.BIND}/ (Ctrl-C stops it)")
-            while not (ended := processes.ended()):
+            while not (ended := _ended(processes)):
                 time.sleep(0.5)
             raise CommandError(f"The {ended[0]} process has ended; its own words stand above.")
+
+
+def _ended(processes: Processes) -> list[str]:
+    """Return what has ended and cannot be done without; the follower is started anew."""
+    ended = processes.ended()
+    if FOLLOWER in ended:
+        processes.restart(FOLLOWER)
+        ended.remove(FOLLOWER)
+    return ended
 
 
 def web_command() -> list[str]:

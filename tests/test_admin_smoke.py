@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audit.models import ApiCall
-from remediation.models import ConfigValue, Transition
+from remediation.models import ConfigValue, Pause, Transition
 from tests.factories import make_execution, make_token
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -39,6 +39,7 @@ def one_of_each(db: None) -> None:
     )
     make_token(["read"])
     ConfigValue.objects.create(key="channel", value="#alerts")
+    Pause.objects.create(reason="maintenance", actor="maria", created_at=timezone.now())
     Group.objects.create(name="operators")
     now = timezone.now()
     ApiCall.objects.create(

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
 from remediation.admin import cells
-from remediation.admin.read_only import ReadOnlyModelAdmin
+from remediation.admin.alert_verbs import MatchAgain, RunByHand
 from remediation.admin.tables import (
     EXECUTION_ORDER,
     Table,
@@ -18,6 +18,7 @@ from remediation.admin.tables import (
     run_table,
     transition_table,
 )
+from remediation.admin.verbs import VerbAdmin, list_action
 from remediation.models import Alert, Transition
 
 
@@ -39,8 +40,11 @@ class RemediationFilter(admin.SimpleListFilter):
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnlyModelAdmin[Alert]):
+class AlertAdmin(VerbAdmin[Alert]):
     """Episodes, newest first."""
+
+    verbs = [MatchAgain(), RunByHand()]
+    actions = [list_action(verbs[0])]
 
     list_display = [
         "__str__",

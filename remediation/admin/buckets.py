@@ -24,13 +24,26 @@ WORKFLOW_FIELDS = [
     "use_stackstorm",
     "st2_workflow_name",
     "st2_workflow_pack",
-    "timeout_seconds",
     "st2_workflow_params",
+]
+
+
+ON_RESOLVED = [
+    (Bucket.OnResolved.CONTINUE, "continue: the run goes on to its end"),
+    (Bucket.OnResolved.STOP, "stop: the step in flight ends, no other starts"),
+    (Bucket.OnResolved.CANCEL, "cancel: no other step starts, StackStorm cancels"),
 ]
 
 
 class BucketForm(forms.ModelForm[Bucket]):
     """A bucket without its steps."""
+
+    on_resolved = forms.ChoiceField(
+        choices=ON_RESOLVED,
+        initial=Bucket.OnResolved.CONTINUE,
+        help_text="What becomes of a run that has begun when its alert resolves; one that has not"
+        " is skipped. Canceled in StackStorm does not mean that the command stopped",
+    )
 
     class Meta:
         model = Bucket
@@ -44,6 +57,8 @@ class BucketForm(forms.ModelForm[Bucket]):
             "priority",
             "continue_matching",
             "cooldown_seconds",
+            "on_resolved",
+            "timeout_seconds",
             *WORKFLOW_FIELDS,
         ]
         widgets = {
@@ -53,7 +68,8 @@ class BucketForm(forms.ModelForm[Bucket]):
         help_texts = {
             "cooldown_seconds": "No automatic run sooner than this after the last one began for the"
             " same fingerprint",
-            "timeout_seconds": "Of the whole workflow; 0 is 3600 seconds",
+            "timeout_seconds": "Of the whole run, then it is canceled. 0: none; of a whole workflow"
+            " 3600",
             "st2_workflow_name": "host_down or remediation.host_down",
             "st2_workflow_params": "A JSON object; templates as in actions",
         }
@@ -92,6 +108,7 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
                 ]
             },
         ),
+        ("How a run ends", {"fields": ["on_resolved", "timeout_seconds"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Bucket]:

@@ -121,6 +121,11 @@ def text_block(text: str) -> str:
     return format_html('<pre class="block">{}</pre>', text) if text else EMPTY
 
 
+def code(text: str) -> str:
+    """Return a name or a command to be copied."""
+    return format_html("<code>{}</code>", text)
+
+
 def pairs(values: Any) -> str:
     """Return labels or annotations as a table; a web address among them becomes a link."""
     if not isinstance(values, dict) or not values:

@@ -15,13 +15,14 @@ from django.utils.text import capfirst
 from remediation.admin import cells
 from remediation.admin.cause import cause_of
 from remediation.admin.json_fields import JSONObjectField
+from remediation.admin.readable import Readable
 from remediation.engine.definitions import HasHistoryError
 from remediation.models import Action, Bucket, Cause
 
 DefinitionT = TypeVar("DefinitionT", bound=Action | Bucket)
 
 
-class DefinitionAdmin(admin.ModelAdmin[DefinitionT]):
+class DefinitionAdmin(Readable, admin.ModelAdmin[DefinitionT]):
     """The base of the pages on which people say what PoundCake does."""
 
     actions = ["enable", "disable"]

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils.html import format_html, format_html_join
 
 from remediation.admin import cells
-from remediation.admin.read_only import ReadOnlyModelAdmin
+from remediation.admin.judging import Judge
 from remediation.admin.tables import (
     EXECUTION_ORDER,
     Table,
@@ -18,14 +18,18 @@ from remediation.admin.tables import (
     step_cell,
     transition_table,
 )
+from remediation.admin.verbs import VerbAdmin
+from remediation.admin.waiting import Notice, about_execution
 from remediation.models import ActionExecution, Transition
 
 OUTPUT_NAMES = ("stdout", "stderr", "traceback")
 
 
 @admin.register(ActionExecution)
-class ActionExecutionAdmin(ReadOnlyModelAdmin[ActionExecution]):
+class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
     """Executions, newest first."""
+
+    verbs = [Judge()]
 
     list_display = [
         "__str__",
@@ -80,6 +84,10 @@ class ActionExecutionAdmin(ReadOnlyModelAdmin[ActionExecution]):
             "alert__raw_data",
             "bucket__st2_workflow_params",
         )
+
+    def notices(self, obj: ActionExecution) -> list[Notice]:
+        """Return why it waits, and what was unusual about its launch."""
+        return about_execution(obj)
 
     def tools(self, obj: ActionExecution) -> list[str]:
         """Return the run, the story and StackStorm's own page."""

@@ -12,6 +12,7 @@ from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 
+from remediation.admin.readable import Readable
 from remediation.admin.tables import Table
 
 ModelT = TypeVar("ModelT", bound=models.Model)
@@ -43,10 +44,10 @@ class HistoryList(ChangeList):
         return history.for_list(super().get_queryset(*args, **kwargs))
 
 
-class ReadOnlyModelAdmin(admin.ModelAdmin[ModelT]):
+class ReadOnlyModelAdmin(Readable, admin.ModelAdmin[ModelT]):
     """The base of all history pages: newest first, and nothing to change."""
 
-    actions = None
+    actions: Sequence[Any] | None = None
     ordering = ["-pk"]
     paginator = BoundedPaginator
     list_per_page = 50

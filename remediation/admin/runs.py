@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.html import format_html
 
 from remediation.admin import cells
-from remediation.admin.read_only import ReadOnlyModelAdmin
+from remediation.admin.judging import Judge
+from remediation.admin.run_verbs import Cancel, RetryFromFailed, RetryFromStart, Stop
 from remediation.admin.tables import EXECUTION_ORDER, Table, execution_table, transition_table
-from remediation.models import BucketRun, Transition
+from remediation.admin.verbs import VerbAdmin, button, list_action
+from remediation.admin.waiting import Notice, about_run
+from remediation.models import ActionExecution, BucketRun, Transition
 
 
 @admin.register(BucketRun)
-class BucketRunAdmin(ReadOnlyModelAdmin[BucketRun]):
+class BucketRunAdmin(VerbAdmin[BucketRun]):
     """Runs, newest first."""
+
+    verbs = [Stop(), Cancel(), RetryFromFailed(), RetryFromStart()]
+    actions = [list_action(verb) for verb in verbs]
 
     list_display = [
         "number_sign",
@@ -50,6 +58,17 @@ class BucketRunAdmin(ReadOnlyModelAdmin[BucketRun]):
     def for_list(self, rows: QuerySet[BucketRun]) -> QuerySet[BucketRun]:
         """Leave out the alerts' long columns."""
         return rows.defer("alert__labels", "alert__annotations", "alert__raw_data")
+
+    def notices(self, obj: BucketRun) -> list[Notice]:
+        """Return why the run has not ended."""
+        return about_run(obj)
+
+    def buttons(self, obj: BucketRun) -> Sequence[str]:
+        """Return the verbs, and what an unknown run waits for before them."""
+        judge = Judge()
+        unknown = obj.executions.filter(status=ActionExecution.Status.UNKNOWN, parent=None)
+        judges = [button(ActionExecution, judge, row.pk) for row in unknown]
+        return [*judges, *super().buttons(obj)]
 
     def tools(self, obj: BucketRun) -> list[str]:
         """Return the story and the other runs of the bucket."""

@@ -16,6 +16,7 @@ from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 
 from remediation.admin.json_fields import JSONObjectField
+from remediation.admin.readable import Readable
 from remediation.engine import definitions
 from remediation.models import Action, Bucket, BucketStep
 
@@ -39,7 +40,7 @@ class StepForm(forms.ModelForm[BucketStep]):
             " action they are sent as they are rendered here.",
             "run_when": "What has to be true of the run so far",
             "condition": "A bare expression, for example"
-            " steps.ping.result.packet_loss > 50. Empty: no condition",
+            " steps.ping.result.packets_received < 3. Empty: no condition",
             "on_failure": "stop: the run has failed. continue: it is forgiven",
             "max_attempts": "The first one counts",
             "retry_delay_seconds": "Doubled after every attempt",
@@ -107,7 +108,7 @@ def in_order(forms_: list[Form]) -> list[Form]:
     return ordered + [form for form in moved if form not in placed]
 
 
-class StepInline(admin.StackedInline[BucketStep, Bucket]):
+class StepInline(Readable, admin.StackedInline[BucketStep, Bucket]):
     """The steps of a bucket, one below the other."""
 
     model = BucketStep

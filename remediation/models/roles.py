@@ -7,21 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import prefetch_related_objects
+
 from remediation.models.token import IMPLIED_BY, Scope
 
-ROLES = (Scope.READ, Scope.OPERATE, Scope.EDIT, Scope.ADMIN)
+ROLES = {Scope.READ, Scope.OPERATE, Scope.EDIT, Scope.ADMIN}
 
 
 def has_role(user: Any, scope: Scope) -> bool:
-    """Return whether a signed-in person has the role, or one that implies it."""
+    """Return whether a person has the role, or one that implies it; strangers have none."""
     granted = _roles(user)
     return scope in granted or bool(IMPLIED_BY[scope] & granted)
 
 
 def _roles(user: Any) -> set[str]:
+    if not user.is_active:
+        return set()
     if user.is_superuser:
         return {Scope.ADMIN}
-    granted = set(user.groups.filter(name__in=ROLES).values_list("name", flat=True))
+    # A page asks many times; the groups are read once for each request's user.
+    prefetch_related_objects([user], "groups")
+    granted = {group.name for group in user.groups.all()} & ROLES
     if not granted and user.is_staff:
         return {Scope.READ}
     return granted

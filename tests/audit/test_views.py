@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
@@ -144,6 +144,21 @@ def test_failures_show_what_waits_and_what_went_wrong(person):
     assert text.index("the error of unknown") < text.index("the error of timeout")
     assert story_url("req-unknown") in text
     assert story_url("req-timeout") in text
+
+
+def test_what_waits_for_a_person_is_judged_from_there_by_operators(person):
+    run = make_run(status="unknown")
+    waiting = make_execution(run, status="unknown")
+    failed = make_execution(make_run(status="failure"), status="failure")
+    judge = reverse("admin:remediation_actionexecution_judge")
+
+    before = person.get(FAILURES).content.decode()
+    User.objects.get().groups.add(Group.objects.create(name="operate"))
+    after = person.get(FAILURES).content.decode()
+
+    assert judge not in before
+    assert f'href="{judge}?id={waiting.pk}"' in after
+    assert f"{judge}?id={failed.pk}" not in after
 
 
 def test_failures_link_to_the_next_page(person):

@@ -139,7 +139,7 @@ def test_the_list_of_actions_counts_all_buckets_at_once(operator, django_assert_
     for _ in range(30):
         make_execution()
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         response = operator.get(page(Action, "changelist"))
 
     assert response.context["cl"].result_count == 30

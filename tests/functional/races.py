@@ -1,0 +1,207 @@
+"""Eight threads do the same thing at once, over and over: ``python -m tests.functional.races``.
+
+It uses the empty tables in the database of ``DATABASE_URL`` and prints as JSON what came of each
+round of each race. A process of its own, for the tests' database in memory knows no threads.
+"""
+
+import datetime
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.db import connection  # noqa: E402  Django has to be set up first
+from django.utils import timezone  # noqa: E402
+
+from remediation import alertmanager  # noqa: E402
+from remediation.engine import intake, launch, recover, settle  # noqa: E402
+from remediation.engine.settle import Outcome  # noqa: E402
+from remediation.models import (  # noqa: E402
+    ActionExecution,
+    Alert,
+    BucketRun,
+    Cause,
+    Heartbeat,
+    Transition,
+)
+from remediation.sandbox import Sandbox  # noqa: E402
+from remediation.stackstorm import StackStormClient  # noqa: E402
+from tests import factories  # noqa: E402
+
+THREADS, ROUNDS = 8, 25
+POOL = ThreadPoolExecutor(THREADS)
+
+
+def at_once(act: Callable[[int], Any]) -> list[Any]:
+    """Return what ``act`` returned in each thread; what one raises is raised."""
+    barrier = Barrier(THREADS)
+
+    def begin(number: int) -> Any:
+        barrier.wait()
+        return act(number)
+
+    return list(POOL.map(begin, range(THREADS)))
+
+
+def moves_of(rows: Any) -> dict[str, int]:
+    """Count the recorded moves of some rows by where they led."""
+    subject_type = rows.model.SUBJECT_TYPE
+    moves = Transition.objects.filter(subject_type=subject_type, subject_id__in=rows.values("pk"))
+    return dict(Counter(moves.values_list("to_status", flat=True)))
+
+
+def deliver(number: int) -> dict[str, Any]:
+    """Deliver one notification of two alerts, one of them twice, in every thread."""
+    name = f"Deliver{number}"
+    bucket = factories.make_bucket(alert_name_pattern=name)
+    factories.make_step(bucket)
+    alerts = [
+        factories.alert_payload(labels={"alertname": name, "instance": instance})
+        for instance in ("a", "b", "a")
+    ]
+    body = json.dumps(factories.notification_body(*alerts)).encode()
+
+    def act(thread: int) -> list[str]:
+        cause = Cause(actor="alertmanager", request_id=f"{name}-{thread}")
+        receipts = intake.receive(alertmanager.parse(body), cause=cause, client="10.0.0.9")
+        return [str(receipt.disposition) for receipt in receipts]
+
+    dispositions = Counter(word for words in at_once(act) for word in words)
+    rows = Alert.objects.filter(alert_name=name)
+    runs = BucketRun.objects.filter(bucket=bucket)
+    executions = ActionExecution.objects.filter(bucket=bucket)
+    return {
+        "dispositions": dict(dispositions),
+        "occurrences": sorted(rows.values_list("instance", "occurrences")),
+        "open": rows.exclude(active_fingerprint=None).count(),
+        "alerts": moves_of(rows),
+        "runs": moves_of(runs),
+        "executions": moves_of(executions),
+    }
+
+
+def fire_and_resolve(number: int) -> dict[str, Any]:
+    """Deliver an alert once, then a late copy of it in four threads and its resolve in four."""
+    name = f"FireAndResolve{number}"
+    bodies = [
+        factories.notification_body(
+            factories.alert_payload(
+                labels={"alertname": name}, status=status, startsAt=startsAt, endsAt=endsAt
+            )
+        )
+        for status, startsAt, endsAt in (
+            ("firing", "2026-11-23T05:46:06Z", "0001-01-01T00:00:00Z"),
+            ("resolved", "2026-11-23T05:46:06Z", "2026-11-23T05:50:00Z"),
+        )
+    ]
+
+    def act(thread: int) -> None:
+        body = json.dumps(bodies[thread % 2]).encode()
+        cause = Cause(request_id=f"{name}-{thread}")
+        intake.receive(alertmanager.parse(body), cause=cause, client="10.0.0.9")
+
+    act(0)
+    at_once(act)
+    [alert] = Alert.objects.filter(alert_name=name)
+    moves = Transition.objects.filter(subject_type="alert", subject_id=alert.pk).order_by("pk")
+    words = [(move.from_status, move.to_status) for move in moves]
+    return {
+        "each_move_begins_where_the_last_ended": [before for before, _ in words]
+        == ["", *(after for _, after in words[:-1])],
+        "the_last_is_where_it_is": words[-1][1] == alert.status,
+        "an_open_one_is_firing": alert.is_open == (alert.status == "firing"),
+    }
+
+
+def start(number: int) -> dict[str, Any]:
+    """Launch the same five due executions in every thread."""
+    ActionExecution.objects.update(due_at=None)  # what other races have left
+    bucket = factories.make_bucket()
+    action = factories.make_action(st2_runner="local-shell-cmd")
+    factories.make_step(bucket, action, parameters={"cmd": "true"})
+    for place in range(5):
+        alert = factories.make_alert(labels={"alertname": f"Start{number}-{place}"})
+        factories.make_execution(factories.make_run(bucket, alert))
+
+    with Sandbox(api_key="k") as sandbox:
+        client = StackStormClient(api_url=sandbox.url, api_key="k", timeout=10, pool_size=80)
+        claimed = at_once(lambda _: launch.launch_due(client=client))
+        client.close()
+
+    executions = ActionExecution.objects.filter(bucket=bucket)
+    tags = executions.values_list("trace_tag", flat=True)
+    return {
+        "claimed": sum(claimed),
+        "posts": sorted(sandbox.posts_by_trace_tag()[tag] for tag in tags),
+        "executions": moves_of(executions),
+        "runs": moves_of(BucketRun.objects.filter(bucket=bucket)),
+    }
+
+
+def end(number: int) -> dict[str, Any]:
+    """Settle the same running execution in every thread, each with its own outcome."""
+    bucket = factories.make_bucket()
+    for _ in range(2):
+        factories.make_step(bucket, run_when="always")
+    alert = factories.make_alert(labels={"alertname": f"End{number}"})
+    run = factories.make_run(bucket, alert, status="running")
+    row = factories.make_execution(run, status="running", started_at=timezone.now())
+    outcomes = [Outcome.success({}), Outcome.failure("no"), Outcome.unknown("who knows")]
+
+    def act(thread: int) -> bool:
+        mine = ActionExecution.objects.get(pk=row.pk)
+        return settle.settle(mine, outcomes[thread % 2], cause=Cause())
+
+    won = at_once(act)
+    row.refresh_from_db()
+    return {
+        "won": sum(won),
+        "moves": sum(moves_of(ActionExecution.objects.filter(pk=row.pk)).values()),
+        "is_final": row.status in row.FINAL,
+        "next": list(run.executions.exclude(pk=row.pk).values_list("step_order", "status")),
+    }
+
+
+def rescue(number: int) -> dict[str, Any]:
+    """Rescue what the same dead worker left in every thread."""
+    alert = factories.make_alert(labels={"alertname": f"Rescue{number}"})
+    run = factories.make_run(alert=alert, status="running")
+    row = factories.make_execution(run, status="launching", started_at=timezone.now())
+
+    at_once(lambda _: recover.recover())
+
+    row.refresh_from_db()
+    return {"status": row.status, "unanswered_launches": row.unanswered_launches}
+
+
+def beat(number: int) -> dict[str, Any]:
+    """Take the same beat in every thread."""
+    at, interval = timezone.now(), datetime.timedelta(hours=1)
+    name = f"beat {number // 2}"
+    if number % 2:
+        Heartbeat.objects.filter(name=name).update(due_at=at)
+
+    taken = at_once(lambda _: Heartbeat.beat(name, at=at, interval=interval))
+
+    return {"taken": sum(taken)}
+
+
+def main() -> None:
+    """Run all races and print what came of their rounds, by the name of the race."""
+    told = {}
+    for race in (deliver, fire_and_resolve, start, end, rescue, beat):
+        told[race.__name__] = [race(number) for number in range(ROUNDS)]
+    at_once(lambda _: connection.close())
+    connection.close()
+    sys.stdout.write(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

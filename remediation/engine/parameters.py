@@ -28,6 +28,7 @@ PLAIN_RUNNERS = {
     "winrm-ps-cmd",
     "winrm-ps-script",
 }
+WINDOWS_RUNNERS = {"winrm-cmd", "winrm-ps-cmd", "winrm-ps-script"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
     parameters = templating.render_step_parameters(step["parameters"], variables)
     variables = variables | {"parameters": parameters}
     if definition["use_stackstorm"]:
+        if action is not None and action.st2_runner in WINDOWS_RUNNERS:
+            _refuse_data_in_cmd(mapping, parameters)
         is_plain = action is not None and action.st2_runner in PLAIN_RUNNERS
         sent = templating.render_for_stackstorm(mapping, variables, rendered_again=not is_plain)
         if action and "timeout" in action.st2_parameter_names:
@@ -69,6 +72,22 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
         if name in shown:
             shown[name] = redaction.MASK
     return Rendered(definition["action_type"], definition["st2_action_ref"], sent, shown)
+
+
+def _refuse_data_in_cmd(mapping: dict[str, Any], parameters: templating.StepParameters) -> None:
+    """Refuse data in a command for Windows, whose shells read more than POSIX quotes as quotes."""
+    if mapping:
+        cmd = str(mapping.get("cmd", ""))
+        passes_data_on = "parameters" in cmd and bool(parameters.from_data)
+        holds_data = "cmd" in templating.tainted(mapping) or passes_data_on
+    else:
+        holds_data = "cmd" in parameters.from_data
+    if holds_data:
+        raise templating.TemplateError(
+            "cmd",
+            "reads alert data or an earlier result, and the action runs it in Windows, where no"
+            " quoting is safe: write a script that takes the value as a parameter of its own",
+        )
 
 
 def masked(value: Any) -> Any:

@@ -1,0 +1,81 @@
+"""The five-minute demo as a newcomer starts it: one story, then an end with nothing left."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+from django.urls import resolve
+
+from tests import parts
+
+ROOT = Path(__file__).parents[2]
+OURS = ("ST2_", "CONFIG_", "DATABASE_", "SECRET_KEY", "DJANGO_")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the code, so that nothing of this checkout's own demo is touched."""
+    copy = tmp_path_factory.mktemp("checkout")
+    shutil.copy(ROOT / "manage.py", copy)
+    for name in ("poundcake", "audit", "remediation", "templates"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def demo(checkout, bind):
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(OURS)}
+    return subprocess.run(
+        [sys.executable, str(checkout / "manage.py"), "demo"],
+        cwd=checkout,
+        env=environment | {"ONCE": "1", "BIND": bind},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("start", ["first", "second"])
+def test_it_tells_the_story_of_an_alert_that_is_remediated(start, checkout):
+    bind = f"127.0.0.1:{parts.free_port()}"
+
+    done = demo(checkout, bind)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    story = done.stdout[done.stdout.index("The story of request") :]
+    assert re.search(r"alert +HostDown [0-9a-f]{16}: created", story)
+    assert re.search(r"bucket +host_down_workflow", story)
+    steps = re.findall(r"step (\d) +(\w+): (\w+) (\S+)\n +with (.+)", story)
+    assert [(order, name, status) for order, name, status, *_ in steps] == [
+        ("1", "st2_linux_service_action", "success"),
+        ("2", "st2_slack_post_message", "success"),
+        ("3", "log_event", "success"),
+    ]
+    assert [bool(re.fullmatch("[0-9a-f]{24}", st2_id)) for *_, st2_id, _ in steps] == [
+        True,
+        True,
+        False,
+    ]
+    assert '"hosts": "web-01"' in steps[0][-1]
+    assert re.search(r"run +success", story)
+    for told in (f"http://{bind}/admin/", "operator / ", "Token ", "executes nothing"):
+        assert told in story
+    assert resolve(re.search(rf"read it at http://{bind}(/\S+)", story)[1])
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://{bind}/healthz", timeout=5)
+
+
+def test_an_address_in_use_is_an_error_that_says_what_to_do(checkout):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+
+        done = demo(checkout, bind)
+
+    assert done.returncode != 0
+    assert f"{bind} is in use. Choose another address: make run BIND=" in done.stderr

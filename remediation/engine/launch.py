@@ -150,7 +150,14 @@ def _wake(execution: ActionExecution) -> Request | None:
     is_mine = ActionExecution.objects.filter(
         pk=execution.pk, status=Status.RUNNING, due_at=execution.due_at
     ).update(due_at=timezone.now() + LOCAL_LEASE)
-    return Request(execution, parameters.render(execution)) if is_mine else None
+    if not is_mine:
+        return None
+    try:
+        return Request(execution, parameters.render(execution))
+    except TemplateError as error:
+        # A config value that was there before the delay may be gone.
+        settle.settle(execution, Outcome.failure(str(error)), cause=Cause())
+        return None
 
 
 def _claim(execution: ActionExecution, *, cause: Cause) -> bool:

@@ -6,7 +6,16 @@ import pytest
 from django.utils import timezone
 
 from remediation.engine import launch
-from remediation.models import Action, ActionExecution, Alert, Bucket, BucketRun, Cause, Transition
+from remediation.models import (
+    Action,
+    ActionExecution,
+    Alert,
+    Bucket,
+    BucketRun,
+    Cause,
+    ConfigValue,
+    Transition,
+)
 from remediation.stackstorm import StackStormClient
 from tests.factories import (
     make_action,
@@ -290,3 +299,18 @@ def test_wait_holds_no_worker_and_ends_when_its_time_has_passed():
     execution.refresh_from_db()
     assert execution.status == Status.SUCCESS
     assert execution.st2_result == {"waited_seconds": 600}
+
+
+def test_a_wait_whose_parameters_cannot_be_rendered_any_more_fails_and_names_the_reason():
+    seconds = ConfigValue.objects.create(key="patience", value=600)
+    execution = local_execution("wait", seconds="{{ config.patience }}")
+    launch.run_local()
+    seconds.delete()
+    ActionExecution.objects.update(due_at=timezone.now())
+
+    launch.run_local()
+
+    execution.refresh_from_db()
+    assert execution.status == Status.FAILURE
+    assert execution.error_message == "seconds: config.patience is not defined"
+    assert not launch.is_local_due()

@@ -81,8 +81,6 @@ def judge(
             f"Execution {execution} is a task of a workflow: judge execution #"
             f"{execution.parent_id}, which is the whole."
         )
-    if execution.parent_id:
-        raise NotPossible(f"Execution {execution} is a task: judge its workflow.")
     if execution.status != Status.UNKNOWN:
         raise NotPossible(f"Execution {execution} is {execution.status}: only unknown is judged.")
     if status not in ActionExecution.FINAL:

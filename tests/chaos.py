@@ -23,7 +23,7 @@ from tests.parts.poundcake import PoundCake
 
 API_KEY = "chaos"
 BATCH = 50  # alerts handed to Alertmanager at once
-PROCESSES = ("gunicorn", "qcluster", "manage.py worker")
+PROCESSES = ("gunicorn", "manage.py cluster", "manage.py worker")
 
 
 @dataclass(frozen=True)

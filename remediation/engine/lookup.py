@@ -56,6 +56,7 @@ def look_up_due(*, client: StackStormClient) -> int:
             _look_up(row, client=client, cause=cause)
         except StackStormError as error:
             logger.warning("Execution %s is looked up again: %s", row, error)
+            _give_up_in_time(row, error, cause=cause)
         except IllegalTransitionError as error:
             logger.info("Looked up by another worker: %s", error)
     return len(rows)
@@ -126,14 +127,21 @@ def _delete(
         client.cancel(ghost.id)
 
 
+def _give_up_in_time(row: ActionExecution, error: StackStormError, *, cause: Cause) -> None:
+    """Let a launch rest as unknown of which StackStorm tells nothing for LAUNCH_TIMEOUT."""
+    if cause.at - row.created_at < datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT):
+        return
+    reason = (
+        f"nobody knows whether StackStorm started it, and it tells nothing: {error}. Look there"
+        f" for the trace tag {row.trace_tag}"
+    )
+    settle.settle(row, Outcome.unknown(reason), cause=cause)
+
+
 def _not_there(row: ActionExecution, *, dead: int, cause: Cause) -> None:
     """Launch it anew, unless that was tried before without an answer."""
     if row.unanswered_launches - dead < LAUNCHES_MAX:
-        reason = (
-            "StackStorm stored it but never took it up; it was deleted there and is sent again"
-            if dead
-            else "StackStorm does not have it; it is sent once more"
-        )
+        reason = "StackStorm has nothing of it, or nothing that it ever took up: it is sent anew"
         row.release(cause=cause, reason=reason, due_at=cause.at)
         return
     reason = (

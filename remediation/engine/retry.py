@@ -108,6 +108,8 @@ def _start(
             plan = plan or BucketVersion.record(locked, cause=cause)
             if plan.problem:
                 raise NotPossible(plan.problem)
+            if not locked.is_enabled:
+                raise NotPossible(f"The bucket {locked} is disabled: enable it first.")
             run = BucketRun.objects.create(
                 request_id=alert.request_id,
                 alert=alert,

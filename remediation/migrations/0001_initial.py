@@ -111,7 +111,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'alerts',
-                'indexes': [models.Index(fields=['fingerprint', 'id'], name='alert_fingerprint'), models.Index(fields=['alert_name'], name='alert_name')],
+                'indexes': [models.Index(fields=['fingerprint', 'id'], name='alert_fingerprint'), models.Index(fields=['alert_name'], name='alert_name'), models.Index(fields=['instance'], name='alert_instance')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('status__in', ['firing', 'resolved'])), name='alert_status')],
             },
         ),

@@ -51,6 +51,7 @@ class Alert(models.Model):
             # The newest episode of a fingerprint, asked at every delivery.
             models.Index(fields=["fingerprint", "id"], name="alert_fingerprint"),
             models.Index(fields=["alert_name"], name="alert_name"),
+            models.Index(fields=["instance"], name="alert_instance"),
         ]
 
     def __str__(self) -> str:

@@ -56,7 +56,12 @@ class AppendOnlyQuerySet(models.QuerySet[_Row]):
         raise AppendOnlyError(f"{self.model.__name__} rows cannot be deleted.")
 
 
-AppendOnlyManager = models.Manager.from_queryset(AppendOnlyQuerySet)
+class AppendOnlyManager(models.Manager[_Row]):
+    """The door to rows that are only ever added and read."""
+
+    def get_queryset(self) -> AppendOnlyQuerySet[_Row]:
+        """Return them all."""
+        return AppendOnlyQuerySet(self.model, using=self._db)
 
 
 class AppendOnlyModel(models.Model):

@@ -323,7 +323,7 @@ def test_a_run_of_thirty_executions_needs_no_query_a_row(operator, django_assert
             ActionExecution.Status.FAILURE, cause=Cause()
         )
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(15):
         content = content_of(operator, page(BucketRun, "change", run.pk))
 
     assert content.count("badge-failure") == 60
@@ -334,7 +334,7 @@ def test_an_alert_with_many_runs_needs_no_query_a_row(operator, django_assert_ma
     for _ in range(10):
         make_execution(make_run(alert=alert))
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(15):
         content_of(operator, page(Alert, "change", alert.pk))
 
 

@@ -202,3 +202,10 @@ def test_only_what_is_unknown_is_judged():
 
     with pytest.raises(retry.NotPossible, match="only unknown"):
         retry.judge(run.executions.get(step_order=1), Status.SUCCESS, reason="no", cause=ANN)
+
+
+def test_a_disabled_bucket_is_not_started():
+    bucket = make_step(make_bucket(is_enabled=False)).bucket
+
+    with pytest.raises(retry.NotPossible, match="enable it first"):
+        retry.run_by_hand(bucket, make_alert(), cause=ANN)

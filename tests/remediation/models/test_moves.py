@@ -17,18 +17,18 @@ from tests.factories import make_execution, make_run
 
 pytestmark = pytest.mark.django_db
 
-ENDS = {"success", "failure", "timeout", "skipped"}
+ENDS = ("success", "failure", "timeout", "skipped")
 # What each status may become, as the design says; written again on purpose.
 EXECUTION_MOVES = {
     "pending": {"launching", "timeout", "skipped"},
-    "launching": {"pending", "running", "unknown"} | ENDS,
-    "running": {"unknown"} | ENDS,
-    "unknown": {"running"} | ENDS,
+    "launching": {"pending", "running", "unknown"} | set(ENDS),
+    "running": {"unknown"} | set(ENDS),
+    "unknown": {"running"} | set(ENDS),
     **{status: set() for status in ENDS},
 }
 RUN_MOVES = {
     "pending": {"running", "skipped", "canceled"},
-    "running": {"unknown", "canceled"} | ENDS,
+    "running": {"unknown", "canceled"} | set(ENDS),
     "unknown": {"running"},
     "canceled": set(),
     **{status: set() for status in ENDS},

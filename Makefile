@@ -37,7 +37,7 @@ lint: $(READY) ## Check style and format
 	$(BIN)/ruff format --check
 
 types: $(READY) ## Check types
-	$(BIN)/mypy
+	$(BIN)/mypy --no-incremental
 
 arch: $(READY) ## Check that imports run one way
 	$(BIN)/lint-imports

@@ -105,7 +105,7 @@ def databases(url: str) -> dict[str, dict[str, Any]]:
         database = environ.Env.db_url_config(url)
     except (ValueError, environ.ImproperlyConfigured):
         database = {}
-    engine = database.get("ENGINE", "")
+    engine = database.get("ENGINE", "") if database.get("NAME") else ""
     if engine.endswith("sqlite3"):
         Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         database["OPTIONS"] = {
@@ -148,6 +148,7 @@ ST2_CA_BUNDLE = env.str("ST2_CA_BUNDLE", "")  # file of certificates to trust, i
 ST2_TIMEOUT = env_seconds("ST2_TIMEOUT", 10.0, least=0.1)  # seconds, per request
 ST2_MAX_CONCURRENT_REQUESTS = env_count("ST2_MAX_CONCURRENT_REQUESTS", 10)  # per worker
 POLL_INTERVAL = env_seconds("POLL_INTERVAL", 2.0, least=0.1)  # seconds between two polls
+WORKER_DEAD_SECONDS = env_seconds("WORKER_DEAD_SECONDS", 90.0, least=1.0)  # without a sign of life
 RESOLVE_TIMEOUT = env_seconds("RESOLVE_TIMEOUT", 300.0)  # seconds an alert without startsAt lives
 LAUNCH_LOOKUP_SECONDS = env_seconds("LAUNCH_LOOKUP_SECONDS", 300.0)  # for an unanswered launch
 ST2_QUEUE_TIMEOUT = env_seconds("ST2_QUEUE_TIMEOUT", 3_600.0)  # until StackStorm runs it
@@ -242,6 +243,7 @@ SILENCED_SYSTEM_CHECKS = ["models.W037"]
 Q_CLUSTER = {
     "name": "local",  # local actions: each may hold a worker for up to 45 s
     "orm": "default",
+    "broker_class": "remediation.queue.WorkerBroker",
     "workers": 4,
     "timeout": 60,
     "retry": 200,

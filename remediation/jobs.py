@@ -16,30 +16,53 @@ from remediation.models import Heartbeat
 
 logger = logging.getLogger(__name__)
 
+TICK_GRACE = datetime.timedelta(seconds=5)
+KEPT = datetime.timedelta(days=1)
+
 
 def launch_due(**_newer: object) -> None:
     """Start what is due in StackStorm, a bounded batch."""
+    _show_life()
     launch.launch_due(client=stackstorm_client())
 
 
 def poll_due(**_newer: object) -> None:
     """Ask StackStorm for the executions whose poll is due."""
+    _show_life()
     poll.poll_due(client=stackstorm_client())
 
 
 def run_local(**_newer: object) -> None:
     """Carry out one due local action, and have the next one carried out by whoever is free."""
+    _show_life()
     if launch.run_local() and launch.is_local_due():
         queue.enqueue(queue.RUN_LOCAL)
 
 
 def carry_out_stops(**_newer: object) -> None:
     """Do what is left to do for the runs that were stopped."""
+    _show_life()
     cancel.carry_out_due()
+
+
+def beat(**_newer: object) -> None:
+    """Prove to the worker command that this cluster works; revive the chain of ticks."""
+    _show_life()
+    if Heartbeat.is_late("tick", at=timezone.now() - TICK_GRACE):
+        queue.enqueue(queue.TICK)
+
+
+def prune(**_newer: object) -> None:
+    """Forget failed jobs and dead workers; what happened to alerts is kept elsewhere, for good."""
+    _show_life()
+    before = timezone.now() - KEPT
+    queue.prune(before=before)
+    Heartbeat.prune(before=before)
 
 
 def tick(**_newer: object) -> None:
     """Do what time makes due; enqueue the next tick with the beat, so that there is one chain."""
+    _show_life()
     interval = datetime.timedelta(seconds=settings.POLL_INTERVAL)
     at = timezone.now()
     with transaction.atomic():
@@ -60,3 +83,8 @@ def tick(**_newer: object) -> None:
     poll.poll_due(client=client)
     lookup.look_up_due(client=client)
     launch.launch_due(client=client)
+
+
+def _show_life() -> None:
+    if own := queue.this_cluster():
+        Heartbeat.show_life(own, at=timezone.now())

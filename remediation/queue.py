@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import logging
 import os
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ from django.db.models import Min
 from django.utils import timezone
 from django_q import cluster as django_q_cluster
 from django_q.brokers.orm import ORM
-from django_q.models import OrmQ, Schedule
+from django_q.conf import Conf
+from django_q.models import OrmQ, Schedule, Task
 from django_q.tasks import async_task
 
 logger = logging.getLogger(__name__)
@@ -34,10 +36,14 @@ ENGINE, LOCAL = "engine", "local"
 LAUNCH_DUE = Job("remediation.jobs.launch_due", ENGINE)
 POLL_DUE = Job("remediation.jobs.poll_due", ENGINE)
 TICK = Job("remediation.jobs.tick", ENGINE)
+PRUNE = Job("remediation.jobs.prune", ENGINE)
 CARRY_OUT_STOPS = Job("remediation.jobs.carry_out_stops", ENGINE)
 RUN_LOCAL = Job("remediation.jobs.run_local", LOCAL)
-ALL_JOBS = (LAUNCH_DUE, POLL_DUE, TICK, CARRY_OUT_STOPS, RUN_LOCAL)
+BEAT = Job("remediation.jobs.beat", ENGINE)
+ALL_JOBS = (LAUNCH_DUE, POLL_DUE, TICK, PRUNE, CARRY_OUT_STOPS, RUN_LOCAL, BEAT)
 CLUSTERS = (ENGINE, LOCAL)
+# In the environment of the clusters: which worker command started them.
+WORKER_ID = "WORKER_ID"
 
 
 class TimedBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
@@ -59,6 +65,62 @@ def enqueue(job: Job, *, at: datetime.datetime | None = None) -> None:
     async_task(job.path, broker=broker, cluster=job.cluster)
 
 
+class WorkerBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
+    """The ORM broker of a cluster; it also takes what is sent to this very cluster.
+
+    All machines share a cluster's queue. A sign of life has to come from the one that is asked.
+    """
+
+    LOOK_SECONDS = 1.0
+
+    def __init__(self, list_key: str) -> None:
+        """Take the wake-ups of the cluster ``list_key``."""
+        super().__init__(list_key=list_key)
+        self.own = ORM(list_key=own_name(list_key, os.environ.get(WORKER_ID, "")))
+        self.look_at = 0.0
+
+    def dequeue(self) -> Any:
+        """Reserve what is due; what is sent to this cluster alone comes first."""
+        if time.monotonic() >= self.look_at:
+            self.look_at = time.monotonic() + self.LOOK_SECONDS
+            # Only when there is something: else its dequeue would sleep.
+            if self.own.queue_size():
+                return self.own.dequeue()
+        return super().dequeue()
+
+
+def own_name(cluster: str, worker_id: str) -> str:
+    """Return the name of one worker's own cluster, which is also the name of its queue."""
+    return f"{cluster}@{worker_id}"
+
+
+def this_cluster() -> str:
+    """Return the own name of the cluster that this process belongs to, '' outside of one."""
+    worker_id = os.environ.get(WORKER_ID, "")
+    return own_name(Conf.CLUSTER_NAME, worker_id) if worker_id else ""
+
+
+def ask_for_a_beat(own: str) -> None:
+    """Have one worker's own cluster prove that it works."""
+    async_task(BEAT.path, broker=TimedBroker(own, at=timezone.now()), cluster=own)
+
+
+def is_asked(own: str) -> bool:
+    """Return whether a cluster was asked for a sign of life and has not finished giving it."""
+    return bool(OrmQ.objects.filter(key=own).exists())
+
+
+def forget(own: str) -> None:
+    """Ask a cluster no more."""
+    OrmQ.objects.filter(key=own).delete()
+
+
+def prune(*, before: datetime.datetime) -> None:
+    """Forget what django-q2 kept of jobs that failed, and what nobody will ever take."""
+    Task.objects.filter(stopped__lt=before).delete()
+    OrmQ.objects.filter(key__contains="@", lock__lt=before).delete()
+
+
 def oldest_waiting(cluster: str) -> datetime.datetime | None:
     """Return since when the oldest due wake-up of a cluster waits, or None."""
     due = OrmQ.objects.filter(key=cluster, lock__lte=timezone.now())
@@ -66,14 +128,14 @@ def oldest_waiting(cluster: str) -> datetime.datetime | None:
     return oldest
 
 
-def schedule_every_minute(job: Job) -> None:
-    """Have django-q2 wake ``job`` every minute, beside what is enqueued."""
+def schedule(job: Job, *, minutes: int) -> None:
+    """Have django-q2 wake ``job`` every so many minutes, beside what is enqueued."""
     Schedule.objects.update_or_create(
         name=job.path,
         defaults={
             "func": job.path,
             "schedule_type": Schedule.MINUTES,
-            "minutes": 1,
+            "minutes": minutes,
             "repeats": -1,
             "cluster": job.cluster,
         },

@@ -9,6 +9,8 @@ from remediation.engine import lookup
 from remediation.engine.settle import Outcome, settle
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
 
+REPEATS_MAX = 2  # of a local action whose worker died: it may be what kills them
+
 
 def recover() -> int:
     """Take up every execution whose worker's lease has ended; return how many there were."""
@@ -30,8 +32,13 @@ def _rescue(row: ActionExecution, *, cause: Cause) -> None:
     if row.executed_via_stackstorm:
         why = "the worker that launched it died before it had StackStorm's answer"
         lookup.begin(row, at=cause.at, why=why)
-    elif row.action and local_actions.get(row.action.action_type).is_repeatable:
-        row.release(cause=cause, reason="its worker died; it is run again", due_at=cause.at)
+        return
+    deaths = row.unanswered_launches + 1
+    is_repeatable = row.action and local_actions.get(row.action.action_type).is_repeatable
+    if is_repeatable and deaths <= REPEATS_MAX:
+        reason = "its worker died; it is run again"
+        row.release(cause=cause, reason=reason, due_at=cause.at, unanswered_launches=deaths)
         queue.enqueue(queue.RUN_LOCAL)
     else:
-        settle(row, Outcome.unknown("the worker that ran it died"), cause=cause)
+        again = f", {deaths} times now" if deaths > 1 else ""
+        settle(row, Outcome.unknown(f"the worker that ran it died{again}"), cause=cause)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 
+from remediation.management.lifeline import die_with_parent
+
 MANAGE = Path(sys.argv[0]).resolve()
 STOP_SECONDS = 70.0  # a worker may finish the local action in its hand
 
@@ -58,7 +60,7 @@ class Processes:
         """Start a child that is meant to run until it is stopped."""
         self.arguments[name] = (command, env)
         self.children[name] = subprocess.Popen(  # noqa: S603
-            command, env=self.env | env, start_new_session=True
+            command, env=self.env | env, start_new_session=True, preexec_fn=die_with_parent
         )
 
     def start_manage(self, name: str, *arguments: str, **env: str) -> None:

@@ -176,10 +176,17 @@ class ActionExecution(models.Model):
         )
         self.refresh_from_db()
 
-    def release(self, *, cause: Cause, reason: str, due_at: datetime.datetime) -> None:
+    def release(
+        self, *, cause: Cause, reason: str, due_at: datetime.datetime, **values: Any
+    ) -> None:
         """Give the row back: what it wanted to call cannot have got the request."""
         self._move(
-            self.Status.PENDING, cause=cause, reason=reason, due_at=due_at, error_message=reason
+            self.Status.PENDING,
+            cause=cause,
+            reason=reason,
+            due_at=due_at,
+            error_message=reason,
+            **values,
         )
 
     def mark_running(

@@ -8,7 +8,10 @@ from django.db import models
 
 
 class Heartbeat(models.Model):
-    """When a recurring job last beat and beats next; it also keeps the beat from forking."""
+    """When a recurring job last beat and beats next; it also keeps the beat from forking.
+
+    A cluster of a worker command shows here that it lives, as ``engine@HOST-PID``.
+    """
 
     name = models.CharField(max_length=50, unique=True)
     beat_at = models.DateTimeField()
@@ -28,6 +31,28 @@ class Heartbeat(models.Model):
         cls.objects.get_or_create(name=name, defaults={"beat_at": at, "due_at": at})
         due = cls.objects.filter(name=name, due_at__lte=at)
         return bool(due.update(beat_at=at, due_at=at + interval))
+
+    @classmethod
+    def is_late(cls, name: str, *, at: datetime.datetime) -> bool:
+        """Return whether the next beat was due before a time, and nobody took it."""
+        return not cls.objects.filter(name=name, due_at__gte=at).exists()
+
+    @classmethod
+    def show_life(cls, name: str, *, at: datetime.datetime) -> None:
+        """Keep that something lives; more than once a second is not worth a write."""
+        recent = at - datetime.timedelta(seconds=1)
+        if not cls.objects.filter(name=name, beat_at__gt=recent).exists():
+            cls.objects.update_or_create(name=name, defaults={"beat_at": at, "due_at": at})
+
+    @classmethod
+    def last(cls, name: str) -> datetime.datetime | None:
+        """Return when something last showed life."""
+        return cls.objects.filter(name=name).values_list("beat_at", flat=True).first()
+
+    @classmethod
+    def prune(cls, *, before: datetime.datetime) -> None:
+        """Forget the workers that have shown no life since."""
+        cls.objects.filter(name__contains="@", beat_at__lt=before).delete()
 
     @classmethod
     def tell(cls, name: str, note: str, *, at: datetime.datetime) -> None:

@@ -81,7 +81,7 @@ def test_the_oldest_due_wake_up_of_a_cluster_is_told():
 
 def test_scheduling_every_minute_is_done_once():
     for _start in range(3):
-        queue.schedule_every_minute(queue.TICK)
+        queue.schedule(queue.TICK, minutes=1)
 
     [schedule] = Schedule.objects.all()
     assert (schedule.func, schedule.cluster) == (queue.TICK.path, queue.ENGINE)
@@ -89,9 +89,9 @@ def test_scheduling_every_minute_is_done_once():
 
 
 def test_a_schedule_that_somebody_changed_is_put_right():
-    queue.schedule_every_minute(queue.TICK)
+    queue.schedule(queue.TICK, minutes=1)
     Schedule.objects.update(minutes=60, cluster="nobody")
 
-    queue.schedule_every_minute(queue.TICK)
+    queue.schedule(queue.TICK, minutes=1)
 
     assert Schedule.objects.filter(minutes=1, cluster=queue.ENGINE).count() == 1

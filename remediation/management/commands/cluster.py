@@ -1,10 +1,12 @@
 """Run one django-q2 cluster; ``worker`` runs them all and starts anew what has ended."""
 
+import os
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from remediation import queue
+from remediation.management.lifeline import die_with_parent
 
 
 class Command(BaseCommand):
@@ -12,4 +14,6 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Run it until it is asked to stop."""
+        # Its processes too: orphans would work on beside the cluster that replaces this one.
+        os.register_at_fork(after_in_child=die_with_parent)
         queue.run_cluster()

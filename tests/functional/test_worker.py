@@ -1,0 +1,233 @@
+"""Whatever process of a worker is lost, the work goes on by itself, once, with no orphan."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+import requests
+
+from remediation.sandbox import Sandbox
+from tests import parts
+from tests.parts.poundcake import MANAGE, PATIENCE_SECONDS, PoundCake, manage
+
+API_KEY = "worker-key"
+BURST = 5
+
+
+@dataclass(frozen=True)
+class Process:
+    """What the kernel knows of a process. ``started``: in ticks since boot."""
+
+    pid: int
+    parent: int
+    started: int
+
+
+def process_table() -> dict[int, Process]:
+    """Return all processes that have not ended."""
+    table = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            table[int(folder.name)] = Process(int(folder.name), int(fields[1]), int(fields[19]))
+    return table
+
+
+class Worker:
+    """``manage.py worker``, started again by hand as a service manager would."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.environment = environment
+        self.log = log
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *MANAGE, "worker"],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def children(self, pid: int) -> list[int]:
+        """Return the children of a process in the order of their start."""
+        found = [process for process in process_table().values() if process.parent == pid]
+        return [process.pid for process in sorted(found, key=lambda one: (one.started, one.pid))]
+
+    def descendants(self) -> set[int]:
+        found, left = set(), [self.process.pid]
+        while left:
+            children = self.children(left.pop())
+            found.update(children)
+            left += children
+        return found
+
+    def engine(self) -> dict[str, int]:
+        """Return the processes of the engine's cluster by their part, once all are there."""
+        for cluster in self.children(self.process.pid):
+            if b"Q_CLUSTER_NAME=engine\0" not in Path(f"/proc/{cluster}/environ").read_bytes():
+                continue
+            for guard in self.children(cluster):
+                started = self.children(guard)
+                if len(started) == 3:
+                    names = ("worker", "monitor", "pusher")
+                    return {"cluster": cluster, "guard": guard} | dict(
+                        zip(names, started, strict=True)
+                    )
+        return {}
+
+    def victim(self, part: str) -> int:
+        if part == "supervisor":
+            return self.process.pid
+        return until(self.engine, f"the engine's cluster is not whole: {self.log}")[part]
+
+
+def until(holds, complaint: str):
+    """Return what ``holds`` returns, once it is true."""
+    end = monotonic() + PATIENCE_SECONDS
+    while not (held := holds()):
+        assert monotonic() < end, complaint
+        sleep(0.05)
+    return held
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(api_key=API_KEY) as running:
+        running.configure(duration_seconds=0.1)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def app(sandbox, tmp_path_factory) -> Iterator[PoundCake]:
+    """The web server alone."""
+    home = tmp_path_factory.mktemp("worker")
+    bind = f"127.0.0.1:{parts.free_port()}"
+    environment = os.environ | {
+        "DATABASE_URL": f"sqlite:///{home / 'poundcake.sqlite3'}",
+        "ST2_API_URL": sandbox.url,
+        "ST2_API_KEY": API_KEY,
+        "ST2_TIMEOUT": "1",
+        "LAUNCH_LOOKUP_SECONDS": "2",
+        "POLL_INTERVAL": "0.2",
+        "WORKER_DEAD_SECONDS": "4",
+        "SECRET_KEY": "worker-tests",
+        "DJANGO_SETTINGS_MODULE": "poundcake.settings",
+    }
+    manage(environment, "migrate", "--verbosity", "0")
+    manage(environment, "seed_actions")
+    token = manage(environment, "create_token", "tests", "--scope", "admin").splitlines()[-1]
+    poundcake = PoundCake(f"http://{bind}", token, environment)
+    gunicorn = [sys.executable, "-m", "gunicorn", "--bind", bind, "poundcake.wsgi"]
+    command = ["env", *(f"{name}={value}" for name, value in environment.items()), *gunicorn]
+    with parts.running(command, is_ready=lambda: answers(poundcake.url)):
+        yield poundcake
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/readyz", timeout=2).ok
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def bucket(app):
+    """A bucket with a step in StackStorm and a local one."""
+    steps = [
+        {"action": app.get(f"actions/?name={name}")["results"][0]["id"], "parameters": parameters}
+        for name, parameters in (
+            ("st2_linux_service_action", {"service_name": "nginx"}),
+            ("log_event", {"message": "{{ alert.instance }} is repaired"}),
+        )
+    ]
+    return app.post("buckets/", {"name": "any", "alert_name_pattern": ".*", "steps": steps})
+
+
+@pytest.fixture(scope="module")
+def worker(app, tmp_path_factory) -> Iterator[Worker]:
+    running = Worker(app.environment, tmp_path_factory.mktemp("log") / "worker.log")
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+
+
+def send(app, name: str, count: int = 1) -> list[int]:
+    """Send alerts and return the ids of their runs."""
+    alerts = [
+        {"status": "firing", "labels": {"alertname": name, "instance": f"web-{number}"}}
+        for number in range(count)
+    ]
+    return [
+        run
+        for receipt in app.post("webhook", {"alerts": alerts})["alerts"]
+        for run in receipt["runs"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "number"),
+    [
+        ("worker", signal.SIGKILL),
+        ("worker", signal.SIGSTOP),
+        ("pusher", signal.SIGKILL),
+        ("pusher", signal.SIGSTOP),
+        ("monitor", signal.SIGKILL),
+        ("monitor", signal.SIGSTOP),
+        ("guard", signal.SIGKILL),
+        ("cluster", signal.SIGKILL),
+        ("supervisor", signal.SIGKILL),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+@pytest.mark.usefixtures("bucket")
+def test_the_work_goes_on_when_a_process_is_lost(part, number, app, sandbox, worker):
+    [before] = send(app, f"{part}-{number.name}-before")
+    app.wait_for(f"runs/{before}/", lambda run: run["completed_at"])
+    victim = worker.victim(part)
+    family = worker.descendants()
+
+    os.kill(victim, number)
+    send(app, f"{part}-{number.name}-queued", BURST)
+    if part == "supervisor":
+        worker.process.wait()
+        until(lambda: not family & process_table().keys(), "orphans work on")
+        worker.start()
+    [run_id] = send(app, f"{part}-{number.name}-after")
+
+    run = app.wait_for(f"runs/{run_id}/", lambda run: run["completed_at"])
+    assert (run["status"], run["reason"]) == ("success", ""), worker.log.read_text()
+    executions = app.get(f"executions/?run={run_id}")["results"]
+    assert [row["status"] for row in executions] == ["success", "success"]
+    [tag] = [row["trace_tag"] for row in executions if row["executed_via_stackstorm"]]
+    assert sandbox.posts_by_trace_tag()[tag] == 1
+    for row in executions:
+        moves = app.get(f"transitions/?subject_type=execution&subject_id={row['id']}")["results"]
+        assert [move["to_status"] for move in moves].count("success") == 1
+    until(lambda: victim not in process_table(), "it is still there, and in the way")
+
+
+def test_nothing_was_started_twice_and_nothing_is_left_behind(app, sandbox, worker):
+    until(worker.engine, "the engine's cluster is not whole")
+    app.wait_for("runs/?status=pending", lambda page: not page["results"])
+    app.wait_for("runs/?status=running", lambda page: not page["results"])
+    family = worker.descendants()
+
+    worker.process.send_signal(signal.SIGTERM)
+
+    assert worker.process.wait(PATIENCE_SECONDS) == 0
+    assert not family & process_table().keys()
+    assert sandbox.started_twice() == []
+    assert app.get("runs/?status=unknown")["results"] == []

@@ -58,7 +58,9 @@ class PoundCake:
 
 
 @contextmanager
-def started(*, database_url: str, sandbox: Sandbox, api_key: str) -> Iterator[PoundCake]:
+def started(
+    *, database_url: str, sandbox: Sandbox, api_key: str, **settings: str
+) -> Iterator[PoundCake]:
     """Serve on the given database until the block ends; its tables are made first."""
     bind = f"127.0.0.1:{parts.free_port()}"
     environment = os.environ | {
@@ -68,6 +70,7 @@ def started(*, database_url: str, sandbox: Sandbox, api_key: str) -> Iterator[Po
         "BIND": bind,
         "POLL_INTERVAL": "0.3",
         "SECRET_KEY": "functional-tests",
+        **settings,
     }
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "seed_actions")

@@ -1,0 +1,134 @@
+"""The StackStorm pack: a rule that StackStorm takes, whose calls PoundCake understands."""
+
+import base64
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from django.test import Client
+from django.utils import timezone
+from jinja2 import Environment, StrictUndefined
+
+from remediation.models import ActionExecution
+from remediation.stackstorm import NOTIFY_ROUTE
+from tests import factories
+
+ROOT = Path(__file__).parent.parent
+PACK = ROOT / "stackstorm_pack" / "poundcake"
+CONTRACTS = ROOT / "tests" / "contracts" / "stackstorm"
+TRACE_TAG = "poundcake-5f0c4d8e-9f5a-4b0e-8f4e-0c3f6d1f7b11"
+
+
+def recorded(name):
+    return json.loads((CONTRACTS / f"{name}.json").read_text())
+
+
+@pytest.fixture
+def rule():
+    return yaml.safe_load((PACK / "rules" / "notify_poundcake.yaml").read_text())
+
+
+def trigger():
+    """Return the recorded payload, as StackStorm makes it of what PoundCake launched."""
+    payload = recorded("callback-from-rule-notify")["request"]["body"]
+    payload["data"] = {"trace_tag": TRACE_TAG, "result": payload["data"]["result"]}
+    return payload | {"route": NOTIFY_ROUTE, "channel": NOTIFY_ROUTE}
+
+
+def rendered(parameters, payload, datastore):
+    """Render a rule's parameters as StackStorm does: each text, once."""
+    environment = Environment(undefined=StrictUndefined)  # noqa: S701  as StackStorm's: no HTML
+    environment.filters["to_json_string"] = json.dumps
+    environment.filters["decrypt_kv"] = lambda value: value.removeprefix("encrypted:")
+    context = {"trigger": payload, "st2kv": {"system": datastore}}
+
+    def render(value):
+        if isinstance(value, dict):
+            return {key: render(member) for key, member in value.items()}
+        if isinstance(value, str):
+            return environment.from_string(value).render(context)
+        return value
+
+    return render(parameters)
+
+
+def test_the_pack_says_what_stackstorm_asks_of_a_pack():
+    pack = yaml.safe_load((PACK / "pack.yaml").read_text())
+
+    assert pack.keys() >= {"ref", "name", "description", "version", "author"}
+    assert pack["ref"] == PACK.name
+    assert len(pack["version"].split(".")) == 3
+
+
+def test_the_rule_is_one_that_stackstorm_took(rule):
+    taken = recorded("post-rule-notifytrigger-201")["request"]["body"]
+
+    assert rule.keys() - taken.keys() == {"description"}
+    assert taken.keys() <= rule.keys()
+    assert rule["pack"] == PACK.name
+    assert rule["trigger"] == taken["trigger"]
+    assert rule["action"]["ref"] == taken["action"]["ref"]
+    assert rule["action"]["parameters"].keys() >= taken["action"]["parameters"].keys()
+    assert rule["action"]["parameters"]["body"] == taken["action"]["parameters"]["body"]
+    assert rule["action"]["parameters"]["headers"] == taken["action"]["parameters"]["headers"]
+
+
+def test_the_rule_fires_for_what_poundcake_launches_alone(rule):
+    taken = recorded("post-rule-notifytrigger-201")["request"]["body"]["criteria"]
+
+    assert rule["criteria"] == {"trigger.route": taken["trigger.route"] | {"pattern": NOTIFY_ROUTE}}
+
+
+def test_the_rule_gives_the_runner_what_it_takes_and_hides_the_token(rule):
+    runners = {one["name"]: one for one in recorded("get-runnertypes")["response"]["body"]}
+    known = runners["http-request"]["runner_parameters"]
+    of_the_action = {"method", "body", "timeout"}
+
+    given = rule["action"]["parameters"]
+
+    assert given.keys() <= known.keys() | of_the_action
+    assert [name for name, value in given.items() if "decrypt_kv" in str(value)] == ["password"]
+    assert known["password"]["secret"]
+
+
+@pytest.mark.django_db
+def test_poundcake_understands_what_the_rule_sends(rule):
+    _, token = factories.make_token(["stackstorm"])
+    later = timezone.now() + timedelta(hours=1)
+    payload = trigger()
+    execution = factories.make_execution(
+        status="running", st2_execution_id=payload["execution_id"], due_at=later
+    )
+    datastore = {
+        "poundcake_url": "https://poundcake.example.com",
+        "poundcake_token": f"encrypted:{token}",
+    }
+
+    sent = rendered(rule["action"]["parameters"], payload, datastore)
+    address, _, path = sent["url"].partition("/api/")
+    login = base64.b64encode(f"{sent['username']}:{sent['password']}".encode()).decode()
+    answer = Client().generic(
+        sent["method"],
+        f"/api/{path}",
+        sent["body"],
+        content_type=sent["headers"]["Content-Type"],
+        headers={"Authorization": f"Basic {login}"},
+    )
+
+    assert address == datastore["poundcake_url"]
+    assert json.loads(sent["body"]) == payload
+    assert (answer.status_code, answer.json()["status"]) == (200, "accepted")
+    assert ActionExecution.objects.get(pk=execution.pk).due_at <= timezone.now()
+
+
+def test_the_documented_payload_is_the_recorded_one():
+    [block] = (PACK / "README.md").read_text().split("```json\n")[1:]
+    told = json.loads(block.partition("```")[0])
+
+    assert told.keys() == trigger().keys()
+    assert told["data"].keys() == trigger()["data"].keys()
+    assert {name: told[name] for name in ("route", "execution_id", "status")} == {
+        name: trigger()[name] for name in ("route", "execution_id", "status")
+    }

@@ -41,8 +41,11 @@ class Heartbeat(models.Model):
     def show_life(cls, name: str, *, at: datetime.datetime) -> None:
         """Keep that something lives; more than once a second is not worth a write."""
         recent = at - datetime.timedelta(seconds=1)
-        if not cls.objects.filter(name=name, beat_at__gt=recent).exists():
-            cls.objects.update_or_create(name=name, defaults={"beat_at": at, "due_at": at})
+        if cls.objects.filter(name=name, beat_at__gt=recent).exists():
+            return
+        # Not update_or_create: several processes of one cluster would wait for each other's locks.
+        if not cls.objects.filter(name=name).update(beat_at=at):
+            cls.objects.get_or_create(name=name, defaults={"beat_at": at, "due_at": at})
 
     @classmethod
     def last(cls, name: str) -> datetime.datetime | None:

@@ -77,6 +77,7 @@ class Enough(Exception):
 CUT = StackStormUnavailable("GET", "/stream", "cut", may_have_been_sent=True)
 
 
+@pytest.mark.django_db(transaction=True)  # it closes old connections, but not within a transaction
 def test_an_execution_is_settled_by_its_event_without_a_request(
     sandbox, st2, launched, monkeypatch
 ):
@@ -214,6 +215,7 @@ def test_an_unknown_execution_is_settled_by_a_late_event(st2, launched):
     assert BucketRun.objects.get().status == "success"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_after_each_connection_all_that_runs_is_asked_for_once(st2, launched):
     execution = launched()
     script = Scripted([None, None, CUT], [CUT], [None, CUT])
@@ -230,6 +232,7 @@ def test_after_each_connection_all_that_runs_is_asked_for_once(st2, launched):
     assert poll.poll_due(client=st2) == 0
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_broken_database_is_no_end(launched, monkeypatch):
     launched()
     breaks = [OperationalError("gone")]

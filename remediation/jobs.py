@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import logging
 
 from django.conf import settings
 from django.db import transaction
@@ -11,10 +10,9 @@ from django.utils import timezone
 
 from remediation import queue
 from remediation.engine import cancel, launch, lookup, poll, recover
-from remediation.engine.connection import NotConfigured, stackstorm_client
+from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
 from remediation.models import Heartbeat
-
-logger = logging.getLogger(__name__)
+from remediation.stackstorm import StackStormClient
 
 TICK_GRACE = datetime.timedelta(seconds=5)
 KEPT = datetime.timedelta(days=1)
@@ -23,13 +21,15 @@ KEPT = datetime.timedelta(days=1)
 def launch_due(**_newer: object) -> None:
     """Start what is due in StackStorm, a bounded batch."""
     _show_life()
-    launch.launch_due(client=stackstorm_client())
+    if client := _stackstorm():
+        launch.launch_due(client=client)
 
 
 def poll_due(**_newer: object) -> None:
     """Ask StackStorm for the executions whose poll is due."""
     _show_life()
-    poll.poll_due(client=stackstorm_client())
+    if client := _stackstorm():
+        poll.poll_due(client=client)
 
 
 def run_local(**_newer: object) -> None:
@@ -75,14 +75,20 @@ def tick(**_newer: object) -> None:
     cancel.carry_out_due()
     if launch.is_local_due():
         queue.enqueue(queue.RUN_LOCAL)
+    if client := _stackstorm():
+        poll.poll_due(client=client)
+        lookup.look_up_due(client=client)
+        launch.launch_due(client=client)
+
+
+def _stackstorm() -> StackStormClient | None:
+    """Return the client; without one, have people read why what is due waits."""
     try:
-        client = stackstorm_client()
+        return stackstorm_client()
     except NotConfigured as error:
-        logger.debug("No StackStorm to ask: %s", error)
-        return
-    poll.poll_due(client=client)
-    lookup.look_up_due(client=client)
-    launch.launch_due(client=client)
+        if launch.is_stackstorm_due():
+            Heartbeat.tell(STACKSTORM, str(error), at=timezone.now())
+        return None
 
 
 def _show_life() -> None:

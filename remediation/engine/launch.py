@@ -105,6 +105,11 @@ def run_local() -> bool:
     return False
 
 
+def is_stackstorm_due() -> bool:
+    """Return whether an execution waits to be started in StackStorm."""
+    return _stackstorm_due().exists()
+
+
 def is_local_due() -> bool:
     """Return whether a local action wants a worker."""
     return _local_due().exists()

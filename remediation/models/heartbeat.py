@@ -59,10 +59,12 @@ class Heartbeat(models.Model):
 
     @classmethod
     def tell(cls, name: str, note: str, *, at: datetime.datetime) -> None:
-        """Keep what is wrong with something, or '' when it is well again."""
-        if not cls.objects.filter(name=name, note=note).exists() and (
-            note or cls.objects.filter(name=name).exists()
-        ):
-            cls.objects.update_or_create(
+        """Keep what is wrong with something, since when, or '' when it is well again."""
+        told = cls.objects.filter(name=name).first()
+        if told is None and note:
+            cls.objects.get_or_create(
                 name=name, defaults={"note": note, "beat_at": at, "due_at": at}
             )
+        elif told is not None and told.note != note:
+            since = told.beat_at if told.note and note else at
+            cls.objects.filter(pk=told.pk).update(note=note, beat_at=since)

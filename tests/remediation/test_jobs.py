@@ -184,3 +184,34 @@ def test_local_actions_are_carried_out_one_a_wake_up_each_by_whoever_is_free():
 
     assert len(waiting(queue.RUN_LOCAL)) == 1, "none for nothing"
     assert {ActionExecution.objects.get(pk=row.pk).status for row in executions} == {"success"}
+
+
+def test_without_a_stackstorm_people_read_why_its_steps_wait(settings):
+    settings.ST2_API_URL = ""
+    make_execution()
+
+    jobs.launch_due()
+
+    assert "ST2_API_URL is not set" in Heartbeat.objects.get(name="stackstorm").note
+
+
+def test_without_a_stackstorm_and_without_its_steps_nothing_is_wrong(settings):
+    settings.ST2_API_URL = ""
+
+    jobs.tick()
+
+    assert not Heartbeat.objects.filter(name="stackstorm").exists()
+
+
+def test_what_is_wrong_is_told_since_it_began():
+    begun = timezone.now() - datetime.timedelta(minutes=5)
+    Heartbeat.tell("stackstorm", "refused", at=begun)
+
+    Heartbeat.tell("stackstorm", "timed out", at=timezone.now())
+    told = Heartbeat.objects.get()
+    assert (told.note, told.beat_at) == ("timed out", begun)
+
+    Heartbeat.tell("stackstorm", "", at=timezone.now())
+    again = timezone.now()
+    Heartbeat.tell("stackstorm", "refused", at=again)
+    assert Heartbeat.objects.get().beat_at == again

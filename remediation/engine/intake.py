@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import datetime
 import json
-import logging
-import random
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import DatabaseError, IntegrityError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import F, Max
 
 from remediation import queue
@@ -23,6 +20,7 @@ from remediation.alertmanager import IncomingAlert, InvalidAlert, Notification
 from remediation.engine import cancel, episodes
 from remediation.engine.assignment import Assignments, assign
 from remediation.engine.episodes import Disposition, Received
+from remediation.engine.transient import repeated
 from remediation.models import (
     ActionExecution,
     Alert,
@@ -33,14 +31,9 @@ from remediation.models import (
     Transition,
 )
 
-logger = logging.getLogger(__name__)
-
-TRIES = 8
 # A row holds its alert twice, and SQL escapes it: four times this is within MariaDB's default
 # max_allowed_packet of 16 MiB.
 PACKET_BYTES = 2 * 2**20
-# MariaDB: deadlock, lock wait time-out, row changed since it was read.
-TRANSIENT_CODES = {1213, 1205, 1020}
 CHANGED_FIELDS = [
     "status",
     "active_fingerprint",
@@ -70,27 +63,12 @@ def receive(notification: Notification, *, cause: Cause, client: str) -> list[Re
     ``client``: the sender's address. Raises DatabaseError when the database cannot take it now;
     then nothing is stored.
     """
-    for left in reversed(range(TRIES)):
-        try:
-            with transaction.atomic(durable=True):
-                return _Delivery(notification, cause, client).store()
-        except DatabaseError as error:
-            if not left or not is_transient(error):
-                raise
-            logger.info("Intake of %s is repeated: %s", cause.request_id, error)
-            time.sleep(random.uniform(0.005, 0.05) * (TRIES - left))  # noqa: S311
-    raise AssertionError("unreachable")
 
+    def deliver() -> list[Receipt]:
+        with transaction.atomic(durable=True):
+            return _Delivery(notification, cause, client).store()
 
-def is_transient(error: DatabaseError) -> bool:
-    """Return whether the same transaction can succeed when it is repeated."""
-    if isinstance(error, IntegrityError):
-        # Another delivery opened the same episode first.
-        return True
-    code = error.args[0] if error.args else None
-    return isinstance(error, OperationalError) and (
-        code in TRANSIENT_CODES or "locked" in str(error)
-    )
+    return repeated(deliver, what=f"Intake of {cause.request_id}")
 
 
 @dataclass(slots=True)

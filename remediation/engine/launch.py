@@ -10,6 +10,7 @@ import logging
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -22,6 +23,7 @@ from remediation.engine.advance import retry_delay
 from remediation.engine.assignment import cooling_down
 from remediation.engine.connection import STACKSTORM
 from remediation.engine.settle import Outcome
+from remediation.engine.transient import repeated
 from remediation.local_actions import LocalActionError, LocalActionFailed, LocalActionTimeout
 from remediation.models import (
     Action,
@@ -86,7 +88,7 @@ def launch_due(*, client: StackStormClient) -> int:
                 break
             done, _ = wait(sending, return_when=FIRST_COMPLETED)
             for future in done:
-                is_reachable &= _record(sending.pop(future), future)
+                is_reachable &= _record_surely(sending.pop(future), future)
             width = settings.ST2_MAX_CONCURRENT_REQUESTS
     if claimed and is_reachable:
         Heartbeat.tell(STACKSTORM, "", at=timezone.now())
@@ -137,7 +139,11 @@ def _prepare(execution: ActionExecution) -> Request | None:
     """Claim and render; return None when another was faster or the execution has ended."""
     cause = Cause()
     try:
-        if not _claim(execution, cause=cause):
+        if not repeated(
+            partial(_claim, execution, cause=cause),
+            what=f"The claim of {execution}",
+            afresh=execution.refresh_from_db,
+        ):
             return None
         rendered = parameters.render(execution)
     except IllegalTransitionError as error:
@@ -236,6 +242,15 @@ def _skip(run: BucketRun, execution: ActionExecution, reason: str, *, cause: Cau
     alert = run.alert
     alert.reason = f"The bucket {run.bucket.name} took it, but {reason}."
     alert.save(update_fields=["reason"])
+
+
+def _record_surely(request: Request, future: Future[Execution]) -> bool:
+    """Record what the call came to; a lost race in the database must not lose the answer."""
+    return repeated(
+        partial(_record, request, future),
+        what=f"The answer for {request.execution}",
+        afresh=request.execution.refresh_from_db,
+    )
 
 
 def _record(request: Request, future: Future[Execution]) -> bool:

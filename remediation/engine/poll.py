@@ -126,17 +126,17 @@ def _look_at(
     try:
         if row.unanswered_launches and follow_the_older(row, client=client, cause=Cause()):
             return
-        if state is None:
-            _missing(row, client=client)
-        elif state.status in OUTCOMES:
-            _fetch(row, client.execution(state.id), client=client)
+        if state is None or state.status in OUTCOMES:
+            _fetch(row, client=client)
         else:
             _goes_on(row, state, client=client)
     except StackStormError as error:
         logger.warning("Execution %s is asked for again: %s", row, error)
+        _give_up(row, f"StackStorm does not tell how it is: {error}")
 
 
-def _missing(row: ActionExecution, *, client: StackStormClient) -> None:
+def _fetch(row: ActionExecution, *, client: StackStormClient) -> None:
+    """Ask for the whole of an execution that has ended, or that the list does not show."""
     try:
         remote = client.execution(row.st2_execution_id or "")
     except StackStormRejected as error:
@@ -146,12 +146,11 @@ def _missing(row: ActionExecution, *, client: StackStormClient) -> None:
         settle(row, Outcome.unknown(reason), cause=Cause())
         return
     if remote.status in OUTCOMES:
-        _fetch(row, remote, client=client)
-
-
-def _fetch(row: ActionExecution, remote: Execution, *, client: StackStormClient) -> None:
-    tasks = client.children(remote.id) if row.step_order == 0 else []
-    ended(row, remote, tasks=tasks)
+        tasks = client.children(remote.id) if row.step_order == 0 else []
+        ended(row, remote, tasks=tasks)
+    else:
+        # The list said something else; what is shown last counts, and the deadline holds.
+        _goes_on(row, remote, client=client)
 
 
 def ended(row: ActionExecution, remote: Execution, *, tasks: list[Execution]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 
+from remediation.management.processes import STOP_SECONDS
 from remediation.sandbox import Sandbox
 from tests import parts
 
@@ -84,7 +85,7 @@ def started(
             yield poundcake
         finally:
             process.terminate()
-            process.wait(PATIENCE_SECONDS)
+            process.wait(STOP_SECONDS + PATIENCE_SECONDS)
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:

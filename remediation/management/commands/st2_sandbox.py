@@ -45,11 +45,11 @@ class Command(BaseCommand):
             raise CommandError(f"--option: {error}") from error
         except OSError as error:
             raise CommandError(f"--bind: cannot listen there: {error}") from error
-        self.stdout.write(f"{BANNER}\nListening at {sandbox.url}; Ctrl-C ends it.")
-        self.stdout.flush()  # whoever started it in the background waits for the address
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
+        self.stdout.write(f"{BANNER}\nListening at {sandbox.url}; Ctrl-C ends it.")
+        self.stdout.flush()  # whoever started it in the background waits for the address
         stopped.wait()
         sandbox.stop()
 

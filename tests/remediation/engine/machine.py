@@ -1,0 +1,396 @@
+"""What alerts, StackStorm, workers and people can do, in any order."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, ClassVar
+
+import time_machine
+from django.db import transaction
+from django.utils import timezone
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from remediation import alertmanager
+from remediation.engine import cancel, intake, launch, lookup, pause, poll, recover, retry
+from remediation.engine.retry import NotPossible
+from remediation.models import (
+    Action,
+    ActionExecution,
+    Alert,
+    Bucket,
+    BucketRun,
+    Cause,
+    IllegalTransitionError,
+    Pause,
+)
+from remediation.sandbox import Sandbox
+from remediation.sandbox.timeline import STATUSES
+from remediation.stackstorm import Execution, StackStormError
+from tests.factories import (
+    LABELS,
+    alert_payload,
+    make_action,
+    make_bucket,
+    make_local_action,
+    make_step,
+    notification_body,
+)
+from tests.remediation.engine.laws import OPEN, Laws
+from tests.remediation.engine.slow_client import SlowClient
+
+BEGIN = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC)
+WELL = {
+    "drop_request_rate": 0.0,
+    "drop_answer_rate": 0.0,
+    "error_rate": 0.0,
+    "ghost_rate": 0.0,
+    "unavailable": False,
+    "unauthorized": False,
+    "land_late_seconds": 0.0,
+}
+FAULTS = [
+    {"drop_request_rate": 1.0},
+    {"drop_answer_rate": 1.0},
+    {"error_rate": 1.0},
+    {"ghost_rate": 1.0},
+    {"drop_answer_rate": 1.0, "land_late_seconds": 200.0},
+    {"unavailable": True},
+    {"unauthorized": True},
+]
+HOSTS = st.sampled_from(["web-01:9100", "web-02:9100"])
+WORDS = [
+    *STATUSES,
+    *["failed", "timeout", "succeeded"] * 3,
+]  # those that let a run go on are likelier
+PLACES = st.integers(0, 3)  # counted from the newest
+SECONDS = st.sampled_from([1, 6, 70, 400, 4_000])
+TICK_SECONDS = 30.0
+LIMITS = {
+    "LAUNCH_LOOKUP_SECONDS": 300.0,
+    "LAUNCH_TIMEOUT": 6_000.0,
+    "ST2_QUEUE_TIMEOUT": 600.0,
+    "ST2_INQUIRY_TIMEOUT": 1_200.0,
+    "ST2_TIMEOUT": 2.0,
+    "POLL_INTERVAL": TICK_SECONDS,
+}
+DRAIN_ROUNDS = 300
+
+
+class Machine(RuleBasedStateMachine):
+    """Two hosts, three buckets, any number of workers, and people who interfere."""
+
+    sandbox: ClassVar[Sandbox]
+    client: ClassVar[SlowClient]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.savepoint = transaction.savepoint()
+        self.traveling = time_machine.travel(BEGIN, tick=False)
+        self.clock = self.traveling.start()
+        self.sandbox.reset()
+        self.sandbox.configure(**WELL, outcomes={}, duration_seconds=0)
+        self.laws = Laws(self.sandbox)
+        self.calls = itertools.count(1)
+        self.started: dict[str, datetime.datetime] = {}
+        self.requests: list[tuple[launch.Request, datetime.datetime]] = []
+        self.answers: list[tuple[launch.Request, Future[Execution]]] = []
+
+    @initialize(
+        on_resolved=st.sampled_from(["continue", "stop", "cancel"]),
+        cooldown=st.sampled_from([0, 0, 300]),
+        timeout=st.sampled_from([0, 0, 100]),
+        on_failure=st.sampled_from(["stop", "continue"]),
+    )
+    def configure(self, on_resolved: str, cooldown: int, timeout: int, on_failure: str) -> None:
+        shell = make_action(st2_runner="local-shell-cmd")
+        noop = make_action(st2_action_ref="core.noop", st2_runner="noop")
+        log = make_local_action()
+        repair = make_bucket(
+            on_resolved=on_resolved,
+            cooldown_seconds=cooldown,
+            timeout_seconds=timeout,
+            continue_matching=True,
+        )
+        step = {"timeout_seconds": 60, "retry_delay_seconds": 5}
+        make_step(
+            repair,
+            shell,
+            parameters={"cmd": "true"},
+            max_attempts=2,
+            on_failure=on_failure,
+            **step,
+        )
+        make_step(repair, make_local_action("wait"), parameters={"seconds": 20}, run_when="failure")
+        make_step(repair, noop, run_when="always", **step)
+        make_step(repair, log, parameters={"message": "repaired"})
+        make_bucket(
+            label_matchers='instance="web-02:9100"',
+            use_stackstorm=True,
+            st2_workflow_name="host_down",
+            st2_workflow_pack="remediation",
+        )
+        make_step(make_bucket(trigger_on="resolved"), noop, **step)
+        self.alert_fires("web-01:9100", "newer")
+
+    # Alerts
+
+    @rule(host=HOSTS, start=st.sampled_from(["same", "moved", "newer", "older", None]))
+    def alert_fires(self, host: str, start: str | None) -> None:
+        """Deliver a new one, a repeat, a late copy, or the copy of an HA pair's other half."""
+        known = self.started.get(host, timezone.now())
+        starts_at = {
+            "same": known,
+            "moved": known + datetime.timedelta(milliseconds=400),
+            "newer": timezone.now(),
+            "older": known - datetime.timedelta(minutes=10),
+        }.get(start or "")
+        if starts_at:
+            self.started[host] = max(known, starts_at)
+        self._deliver(host, startsAt=starts_at.isoformat() if starts_at else None)
+
+    @rule(host=HOSTS, end=st.sampled_from(["now", "older", None]))
+    def alert_resolves(self, host: str, end: str | None) -> None:
+        ends_at = timezone.now() - datetime.timedelta(hours=1 if end == "older" else 0)
+        self._deliver(host, status="resolved", endsAt=ends_at.isoformat() if end else None)
+
+    def _deliver(self, host: str, **members: Any) -> None:
+        labels = LABELS | {"instance": host}
+        body = notification_body(alert_payload(labels=labels, **members))
+        notification = alertmanager.parse(json.dumps(body).encode())
+        intake.receive(notification, cause=self._cause("alertmanager"), client="127.0.0.1")
+
+    # Workers
+
+    @rule(data=st.data())
+    def worker_works(self, data: st.DataObject) -> None:
+        """Do one job, in the middle of which another worker may do another one."""
+        jobs = st.sampled_from(list(self._jobs()))
+        name, meanwhile = data.draw(jobs), data.draw(st.none() | jobs)
+        self.client.meanwhile = self._jobs()[meanwhile] if meanwhile else None
+        self._jobs()[name]()
+        self.client.meanwhile = None
+
+    @rule(seconds=st.sampled_from([0, 0, 6, 30, 400]))
+    def workers_do_what_is_due(self, seconds: int) -> None:
+        self.clock.shift(seconds)
+        for job in self._jobs().values():
+            job()
+
+    def _jobs(self) -> dict[str, Callable[[], object]]:
+        return {
+            "poll": lambda: poll.poll_due(client=self.client),
+            "look up": lambda: lookup.look_up_due(client=self.client),
+            "launch": lambda: launch.launch_due(client=self.client),
+            "run local": launch.run_local,
+            "recover": recover.recover,
+            "expire": launch.expire,
+            "cancel overdue": cancel.cancel_overdue,
+            "carry out": cancel.carry_out_due,
+        }
+
+    @rule(fate=st.sampled_from(["dies", "dies after sending", "sends later", "records later"]))
+    def worker_claims(self, fate: str) -> None:
+        """Begin a launch that does not go to its end at once."""
+        for execution in launch._stackstorm_due()[:1]:
+            request = launch._prepare(execution)
+            if request is None or fate == "dies":
+                continue
+            if fate == "sends later":
+                # A request takes less than a lease: after that, its worker is dead.
+                self.requests.append((request, execution.due_at or timezone.now()))
+                continue
+            answer = self._send(request)
+            if fate == "records later":
+                self.answers.append((request, answer))
+
+    @precondition(lambda self: self.requests)
+    @rule()
+    def worker_sends(self) -> None:
+        request, lease_until = self.requests.pop(0)
+        if timezone.now() < lease_until:
+            self.answers.append((request, self._send(request)))
+
+    def _send(self, request: launch.Request) -> Future[Execution]:
+        answer: Future[Execution] = Future()
+        try:
+            answer.set_result(request.send(self.client))
+        except StackStormError as error:
+            answer.set_exception(error)
+        return answer
+
+    @precondition(lambda self: self.answers)
+    @rule()
+    def worker_records(self) -> None:
+        launch._record(*self.answers.pop(0))
+
+    # StackStorm
+
+    @rule(faults=st.sampled_from(FAULTS))
+    def stackstorm_misbehaves(self, faults: dict[str, Any]) -> None:
+        self.sandbox.configure(**WELL | faults)
+
+    @precondition(lambda self: self._is_unwell())
+    @rule()
+    def stackstorm_gets_well(self) -> None:
+        self.sandbox.configure(**WELL)
+
+    def _is_unwell(self) -> bool:
+        return any(getattr(self.sandbox.options, name) for name in WELL)
+
+    @rule(word=st.sampled_from(WORDS), seconds=st.sampled_from([0, 3, 90]))
+    def executions_end_as(self, word: str, seconds: int) -> None:
+        refs = ("core.local", "core.noop", "remediation.host_down")
+        self.sandbox.configure(outcomes=dict.fromkeys(refs, word), duration_seconds=seconds)
+
+    @rule(place=PLACES)
+    def somebody_cancels_in_stackstorm(self, place: int) -> None:
+        if remotes := [remote for remote in self.sandbox.executions if "parent" not in remote]:
+            with contextlib.suppress(StackStormError):
+                self.client.cancel(remotes[-1 - place % len(remotes)]["id"])
+
+    @rule(place=PLACES, key=st.sampled_from(["st2_execution_id", "trace_tag", "both", "none"]))
+    def callback_comes(self, place: int, key: str) -> None:
+        """It may come before the POST's answer, late, again, or be about nothing of ours."""
+        row = _newest(ActionExecution, place, parent=None, executed_via_stackstorm=True)
+        names = {"st2_execution_id": "f" * 24, "trace_tag": "poundcake-forged"}
+        if row and key != "none":
+            names = {"st2_execution_id": row.st2_execution_id or "", "trace_tag": row.trace_tag}
+            names |= {name: "" for name in names if key not in (name, "both")}
+        before = self._states()
+
+        word = poll.hint(**names)
+
+        is_named = row is not None and key != "none" and any(names.values())
+        is_final = row is not None and row.status in ActionExecution.FINAL
+        assert word == (("unchanged" if is_final else "accepted") if is_named else "ignored")
+        assert self._states() == before
+
+    # People
+
+    @rule(place=PLACES, stop=st.sampled_from([BucketRun.Stop.STOP, BucketRun.Stop.CANCEL]))
+    def person_stops_a_run(self, place: int, stop: BucketRun.Stop) -> None:
+        run = _newest(BucketRun, place)
+        if run is None:
+            return
+        was_open = run.status in OPEN
+        try:
+            cancel.cancel(run, stop=stop, reason="by hand", cause=self._cause("anna"))
+        except IllegalTransitionError:
+            assert not was_open
+        else:
+            assert was_open
+
+    @precondition(lambda self: any(run.status == "failure" for run in self.laws.runs))
+    @rule(place=PLACES)
+    def person_repeats_what_failed(self, place: int) -> None:
+        run = _newest(BucketRun, place, status="failure")
+        with self._refused_if_unsettled(run.alert, run.bucket):
+            retry.retry_from_failed(run, cause=self._cause("anna"))
+
+    @precondition(lambda self: any(run.completed_at for run in self.laws.runs))
+    @rule(place=PLACES)
+    def person_repeats_a_run(self, place: int) -> None:
+        run = _newest(BucketRun, place, completed_at__isnull=False)
+        with self._refused_if_unsettled(run.alert, run.bucket):
+            retry.retry_from_start(run, cause=self._cause("anna"))
+
+    @rule(alert_place=PLACES, bucket_place=PLACES)
+    def person_runs_a_bucket(self, alert_place: int, bucket_place: int) -> None:
+        alert, bucket = _newest(Alert, alert_place), _newest(Bucket, bucket_place)
+        if alert and bucket:
+            with self._refused_if_unsettled(alert, bucket):
+                retry.run_by_hand(bucket, alert, cause=self._cause("anna"))
+
+    @rule(place=PLACES)
+    def person_matches_again(self, place: int) -> None:
+        if alert := _newest(Alert, place):
+            with contextlib.suppress(NotPossible):
+                retry.match_again(alert, cause=self._cause("anna"))
+
+    @contextlib.contextmanager
+    def _refused_if_unsettled(self, alert: Alert, bucket: Bucket) -> Iterator[None]:
+        runs = BucketRun.objects.filter(alert=alert, bucket=bucket)
+        is_unsettled = runs.filter(status__in=[*OPEN, "unknown"]).exists()
+        try:
+            yield
+        except NotPossible:
+            return
+        assert not is_unsettled
+
+    @precondition(lambda self: any(row.status == "unknown" for row in self.laws.executions))
+    @rule(place=PLACES, status=st.sampled_from(sorted(ActionExecution.FINAL)))
+    def person_judges(self, place: int, status: ActionExecution.Status) -> None:
+        if row := _newest(ActionExecution, place, status="unknown", parent=None):
+            word = ActionExecution.Status(status)
+            retry.judge(row, word, reason="I looked", cause=self._cause("judge"))
+
+    @rule(seconds=st.none() | SECONDS)
+    def person_pauses(self, seconds: int | None) -> None:
+        expires_at = timezone.now() + datetime.timedelta(seconds=seconds) if seconds else None
+        pause.pause(reason="maintenance", expires_at=expires_at, cause=self._cause("anna"))
+
+    @precondition(lambda self: Pause.current(at=timezone.now()))
+    @rule()
+    def person_resumes(self) -> None:
+        pause.resume(cause=self._cause("anna"))
+
+    @rule(place=PLACES, model=st.sampled_from([Bucket, Action]))
+    def person_switches(self, place: int, model: type[Bucket] | type[Action]) -> None:
+        """Switch a bucket or an action off; or on, when one is off."""
+        row = _newest(model, place)
+        if not model.objects.filter(is_enabled=False).update(is_enabled=True):
+            model.objects.filter(pk=row.pk).update(is_enabled=False)
+
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds: int) -> None:
+        self.clock.shift(seconds)
+
+    @invariant()
+    def laws_hold(self) -> None:
+        self.clock.shift(0.001)  # whatever happens takes some time
+        self.laws.check()
+
+    def teardown(self) -> None:
+        try:
+            self._drain()
+            self.laws.check_the_end()
+        finally:
+            self.traveling.stop()
+            transaction.savepoint_rollback(self.savepoint)
+
+    def _drain(self) -> None:
+        """Let everything end once nobody interferes any more."""
+        self.sandbox.configure(**WELL)
+        pause.resume(cause=self._cause("anna"))
+        for _ in range(DRAIN_ROUNDS):
+            self.workers_do_what_is_due(0)
+            self.laws_hold()
+            due = [row.due_at for row in self.laws.executions if row.status in OPEN and row.due_at]
+            if not due:
+                return
+            tick = timezone.now() + datetime.timedelta(seconds=TICK_SECONDS)
+            self.clock.move_to(max(min(due), tick))
+
+    def _states(self) -> list[tuple[int, str]]:
+        return list(ActionExecution.objects.order_by("pk").values_list("pk", "status"))
+
+    def _cause(self, actor: str) -> Cause:
+        return Cause(actor=actor, request_id=f"request-{next(self.calls)}")
+
+
+def _newest(model: Any, place: int, **columns: Any) -> Any:
+    """Return a row counted from the newest, or None if there is none at all."""
+    rows = list(model.objects.filter(**columns).order_by("-pk"))
+    return rows[place % len(rows)] if rows else None

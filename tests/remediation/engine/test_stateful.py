@@ -1,0 +1,42 @@
+"""Any order of events keeps the guarantees: random ones, with the laws checked after each."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as example_settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from remediation.sandbox import Sandbox, SandboxOptions
+from tests.remediation.engine.machine import LIMITS, Machine
+from tests.remediation.engine.slow_client import SlowClient
+
+
+@pytest.fixture
+def played(settings):
+    for name, seconds in LIMITS.items():
+        setattr(settings, name, seconds)
+    # Its clock is ours, which is set forward.
+    options = SandboxOptions(duration_seconds=0)
+    with Sandbox(api_key="sandbox-key", options=options, clock=time.time) as sandbox:
+        Machine.sandbox = sandbox
+        Machine.client = SlowClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
+        yield Machine
+        Machine.client.close()
+
+
+@pytest.mark.django_db
+def test_any_order_of_events_keeps_the_guarantees(played):
+    run_state_machine_as_test(
+        played,
+        settings=example_settings(
+            max_examples=60,
+            stateful_step_count=30,
+            deadline=None,
+            # Shrinking would play a failure again for minutes.
+            phases=[Phase.reuse, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import time
 from typing import Any
 
 from django.conf import settings
@@ -29,6 +30,7 @@ from remediation.stackstorm import (
 
 logger = logging.getLogger(__name__)
 
+BUDGET_SECONDS = 20.0  # after which a slow StackStorm makes room for what else is due
 CANCEL_GRACE = datetime.timedelta(seconds=60)  # for StackStorm to end what was canceled
 UNKNOWN_INTERVAL = datetime.timedelta(minutes=5)  # between two polls of what is unknown
 ASKING = {"pending", "paused"}  # StackStorm's words while it waits for a person
@@ -38,7 +40,9 @@ Status = ActionExecution.Status
 def poll_due(*, client: StackStormClient) -> int:
     """Ask for every execution whose poll is due; return how many were asked for."""
     asked = 0
-    while rows := list(_due()[:MAX_IDS_PER_REQUEST]):
+    # What is put off is due again soon: one call asks for each once, and makes room for launches.
+    at, until = timezone.now(), time.monotonic() + BUDGET_SECONDS
+    while rows := list(_due(at=at)[:MAX_IDS_PER_REQUEST]):
         asked += len(rows)
         _put_off(rows)
         by_id = {row.st2_execution_id or "": row for row in rows}
@@ -52,6 +56,8 @@ def poll_due(*, client: StackStormClient) -> int:
             break
         Heartbeat.tell(STACKSTORM, "", at=timezone.now())
         for st2_id, row in by_id.items():
+            if time.monotonic() > until:
+                return asked
             _look_at(row, states.get(st2_id), client=client)
     return asked
 
@@ -94,14 +100,14 @@ def find(st2_execution_id: str, trace_tag: str) -> ActionExecution | None:
     return found
 
 
-def _due() -> QuerySet[ActionExecution]:
+def _due(*, at: datetime.datetime) -> QuerySet[ActionExecution]:
     return (
         ActionExecution.objects.filter(
             # A late answer is the one way on for an unknown one; a hint makes it due.
             status__in=(Status.RUNNING, Status.UNKNOWN),
             st2_execution_id__isnull=False,
             parent=None,
-            due_at__lte=timezone.now(),
+            due_at__lte=at,
         )
         .select_related("run__plan")
         .order_by("due_at", "pk")

@@ -240,3 +240,25 @@ def test_a_workflow_is_one_execution_and_its_tasks_are_rows(sandbox, st2):
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
     run.refresh_from_db()
     assert run.status == "success"
+
+
+def test_one_poll_asks_for_each_execution_once(sandbox, st2, launched, settings):
+    settings.POLL_INTERVAL = 0.0
+    sandbox.configure(outcomes={"core.local": "running"})
+    launched()
+    launched()
+    make_due()
+
+    assert poll.poll_due(client=st2) == 2
+
+
+def test_a_slow_stackstorm_makes_room_for_what_else_is_due(sandbox, st2, launched, monkeypatch):
+    for _ in range(3):
+        launched()
+    monkeypatch.setattr(poll, "BUDGET_SECONDS", -1.0)
+    make_due()
+
+    poll.poll_due(client=st2)
+
+    assert ActionExecution.objects.filter(status="running").count() == 3
+    assert not ActionExecution.objects.filter(due_at__lte=timezone.now()).exists()

@@ -4,6 +4,14 @@ import ipaddress
 import os
 import sys
 
+import hypothesis
+
+# How long an example takes says nothing on a busy machine. In CI hypothesis has its own profile,
+# which plays the same examples every time.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+if os.environ.get("CI") != "true":
+    hypothesis.settings.load_profile("unhurried")
+
 LOCAL_NAMES = {"localhost", "", None}
 
 # A proxy would take the request off this machine, and a request to loopback with it.

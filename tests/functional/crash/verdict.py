@@ -42,8 +42,8 @@ def _unsettled(rows: Rows, may_rest: str) -> Iterator[str]:
         yield f"the alert is {len(rows['alerts'])} episodes"
     if len(rows["runs"]) != 1:
         yield f"the alert has {len(rows['runs'])} runs"
-    last = rows["executions"][-1]
-    if may_rest and last["status"] == "unknown" and last["error_message"].startswith(may_rest):
+    unknown = [row for row in rows["executions"] if row["status"] == "unknown"]
+    if may_rest and any(row["error_message"].startswith(may_rest) for row in unknown):
         return
     for row in [*rows["runs"], *rows["executions"]]:
         if row["status"] not in FINAL:

@@ -28,7 +28,7 @@ class Laws:
 
     def check(self) -> None:
         """Raise AssertionError for what must not be."""
-        self.runs = list(BucketRun.objects.order_by("pk"))
+        self.runs = list(BucketRun.objects.select_related("alert").order_by("pk"))
         rows = ActionExecution.objects.filter(parent=None).select_related("run__plan")
         self.executions = list(rows.order_by("run", "step_order", "attempt"))
         self._check_transitions()
@@ -44,6 +44,10 @@ class Laws:
             assert row.status not in OPEN, f"{row} is {row.status} for ever"
             reason = row.reason if isinstance(row, BucketRun) else row.error_message
             assert row.status != "unknown" or reason, f"{row} is unknown without a reason"
+        resting = {row.trace_tag for row in self.executions if row.status == "unknown"}
+        for remote in self._remotes():
+            is_over = remote["status"] in OUTCOMES or _tag_of(remote) in resting
+            assert is_over, f"{remote['id']} is {remote['status']} and nobody follows it"
 
     def _check_transitions(self) -> None:
         """Every state is told by transitions, and nothing leaves a final one."""
@@ -93,6 +97,8 @@ class Laws:
                 f"{run} is {run.status} with {statuses}"
             )
             assert ("unknown" in statuses) == (run.status == "unknown"), f"{run}: {statuses}"
+            is_too_late = run.trigger == "alert" and not run.alert.is_open
+            assert run.status != "pending" or not is_too_late, f"{run} begins after its alert"
             assert (run.completed_at is None) == (run.status in OPEN), f"{run} {run.completed_at}"
 
     def _check_executions(self) -> None:
@@ -115,18 +121,19 @@ class Laws:
 
     def _check_starts(self) -> None:
         """What StackStorm started is ours, was started once, and is told as StackStorm tells it."""
-        assert self.sandbox.started_twice() == []
+        assert self.sandbox.started_twice() == [], "StackStorm started it twice"
         by_tag = {row.trace_tag: row for row in self.executions}
         by_id = {row.st2_execution_id: row for row in self.executions if row.st2_execution_id}
-        for remote in self.sandbox.executions:
-            if "parent" in remote:
-                continue
-            row = by_tag[remote["context"]["trace_context"]["trace_tag"]]
+        for remote in self._remotes():
+            row = by_tag[_tag_of(remote)]
             if any(change["status"] == "running" for change in remote["log"]):
                 assert row.status != "pending", f"{row} would be started twice"
                 assert row.status != "skipped" or row.st2_execution_id, f"{row} runs unseen"
             if remote["id"] in by_id:
                 self._check_outcome(row, remote)
+
+    def _remotes(self) -> list[dict[str, Any]]:
+        return [remote for remote in self.sandbox.executions if "parent" not in remote]
 
     def _check_outcome(self, row: ActionExecution, remote: dict[str, Any]) -> None:
         judged = Transition.objects.filter(subject_id=row.pk, subject_type="execution")
@@ -141,3 +148,7 @@ class Laws:
 def _is_final(subject_type: str, status: str) -> bool:
     final = {"run": BucketRun.FINAL, "execution": ActionExecution.FINAL}.get(subject_type, ())
     return status in final
+
+
+def _tag_of(remote: dict[str, Any]) -> str:
+    return str(remote["context"]["trace_context"]["trace_tag"])

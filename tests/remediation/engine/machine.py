@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import time_machine
 from django.db import transaction
+from django.db.models import Min
 from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -33,7 +34,6 @@ from remediation.models import (
     BucketRun,
     Cause,
     IllegalTransitionError,
-    Pause,
 )
 from remediation.sandbox import Sandbox
 from remediation.sandbox.timeline import STATUSES
@@ -41,12 +41,9 @@ from remediation.stackstorm import Execution, StackStormError
 from tests.factories import (
     LABELS,
     alert_payload,
-    make_action,
-    make_bucket,
-    make_local_action,
-    make_step,
     notification_body,
 )
+from tests.remediation.engine.buckets import make_buckets
 from tests.remediation.engine.laws import OPEN, Laws
 from tests.remediation.engine.slow_client import SlowClient
 
@@ -75,15 +72,15 @@ WORDS = [
     *["failed", "timeout", "succeeded"] * 3,
 ]  # those that let a run go on are likelier
 PLACES = st.integers(0, 3)  # counted from the newest
-SECONDS = st.sampled_from([1, 6, 70, 400, 4_000])
-TICK_SECONDS = 30.0
+SECONDS = st.sampled_from([0, 1, 6, 6, 70, 400, 400, 4_000])
+TICK_SECONDS = 60
 LIMITS = {
     "LAUNCH_LOOKUP_SECONDS": 300.0,
     "LAUNCH_TIMEOUT": 6_000.0,
     "ST2_QUEUE_TIMEOUT": 600.0,
-    "ST2_INQUIRY_TIMEOUT": 1_200.0,
+    "ST2_INQUIRY_TIMEOUT": 900.0,
     "ST2_TIMEOUT": 2.0,
-    "POLL_INTERVAL": TICK_SECONDS,
+    "POLL_INTERVAL": 60.0,
 }
 DRAIN_ROUNDS = 300
 
@@ -108,41 +105,24 @@ class Machine(RuleBasedStateMachine):
         self.answers: list[tuple[launch.Request, Future[Execution]]] = []
 
     @initialize(
-        on_resolved=st.sampled_from(["continue", "stop", "cancel"]),
-        cooldown=st.sampled_from([0, 0, 300]),
-        timeout=st.sampled_from([0, 0, 100]),
+        columns=st.fixed_dictionaries(
+            {
+                "on_resolved": st.sampled_from(["continue", "stop", "cancel"]),
+                "cooldown_seconds": st.sampled_from([0, 0, 300]),
+                "timeout_seconds": st.sampled_from([0, 0, 100]),
+            }
+        ),
         on_failure=st.sampled_from(["stop", "continue"]),
+        word=st.sampled_from(["succeeded", "failed", "running"]),
+        faults=st.sampled_from([{}, *FAULTS]),
     )
-    def configure(self, on_resolved: str, cooldown: int, timeout: int, on_failure: str) -> None:
-        shell = make_action(st2_runner="local-shell-cmd")
-        noop = make_action(st2_action_ref="core.noop", st2_runner="noop")
-        log = make_local_action()
-        repair = make_bucket(
-            on_resolved=on_resolved,
-            cooldown_seconds=cooldown,
-            timeout_seconds=timeout,
-            continue_matching=True,
-        )
-        step = {"timeout_seconds": 60, "retry_delay_seconds": 5}
-        make_step(
-            repair,
-            shell,
-            parameters={"cmd": "true"},
-            max_attempts=2,
-            on_failure=on_failure,
-            **step,
-        )
-        make_step(repair, make_local_action("wait"), parameters={"seconds": 20}, run_when="failure")
-        make_step(repair, noop, run_when="always", **step)
-        make_step(repair, log, parameters={"message": "repaired"})
-        make_bucket(
-            label_matchers='instance="web-02:9100"',
-            use_stackstorm=True,
-            st2_workflow_name="host_down",
-            st2_workflow_pack="remediation",
-        )
-        make_step(make_bucket(trigger_on="resolved"), noop, **step)
+    def begin(
+        self, columns: dict[str, Any], on_failure: str, word: str, faults: dict[str, Any]
+    ) -> None:
+        make_buckets(columns, on_failure=on_failure)
         self.alert_fires("web-01:9100", "newer")
+        self.executions_end_as(word, 3)
+        self.sandbox.configure(**faults)
 
     # Alerts
 
@@ -156,20 +136,30 @@ class Machine(RuleBasedStateMachine):
             "newer": timezone.now(),
             "older": known - datetime.timedelta(minutes=10),
         }.get(start or "")
-        if starts_at:
-            self.started[host] = max(known, starts_at)
-        self._deliver(host, startsAt=starts_at.isoformat() if starts_at else None)
+        if starts_at is None:
+            self._deliver(host, startsAt=None)
+            return
+        newest = Alert.objects.filter(instance=host).order_by("pk").last()
+        self.started[host] = max(known, starts_at)
+
+        disposition = self._deliver(host, startsAt=starts_at.isoformat())
+
+        until = (newest.last_seen_at if newest.is_open else newest.ends_at) if newest else None
+        is_known = newest and (starts_at <= newest.starts_at or (until and starts_at <= until))
+        assert (disposition in {"repeated", "reopened"}) == bool(is_known)
 
     @rule(host=HOSTS, end=st.sampled_from(["now", "older", None]))
     def alert_resolves(self, host: str, end: str | None) -> None:
         ends_at = timezone.now() - datetime.timedelta(hours=1 if end == "older" else 0)
         self._deliver(host, status="resolved", endsAt=ends_at.isoformat() if end else None)
 
-    def _deliver(self, host: str, **members: Any) -> None:
+    def _deliver(self, host: str, **members: Any) -> str:
         labels = LABELS | {"instance": host}
         body = notification_body(alert_payload(labels=labels, **members))
         notification = alertmanager.parse(json.dumps(body).encode())
-        intake.receive(notification, cause=self._cause("alertmanager"), client="127.0.0.1")
+        cause = self._cause("alertmanager")
+        [receipt] = intake.receive(notification, cause=cause, client="127.0.0.1")
+        return receipt.disposition
 
     # Workers
 
@@ -182,11 +172,15 @@ class Machine(RuleBasedStateMachine):
         self._jobs()[name]()
         self.client.meanwhile = None
 
-    @rule(seconds=st.sampled_from([0, 0, 6, 30, 400]))
+    @rule(seconds=SECONDS)
     def workers_do_what_is_due(self, seconds: int) -> None:
+        """Let some time pass, and the workers then do whatever there is to do."""
         self.clock.shift(seconds)
         for job in self._jobs().values():
             job()
+
+        waiting = ActionExecution.objects.filter(status="pending").exclude(run__stop="")
+        assert not waiting.exists(), "a stopped run waits for its next step"
 
     def _jobs(self) -> dict[str, Callable[[], object]]:
         return {
@@ -336,12 +330,12 @@ class Machine(RuleBasedStateMachine):
             word = ActionExecution.Status(status)
             retry.judge(row, word, reason="I looked", cause=self._cause("judge"))
 
-    @rule(seconds=st.none() | SECONDS)
-    def person_pauses(self, seconds: int | None) -> None:
+    @rule(seconds=SECONDS)
+    def person_pauses(self, seconds: int) -> None:
+        """Hold all back for a time, or until somebody lets it go on."""
         expires_at = timezone.now() + datetime.timedelta(seconds=seconds) if seconds else None
         pause.pause(reason="maintenance", expires_at=expires_at, cause=self._cause("anna"))
 
-    @precondition(lambda self: Pause.current(at=timezone.now()))
     @rule()
     def person_resumes(self) -> None:
         pause.resume(cause=self._cause("anna"))
@@ -375,13 +369,14 @@ class Machine(RuleBasedStateMachine):
         self.sandbox.configure(**WELL)
         pause.resume(cause=self._cause("anna"))
         for _ in range(DRAIN_ROUNDS):
-            self.workers_do_what_is_due(0)
-            self.laws_hold()
-            due = [row.due_at for row in self.laws.executions if row.status in OPEN and row.due_at]
-            if not due:
-                return
-            tick = timezone.now() + datetime.timedelta(seconds=TICK_SECONDS)
-            self.clock.move_to(max(min(due), tick))
+            self.workers_do_what_is_due(TICK_SECONDS)
+            due = ActionExecution.objects.filter(status__in=OPEN).aggregate(due=Min("due_at"))[
+                "due"
+            ]
+            if due is None:
+                break
+            self.clock.move_to(max(due, timezone.now()))
+        self.laws.check()
 
     def _states(self) -> list[tuple[int, str]]:
         return list(ActionExecution.objects.order_by("pk").values_list("pk", "status"))

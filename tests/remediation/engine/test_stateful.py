@@ -32,7 +32,7 @@ def test_any_order_of_events_keeps_the_guarantees(played):
     run_state_machine_as_test(
         played,
         settings=example_settings(
-            max_examples=60,
+            max_examples=50,
             stateful_step_count=30,
             deadline=None,
             # Shrinking would play a failure again for minutes.

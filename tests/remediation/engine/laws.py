@@ -7,11 +7,18 @@ from typing import Any
 
 from django.db.models import F, Q
 
-from remediation.engine.settle import OUTCOMES
 from remediation.models import ActionExecution, Alert, BucketRun, Pause, Transition
 from remediation.sandbox import Sandbox
 
 OPEN = {"pending", "launching", "running"}
+# What StackStorm's final words mean here.
+MEANING = {
+    "succeeded": "success",
+    "failed": "failure",
+    "abandoned": "failure",
+    "timeout": "timeout",
+    "canceled": "skipped",
+}
 AUTOMATIC = {"alert", "resolved"}
 
 
@@ -46,7 +53,7 @@ class Laws:
             assert row.status != "unknown" or reason, f"{row} is unknown without a reason"
         resting = {row.trace_tag for row in self.executions if row.status == "unknown"}
         for remote in self._remotes():
-            is_over = remote["status"] in OUTCOMES or _tag_of(remote) in resting
+            is_over = remote["status"] in MEANING or _tag_of(remote) in resting
             assert is_over, f"{remote['id']} is {remote['status']} and nobody follows it"
 
     def _check_transitions(self) -> None:
@@ -140,7 +147,7 @@ class Laws:
         if row.status not in ActionExecution.FINAL or judged.filter(actor="judge").exists():
             return
         assert row.st2_action_execution_status == remote["status"], row
-        meant = OUTCOMES[remote["status"]]
+        meant = MEANING[remote["status"]]
         # At its deadline what we cancelled ends as timeout.
         assert row.status in {meant, "timeout" if remote["status"] == "canceled" else meant}, row
 

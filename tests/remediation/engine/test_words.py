@@ -7,10 +7,10 @@ import pytest
 from django.utils import timezone
 
 from remediation.engine import lookup, poll, recover
-from remediation.engine.settle import OUTCOMES
 from remediation.models import ActionExecution, BucketRun, Transition
 from remediation.stackstorm import KNOWN_STATUSES, StackStormClient
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
+from tests.remediation.engine.laws import MEANING
 
 pytestmark = pytest.mark.django_db
 
@@ -83,7 +83,7 @@ def row_in(status):
 def test_what_is_followed_takes_a_final_word_and_keeps_any_other(status, word, told):
     row = told(word, status)
 
-    assert row.status == OUTCOMES.get(word, status)
+    assert row.status == MEANING.get(word, status)
     assert row.st2_action_execution_status == word[:50]
     assert BucketRun.objects.get().status == RUN_AFTER.get(row.status, status)
 

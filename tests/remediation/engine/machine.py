@@ -172,10 +172,15 @@ class Machine(RuleBasedStateMachine):
         self._jobs()[name]()
         self.client.meanwhile = None
 
-    @rule(seconds=SECONDS)
-    def workers_do_what_is_due(self, seconds: int) -> None:
-        """Let some time pass, and the workers then do whatever there is to do."""
-        self.clock.shift(seconds)
+    @rule(seconds=SECONDS, rounds=st.integers(1, 4))
+    def workers_work(self, seconds: int, rounds: int) -> None:
+        """Let some time pass, and the workers then do whatever there is to do; again and again."""
+        for _ in range(rounds):
+            self.clock.shift(seconds)
+            self._work()
+            self.laws.check()
+
+    def _work(self) -> None:
         for job in self._jobs().values():
             job()
 
@@ -369,7 +374,8 @@ class Machine(RuleBasedStateMachine):
         self.sandbox.configure(**WELL)
         pause.resume(cause=self._cause("anna"))
         for _ in range(DRAIN_ROUNDS):
-            self.workers_do_what_is_due(TICK_SECONDS)
+            self.clock.shift(TICK_SECONDS)
+            self._work()
             due = ActionExecution.objects.filter(status__in=OPEN).aggregate(due=Min("due_at"))[
                 "due"
             ]

@@ -7,19 +7,19 @@ import logging
 import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from audit.models import ApiCall
 from remediation.engine.parameters import known_secrets
+from remediation.models import new_id
+from remediation.models.statements import insert
 from remediation.redaction import mask, mask_headers, mask_query, mask_text
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: IdentifiedRequest) -> HttpResponseBase:
         """Answer the request; the answer bears ``X-Request-ID``."""
-        request.request_id = uuid.uuid4().hex
+        request.request_id = new_id()
         theirs = request.headers.get("X-Request-ID", "")
         printable = "".join(character for character in theirs if character.isprintable())
         request.client_request_id = printable[:CLIENT_REQUEST_ID_LENGTH]
@@ -105,8 +105,7 @@ class ApiCallMiddleware:
                 **_describe(request, body),
                 **_describe_answer(request, response),
             )
-            with transaction.atomic():
-                call.save()
+            insert([call])
         return response
 
 

@@ -41,11 +41,13 @@ def env_seconds(name: str, default: float, *, least: float = 0.0) -> float:
     return value
 
 
-def env_count(name: str, default: int) -> int:
-    """Return a whole number of at least 1."""
+def env_count(name: str, default: int, *, least: int = 1) -> int:
+    """Return a whole number of at least ``least``."""
     text = env.str(name, str(default))
-    if not text.isdecimal() or int(text) < 1:
-        raise ImproperlyConfigured(f"{name} must be a whole number of at least 1, not {text!r}.")
+    if not text.isdecimal() or int(text) < least:
+        raise ImproperlyConfigured(
+            f"{name} must be a whole number of at least {least}, not {text!r}."
+        )
     return int(text)
 
 
@@ -146,14 +148,18 @@ ST2_STREAM_URL = env.str("ST2_STREAM_URL", "")  # st2stream, for follow_stacksto
 ST2_VERIFY_TLS = env_bool("ST2_VERIFY_TLS", True)
 ST2_CA_BUNDLE = env.str("ST2_CA_BUNDLE", "")  # file of certificates to trust, if not the system's
 ST2_TIMEOUT = env_seconds("ST2_TIMEOUT", 10.0, least=0.1)  # seconds, per request
-ST2_MAX_CONCURRENT_REQUESTS = env_count("ST2_MAX_CONCURRENT_REQUESTS", 10)  # per worker
-POLL_INTERVAL = env_seconds("POLL_INTERVAL", 2.0, least=0.1)  # seconds between two polls
+ST2_MAX_CONCURRENT_REQUESTS = env_count("ST2_MAX_CONCURRENT_REQUESTS", 10, least=2)  # per worker
+POLL_INTERVAL = env_seconds("POLL_INTERVAL", 2.0, least=0.1)  # seconds; see engine/pace.py
 WORKER_DEAD_SECONDS = env_seconds("WORKER_DEAD_SECONDS", 90.0, least=1.0)  # without a sign of life
 RESOLVE_TIMEOUT = env_seconds("RESOLVE_TIMEOUT", 300.0)  # seconds an alert without startsAt lives
 LAUNCH_LOOKUP_SECONDS = env_seconds("LAUNCH_LOOKUP_SECONDS", 300.0)  # for an unanswered launch
 ST2_QUEUE_TIMEOUT = env_seconds("ST2_QUEUE_TIMEOUT", 3_600.0)  # until StackStorm runs it
 ST2_INQUIRY_TIMEOUT = env_seconds("ST2_INQUIRY_TIMEOUT", 86_400.0)  # while it asks a person
 LAUNCH_TIMEOUT = env_seconds("LAUNCH_TIMEOUT", 86_400.0)  # seconds an execution may wait unsent
+
+SEVERITY_ORDER = env.list(  # whose alerts' steps are launched first when many wait
+    "SEVERITY_ORDER", default=["critical", "page", "error", "warning", "info"]
+)
 
 # Values that templates read as config.KEY and that never show: CONFIG_KEY or CONFIG_KEY_FILE.
 CONFIG_SECRETS = {
@@ -254,10 +260,13 @@ Q_CLUSTER = {
     "max_attempts": 1,
     "save_limit": -1,
     "catch_up": False,
-    "recycle": 500,
+    "recycle": 5_000,
     "max_rss": 300_000,
-    # All calls to StackStorm are made by this one, side by side in threads.
-    "ALT_CLUSTERS": {"engine": {"workers": 1, "timeout": 60, "retry": 200}},
+    # One launches, in threads side by side, and one follows: all calls to StackStorm are theirs.
+    "ALT_CLUSTERS": {
+        "launch": {"workers": 1, "timeout": 60, "retry": 200},
+        "follow": {"workers": 1, "timeout": 60, "retry": 200},
+    },
 }
 
 REST_FRAMEWORK = {

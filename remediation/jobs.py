@@ -9,27 +9,23 @@ from django.db import transaction
 from django.utils import timezone
 
 from remediation import queue
-from remediation.engine import cancel, launch, lookup, poll, recover
+from remediation.engine import cancel, launch, lookup, pace, poll, recover
 from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
 from remediation.models import Heartbeat
 from remediation.stackstorm import StackStormClient
 
 TICK_GRACE = datetime.timedelta(seconds=5)
 KEPT = datetime.timedelta(days=1)
+PLANNED_AHEAD = datetime.timedelta(seconds=30)  # at the most; what is delivered is locked longer
+PRUNE_INTERVAL = datetime.timedelta(hours=1)
 
 
 def launch_due(**_newer: object) -> None:
     """Start what is due in StackStorm, a bounded batch."""
     _show_life()
+    queue.absorb(queue.LAUNCH_DUE)
     if client := _stackstorm():
         launch.launch_due(client=client)
-
-
-def poll_due(**_newer: object) -> None:
-    """Ask StackStorm for the executions whose poll is due."""
-    _show_life()
-    if client := _stackstorm():
-        poll.poll_due(client=client)
 
 
 def run_local(**_newer: object) -> None:
@@ -39,12 +35,6 @@ def run_local(**_newer: object) -> None:
         queue.enqueue(queue.RUN_LOCAL)
 
 
-def carry_out_stops(**_newer: object) -> None:
-    """Do what is left to do for the runs that were stopped."""
-    _show_life()
-    cancel.carry_out_due()
-
-
 def beat(**_newer: object) -> None:
     """Prove to the worker command that this cluster works; revive the chain of ticks."""
     _show_life()
@@ -52,33 +42,52 @@ def beat(**_newer: object) -> None:
         queue.enqueue(queue.TICK)
 
 
-def prune(**_newer: object) -> None:
-    """Forget failed jobs and dead workers; what happened to alerts is kept elsewhere, for good."""
+def tick(**_newer: object) -> None:
+    """Follow what is in flight; the next tick is planned first, so that the chain never ends.
+
+    What time alone makes due is looked for once in POLL_INTERVAL. A tick that somebody asked for,
+    or that an execution's age made due, comes in between.
+    """
     _show_life()
+    interval = datetime.timedelta(seconds=settings.POLL_INTERVAL)
+    at = timezone.now()
+    with transaction.atomic():
+        queue.absorb(queue.TICK, until=at + PLANNED_AHEAD)
+        is_beat = Heartbeat.beat("tick", at=at, interval=interval)
+        queue.enqueue(queue.TICK, at=at + interval)
+    cancel.carry_out_due()
+    if is_beat:
+        _do_what_time_makes_due(at)
+    if client := _stackstorm():
+        poll.poll_due(client=client)
+        lookup.look_up_due(client=client)
+        _plan_sooner(at + interval)
+
+
+def _do_what_time_makes_due(at: datetime.datetime) -> None:
+    recover.recover()
+    launch.expire()
+    cancel.cancel_overdue()
+    if launch.is_local_due():
+        queue.enqueue(queue.RUN_LOCAL)
+    if launch.is_stackstorm_due():
+        queue.enqueue(queue.LAUNCH_DUE)
+    if Heartbeat.beat("prune", at=at, interval=PRUNE_INTERVAL):
+        prune()
+
+
+def prune() -> None:
+    """Forget failed jobs and dead workers; what happened to alerts is kept elsewhere, for good."""
     before = timezone.now() - KEPT
     queue.prune(before=before)
     Heartbeat.prune(before=before)
 
 
-def tick(**_newer: object) -> None:
-    """Do what time makes due; enqueue the next tick with the beat, so that there is one chain."""
-    _show_life()
-    interval = datetime.timedelta(seconds=settings.POLL_INTERVAL)
-    at = timezone.now()
-    with transaction.atomic():
-        if not Heartbeat.beat("tick", at=at, interval=interval):
-            return
-        queue.enqueue(queue.TICK, at=at + interval)
-    recover.recover()
-    launch.expire()
-    cancel.cancel_overdue()
-    cancel.carry_out_due()
-    if launch.is_local_due():
-        queue.enqueue(queue.RUN_LOCAL)
-    if client := _stackstorm():
-        poll.poll_due(client=client)
-        lookup.look_up_due(client=client)
-        launch.launch_due(client=client)
+def _plan_sooner(planned: datetime.datetime) -> None:
+    """Have the next tick come before it was planned, if something is to be asked for by then."""
+    due = poll.next_due()
+    if due and due < planned:
+        queue.enqueue(queue.TICK, at=max(due, timezone.now() + pace.shortest()))
 
 
 def _stackstorm() -> StackStormClient | None:

@@ -21,6 +21,8 @@ from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule, Task
 from django_q.tasks import async_task
 
+from remediation.models.statements import insert
+
 logger = logging.getLogger(__name__)
 
 
@@ -32,16 +34,14 @@ class Job:
     cluster: str
 
 
-ENGINE, LOCAL = "engine", "local"
-LAUNCH_DUE = Job("remediation.jobs.launch_due", ENGINE)
-POLL_DUE = Job("remediation.jobs.poll_due", ENGINE)
-TICK = Job("remediation.jobs.tick", ENGINE)
-PRUNE = Job("remediation.jobs.prune", ENGINE)
-CARRY_OUT_STOPS = Job("remediation.jobs.carry_out_stops", ENGINE)
+# A cluster's queue holds wake-ups of one job: each says that there is something to do, no more.
+LAUNCH, FOLLOW, LOCAL = "launch", "follow", "local"
+LAUNCH_DUE = Job("remediation.jobs.launch_due", LAUNCH)
+TICK = Job("remediation.jobs.tick", FOLLOW)
 RUN_LOCAL = Job("remediation.jobs.run_local", LOCAL)
-BEAT = Job("remediation.jobs.beat", ENGINE)
-ALL_JOBS = (LAUNCH_DUE, POLL_DUE, TICK, PRUNE, CARRY_OUT_STOPS, RUN_LOCAL, BEAT)
-CLUSTERS = (ENGINE, LOCAL)
+BEAT = Job("remediation.jobs.beat", FOLLOW)
+ALL_JOBS = (LAUNCH_DUE, TICK, RUN_LOCAL, BEAT)
+CLUSTERS = (LAUNCH, FOLLOW, LOCAL)
 # In the environment of the clusters: which worker command started them.
 WORKER_ID = "WORKER_ID"
 
@@ -56,13 +56,29 @@ class TimedBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
 
     def enqueue(self, task: Any) -> int:
         """Store the wake-up; django-q2 leaves alone what is locked until later."""
-        return int(OrmQ.objects.create(key=self.list_key, payload=task, lock=self.at).pk)
+        row = OrmQ(key=self.list_key, payload=task, lock=self.at)
+        insert([row])
+        return int(row.pk)
 
 
 def enqueue(job: Job, *, at: datetime.datetime | None = None) -> None:
     """Wake a worker for ``job``, now or at a time."""
     broker = TimedBroker(job.cluster, at=at or timezone.now())
     async_task(job.path, broker=broker, cluster=job.cluster)
+
+
+def absorb(job: Job, *, until: datetime.datetime | None = None) -> None:
+    """Let the job in hand stand for all the wake-ups that wait beside it.
+
+    To be called before it looks for work: what they announce is committed, so it will be seen.
+    Then a storm of notifications costs no storm of jobs. ``until``: those too that are planned for
+    a time before that.
+    """
+    until = until or timezone.now()
+    # By their ids: a scan would wait for the locks of those that are just being enqueued.
+    waiting = OrmQ.objects.filter(key=job.cluster, lock__lte=until).values_list("pk", flat=True)
+    if ids := list(waiting):
+        OrmQ.objects.filter(pk__in=ids).delete()
 
 
 class WorkerBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
@@ -118,7 +134,7 @@ def forget(own: str) -> None:
 def prune(*, before: datetime.datetime) -> None:
     """Forget what django-q2 kept of jobs that failed, and what nobody will ever take."""
     Task.objects.filter(stopped__lt=before).delete()
-    OrmQ.objects.filter(key__contains="@", lock__lt=before).delete()
+    OrmQ.objects.filter(lock__lt=before).exclude(key__in=CLUSTERS).delete()
 
 
 def oldest_waiting(cluster: str) -> datetime.datetime | None:

@@ -102,10 +102,15 @@ class AlertmanagerWebhook(MachineView):
             "request_id": cause.request_id,
             "status": "accepted" if receipts else "no_alerts",
             "alerts_received": len(receipts),
-            "alerts": [ReceiptSerializer(receipt).data for receipt in receipts],
+            # Not by the serializer, which takes as long for one as the transaction for ten.
+            "alerts": [_told(receipt) for receipt in receipts],
             **_truncation(notification),
         }
         return Response(answer, status=status.HTTP_202_ACCEPTED)
+
+
+def _told(receipt: Receipt) -> dict[str, Any]:
+    return {name: getattr(receipt, name) for name in ReceiptSerializer._declared_fields}
 
 
 def _truncation(notification: Notification) -> dict[str, Any]:

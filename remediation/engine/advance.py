@@ -9,15 +9,17 @@ import datetime
 import random
 from typing import Any
 
-from remediation import queue, templating
+from remediation import templating
 from remediation.engine.parameters import run_variables
 from remediation.models import ActionExecution, BucketRun, Cause
+from remediation.models.statements import insert
 
 Status = ActionExecution.Status
 
 
-def advance(run: BucketRun, last: ActionExecution, *, cause: Cause) -> None:
-    """Move ``run`` on after ``last`` came to rest."""
+def advance(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[ActionExecution]:
+    """Move ``run`` on after ``last`` came to rest; return what was begun, for workers to take."""
+    begun: list[ActionExecution] = []
     if last.status == Status.UNKNOWN:
         run.finish(
             BucketRun.Status.UNKNOWN,
@@ -33,9 +35,10 @@ def advance(run: BucketRun, last: ActionExecution, *, cause: Cause) -> None:
             reason=f"{last.name} was canceled in StackStorm",
         )
     elif _may_try_again(run, last):
-        _try_again(run, last, cause=cause)
+        begun = _try_again(run, last, cause=cause)
     else:
-        _take_next_step(run, last, cause=cause)
+        begun = _take_next_step(run, last, cause=cause)
+    return begun
 
 
 def end_stopped(run: BucketRun, *, cause: Cause) -> None:
@@ -69,12 +72,16 @@ def _may_try_again(run: BucketRun, last: ActionExecution) -> bool:
     return is_failed and last.attempt < step["max_attempts"]
 
 
-def _try_again(run: BucketRun, last: ActionExecution, *, cause: Cause) -> None:
+def _try_again(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[ActionExecution]:
     step = run.plan.step(last.step_order)
     # The jitter keeps a storm from coming back as one.
     at = cause.at + retry_delay(step, last.attempt + 1) * random.uniform(0.8, 1.0)  # noqa: S311
-    attempt = ActionExecution.of_step(run, step, at=at, attempt=last.attempt + 1)
-    _begin(attempt, cause=cause, reason=f"attempt {attempt.attempt} of {step['max_attempts']}")
+    attempt = ActionExecution.of_step(
+        run, step, at=at, priority=last.priority, attempt=last.attempt + 1
+    )
+    insert([attempt])
+    attempt.record(cause=cause, reason=f"attempt {attempt.attempt} of {step['max_attempts']}")
+    return [attempt]
 
 
 def retry_delay(step: dict[str, Any], attempt: int) -> datetime.timedelta:
@@ -84,7 +91,9 @@ def retry_delay(step: dict[str, Any], attempt: int) -> datetime.timedelta:
     return datetime.timedelta(seconds=step["retry_delay_seconds"] * 2 ** (attempt - 2) * 1.25)
 
 
-def _take_next_step(run: BucketRun, last: ActionExecution, *, cause: Cause) -> None:
+def _take_next_step(
+    run: BucketRun, last: ActionExecution, *, cause: Cause
+) -> list[ActionExecution]:
     """Make the row of the next step that is to be carried out, or finish the run.
 
     Steps that are not to be carried out become skipped rows with the reason.
@@ -93,30 +102,25 @@ def _take_next_step(run: BucketRun, last: ActionExecution, *, cause: Cause) -> N
     for step in run.plan.steps:
         if step["step_order"] <= last.step_order:
             continue
-        execution = ActionExecution.of_step(run, step, at=cause.at)
+        execution = ActionExecution.of_step(run, step, at=cause.at, priority=last.priority)
         status, reason = _verdict(run, step, ended)
-        if status == Status.PENDING:
-            _begin(execution, cause=cause)
-            return
-        execution.status, execution.error_message = status, reason
-        execution.due_at, execution.completed_at = None, cause.at
-        execution.save()
+        if status != Status.PENDING:
+            execution.status, execution.error_message = status, reason
+            execution.due_at, execution.completed_at = None, cause.at
+        insert([execution])
         execution.record(cause=cause, reason=reason)
+        if status == Status.PENDING:
+            return [execution]
         ended.append(execution)
     result, reason = _result(run, ended)
     run.finish(result, cause=cause, reason=reason)
-
-
-def _begin(execution: ActionExecution, *, cause: Cause, reason: str = "") -> None:
-    execution.save()
-    execution.record(cause=cause, reason=reason)
-    job = queue.LAUNCH_DUE if execution.executed_via_stackstorm else queue.RUN_LOCAL
-    queue.enqueue(job, at=execution.due_at)
+    return []
 
 
 def last_attempts(run: BucketRun) -> list[ActionExecution]:
     """Return the last attempt of every step so far, in their order."""
-    rows = run.executions.filter(parent=None).order_by("step_order", "attempt")
+    rows = run.executions.filter(parent=None).defer("parameters", "st2_result")
+    rows = rows.order_by("step_order", "attempt")
     return list({row.step_order: row for row in rows}.values())
 
 

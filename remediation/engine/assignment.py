@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from django.db.models import Max
 
-from remediation.matching import Matcher
+from remediation.engine import catalogue
+from remediation.engine.catalogue import Catalogue
 from remediation.models import Alert, Bucket, BucketRun, BucketVersion, Cause
 
 
@@ -35,21 +36,17 @@ def assign(opened: Sequence[Alert], resolved: Sequence[Alert], *, cause: Cause) 
     assignments = Assignments()
     if not opened and not resolved:
         return assignments
-    buckets = list(Bucket.objects.prefetch_related("steps__action"))
+    buckets = catalogue.current()
     chosen = _choose(opened, Bucket.TriggerOn.FIRING, buckets, assignments)
     chosen += _choose(resolved, Bucket.TriggerOn.RESOLVED, buckets, assignments)
-    taken = set(
-        BucketRun.objects.filter(alert__in=resolved, number=BucketRun.AUTOMATIC).values_list(
-            "alert_id", "bucket_id"
-        )
-    )
+    taken = _taken(resolved)
     begun = _latest_begins(chosen)
     plans: dict[int, BucketVersion] = {}
     for alert, bucket in chosen:
         if (alert.pk, bucket.pk) in taken:
             continue
         if bucket.pk not in plans:
-            plans[bucket.pk] = BucketVersion.record(bucket, cause=Cause(at=cause.at))
+            plans[bucket.pk] = buckets.plan(bucket.pk, cause=Cause(at=cause.at))
         run = _run(alert, bucket, plans[bucket.pk], cause=cause)
         _judge(run, begun.get((bucket.pk, alert.fingerprint)), cause=cause)
         assignments.by_alert[alert.pk].append(run)
@@ -72,21 +69,14 @@ def cooling_down(bucket: Bucket, begun: datetime.datetime | None, *, at: datetim
 
 
 def _choose(
-    alerts: Iterable[Alert],
-    trigger_on: str,
-    buckets: Sequence[Bucket],
-    assignments: Assignments,
+    alerts: Sequence[Alert], trigger_on: str, buckets: Catalogue, assignments: Assignments
 ) -> list[tuple[Alert, Bucket]]:
-    triggered = [bucket for bucket in buckets if bucket.trigger_on == trigger_on]
-    by_id = {bucket.pk: bucket for bucket in triggered}
-    matcher = Matcher(bucket.spec for bucket in triggered if bucket.is_enabled)
-    disabled = Matcher(bucket.spec for bucket in triggered if not bucket.is_enabled)
     chosen = []
     for alert in alerts:
-        specs = matcher.match(alert.labels)
-        chosen += [(alert, by_id[spec.id]) for spec in specs]
+        specs = buckets.enabled[trigger_on].match(alert.labels)
+        chosen += [(alert, buckets.by_id[spec.id]) for spec in specs]
         if not specs and trigger_on == Bucket.TriggerOn.FIRING:
-            would = disabled.match(alert.labels)
+            would = buckets.disabled[trigger_on].match(alert.labels)
             alert.reason = (
                 f"The bucket {would[0].name} matches but is disabled."
                 if would
@@ -94,6 +84,14 @@ def _choose(
             )
             assignments.reasoned.append(alert)
     return chosen
+
+
+def _taken(resolved: Sequence[Alert]) -> set[tuple[int, int]]:
+    """Return which buckets have had their automatic run for which alerts."""
+    if not resolved:
+        return set()
+    runs = BucketRun.objects.filter(alert__in=resolved, number=BucketRun.AUTOMATIC)
+    return set(runs.values_list("alert_id", "bucket_id"))
 
 
 def _latest_begins(

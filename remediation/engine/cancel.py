@@ -43,19 +43,21 @@ def ask(runs: Iterable[BucketRun], *, stop: BucketRun.Stop, reason: str, cause: 
     for run in asked:
         run.stop, run.reason = stop, reason
     BucketRun.objects.bulk_update(asked, ["stop", "reason"])
-    Transition.objects.bulk_create(
-        Transition.of(
-            run,
-            cause=cause,
-            from_status=run.status,
-            to_status=run.status,
-            reason=reason,
-            data={"stop": str(stop)},
+    Transition.write(
+        *(
+            Transition.of(
+                run,
+                cause=cause,
+                from_status=run.status,
+                to_status=run.status,
+                reason=reason,
+                data={"stop": str(stop)},
+            )
+            for run in asked
         )
-        for run in asked
     )
     if asked:
-        queue.enqueue(queue.CARRY_OUT_STOPS)
+        queue.enqueue(queue.TICK)
 
 
 def carry_out_due() -> int:
@@ -102,7 +104,7 @@ def carry_out(run_id: int, *, cause: Cause) -> None:
             if row.status == Status.PENDING or _only_waits(row):
                 row.finish(Status.SKIPPED, cause=cause, reason=run.reason)
         if run.stop == BucketRun.Stop.CANCEL and _hurry(run, at=cause.at):
-            queue.enqueue(queue.POLL_DUE)
+            queue.enqueue(queue.TICK)
         end_stopped(run, cause=cause)
 
 

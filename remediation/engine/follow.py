@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
-from remediation.engine import poll
+from remediation.engine import pace, poll
 from remediation.engine.settle import OUTCOMES
-from remediation.models import ActionExecution
+from remediation.models import ActionExecution, Heartbeat
 from remediation.stackstorm import Execution, StackStormClient, StackStormError
 
 logger = logging.getLogger(__name__)
@@ -42,33 +42,45 @@ def follow(*, client: StackStormClient, wait: Callable[[float], object] = time.s
 
 def listen(*, client: StackStormClient) -> None:
     """Take what one connection tells until it is cut, which raises StackStormError."""
-    events = client.follow(settings.ST2_STREAM_URL)
-    next(events)
-    # A database that closed the connection in the meantime is connected to anew.
-    close_old_connections()
-    # What happened before this moment is told by nobody else.
-    poll.ask_for_all()
-    for remote in events:
+    is_first = True
+    for moved in client.follow(settings.ST2_STREAM_URL):
+        # A database that closed the connection in the meantime is connected to anew.
         close_old_connections()
-        if remote is not None:
-            take(remote)
+        Heartbeat.show_life(pace.STREAM, at=timezone.now())
+        if is_first:
+            # What happened before this moment is told by nobody else.
+            poll.ask_for_all()
+            is_first = False
+        take(moved)
 
 
-def take(remote: Execution) -> None:
-    """Take one event; what is not ours, or has ended here before, changes nothing."""
-    row = poll.find(remote.id, remote.trace_tag)
-    if row is None or row.status in ActionExecution.FINAL:
-        return
-    if row.st2_execution_id != remote.id:
-        # Our tag under another id: a launch whose answer is not in yet, or a task that it began.
-        if remote.is_top_level:
-            poll.hint(st2_execution_id="", trace_tag=remote.trace_tag)
-    elif remote.status not in OUTCOMES:
-        poll.keep_word(row, remote.status, at=timezone.now())
-    elif _needs_a_look(row):
-        poll.hint(st2_execution_id=remote.id, trace_tag="")
-    else:
-        poll.ended(row, remote, tasks=[])
+def take(moved: Iterable[Execution]) -> None:
+    """Take the events that came together; of one execution the last counts.
+
+    What is not ours, or has ended here before, changes nothing.
+    """
+    told = {remote.id: remote for remote in moved}
+    known = poll.known(told)
+    ended = []
+    for remote in told.values():
+        row = known.get(remote.id)
+        if row is None:
+            _take_of_unknown_id(remote)
+        elif row.status in ActionExecution.FINAL:
+            continue
+        elif remote.status not in OUTCOMES:
+            poll.keep_word(row, remote.status, at=timezone.now())
+        elif _needs_a_look(row):
+            poll.hint(st2_execution_id=remote.id, trace_tag="")
+        else:
+            ended.append((row, remote))
+    poll.ended_all(ended)
+
+
+def _take_of_unknown_id(remote: Execution) -> None:
+    # Our tag under another id: a launch whose answer is not in yet, or a task that it began.
+    if remote.is_top_level and remote.trace_tag:
+        poll.hint(st2_execution_id="", trace_tag=remote.trace_tag)
 
 
 def _needs_a_look(row: ActionExecution) -> bool:

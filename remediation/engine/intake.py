@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F
 
 from remediation import queue
 from remediation.alertmanager import IncomingAlert, InvalidAlert, Notification
@@ -30,6 +30,7 @@ from remediation.models import (
     Pause,
     Transition,
 )
+from remediation.models.statements import insert
 
 # A row holds its alert twice, and SQL escapes it: four times this is within MariaDB's default
 # max_allowed_packet of 16 MiB.
@@ -65,7 +66,7 @@ def receive(notification: Notification, *, cause: Cause, client: str) -> list[Re
     """
 
     def deliver() -> list[Receipt]:
-        with transaction.atomic(durable=True):
+        with transaction.atomic(durable=True), Transition.together():
             return _Delivery(notification, cause, client).store()
 
     return repeated(deliver, what=f"Intake of {cause.request_id}")
@@ -139,13 +140,10 @@ class _Delivery:
 
     def _lock(self, fingerprints: Iterable[str]) -> None:
         """Read the newest episode of each fingerprint, locked in the order of their ids."""
-        ids = (
-            Alert.objects.filter(fingerprint__in=set(fingerprints))
-            .values("fingerprint")
-            .annotate(newest=Max("id"))
-            .values_list("newest", flat=True)
-        )
-        locked = Alert.objects.filter(pk__in=list(ids)).order_by("pk").select_for_update()
+        ids = Alert.newest_ids(set(fingerprints))
+        if not ids:
+            return
+        locked = Alert.objects.filter(pk__in=ids).order_by("pk").select_for_update()
         self.newest = {alert.fingerprint: alert for alert in locked}
 
     def _apply(self, incoming: IncomingAlert) -> tuple[Alert | None, Disposition]:
@@ -198,36 +196,42 @@ class _Delivery:
             Alert.objects.filter(pk__in=pks).update(
                 occurrences=F("occurrences") + times, last_seen_at=self.received.at
             )
-        Alert.objects.bulk_update(self.changed.values(), CHANGED_FIELDS)
+        if self.changed:
+            Alert.objects.bulk_update(self.changed.values(), CHANGED_FIELDS)
         for packet in _packets(self.opened, size=self.notification.size):
-            Alert.objects.bulk_create(packet)
+            insert(packet)
         data = {"receiver": self.received.receiver, "client": self.client}
-        Transition.objects.bulk_create([move.transition(self.cause, data) for move in self.moves])
+        Transition.write(*(move.transition(self.cause, data) for move in self.moves))
 
     def _write_runs(self, assignments: Assignments) -> None:
         """Write the new runs with their first executions, and end those that come too late."""
         _skip_unbegun(self.moves, cause=self.cause)
         _stop_begun(self.moves, cause=self.cause)
         runs = assignments.runs
-        BucketRun.objects.bulk_create(runs)
+        insert(runs)
         executions = [
-            ActionExecution.of_step(run, run.plan.steps[0], at=self.cause.at)
+            ActionExecution.of_step(
+                run, run.plan.steps[0], at=self.cause.at, priority=run.alert.launch_priority
+            )
             for run in runs
             if run.status == BucketRun.Status.PENDING
         ]
-        ActionExecution.objects.bulk_create(executions)
+        insert(executions)
         made: list[BucketRun | ActionExecution] = [*runs, *executions]
-        Transition.objects.bulk_create(
-            Transition.of(
-                subject,
-                cause=self.cause,
-                from_status="",
-                to_status=subject.status,
-                reason=subject.reason if isinstance(subject, BucketRun) else "",
+        Transition.write(
+            *(
+                Transition.of(
+                    subject,
+                    cause=self.cause,
+                    from_status="",
+                    to_status=subject.status,
+                    reason=subject.reason if isinstance(subject, BucketRun) else "",
+                )
+                for subject in made
             )
-            for subject in made
         )
-        Alert.objects.bulk_update(assignments.reasoned, ["reason"])
+        if assignments.reasoned:
+            Alert.objects.bulk_update(assignments.reasoned, ["reason"])
         if any(execution.executed_via_stackstorm for execution in executions):
             queue.enqueue(queue.LAUNCH_DUE)
         if any(not execution.executed_via_stackstorm for execution in executions):
@@ -311,15 +315,17 @@ def _skip_unbegun(moves: Iterable[_Move], *, cause: Cause) -> None:
         executions, ["status", "error_message", "due_at", "completed_at"]
     )
     skipped: list[BucketRun | ActionExecution] = [*runs, *executions]
-    Transition.objects.bulk_create(
-        Transition.of(
-            row,
-            cause=cause,
-            from_status="pending",
-            to_status="skipped",
-            reason=reasons[row.alert_id],
+    Transition.write(
+        *(
+            Transition.of(
+                row,
+                cause=cause,
+                from_status="pending",
+                to_status="skipped",
+                reason=reasons[row.alert_id],
+            )
+            for row in skipped
         )
-        for row in skipped
     )
 
 

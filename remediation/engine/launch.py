@@ -1,6 +1,6 @@
-"""Claim what is due and start it: in StackStorm side by side, local actions one a worker.
+"""Start what is due: in StackStorm side by side, local actions one a worker.
 
-A claim is committed before anything is called, and nothing is called inside a transaction.
+Nothing is called before its claim is committed, and nothing is called inside a transaction.
 """
 
 from __future__ import annotations
@@ -8,26 +8,27 @@ from __future__ import annotations
 import datetime
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
 from remediation import local_actions, queue
 from remediation.engine import lookup, parameters, settle
 from remediation.engine.advance import retry_delay
-from remediation.engine.assignment import cooling_down
+from remediation.engine.claim import OPEN, claim, lease
 from remediation.engine.connection import STACKSTORM
+from remediation.engine.line import Line
 from remediation.engine.settle import Outcome
 from remediation.engine.transient import repeated
 from remediation.local_actions import LocalActionError, LocalActionFailed, LocalActionTimeout
 from remediation.models import (
-    Action,
     ActionExecution,
+    Alert,
     BucketRun,
     Cause,
     Heartbeat,
@@ -46,9 +47,10 @@ logger = logging.getLogger(__name__)
 
 Status = ActionExecution.Status
 
-BUDGET_SECONDS = 10.0  # after which a batch makes room for the poll and goes on later
+BUDGET_SECONDS = 10.0  # after which a batch ends, to go on as another job
 RELEASED_SECONDS = 5.0  # before what could not be sent is tried again
-LOCAL_LEASE = datetime.timedelta(seconds=local_actions.MAX_SECONDS + 15)
+GATHER_SECONDS = 0.01  # in which further answers are waited for, to be recorded together
+AGAIN = datetime.timedelta(seconds=0.1)  # when what is left, or was in others' hands, is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,38 +70,44 @@ class Request:
         )
 
 
+Answer = tuple[Request, Future[Execution]]
+
+
 def launch_due(*, client: StackStormClient) -> int:
     """Start the due StackStorm executions, a bounded batch; return how many were claimed.
 
     The first call goes alone: it probes StackStorm, and the others follow side by side when it is
-    there. When it cannot be reached the batch ends, and what is left stays due.
+    there. As many again are claimed as are under way, so that no thread waits for the database.
+    When StackStorm cannot be reached the batch ends, and what is left stays due.
     """
     until = time.monotonic() + BUDGET_SECONDS
-    width, claimed, is_reachable = 1, 0, True
+    # One of the calls that this machine may make at once is the poll's.
+    threads = max(1, settings.ST2_MAX_CONCURRENT_REQUESTS - 1)
+    line, width, claimed, is_reachable = Line(), 1, 0, True
     sending: dict[Future[Execution], Request] = {}
-    with ThreadPoolExecutor(max_workers=settings.ST2_MAX_CONCURRENT_REQUESTS) as pool:
+    with ThreadPoolExecutor(max_workers=threads) as pool:
         while True:
-            may_claim = is_reachable and time.monotonic() < until
-            for execution in _stackstorm_due()[: width - len(sending)] if may_claim else ():
-                if request := _prepare(execution):
-                    claimed += 1
-                    sending[pool.submit(request.send, client)] = request
-            if not sending:
+            waiting: list[ActionExecution] = []
+            if is_reachable and time.monotonic() < until and 2 * len(sending) <= width:
+                waiting = line.take(width - len(sending))
+            for request in _prepare_all(waiting):
+                claimed += 1
+                sending[pool.submit(request.send, client)] = request
+            if not sending and not waiting:
                 break
-            done, _ = wait(sending, return_when=FIRST_COMPLETED)
-            for future in done:
-                is_reachable &= _record_surely(sending.pop(future), future)
-            width = settings.ST2_MAX_CONCURRENT_REQUESTS
+            if sending:
+                is_reachable &= _record_all(_answered(sending))
+                width = 2 * threads
     if claimed and is_reachable:
         Heartbeat.tell(STACKSTORM, "", at=timezone.now())
-        if _stackstorm_due().exists():
-            queue.enqueue(queue.LAUNCH_DUE)
+    if is_reachable and is_stackstorm_due():
+        queue.enqueue(queue.LAUNCH_DUE, at=timezone.now() + AGAIN)
     return claimed
 
 
 def run_local() -> bool:
     """Carry out one due local action; return whether there was one."""
-    for execution in _local_due()[:10]:
+    for execution in _local_due().select_related("action")[:10]:
         take = _prepare if execution.status == Status.PENDING else _wake
         if request := take(execution):
             _carry_out(request)
@@ -118,7 +126,8 @@ def is_local_due() -> bool:
 
 
 def _stackstorm_due() -> QuerySet[ActionExecution]:
-    return _due().filter(executed_via_stackstorm=True, status=Status.PENDING, st2_execution_id=None)
+    due = _due().filter(executed_via_stackstorm=True, status=Status.PENDING, st2_execution_id=None)
+    return due.filter(run__status__in=OPEN)
 
 
 def _local_due() -> QuerySet[ActionExecution]:
@@ -132,35 +141,45 @@ def _due() -> QuerySet[ActionExecution]:
         return ActionExecution.objects.none()
     # A stopped run's executions are never claimed: they must not stand before the others.
     due = ActionExecution.objects.filter(due_at__lte=at, parent=None, run__stop=BucketRun.Stop.NO)
-    return due.select_related("action").order_by("due_at", "pk")
+    return due.order_by("due_at", "pk")
+
+
+def _prepare_all(executions: Sequence[ActionExecution]) -> list[Request]:
+    """Render and claim; what cannot be rendered is claimed and has failed.
+
+    Rendered first, so that the claim is short and what will be sent is on record with it.
+    """
+    if not executions:
+        return []
+    cause = Cause()
+    alerts = Prefetch("run__alert", Alert.objects.defer("raw_data"))
+    prefetch_related_objects(list(executions), "action", alerts, "run__bucket", "run__plan")
+    rendered = parameters.render_all(executions)
+    ready = {pk: one for pk, one in rendered.items() if isinstance(one, parameters.Rendered)}
+    shown = {pk: one.shown for pk, one in ready.items()}
+    claimed = repeated(
+        partial(claim, executions, cause=cause, shown=shown),
+        what=f"The claim of {len(executions)} executions",
+    )
+    for execution in claimed:
+        if isinstance(error := rendered[execution.pk], TemplateError):
+            settle.settle(execution, Outcome.failure(str(error)), cause=cause)
+    return [
+        Request(execution, ready[execution.pk]) for execution in claimed if execution.pk in ready
+    ]
 
 
 def _prepare(execution: ActionExecution) -> Request | None:
-    """Claim and render; return None when another was faster or the execution has ended."""
-    cause = Cause()
-    try:
-        if not repeated(
-            partial(_claim, execution, cause=cause),
-            what=f"The claim of {execution}",
-            afresh=execution.refresh_from_db,
-        ):
-            return None
-        rendered = parameters.render(execution)
-    except IllegalTransitionError as error:
-        logger.info("Not launched: %s", error)
-        return None
-    except TemplateError as error:
-        settle.settle(execution, Outcome.failure(str(error)), cause=cause)
-        return None
-    ActionExecution.objects.filter(pk=execution.pk).update(parameters=rendered.shown)
-    return Request(execution, rendered)
+    """Render and claim one; return None when another was faster or the execution has ended."""
+    requests = _prepare_all([execution])
+    return requests[0] if requests else None
 
 
 def _wake(execution: ActionExecution) -> Request | None:
     """Take a local action whose delay is over; return None when another was faster."""
     is_mine = ActionExecution.objects.filter(
         pk=execution.pk, status=Status.RUNNING, due_at=execution.due_at
-    ).update(due_at=timezone.now() + LOCAL_LEASE)
+    ).update(due_at=timezone.now() + lease(is_local=True))
     if not is_mine:
         return None
     try:
@@ -169,34 +188,6 @@ def _wake(execution: ActionExecution) -> Request | None:
         # A config value that was there before the delay may be gone.
         settle.settle(execution, Outcome.failure(str(error)), cause=Cause())
         return None
-
-
-def _claim(execution: ActionExecution, *, cause: Cause) -> bool:
-    """Take the run, then the execution; return False when that ended them.
-
-    Raises IllegalTransitionError when another worker was faster, the run is over, or all is
-    paused.
-    """
-    with transaction.atomic():
-        run = BucketRun.objects.select_for_update().get(pk=execution.run_id)
-        execution.run = run
-        if pause := Pause.current(at=cause.at):
-            raise IllegalTransitionError(f"{execution} is not claimed: {pause}.")
-        if run.stop or run.status not in (BucketRun.Status.PENDING, BucketRun.Status.RUNNING):
-            raise IllegalTransitionError(f"Run {run} takes no more executions.")
-        if run.status == BucketRun.Status.PENDING:
-            if reason := _why_not(run, execution, at=cause.at):
-                _skip(run, execution, reason, cause=cause)
-                return False
-            run.mark_running(cause=cause)
-        lease = _stackstorm_lease() if execution.executed_via_stackstorm else LOCAL_LEASE
-        execution.claim(cause=cause, lease_until=cause.at + lease)
-    return True
-
-
-def _stackstorm_lease() -> datetime.timedelta:
-    # A launch is at most the POST, a new token and the POST again, each within the time limit.
-    return datetime.timedelta(seconds=6 * settings.ST2_TIMEOUT + 30)
 
 
 def expire() -> int:
@@ -221,31 +212,38 @@ def _first_due(execution: ActionExecution) -> datetime.datetime:
     return execution.created_at + retry_delay(step, execution.attempt)
 
 
-def _why_not(run: BucketRun, execution: ActionExecution, *, at: datetime.datetime) -> str:
-    """Return why a run must not begin after all, or ''."""
-    if not run.bucket.is_enabled:
-        return f"the bucket {run.bucket.name} was disabled before the run began"
-    actions = Action.objects.filter(pk__in=[step["action"]["id"] for step in run.plan.steps])
-    if disabled := actions.filter(is_enabled=False).first():
-        return f"the action {disabled.name} is disabled"
-    if run.trigger not in (BucketRun.Trigger.ALERT, BucketRun.Trigger.RESOLVED):
-        return ""
-    latest = BucketRun.objects.filter(
-        bucket=run.bucket_id, alert__fingerprint=run.alert.fingerprint
-    ).aggregate(begun=Max("started_at"))
-    return cooling_down(run.bucket, latest["begun"], at=at)
+def _answered(sending: dict[Future[Execution], Request]) -> list[Answer]:
+    """Take what has been answered, at least one, out of what is being sent."""
+    wait(sending, return_when=FIRST_COMPLETED)
+    done, _ = wait(sending, timeout=GATHER_SECONDS)
+    return [(sending.pop(future), future) for future in done]
 
 
-def _skip(run: BucketRun, execution: ActionExecution, reason: str, *, cause: Cause) -> None:
-    execution.finish(Status.SKIPPED, cause=cause, reason=reason)
-    run.finish(BucketRun.Status.SKIPPED, cause=cause, reason=reason)
-    alert = run.alert
-    alert.reason = f"The bucket {run.bucket.name} took it, but {reason}."
-    alert.save(update_fields=["reason"])
+def _record_all(answers: Sequence[Answer]) -> bool:
+    """Record what the calls came to; return whether StackStorm could be reached.
+
+    A lost race in the database must not lose an answer.
+    """
+    taken = [answer for answer in answers if answer[1].exception() is None]
+    executions = [request.execution for request, _ in taken]
+
+    def record_taken() -> None:
+        settle.started_all(
+            [(request.execution, future.result()) for request, future in taken], cause=Cause()
+        )
+
+    def read_anew() -> None:
+        for execution in executions:
+            execution.refresh_from_db()
+
+    if taken:
+        repeated(record_taken, what=f"The answers for {len(taken)} executions", afresh=read_anew)
+    others = [answer for answer in answers if answer[1].exception() is not None]
+    reached = [_record_surely(*answer) for answer in others]
+    return all(reached)
 
 
 def _record_surely(request: Request, future: Future[Execution]) -> bool:
-    """Record what the call came to; a lost race in the database must not lose the answer."""
     return repeated(
         partial(_record, request, future),
         what=f"The answer for {request.execution}",
@@ -257,7 +255,7 @@ def _record(request: Request, future: Future[Execution]) -> bool:
     """Record what the call came to; return whether StackStorm could be reached."""
     execution, cause = request.execution, Cause()
     try:
-        settle.started(execution, future.result(), cause=cause)
+        settle.started_all([(execution, future.result())], cause=cause)
     except StackStormRejected as error:
         settle.settle(execution, Outcome.failure(str(error)), cause=cause)
     except StackStormUnavailable as error:
@@ -271,7 +269,7 @@ def _record(request: Request, future: Future[Execution]) -> bool:
         # The client refused to send it: the parameters are no JSON.
         settle.settle(execution, Outcome.failure(str(error)), cause=cause)
     except IllegalTransitionError as error:
-        logger.warning("The answer came after the row had moved on: %s", error)
+        logger.warning(settle.TOO_LATE, error)
     return True
 
 

@@ -111,7 +111,7 @@ def _are_dead(
 
 def _adopt(row: ActionExecution, remote: Execution, *, cause: Cause) -> None:
     reason = "found in StackStorm by its trace tag"
-    settle.started(row, remote, cause=cause, reason=reason)
+    settle.started(row, remote, cause=cause, poll_at=cause.at, reason=reason)
 
 
 def _delete(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.db import connection
 
 from remediation import redaction, templating
 from remediation.models import ActionExecution, BucketRun, ConfigValue
+from remediation.templating import TemplateError
 
 # Runners whose parameters StackStorm renders once, at the POST. All others may render again.
 PLAIN_RUNNERS = {
@@ -42,10 +43,32 @@ class Rendered:
 
 
 def render(execution: ActionExecution) -> Rendered:
-    """Render the parameters of a claimed execution. Raises TemplateError naming the field."""
-    run = execution.run
-    step = run.plan.step(execution.step_order)
-    return render_step(step, run_variables(run), action=execution.action)
+    """Render the parameters of one execution. Raises TemplateError naming the field."""
+    rendered = render_all([execution])[execution.pk]
+    if isinstance(rendered, TemplateError):
+        raise rendered
+    return rendered
+
+
+def render_all(executions: Sequence[ActionExecution]) -> dict[int, Rendered | TemplateError]:
+    """Render what executions send; by their ids, with the error of those that cannot be rendered.
+
+    Their runs, with alert, bucket and plan, and their actions are at hand.
+    """
+    earlier, config = _told_by_run(executions), config_values()
+    rendered: dict[int, Rendered | TemplateError] = {}
+    for execution in executions:
+        run = execution.run
+        steps = earlier.get(run.pk) or {execution.name: _told(execution)}
+        try:
+            rendered[execution.pk] = render_step(
+                run.plan.step(execution.step_order),
+                variables(run, steps=steps, config=config),
+                action=execution.action,
+            )
+        except TemplateError as error:
+            rendered[execution.pk] = error
+    return rendered
 
 
 def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any) -> Rendered:
@@ -83,7 +106,7 @@ def _refuse_data_in_cmd(mapping: dict[str, Any], parameters: templating.StepPara
     else:
         holds_data = "cmd" in parameters.from_data
     if holds_data:
-        raise templating.TemplateError(
+        raise TemplateError(
             "cmd",
             "reads alert data or an earlier result, and the action runs it in Windows, where no"
             " quoting is safe: write a script that takes the value as a parameter of its own",
@@ -97,20 +120,18 @@ def masked(value: Any) -> Any:
 
 def run_variables(run: BucketRun) -> dict[str, Any]:
     """Return what the templates of a run may read."""
-    rows = (
-        run.executions.filter(parent=None)
-        .select_related("done_in")
-        .order_by("step_order", "attempt")
-    )
-    return variables(run, steps={row.name: _told(row.done_in or row) for row in rows})
+    steps = _told_by_run_id([run.pk]).get(run.pk, {})
+    return variables(run, steps=steps, config=config_values())
 
 
-def variables(run: BucketRun, *, steps: Mapping[str, Any]) -> dict[str, Any]:
+def variables(
+    run: BucketRun, *, steps: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what the templates of a run may read, which may be unsaved, with these results."""
     return {
         "alert": run.alert.variables(),
         "bucket": {"id": run.bucket_id, "name": run.bucket.name},
-        "config": config_values(),
+        "config": config,
         "run": {
             "id": run.pk,
             "number": run.number,
@@ -119,6 +140,29 @@ def variables(run: BucketRun, *, steps: Mapping[str, Any]) -> dict[str, Any]:
         },
         "steps": dict(steps),
     }
+
+
+def _told_by_run(executions: Iterable[ActionExecution]) -> dict[int, dict[str, Any]]:
+    """Return what the runs of these executions tell; nothing is before the first of a plan."""
+    later = {
+        execution.run_id
+        for execution in executions
+        if execution.attempt > 1
+        or execution.step_order != execution.run.plan.steps[0]["step_order"]
+    }
+    return _told_by_run_id(later) if later else {}
+
+
+def _told_by_run_id(run_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    rows = (
+        ActionExecution.objects.filter(run__in=run_ids, parent=None)
+        .select_related("done_in")
+        .order_by("step_order", "attempt")
+    )
+    told: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        told.setdefault(row.run_id, {})[row.name] = _told(row.done_in or row)
+    return told
 
 
 def _told(row: ActionExecution) -> dict[str, Any]:

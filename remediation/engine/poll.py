@@ -1,4 +1,4 @@
-"""Ask StackStorm how the running executions are: many in one request, the result once.
+"""Ask StackStorm how the running executions are: many in one request, their results too.
 
 A callback is a hint that makes the poll due at once; what is recorded is what StackStorm answers.
 """
@@ -8,20 +8,27 @@ from __future__ import annotations
 import datetime
 import logging
 import time
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db import transaction
+from django.db.models import Min, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
 from remediation import queue
+from remediation.engine import pace
 from remediation.engine.connection import STACKSTORM
-from remediation.engine.settle import OUTCOMES, Outcome, settle
+from remediation.engine.settle import OUTCOMES, Ending, Outcome, settle, settle_all
+from remediation.engine.transient import repeated
 from remediation.engine.twins import follow_the_older
 from remediation.models import ActionExecution, BucketRun, Cause, Heartbeat
 from remediation.stackstorm import (
     MAX_IDS_PER_REQUEST,
     Execution,
+    ExecutionResult,
     ExecutionState,
     StackStormClient,
     StackStormError,
@@ -31,35 +38,41 @@ from remediation.stackstorm import (
 logger = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 20.0  # after which a slow StackStorm makes room for what else is due
+RESULTS_PER_REQUEST = 25  # a result can be a megabyte
 CANCEL_GRACE = datetime.timedelta(seconds=60)  # for StackStorm to end what was canceled
 UNKNOWN_INTERVAL = datetime.timedelta(minutes=5)  # between two polls of what is unknown
 ASKING = {"pending", "paused"}  # StackStorm's words while it waits for a person
+WITHOUT_RESULT = {"canceled", "abandoned"}  # final words that may come without one
 Status = ActionExecution.Status
 
 
 def poll_due(*, client: StackStormClient) -> int:
     """Ask for every execution whose poll is due; return how many were asked for."""
     asked = 0
-    # What is put off is due again soon: one call asks for each once, and makes room for launches.
+    # What is put off is due again soon: one call asks for each once, and makes room for others.
     at, until = timezone.now(), time.monotonic() + BUDGET_SECONDS
-    while rows := list(_due(at=at)[:MAX_IDS_PER_REQUEST]):
+    while rows := _take(at=at):
         asked += len(rows)
-        _put_off(rows)
-        by_id = {row.st2_execution_id or "": row for row in rows}
         try:
-            states = {state.id: state for state in client.executions(list(by_id))}
+            _ask(rows, client=client, until=until)
         except StackStormError as error:
             logger.warning("StackStorm does not tell how %s executions are: %s", len(rows), error)
             Heartbeat.tell(STACKSTORM, str(error), at=timezone.now())
             for row in rows:
                 _give_up(row, f"StackStorm does not answer: {error}")
             break
-        Heartbeat.tell(STACKSTORM, "", at=timezone.now())
-        for st2_id, row in by_id.items():
-            if time.monotonic() > until:
-                return asked
-            _look_at(row, states.get(st2_id), client=client)
+        if time.monotonic() > until:
+            break
     return asked
+
+
+def next_due() -> datetime.datetime | None:
+    """Return when the next execution wants to be polled or looked up, None if none does."""
+    followed = ActionExecution.objects.filter(
+        executed_via_stackstorm=True, status__in=(Status.RUNNING, Status.LAUNCHING)
+    )
+    due: datetime.datetime | None = followed.aggregate(due=Min("due_at"))["due"]
+    return due
 
 
 def hint(*, st2_execution_id: str, trace_tag: str) -> str:
@@ -77,7 +90,7 @@ def hint(*, st2_execution_id: str, trace_tag: str) -> str:
     looked_up = Q(status=Status.LAUNCHING, lookup_until__isnull=False)
     waiting = ActionExecution.objects.filter(followed | looked_up, pk=row.pk)
     if waiting.update(due_at=timezone.now()):
-        queue.enqueue(queue.POLL_DUE)
+        queue.enqueue(queue.TICK)
     return "accepted"
 
 
@@ -87,17 +100,45 @@ def ask_for_all() -> None:
         status=Status.RUNNING, st2_execution_id__isnull=False, parent=None
     )
     if running.update(due_at=timezone.now()):
-        queue.enqueue(queue.POLL_DUE)
+        queue.enqueue(queue.TICK)
 
 
 def find(st2_execution_id: str, trace_tag: str) -> ActionExecution | None:
     """Return our execution that StackStorm knows by this id or, failing that, by this tag."""
     rows = ActionExecution.objects.filter(executed_via_stackstorm=True, parent=None)
-    rows = rows.select_related("run__plan")
     found = rows.filter(st2_execution_id=st2_execution_id).first() if st2_execution_id else None
     if found is None and trace_tag:
         found = rows.filter(trace_tag=trace_tag).first()
     return found
+
+
+def known(st2_execution_ids: Collection[str]) -> dict[str, ActionExecution]:
+    """Return our executions among these of StackStorm, by its ids, with runs and plans."""
+    if not st2_execution_ids:
+        return {}
+    rows = ActionExecution.objects.filter(
+        st2_execution_id__in=st2_execution_ids, executed_via_stackstorm=True, parent=None
+    ).defer("parameters", "st2_result")
+    by_id = {row.st2_execution_id or "": row for row in rows}
+    prefetch_related_objects(list(by_id.values()), "run__plan")
+    return by_id
+
+
+def _take(*, at: datetime.datetime) -> list[ActionExecution]:
+    """Take what is due into this worker's hand and return it, with runs and plans.
+
+    It is put off before StackStorm is asked: should this worker die or StackStorm not answer, it
+    is due again by then. What another worker takes at this moment is passed over.
+    """
+    is_streamed = pace.is_streamed()
+    with transaction.atomic():
+        rows = list(_due(at=at)[:MAX_IDS_PER_REQUEST])
+        prefetch_related_objects(rows, "run__plan")
+        now = timezone.now()
+        by_time = sorted((_next_poll(row, at=now, is_streamed=is_streamed), row.pk) for row in rows)
+        for due_at, group in groupby(by_time, key=lambda pair: pair[0]):
+            ActionExecution.objects.filter(pk__in=[pk for _, pk in group]).update(due_at=due_at)
+    return rows
 
 
 def _due(*, at: datetime.datetime) -> QuerySet[ActionExecution]:
@@ -105,23 +146,76 @@ def _due(*, at: datetime.datetime) -> QuerySet[ActionExecution]:
         ActionExecution.objects.filter(
             # A late answer is the one way on for an unknown one; a hint makes it due.
             status__in=(Status.RUNNING, Status.UNKNOWN),
+            executed_via_stackstorm=True,
             st2_execution_id__isnull=False,
             parent=None,
             due_at__lte=at,
         )
-        .select_related("run__plan")
+        .select_for_update(skip_locked=True)
+        .defer("parameters", "st2_result")
         .order_by("due_at", "pk")
     )
 
 
-def _put_off(rows: list[ActionExecution]) -> None:
-    # Before asking: should this worker die or StackStorm not answer, they are due again by then.
-    running = [row.pk for row in rows if row.status == Status.RUNNING]
-    resting = [row.pk for row in rows if row.status == Status.UNKNOWN]
-    later = timezone.now() + datetime.timedelta(seconds=settings.POLL_INTERVAL)
-    ActionExecution.objects.filter(pk__in=running, status=Status.RUNNING).update(due_at=later)
-    ActionExecution.objects.filter(pk__in=resting, status=Status.UNKNOWN).update(
-        due_at=timezone.now() + UNKNOWN_INTERVAL
+def _next_poll(
+    row: ActionExecution, *, at: datetime.datetime, is_streamed: bool
+) -> datetime.datetime:
+    if row.status == Status.UNKNOWN:
+        return at + UNKNOWN_INTERVAL
+    until_next = pace.until_next(at - (row.started_at or at), is_streamed=is_streamed)
+    deadline, _ = _deadline(row)
+    if at < deadline:
+        until_next = max(min(until_next, deadline - at), pace.shortest())
+    # In steps, so that one statement puts off many.
+    steps = max(1, round(until_next / pace.shortest()))
+    return at + steps * pace.shortest()
+
+
+def _ask(rows: Sequence[ActionExecution], *, client: StackStormClient, until: float) -> None:
+    """Take what StackStorm says of these executions. Raises StackStormError if it says nothing."""
+    by_id = {row.st2_execution_id or "": row for row in rows}
+    states = {state.id: state for state in client.executions(list(by_id))}
+    Heartbeat.tell(STACKSTORM, "", at=timezone.now())
+    ended = {pk for pk, state in states.items() if _is_plainly_ended(by_id[pk], state)}
+    _settle_ended([by_id[pk] for pk in states if pk in ended], client=client, until=until)
+    for st2_id, row in by_id.items():
+        if time.monotonic() > until:
+            return
+        if st2_id not in ended:
+            _look_at(row, states.get(st2_id), client=client)
+
+
+def _is_plainly_ended(row: ActionExecution, state: ExecutionState) -> bool:
+    """Return whether nothing but its result is left to be asked for."""
+    # A workflow has tasks, and what was launched without an answer may be there twice.
+    return state.status in OUTCOMES and row.step_order != 0 and not row.unanswered_launches
+
+
+def _settle_ended(
+    rows: Sequence[ActionExecution], *, client: StackStormClient, until: float
+) -> None:
+    for first in range(0, len(rows), RESULTS_PER_REQUEST):
+        if time.monotonic() > until:
+            return
+        by_id = {
+            row.st2_execution_id or "": row for row in rows[first : first + RESULTS_PER_REQUEST]
+        }
+        try:
+            results = {remote.id: remote for remote in client.results(list(by_id))}
+        except StackStormError as error:
+            # Too large, or one of them cannot be told: one by one, the others are not held up.
+            logger.warning("StackStorm does not tell %s results at once: %s", len(by_id), error)
+            results = {}
+        whole = {pk: remote for pk, remote in results.items() if _is_whole(remote)}
+        ended_all([(by_id[pk], remote) for pk, remote in whole.items()])
+        for pk, row in by_id.items():
+            if pk not in whole:
+                _look_at(row, None, client=client)
+
+
+def _is_whole(remote: ExecutionResult) -> bool:
+    return remote.status in OUTCOMES and (
+        remote.result is not None or remote.status in WITHOUT_RESULT
     )
 
 
@@ -153,20 +247,38 @@ def _fetch(row: ActionExecution, *, client: StackStormClient) -> None:
         return
     if remote.status in OUTCOMES:
         tasks = client.children(remote.id) if row.step_order == 0 else []
-        ended(row, remote, tasks=tasks)
+        settle_all([_ending(row, remote, tasks=tasks)], cause=Cause(actor="stackstorm"))
     else:
         # The list said something else; what is shown last counts, and the deadline holds.
         _goes_on(row, remote, client=client)
 
 
-def ended(row: ActionExecution, remote: Execution, *, tasks: list[Execution]) -> None:
-    """Take the outcome that StackStorm shows; ``tasks``: of a workflow."""
+def ended_all(told: Iterable[tuple[ActionExecution, Execution | ExecutionResult]]) -> None:
+    """Take the outcomes that StackStorm shows of executions without tasks, in one transaction."""
+    endings = [_ending(row, remote) for row, remote in told]
+    if not endings:
+        return
+
+    def read_anew() -> None:
+        for ending in endings:
+            ending.execution.refresh_from_db(fields=["status", "started_at"])
+
+    repeated(
+        partial(settle_all, endings, cause=Cause(actor="stackstorm")),
+        what=f"The end of {len(endings)} executions",
+        afresh=read_anew,
+    )
+
+
+def _ending(
+    row: ActionExecution, remote: Execution | ExecutionResult, *, tasks: Sequence[Execution] = ()
+) -> Ending:
     outcome = Outcome.of(remote)
-    cause = Cause(actor="stackstorm")
     deadline, limit = _deadline(row)
-    if remote.status == "canceled" and cause.at >= deadline and not row.run.stop:
+    is_late = timezone.now() >= deadline
+    if remote.status == "canceled" and is_late and not row.run.stop:
         outcome = Outcome(Status.TIMEOUT, _out_of_time(limit), outcome.values)
-    settle(row, outcome, cause=cause, tasks=tasks)
+    return Ending(row, outcome, tasks)
 
 
 def _goes_on(row: ActionExecution, state: ExecutionState, *, client: StackStormClient) -> None:

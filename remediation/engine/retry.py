@@ -23,6 +23,7 @@ from remediation.models import (
 )
 
 Status = ActionExecution.Status
+AT_ONCE = 0  # the priority of what a person asked for, who waits for it
 UNSETTLED = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING, BucketRun.Status.UNKNOWN)
 
 
@@ -121,7 +122,7 @@ def _start(
                 plan=plan,
                 created_at=cause.at,
             )
-            Transition.of(run, cause=cause, from_status="", to_status=run.status).save()
+            Transition.write(Transition.of(run, cause=cause, from_status="", to_status=run.status))
             _make_executions(run, done or [], cause=cause)
             return run
     except IntegrityError as error:
@@ -148,14 +149,15 @@ def _next_number(alert: Alert, bucket: Bucket) -> int:
 def _make_executions(run: BucketRun, done: list[ActionExecution], *, cause: Cause) -> None:
     """Make the rows of the steps that are not repeated, and the first one that is."""
     for row in done:
-        kept = ActionExecution.of_step(run, run.plan.step(row.step_order), at=cause.at)
+        step = run.plan.step(row.step_order)
+        kept = ActionExecution.of_step(run, step, at=cause.at, priority=AT_ONCE)
         kept.status, kept.due_at, kept.completed_at = Status.SKIPPED, None, cause.at
         kept.done_in = row.done_in or row
         kept.error_message = f"done in run {kept.done_in.run_id}"
         kept.save()
         kept.record(cause=cause, reason=kept.error_message)
     step = run.plan.steps[len(done)]
-    first = ActionExecution.of_step(run, step, at=cause.at)
+    first = ActionExecution.of_step(run, step, at=cause.at, priority=AT_ONCE)
     first.save()
     first.record(cause=cause)
     queue.enqueue(queue.LAUNCH_DUE if first.executed_via_stackstorm else queue.RUN_LOCAL)

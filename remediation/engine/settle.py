@@ -6,17 +6,28 @@ what follows from it are one transaction.
 
 from __future__ import annotations
 
+import datetime
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 
+from remediation import queue
+from remediation.engine import pace
 from remediation.engine.advance import advance
 from remediation.engine.parameters import known_secrets, masked
-from remediation.models import ActionExecution, BucketRun, Cause, IllegalTransitionError
+from remediation.models import (
+    ActionExecution,
+    BucketRun,
+    Cause,
+    IllegalTransitionError,
+    Transition,
+)
 from remediation.redaction import mask_text
-from remediation.stackstorm import Execution
+from remediation.stackstorm import Execution, ExecutionResult
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +41,7 @@ OUTCOMES = {
     "timeout": Status.TIMEOUT,
     "canceled": Status.SKIPPED,
 }
+TOO_LATE = "The answer came after the row had moved on: %s"
 CANCELED_REASON = (
     "canceled in StackStorm; the command that it had started may still have run to its end"
 )
@@ -60,7 +72,7 @@ class Outcome:
         return cls(Status.UNKNOWN, reason)
 
     @classmethod
-    def of(cls, remote: Execution) -> Outcome:
+    def of(cls, remote: Execution | ExecutionResult) -> Outcome:
         """Return the outcome of a StackStorm execution that is final."""
         status = OUTCOMES[remote.status]
         reason = ""
@@ -71,18 +83,22 @@ class Outcome:
         return cls(status, reason, stackstorm_values(remote))
 
 
-def stackstorm_values(remote: Execution) -> dict[str, Any]:
+def stackstorm_values(remote: Execution | ExecutionResult) -> dict[str, Any]:
     """Return the columns that hold what StackStorm says of an execution."""
-    return {
+    values = {
         "st2_execution_id": remote.id,
-        "st2_liveaction_id": remote.liveaction_id or None,
         "st2_action_execution_status": remote.status[:50],
-        "st2_web_url": remote.web_url,
         "st2_result": masked(remote.result),
     }
+    if isinstance(remote, Execution):
+        values |= {
+            "st2_liveaction_id": remote.liveaction_id or None,
+            "st2_web_url": remote.web_url,
+        }
+    return values
 
 
-def failure_text(remote: Execution) -> str:
+def failure_text(remote: Execution | ExecutionResult) -> str:
     """Return what went wrong, in the words of the result; its shape depends on the runner."""
     result = remote.result
     text = ""
@@ -106,14 +122,32 @@ def failure_text(remote: Execution) -> str:
     return mask_text(text[:2_000], known_secrets())
 
 
+def started_all(launched: Sequence[tuple[ActionExecution, Execution]], *, cause: Cause) -> None:
+    """Record what StackStorm took, in one transaction; what has moved on is passed over."""
+    # Also where the stream is followed: it may have told of the end before this was on record.
+    poll_at = cause.at + pace.shortest()
+    with transaction.atomic(), Transition.together():
+        for execution, remote in launched:
+            try:
+                started(execution, remote, cause=cause, poll_at=poll_at)
+            except IllegalTransitionError as error:
+                logger.warning(TOO_LATE, error)
+        queue.enqueue(queue.TICK, at=poll_at)
+
+
 def started(
-    execution: ActionExecution, remote: Execution, *, cause: Cause, reason: str = ""
+    execution: ActionExecution,
+    remote: Execution,
+    *,
+    cause: Cause,
+    poll_at: datetime.datetime,
+    reason: str = "",
 ) -> None:
-    """Record that StackStorm has the execution; the poll asks for its outcome from now on."""
+    """Record that StackStorm has the execution; the poll asks for its outcome from then on."""
     execution.mark_running(
         cause=cause,
         reason=reason,
-        due_at=cause.at,
+        due_at=poll_at,
         st2_execution_id=remote.id,
         st2_liveaction_id=remote.liveaction_id or None,
         st2_action_execution_status=remote.status[:50],
@@ -122,32 +156,73 @@ def started(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an execution ended; ``tasks``: of a workflow, kept as rows of their own."""
+
+    execution: ActionExecution
+    outcome: Outcome
+    tasks: Sequence[Execution] = ()
+
+
 def settle(
     execution: ActionExecution,
     outcome: Outcome,
     *,
     cause: Cause,
-    tasks: list[Execution] | None = None,
+    tasks: Sequence[Execution] = (),
 ) -> bool:
-    """End an execution and move its run on; return False when it had ended before.
+    """End an execution and move its run on; return False when it had ended before."""
+    return settle_all([Ending(execution, outcome, tasks)], cause=cause) == 1
 
-    ``tasks``: of a workflow, kept as rows of their own.
-    """
-    with transaction.atomic():
-        run = BucketRun.objects.select_for_update().get(pk=execution.run_id)
-        try:
-            execution.finish(outcome.status, cause=cause, reason=outcome.reason, **outcome.values)
-        except IllegalTransitionError as error:
-            logger.info("Settled before: %s", error)
-            return False
-        for task in tasks or ():
-            _write_task(execution, task, cause=cause)
-        if run.status == BucketRun.Status.UNKNOWN:
-            run.mark_running(cause=cause, reason="the outcome became known")
-        elif run.status == BucketRun.Status.PENDING:
-            run.mark_running(cause=cause)
-        advance(run, execution, cause=cause)
+
+def settle_all(endings: Sequence[Ending], *, cause: Cause) -> int:
+    """End executions and move their runs on, in one transaction; return how many it ended."""
+    with transaction.atomic(), Transition.together():
+        runs = _locked(ending.execution.run_id for ending in endings)
+        begun: list[ActionExecution] = []
+        ended = 0
+        for ending in endings:
+            run = runs[ending.execution.run_id]
+            if _finish(ending, cause=cause):
+                ended += 1
+                begun += _move_on(run, ending.execution, cause=cause)
+        _wake(begun)
+    return ended
+
+
+def _locked(run_ids: Iterable[int]) -> dict[int, BucketRun]:
+    """Return the runs of these ids with their plans, locked in the order of their ids."""
+    rows = BucketRun.objects.filter(pk__in=set(run_ids)).order_by("pk").select_for_update()
+    runs = {run.pk: run for run in rows}
+    prefetch_related_objects(list(runs.values()), "plan")
+    return runs
+
+
+def _finish(ending: Ending, *, cause: Cause) -> bool:
+    execution, outcome = ending.execution, ending.outcome
+    try:
+        execution.finish(outcome.status, cause=cause, reason=outcome.reason, **outcome.values)
+    except IllegalTransitionError as error:
+        logger.info("Settled before: %s", error)
+        return False
+    for task in ending.tasks:
+        _write_task(execution, task, cause=cause)
     return True
+
+
+def _move_on(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[ActionExecution]:
+    if run.status == BucketRun.Status.UNKNOWN:
+        run.mark_running(cause=cause, reason="the outcome became known")
+    elif run.status == BucketRun.Status.PENDING:
+        run.mark_running(cause=cause)
+    return advance(run, last, cause=cause)
+
+
+def _wake(begun: Iterable[ActionExecution]) -> None:
+    """Wake those who carry out what was begun, once for all that is due at the same time."""
+    for is_remote, due_at in {(row.executed_via_stackstorm, row.due_at) for row in begun}:
+        queue.enqueue(queue.LAUNCH_DUE if is_remote else queue.RUN_LOCAL, at=due_at)
 
 
 def _write_task(parent: ActionExecution, task: Execution, *, cause: Cause) -> None:

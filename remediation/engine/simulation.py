@@ -81,7 +81,7 @@ def simulate(bucket: Bucket, alert: Alert, *, steps: Mapping[str, Any]) -> Simul
         trigger=trigger_of(bucket),
         request_id=alert.request_id,
     )
-    variables = parameters.variables(run, steps=steps)
+    variables = parameters.variables(run, steps=steps, config=parameters.config_values())
     actions = Action.objects.in_bulk(step["action"]["id"] for step in plan.steps)
     return Simulation(
         explanation,

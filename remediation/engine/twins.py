@@ -38,15 +38,17 @@ def _keep(row: ActionExecution, older: str, younger: list[str], *, cause: Cause)
             pk=row.pk, status=row.status, st2_execution_id=row.st2_execution_id
         )
         if mine.update(st2_execution_id=older, st2_ghost_ids=ghosts):
-            Transition.of(
-                row,
-                cause=cause,
-                from_status=row.status,
-                to_status=row.status,
-                reason=(
-                    f"StackStorm had started it twice: {older} is followed,"
-                    f" {', '.join(younger)} was canceled, but its command may have run"
-                ),
-                data={"st2_execution_id": older, "canceled": younger},
-            ).save()
+            Transition.write(
+                Transition.of(
+                    row,
+                    cause=cause,
+                    from_status=row.status,
+                    to_status=row.status,
+                    reason=(
+                        f"StackStorm had started it twice: {older} is followed,"
+                        f" {', '.join(younger)} was canceled, but its command may have run"
+                    ),
+                    data={"st2_execution_id": older, "canceled": younger},
+                )
+            )
     row.st2_execution_id, row.st2_ghost_ids = older, ghosts

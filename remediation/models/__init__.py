@@ -6,6 +6,7 @@ from remediation.models.bucket import Bucket, BucketStep
 from remediation.models.config import ConfigValue
 from remediation.models.execution import ActionExecution
 from remediation.models.heartbeat import Heartbeat
+from remediation.models.ids import new_id
 from remediation.models.pause import Pause
 from remediation.models.run import BucketRun
 from remediation.models.token import ApiToken, Scope
@@ -29,4 +30,5 @@ __all__ = [
     "Pause",
     "Scope",
     "Transition",
+    "new_id",
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar
 
-from django.db import models
+from django.conf import settings
+from django.db import connection, models
 
 from remediation.models.fields import KeyField, created_field, one_of
 
@@ -57,10 +59,30 @@ class Alert(models.Model):
     def __str__(self) -> str:
         return f"#{self.pk}: {self.alert_name or 'alert without a name'}"
 
+    @classmethod
+    def newest_ids(cls, fingerprints: Collection[str]) -> list[int]:
+        """Return the ids of the newest episode of each fingerprint that has one."""
+        if not fingerprints:
+            return []
+        marks = ", ".join(["%s"] * len(fingerprints))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT MAX(id) FROM {cls._meta.db_table}"  # noqa: S608 - marks and our own name
+                f" WHERE fingerprint IN ({marks}) GROUP BY fingerprint",
+                list(fingerprints),
+            )
+            return [pk for (pk,) in cursor.fetchall()]
+
     @property
     def is_open(self) -> bool:
         """Whether the episode has not ended."""
         return self.active_fingerprint is not None
+
+    @property
+    def launch_priority(self) -> int:
+        """The place of its severity in SEVERITY_ORDER; a severity that is not there comes last."""
+        order: list[str] = settings.SEVERITY_ORDER
+        return order.index(self.severity) if self.severity in order else len(order)
 
     @property
     def story_run_id(self) -> None:

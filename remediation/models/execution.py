@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import uuid
 from typing import Any, ClassVar
 
 from django.db import models, transaction
@@ -12,13 +11,17 @@ from remediation.models.action import Action
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.fields import KeyField, created_field, one_of
+from remediation.models.ids import new_id
 from remediation.models.run import BucketRun
+from remediation.models.statements import compare_and_set
 from remediation.models.transition import Cause, IllegalTransitionError, Transition
+
+LAST = 1_000  # the priority of what has none
 
 
 def new_trace_tag() -> str:
     """Return the name under which StackStorm will know one execution of ours."""
-    return f"poundcake-{uuid.uuid4()}"
+    return f"poundcake-{new_id()}"
 
 
 class ActionExecution(models.Model):
@@ -85,7 +88,9 @@ class ActionExecution(models.Model):
     st2_web_url = models.TextField(blank=True)
     st2_result = models.JSONField(null=True, blank=True)
     error_message = models.TextField(blank=True)
-    due_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    # Of what waits to be launched the lowest goes first; it comes from the alert's severity.
+    priority = models.PositiveSmallIntegerField(default=LAST, db_default=LAST)
     # Of launches without an answer: how many there were, until when each is looked up, and the
     # StackStorm executions that were deleted because nothing had ever taken them up.
     unanswered_launches = models.PositiveSmallIntegerField(default=0)
@@ -120,7 +125,18 @@ class ActionExecution(models.Model):
                 name="execution_status",
             ),
         ]
-        indexes = [models.Index(fields=["status", "id"], name="execution_status_id")]
+        indexes = [
+            models.Index(fields=["status", "id"], name="execution_status_id"),
+            # What waits to be launched, in its order: read without a look at the rows.
+            models.Index(
+                fields=["status", "executed_via_stackstorm", "priority", "bucket", "due_at"],
+                name="execution_launch",
+            ),
+            # What is to be polled, looked up, rescued or, as a local action, carried out.
+            models.Index(
+                fields=["executed_via_stackstorm", "status", "due_at"], name="execution_due"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.pk}: {self.name}"
@@ -132,7 +148,13 @@ class ActionExecution(models.Model):
 
     @classmethod
     def of_step(
-        cls, run: BucketRun, step: dict[str, Any], *, at: datetime.datetime, attempt: int = 1
+        cls,
+        run: BucketRun,
+        step: dict[str, Any],
+        *,
+        at: datetime.datetime,
+        priority: int,
+        attempt: int = 1,
     ) -> ActionExecution:
         """Return the unsaved execution of one step of the run's plan, due at ``at``."""
         return cls(
@@ -147,15 +169,16 @@ class ActionExecution(models.Model):
             executed_via_stackstorm=step["action"]["use_stackstorm"],
             trace_tag=new_trace_tag(),
             due_at=at,
+            priority=priority,
         )
 
     def record(self, *, cause: Cause, reason: str = "") -> None:
         """Write the transition of a row that was just made."""
-        Transition.of(
-            self, cause=cause, from_status="", to_status=self.status, reason=reason
-        ).save()
+        Transition.write(
+            Transition.of(self, cause=cause, from_status="", to_status=self.status, reason=reason)
+        )
 
-    def claim(self, *, cause: Cause, lease_until: datetime.datetime) -> None:
+    def claim(self, *, cause: Cause, lease_until: datetime.datetime, **values: Any) -> None:
         """Reserve the row for the calling worker, before anything is called."""
         self._move(
             self.Status.LAUNCHING,
@@ -163,6 +186,7 @@ class ActionExecution(models.Model):
             due_at=lease_until,
             started_at=cause.at,
             lookup_until=None,
+            **values,
         )
 
     def await_lookup(self, *, at: datetime.datetime, until: datetime.datetime, why: str) -> None:
@@ -220,15 +244,21 @@ class ActionExecution(models.Model):
         # One update compares and sets: of two workers, one sees 1 row and the other sees 0. The
         # time of the claim tells a worker that was away for long from the one that came after it.
         before = self.status
-        row = ActionExecution.objects.filter(pk=self.pk, status=before, started_at=self.started_at)
+        expected = {"status": before, "started_at": self.started_at}
         if target == self.Status.LAUNCHING:
-            row = row.filter(st2_execution_id=None, parent=None)
-        with transaction.atomic():
-            if before not in self.MOVES[target] or not row.update(status=target, **values):
-                raise IllegalTransitionError(f"Execution {self} cannot become {target}.")
-            Transition.of(
-                self, cause=cause, from_status=before, to_status=target, reason=reason
-            ).save()
+            expected |= {"st2_execution_id": None, "parent": None}
+        with transaction.atomic(savepoint=False):
+            is_moved = before in self.MOVES[target] and compare_and_set(
+                self, expected=expected, status=target, **values
+            )
+            if is_moved:
+                Transition.write(
+                    Transition.of(
+                        self, cause=cause, from_status=before, to_status=target, reason=reason
+                    )
+                )
+        if not is_moved:
+            raise IllegalTransitionError(f"Execution {self} cannot become {target}.")
         self.status = target
         for name, value in values.items():
             setattr(self, name, value)

@@ -10,7 +10,7 @@ from django.db import models
 class Heartbeat(models.Model):
     """When a recurring job last beat and beats next; it also keeps the beat from forking.
 
-    A cluster of a worker command shows here that it lives, as ``engine@HOST-PID``.
+    A cluster of a worker command shows here that it lives, as ``launch@HOST-PID``.
     """
 
     name = models.CharField(max_length=50, unique=True)

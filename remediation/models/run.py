@@ -9,6 +9,7 @@ from django.db import models, transaction
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.fields import KeyField, created_field, one_of
+from remediation.models.statements import compare_and_set
 from remediation.models.transition import Cause, IllegalTransitionError, Transition
 from remediation.models.version import BucketVersion
 
@@ -124,15 +125,18 @@ class BucketRun(models.Model):
 
     def _move(self, target: BucketRun.Status, *, cause: Cause, reason: str, **values: Any) -> None:
         before = self.status
-        row = BucketRun.objects.filter(pk=self.pk, status=before)
-        with transaction.atomic():
-            if before not in self.MOVES[target] or not row.update(
-                status=target, reason=reason, **values
-            ):
-                raise IllegalTransitionError(f"Run {self} cannot become {target}.")
-            Transition.of(
-                self, cause=cause, from_status=before, to_status=target, reason=reason
-            ).save()
-        self.status, self.reason = target, reason
+        values |= {"status": target, "reason": reason}
+        with transaction.atomic(savepoint=False):
+            is_moved = before in self.MOVES[target] and compare_and_set(
+                self, expected={"status": before}, **values
+            )
+            if is_moved:
+                Transition.write(
+                    Transition.of(
+                        self, cause=cause, from_status=before, to_status=target, reason=reason
+                    )
+                )
+        if not is_moved:
+            raise IllegalTransitionError(f"Run {self} cannot become {target}.")
         for name, value in values.items():
             setattr(self, name, value)

@@ -93,7 +93,9 @@ class ApiToken(models.Model):
     @classmethod
     def find(cls, text: str, *, at: datetime.datetime) -> ApiToken | None:
         """Return the valid token of this text and note its use, at most once a minute."""
-        token = cls.objects.filter(sha256=digest(text), revoked_at=None).first()
+        # Raw, as it is asked with every call: the ORM takes longer to write it than to run it.
+        sql = f"SELECT * FROM {cls._meta.db_table} WHERE sha256 = %s AND revoked_at IS NULL"  # noqa: S608
+        token = next(iter(cls.objects.raw(sql, [digest(text)])), None)
         if token is None or (token.expires_at and token.expires_at <= at):
             return None
         if token.last_used_at is None or token.last_used_at < at - LAST_USED_GRAIN:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Never, Protocol, TypeVar
 
-from django.db import models
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from remediation.models.fields import KeyField, one_of
+from remediation.models.statements import insert
 
 
 class Subject(Protocol):
@@ -137,7 +141,7 @@ class Transition(AppendOnlyModel):
         reason: str = "",
         data: dict[str, Any] | None = None,
     ) -> Transition:
-        """Return the unsaved row, so that intake can write many at once."""
+        """Return the unsaved row."""
         return cls(
             at=cause.at,
             subject_type=subject.SUBJECT_TYPE,
@@ -151,3 +155,37 @@ class Transition(AppendOnlyModel):
             reason=reason,
             data=data or {},
         )
+
+    @classmethod
+    def write(cls, *transitions: Transition) -> None:
+        """Insert rows now or, in a block of ``together``, at its end."""
+        gathered = _gathered.get()
+        if gathered is None:
+            insert(transitions)
+        else:
+            gathered.extend(transitions)
+
+    @classmethod
+    @contextmanager
+    def together(cls) -> Iterator[None]:
+        """Have what is written in this block inserted by one statement at its end.
+
+        The block stands inside one transaction, so that no move is committed without its row.
+        """
+        if not connection.in_atomic_block:
+            raise transaction.TransactionManagementError(
+                "Transitions are gathered inside the transaction of their moves."
+            )
+        if _gathered.get() is not None:
+            yield
+            return
+        gathered: list[Transition] = []
+        token = _gathered.set(gathered)
+        try:
+            yield
+        finally:
+            _gathered.reset(token)
+        insert(gathered)
+
+
+_gathered: ContextVar[list[Transition] | None] = ContextVar("gathered", default=None)

@@ -16,10 +16,12 @@ from remediation.stackstorm.errors import StackStormRejected, StackStormUnavaila
 from remediation.stackstorm.executions import (
     CancelAnswer,
     Execution,
+    ExecutionResult,
     ExecutionState,
     TracedExecution,
     read_cancel,
     read_execution,
+    read_result,
     read_state,
     read_traced,
 )
@@ -135,17 +137,15 @@ class StackStormClient:
         At most MAX_IDS_PER_REQUEST at a time, ValueError above. What cannot be an id is unknown
         too: StackStorm would refuse the whole request for it.
         """
-        if len(ids) > MAX_IDS_PER_REQUEST:
-            raise ValueError(f"ask for at most {MAX_IDS_PER_REQUEST} executions at a time")
-        possible = [id_ for id_ in ids if _EXECUTION_ID.fullmatch(id_)]
-        # Without an id there is no filter: StackStorm would tell the newest ones of anybody.
-        if not possible:
-            return []
-        return self._executions(
-            read_state,
-            id=",".join(possible),
-            include_attributes="status,start_timestamp,end_timestamp",
-        )
+        return self._by_ids(ids, read_state, "status,start_timestamp,end_timestamp")
+
+    def results(self, ids: Sequence[str]) -> list[ExecutionResult]:
+        """Return how far the executions with these ids are, with their results.
+
+        As ``executions``; but a result may be large, so it is for those that have ended, and for
+        as many at a time as can be held in memory.
+        """
+        return self._by_ids(ids, read_result, "status,start_timestamp,end_timestamp,result")
 
     def find_by_trace_tag(
         self, tag: str, *, after: datetime | None = None
@@ -184,8 +184,8 @@ class StackStormClient:
         path = f"/executions/{quote(execution_id, safe='')}"
         return _read("DELETE", path, self._ask("DELETE", path), read_cancel)
 
-    def follow(self, stream_url: str) -> Iterator[Execution | None]:
-        """Yield each execution when it moves, whoever launched it, and None as a sign of life.
+    def follow(self, stream_url: str) -> Iterator[list[Execution]]:
+        """Yield executions when they move, whoever launched them; [] is a sign of life.
 
         The first one comes once StackStorm sends what happens from then on; what happened before
         is never sent. A stream has no end: raises StackStormUnavailable when it is refused, cut,
@@ -236,6 +236,17 @@ class StackStormClient:
     def version(self) -> str:
         """Return StackStorm's version, as in ``3.8.1``."""
         return _read("GET", "/", self._ask("GET", "/"), _read_version)
+
+    def _by_ids(
+        self, ids: Sequence[str], read: Callable[[object], _T], attributes: str
+    ) -> list[_T]:
+        if len(ids) > MAX_IDS_PER_REQUEST:
+            raise ValueError(f"ask for at most {MAX_IDS_PER_REQUEST} executions at a time")
+        possible = [id_ for id_ in ids if _EXECUTION_ID.fullmatch(id_)]
+        # Without an id there is no filter: StackStorm would tell the newest ones of anybody.
+        if not possible:
+            return []
+        return self._executions(read, id=",".join(possible), include_attributes=attributes)
 
     def _executions(self, read: Callable[[object], _T], **query: str) -> list[_T]:
         path = "/executions"

@@ -44,6 +44,13 @@ class ExecutionState:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutionResult(ExecutionState):
+    """How far an execution is and its result; see Execution for that."""
+
+    result: object = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class TracedExecution(ExecutionState):
     """How far an execution is, and where it comes from. ``context``: StackStorm's, whole."""
 
@@ -106,6 +113,11 @@ class CancelAnswer:
 def read_state(value: object) -> ExecutionState:
     """Return an execution asked for with a few attributes; ValueError if it is none."""
     return ExecutionState(**_state(value))
+
+
+def read_result(value: object) -> ExecutionResult:
+    """Return an execution asked for with its result; ValueError if it is none."""
+    return ExecutionResult(**_state(value), result=as_object(value).get("result"))
 
 
 def read_traced(value: object) -> TracedExecution:

@@ -18,40 +18,56 @@ SILENCE_SECONDS = 60.0  # more than two heartbeats: nobody is there any more
 MAX_LINE_BYTES = 32 * 2**20  # more than an execution can have in StackStorm's database
 
 
-def read_updates(pieces: Iterable[bytes]) -> Iterator[Execution | None]:
-    """Yield each execution that has moved, whole, and None for each sign of life.
+def read_updates(pieces: Iterable[bytes]) -> Iterator[list[Execution]]:
+    """Yield the executions that have moved, whole; nobody, as a sign of life, is told as well.
 
     The first thing that a stream which works sends is a sign of life. What cannot be read is
-    logged and passed over. ``pieces``: the stream's bytes, cut anywhere.
+    logged and passed over. ``pieces``: the stream's bytes, cut anywhere; what comes in one is told
+    together.
     """
-    name, data, is_event = b"", b"", False
-    for line in _lines(pieces):
-        if not line:
-            if not is_event:
+    reader = _Reader()
+    for piece in pieces:
+        told = list(reader.read(piece))
+        if told:
+            yield [execution for execution in told if execution]
+
+
+class _Reader:
+    """Keeps what has come of a line and of an event until the rest does."""
+
+    def __init__(self) -> None:
+        self.line = bytearray()
+        self.name, self.data, self.is_event = b"", b"", False
+
+    def read(self, piece: bytes) -> Iterator[Execution | None]:
+        """Yield what ends in this piece: executions that have moved, and None as a sign of life."""
+        for line in self._lines(piece):
+            if line:
+                self._keep(line)
+                continue
+            if not self.is_event:
                 yield None
-            elif name == UPDATE.encode() and (execution := _execution(data)):
+            elif self.name == UPDATE.encode() and (execution := _execution(self.data)):
                 yield execution
-            name, data, is_event = b"", b"", False
-            continue
-        is_event = True
+            self.name, self.data, self.is_event = b"", b"", False
+
+    def _keep(self, line: bytes) -> None:
+        self.is_event = True
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"event":
-            name = value
+            self.name = value
         elif field == b"data":
-            data += value
+            self.data += value
 
-
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield whole lines without their ends; of one that is too long, as much as may be kept."""
-    line = bytearray()
-    for piece in pieces:
+    def _lines(self, piece: bytes) -> Iterator[bytes]:
+        """Yield whole lines without their ends; of one that is too long, as much as is kept."""
         *ends, rest = piece.split(b"\n")
         for end in ends:
-            line += end[: MAX_LINE_BYTES - len(line)]
-            yield bytes(line.removesuffix(b"\r"))
-            line.clear()
-        line += rest[: MAX_LINE_BYTES - len(line)]
+            self.line += end[: MAX_LINE_BYTES - len(self.line)]
+            yield bytes(self.line.removesuffix(b"\r"))
+            self.line.clear()
+        self.line += rest[: MAX_LINE_BYTES - len(self.line)]
 
 
 def _execution(data: bytes) -> Execution | None:

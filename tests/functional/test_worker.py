@@ -72,10 +72,11 @@ class Worker:
             left += children
         return found
 
-    def engine(self) -> dict[str, int]:
-        """Return the processes of the engine's cluster by their part, once all are there."""
+    def cluster(self, name: str) -> dict[str, int]:
+        """Return the processes of a cluster by their part, once all are there."""
+        mark = f"Q_CLUSTER_NAME={name}\0".encode()
         for cluster in self.children(self.process.pid):
-            if b"Q_CLUSTER_NAME=engine\0" not in Path(f"/proc/{cluster}/environ").read_bytes():
+            if mark not in Path(f"/proc/{cluster}/environ").read_bytes():
                 continue
             for guard in self.children(cluster):
                 started = self.children(guard)
@@ -86,10 +87,10 @@ class Worker:
                     )
         return {}
 
-    def victim(self, part: str) -> int:
+    def victim(self, cluster: str, part: str) -> int:
         if part == "supervisor":
             return self.process.pid
-        return until(self.engine, f"the engine's cluster is not whole: {self.log}")[part]
+        return until(lambda: self.cluster(cluster), f"{cluster} is not whole: {self.log}")[part]
 
 
 def until(holds, complaint: str):
@@ -137,7 +138,7 @@ def app(sandbox, tmp_path_factory) -> Iterator[PoundCake]:
 def answers(url: str) -> bool:
     try:
         return requests.get(f"{url}/readyz", timeout=2).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 
@@ -178,34 +179,37 @@ def send(app, name: str, count: int = 1) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("part", "number"),
+    ("cluster", "part", "number"),
     [
-        ("worker", signal.SIGKILL),
-        ("worker", signal.SIGSTOP),
-        ("pusher", signal.SIGKILL),
-        ("pusher", signal.SIGSTOP),
-        ("monitor", signal.SIGKILL),
-        ("monitor", signal.SIGSTOP),
-        ("guard", signal.SIGKILL),
-        ("cluster", signal.SIGKILL),
-        ("supervisor", signal.SIGKILL),
+        ("launch", "worker", signal.SIGKILL),
+        ("launch", "worker", signal.SIGSTOP),
+        ("launch", "pusher", signal.SIGKILL),
+        ("launch", "pusher", signal.SIGSTOP),
+        ("launch", "monitor", signal.SIGKILL),
+        ("launch", "monitor", signal.SIGSTOP),
+        ("launch", "guard", signal.SIGKILL),
+        ("launch", "cluster", signal.SIGKILL),
+        ("follow", "worker", signal.SIGKILL),
+        ("follow", "pusher", signal.SIGSTOP),
+        ("", "supervisor", signal.SIGKILL),
     ],
     ids=lambda value: getattr(value, "name", value),
 )
 @pytest.mark.usefixtures("bucket")
-def test_the_work_goes_on_when_a_process_is_lost(part, number, app, sandbox, worker):
-    [before] = send(app, f"{part}-{number.name}-before")
+def test_the_work_goes_on_when_a_process_is_lost(cluster, part, number, app, sandbox, worker):
+    name = f"{cluster}-{part}-{number.name}"
+    [before] = send(app, f"{name}-before")
     app.wait_for(f"runs/{before}/", lambda run: run["completed_at"])
-    victim = worker.victim(part)
+    victim = worker.victim(cluster, part)
     family = worker.descendants()
 
     os.kill(victim, number)
-    send(app, f"{part}-{number.name}-queued", BURST)
+    send(app, f"{name}-queued", BURST)
     if part == "supervisor":
         worker.process.wait()
         until(lambda: not family & process_table().keys(), "orphans work on")
         worker.start()
-    [run_id] = send(app, f"{part}-{number.name}-after")
+    [run_id] = send(app, f"{name}-after")
 
     run = app.wait_for(f"runs/{run_id}/", lambda run: run["completed_at"])
     assert (run["status"], run["reason"]) == ("success", ""), worker.log.read_text()
@@ -220,7 +224,8 @@ def test_the_work_goes_on_when_a_process_is_lost(part, number, app, sandbox, wor
 
 
 def test_nothing_was_started_twice_and_nothing_is_left_behind(app, sandbox, worker):
-    until(worker.engine, "the engine's cluster is not whole")
+    for cluster in ("launch", "follow"):
+        until(lambda name=cluster: worker.cluster(name), f"{cluster} is not whole")
     app.wait_for("runs/?status=pending", lambda page: not page["results"])
     app.wait_for("runs/?status=running", lambda page: not page["results"])
     family = worker.descendants()

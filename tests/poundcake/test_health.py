@@ -67,7 +67,7 @@ def test_not_ready_without_a_queue():
 
 @pytest.mark.django_db
 def test_not_ready_while_tables_are_missing():
-    MigrationRecorder(connection).record_unapplied("remediation", "0001_initial")
+    MigrationRecorder(connection).migration_qs.filter(app="remediation").delete()
 
     answer = Client().get("/readyz")
 
@@ -79,7 +79,7 @@ def test_not_ready_while_tables_are_missing():
 def test_ready_is_cheap_once_the_tables_are_there(django_assert_max_num_queries):
     Client().get("/readyz")
 
-    with django_assert_max_num_queries(3):
+    with django_assert_max_num_queries(4):
         answer = Client().get("/readyz")
 
     assert answer.status_code == 200

@@ -50,12 +50,12 @@ def test_what_is_in_flight_is_counted(reader):
 
 def test_workers_that_do_nothing_are_seen(reader):
     before = timezone.now() - datetime.timedelta(minutes=2)
-    OrmQ.objects.create(key="engine", payload="", lock=before)
+    OrmQ.objects.create(key="launch", payload="", lock=before)
     Heartbeat.objects.create(name="tick", beat_at=before, due_at=before)
 
     found = samples(reader)
 
-    assert 119 < found['poundcake_wakeup_age_seconds{cluster="engine"}'] < 200
+    assert 119 < found['poundcake_wakeup_age_seconds{cluster="launch"}'] < 200
     assert found['poundcake_wakeup_age_seconds{cluster="local"}'] == 0
     assert 119 < found['poundcake_heartbeat_age_seconds{job="tick"}'] < 200
 
@@ -85,5 +85,5 @@ def test_the_cost_does_not_grow(reader, django_assert_max_num_queries):
     for _ in range(5):
         factories.make_execution()
 
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         samples(reader)

@@ -69,11 +69,13 @@ def test_launches_that_are_delivered_twice_start_once(sandbox):
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
-def test_an_execution_goes_from_start_to_end_by_ticks_alone(sandbox):
+def test_an_execution_goes_from_start_to_end_by_ticks_and_whom_they_wake(sandbox):
     execution = remote_execution()
 
     for _ in range(2):
         jobs.tick()
+        if waiting(queue.LAUNCH_DUE):
+            jobs.launch_due()
         ActionExecution.objects.filter(due_at__isnull=False).update(due_at=timezone.now())
         let_the_beat_be_due()
 
@@ -96,22 +98,44 @@ def test_a_tick_wakes_the_next_after_the_interval(settings):
 def test_a_tick_that_is_delivered_again_does_not_fork_the_chain():
     for _delivery in range(3):
         jobs.tick()
+        assert len(waiting(queue.TICK)) == 1
 
-    assert len(waiting(queue.TICK)) == 1
+
+def test_a_tick_between_two_beats_leaves_what_time_makes_due_to_the_next(sandbox):
+    jobs.tick()
+    remote_execution()
+
+    jobs.tick()
+    assert not waiting(queue.LAUNCH_DUE)
+
     let_the_beat_be_due()
     jobs.tick()
+    assert len(waiting(queue.LAUNCH_DUE)) == 1
+
+
+def test_the_next_tick_comes_sooner_for_what_has_just_begun(sandbox, settings):
+    settings.POLL_INTERVAL = 80.0
+    sandbox.configure(outcomes={"core.local": "running"})
+    remote_execution()
+    jobs.launch_due()
+    [first] = waiting(queue.TICK)
+    assert first < timezone.now() + datetime.timedelta(seconds=10)
+
     jobs.tick()
-    assert len(waiting(queue.TICK)) == 2, "one of each beat"
+
+    sooner, beat = sorted(waiting(queue.TICK))
+    assert sooner <= timezone.now() + datetime.timedelta(seconds=10)
+    assert beat > timezone.now() + datetime.timedelta(seconds=70)
 
 
-def test_a_tick_that_comes_too_early_does_nothing(sandbox):
-    jobs.tick()
-    execution = remote_execution()
+def test_many_wake_ups_are_one_launch(sandbox):
+    remote_execution()
+    for _notification in range(5):
+        queue.enqueue(queue.LAUNCH_DUE)
 
-    jobs.tick()
+    jobs.launch_due()
 
-    execution.refresh_from_db()
-    assert execution.status == "pending"
+    assert not waiting(queue.LAUNCH_DUE)
 
 
 def test_a_beat_is_taken_once():

@@ -39,26 +39,26 @@ def test_every_cluster_is_one_that_django_q2_knows(settings):
 def test_a_wake_up_goes_to_its_cluster_alone(job):
     queue.enqueue(job)
 
-    [other] = set(queue.CLUSTERS) - {job.cluster}
-    assert delivered(other) == []
+    for other in set(queue.CLUSTERS) - {job.cluster}:
+        assert delivered(other) == []
     assert delivered(job.cluster) == [job.path]
 
 
 def test_a_wake_up_is_given_to_one_worker():
     queue.enqueue(queue.LAUNCH_DUE)
 
-    assert delivered(queue.ENGINE) == [queue.LAUNCH_DUE.path]
-    assert delivered(queue.ENGINE) == []
+    assert delivered(queue.LAUNCH) == [queue.LAUNCH_DUE.path]
+    assert delivered(queue.LAUNCH) == []
 
 
 def test_a_wake_up_is_not_delivered_before_its_time():
     soon = timezone.now() + datetime.timedelta(seconds=30)
     queue.enqueue(queue.TICK, at=soon)
 
-    assert delivered(queue.ENGINE) == []
+    assert delivered(queue.FOLLOW) == []
 
     OrmQ.objects.update(lock=timezone.now() - datetime.timedelta(microseconds=1))
-    assert delivered(queue.ENGINE) == [queue.TICK.path]
+    assert delivered(queue.FOLLOW) == [queue.TICK.path]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -75,7 +75,7 @@ def test_the_oldest_due_wake_up_of_a_cluster_is_told():
     for seconds in (-10, -60, 60):
         queue.enqueue(queue.LAUNCH_DUE, at=now + datetime.timedelta(seconds=seconds))
 
-    assert queue.oldest_waiting(queue.ENGINE) == now - datetime.timedelta(seconds=60)
+    assert queue.oldest_waiting(queue.LAUNCH) == now - datetime.timedelta(seconds=60)
     assert queue.oldest_waiting(queue.LOCAL) is None
 
 
@@ -84,7 +84,7 @@ def test_scheduling_every_minute_is_done_once():
         queue.schedule(queue.TICK, minutes=1)
 
     [schedule] = Schedule.objects.all()
-    assert (schedule.func, schedule.cluster) == (queue.TICK.path, queue.ENGINE)
+    assert (schedule.func, schedule.cluster) == (queue.TICK.path, queue.FOLLOW)
     assert (schedule.schedule_type, schedule.minutes, schedule.repeats) == ("I", 1, -1)
 
 
@@ -94,4 +94,28 @@ def test_a_schedule_that_somebody_changed_is_put_right():
 
     queue.schedule(queue.TICK, minutes=1)
 
-    assert Schedule.objects.filter(minutes=1, cluster=queue.ENGINE).count() == 1
+    assert Schedule.objects.filter(minutes=1, cluster=queue.FOLLOW).count() == 1
+
+
+def test_the_job_in_hand_stands_for_those_that_wait_beside_it():
+    now = timezone.now()
+    for seconds in (-10, 0, 2, 60):
+        queue.enqueue(queue.LAUNCH_DUE, at=now + datetime.timedelta(seconds=seconds))
+    queue.enqueue(queue.TICK)
+
+    queue.absorb(queue.LAUNCH_DUE)
+    waiting = OrmQ.objects.filter(key=queue.LAUNCH)
+    assert waiting.count() == 2, "those that are planned are not"
+
+    queue.absorb(queue.LAUNCH_DUE, until=now + datetime.timedelta(seconds=30))
+    assert waiting.count() == 1
+    assert OrmQ.objects.filter(key=queue.FOLLOW).count() == 1, "another job's"
+
+
+def test_what_another_worker_has_in_hand_is_not_absorbed():
+    queue.enqueue(queue.LAUNCH_DUE)
+    assert delivered(queue.LAUNCH)
+
+    queue.absorb(queue.LAUNCH_DUE)
+
+    assert OrmQ.objects.count() == 1, "its worker may die, and it comes again"

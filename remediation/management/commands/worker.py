@@ -14,7 +14,6 @@ from remediation.management.processes import Processes
 from remediation.management.pulse import Pulse
 
 LOOK_SECONDS = 0.5
-DAY_MINUTES = 24 * 60
 
 
 class Command(BaseCommand):
@@ -24,7 +23,6 @@ class Command(BaseCommand):
         """Start the clusters and the chain of ticks, and keep them."""
         worker_id = f"{socket.gethostname()[:30]}-{os.getpid()}"
         queue.schedule(queue.TICK, minutes=1)
-        queue.schedule(queue.PRUNE, minutes=DAY_MINUTES)
         queue.enqueue(queue.TICK)
         pulses = {
             cluster: Pulse(

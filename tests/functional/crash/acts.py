@@ -27,7 +27,7 @@ DELIVERIES = 10
 SECONDS_BETWEEN_ROUNDS = 2
 UNSETTLED = ("pending", "launching", "running")
 HISTORY = ("transitions", "action_executions", "bucket_runs", "alerts", "heartbeats", "api_calls")
-JOBS = (jobs.run_local, jobs.tick)  # the tick does whatever time makes due
+JOBS = (jobs.run_local, jobs.launch_due, jobs.tick)  # the tick finds what time makes due
 
 
 def prepare(_accepted: Accepted, *, bucket: dict[str, Any], steps: list[dict[str, Any]]) -> str:

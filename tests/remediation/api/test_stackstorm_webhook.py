@@ -63,7 +63,7 @@ def test_the_seeds_body_makes_the_poll_due_and_settles_nothing(
     assert answer.json() == {"request_id": answer["X-Request-ID"], "status": "accepted"}
     assert execution.due_at is not None
     assert execution.due_at <= timezone.now()
-    assert queue.oldest_waiting(queue.ENGINE)
+    assert queue.oldest_waiting(queue.FOLLOW)
     assert (execution.status, execution.st2_result) == ("running", None)
     assert execution.st2_liveaction_id is None
 

@@ -86,9 +86,9 @@ def test_an_execution_is_settled_by_its_event_without_a_request(
     before = len(sandbox.requests)
     take = follow.take
 
-    def take_and_cut(remote):
-        take(remote)
-        if remote.status == "succeeded":
+    def take_and_cut(moved):
+        take(moved)
+        if any(remote.status == "succeeded" for remote in moved):
             sandbox.stop()
 
     monkeypatch.setattr(follow, "take", take_and_cut)
@@ -120,7 +120,7 @@ def test_every_final_word_settles_once(word, status, st2, launched):
     event = seen(st2, execution, status=word)
 
     for _ in range(2):
-        follow.take(event)
+        follow.take([event])
 
     execution.refresh_from_db()
     assert (execution.status, execution.st2_action_execution_status) == (status, word)
@@ -133,7 +133,7 @@ def test_every_final_word_settles_once(word, status, st2, launched):
 def test_another_word_is_kept_and_moves_nothing(word, st2, launched):
     execution = launched()
 
-    follow.take(seen(st2, execution, status=word))
+    follow.take([seen(st2, execution, status=word)])
 
     execution.refresh_from_db()
     assert (execution.status, execution.st2_action_execution_status) == ("running", word)
@@ -145,7 +145,7 @@ def test_the_events_of_strangers_are_passed_over(st2, launched):
     execution = launched()
     stranger = seen(st2, execution, id="0" * 24, status="failed", context={})
 
-    follow.take(stranger)
+    follow.take([stranger])
 
     execution.refresh_from_db()
     assert execution.status == "running"
@@ -157,7 +157,7 @@ def test_a_task_that_bears_our_tag_does_not_end_its_workflow(st2, launched):
     parent = {"parent": {"execution_id": execution.st2_execution_id}}
     tag = {"trace_context": {"trace_tag": execution.trace_tag}}
 
-    follow.take(seen(st2, execution, id="0" * 24, status="failed", context=parent | tag))
+    follow.take([seen(st2, execution, id="0" * 24, status="failed", context=parent | tag)])
 
     execution.refresh_from_db()
     assert execution.status == "running"
@@ -168,7 +168,7 @@ def test_a_workflow_is_left_to_the_poll_that_fetches_its_tasks(st2, launched):
     execution = launched()
     ActionExecution.objects.update(step_order=0)
 
-    follow.take(seen(st2, execution, status="succeeded"))
+    follow.take([seen(st2, execution, status="succeeded")])
 
     assert is_due(execution)
     assert execution.status == "running"
@@ -179,7 +179,7 @@ def test_what_was_launched_twice_is_left_to_the_poll_that_looks_for_the_other(st
     execution = launched()
     ActionExecution.objects.update(unanswered_launches=1)
 
-    follow.take(seen(st2, execution, status="succeeded"))
+    follow.take([seen(st2, execution, status="succeeded")])
 
     assert is_due(execution)
     assert execution.status == "running"
@@ -197,7 +197,7 @@ def test_an_event_before_the_answer_invents_nothing(is_looked_up, st2, launched)
         lookup_until=later if is_looked_up else None,
     )
 
-    follow.take(event)
+    follow.take([event])
 
     assert is_due(execution) == is_looked_up, "a POST under way must not be taken for lost"
     assert (execution.status, execution.st2_execution_id) == ("launching", None)
@@ -208,7 +208,7 @@ def test_an_unknown_execution_is_settled_by_a_late_event(st2, launched):
     ActionExecution.objects.update(status="unknown")
     BucketRun.objects.update(status="unknown")
 
-    follow.take(seen(st2, execution, status="succeeded"))
+    follow.take([seen(st2, execution, status="succeeded")])
 
     execution.refresh_from_db()
     assert execution.status == "success"
@@ -218,7 +218,7 @@ def test_an_unknown_execution_is_settled_by_a_late_event(st2, launched):
 @pytest.mark.django_db(transaction=True)
 def test_after_each_connection_all_that_runs_is_asked_for_once(st2, launched):
     execution = launched()
-    script = Scripted([None, None, CUT], [CUT], [None, CUT])
+    script = Scripted([[], [], CUT], [CUT], [[], CUT])
     asked = []
 
     def wait(_seconds):
@@ -245,7 +245,7 @@ def test_a_broken_database_is_no_end(launched, monkeypatch):
     waits = []
 
     with pytest.raises(Enough):
-        follow.follow(client=Scripted([None], [None, CUT]), wait=waits.append)
+        follow.follow(client=Scripted([[]], [[], CUT]), wait=waits.append)
 
     assert len(waits) == 2
 

@@ -74,6 +74,7 @@ def test_a_hint_before_the_answer_of_the_post_does_not_touch_the_lease():
 
 def test_that_it_ended_is_believed_only_when_stackstorm_says_so(st2, launched):
     row = launched()
+    ActionExecution.objects.update(due_at=timezone.now())
     poll.poll_due(client=st2)
     before = recorded()
 

@@ -56,7 +56,7 @@ def test_a_matching_alert_starts_the_first_step_of_its_bucket():
         "call-1",
     )
     assert run.plan.steps[0]["action"]["id"] == execution.action_id
-    assert wake_ups() == ["engine"]
+    assert wake_ups() == ["launch"]
 
 
 def test_a_local_first_step_wakes_the_local_workers():

@@ -9,7 +9,7 @@ from django.utils import timezone
 from remediation.engine import launch, poll
 from remediation.engine.settle import OUTCOMES, Outcome, settle
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
-from remediation.stackstorm import FINAL_STATUSES
+from remediation.stackstorm import FINAL_STATUSES, ExecutionResult, StackStormUnavailable
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
 pytestmark = pytest.mark.django_db
@@ -97,7 +97,7 @@ def test_a_failure_is_told_in_the_words_of_the_result(sandbox, st2, launched):
     assert execution.st2_result["failed"] is True
 
 
-def test_many_are_asked_for_in_one_request_and_each_result_once(sandbox, st2, launched):
+def test_many_are_asked_for_in_one_request_and_their_results_in_another(sandbox, st2, launched):
     for _ in range(7):
         launched()
     before = len(sandbox.requests)
@@ -105,7 +105,7 @@ def test_many_are_asked_for_in_one_request_and_each_result_once(sandbox, st2, la
     make_due()
     poll.poll_due(client=st2)
 
-    assert len(sandbox.requests) - before == 1 + 7
+    assert len(sandbox.requests) - before == 1 + 1
     assert ActionExecution.objects.filter(status="success").count() == 7
 
 
@@ -262,3 +262,85 @@ def test_a_slow_stackstorm_makes_room_for_what_else_is_due(sandbox, st2, launche
 
     assert ActionExecution.objects.filter(status="running").count() == 3
     assert not ActionExecution.objects.filter(due_at__lte=timezone.now()).exists()
+
+
+def paths(sandbox, begin):
+    return [path.partition("?")[0] for _, path in sandbox.requests[begin:]]
+
+
+def test_results_that_cannot_be_had_together_are_asked_for_one_by_one(
+    sandbox, st2, launched, monkeypatch
+):
+    executions = [launched() for _ in range(3)]
+    before = len(sandbox.requests)
+
+    def refuse(_ids):
+        raise StackStormUnavailable("GET", "/executions", "too large", may_have_been_sent=True)
+
+    monkeypatch.setattr(st2, "results", refuse)
+    make_due()
+    poll.poll_due(client=st2)
+
+    assert ActionExecution.objects.filter(status="success").count() == 3
+    alone = [f"/v1/executions/{row.st2_execution_id}" for row in executions]
+    assert sorted(paths(sandbox, before)) == ["/v1/executions", *sorted(alone)]
+
+
+def test_an_end_without_a_result_is_asked_for_by_itself(sandbox, st2, launched, monkeypatch):
+    execution = launched()
+    told = ExecutionResult(execution.st2_execution_id, "succeeded", None, None, result=None)
+    monkeypatch.setattr(st2, "results", lambda _ids: [told])
+
+    make_due()
+    poll.poll_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == "success"
+    assert execution.st2_result["succeeded"] is True
+
+
+def test_many_ends_are_one_transaction_and_no_request_each(sandbox, st2, launched, settings):
+    settings.ST2_MAX_CONCURRENT_REQUESTS = 4
+    count = poll.RESULTS_PER_REQUEST + 2
+    for _ in range(count):
+        launched()
+    before = len(sandbox.requests)
+
+    make_due()
+    poll.poll_due(client=st2)
+
+    assert len(sandbox.requests) - before == 1 + 2
+    ended = Transition.objects.filter(subject_type="execution", to_status="success")
+    assert ended.count() == count
+    assert ended.values("at").distinct().count() == 2
+
+
+def test_a_poll_is_put_off_by_the_age_of_what_it_asks_for(sandbox, st2, launched, settings):
+    settings.POLL_INTERVAL = 2.0
+    sandbox.configure(outcomes={"core.local": "running"})
+    young, old = launched(timeout_seconds=86_400), launched(timeout_seconds=86_400)
+    at = timezone.now()
+    ActionExecution.objects.filter(pk=old.pk).update(started_at=at - datetime.timedelta(hours=1))
+    make_due()
+
+    poll.poll_due(client=st2)
+
+    young.refresh_from_db()
+    old.refresh_from_db()
+    assert young.due_at < at + datetime.timedelta(seconds=2)
+    assert old.due_at > at + datetime.timedelta(seconds=15)
+
+
+def test_the_deadline_is_not_slept_through(sandbox, st2, launched, settings):
+    settings.POLL_INTERVAL = 80.0
+    sandbox.configure(outcomes={"core.local": "running"})
+    execution = launched(timeout_seconds=11)
+    ActionExecution.objects.update(
+        started_at=timezone.now() - datetime.timedelta(hours=1), running_at=timezone.now()
+    )
+    make_due()
+
+    poll.poll_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.due_at < timezone.now() + datetime.timedelta(seconds=21)

@@ -54,7 +54,7 @@ def test_a_race_that_is_always_lost_is_raised_in_the_end():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("module", "name"), [(launch, "_claim"), (settle, "started")])
+@pytest.mark.parametrize(("module", "name"), [(launch, "claim"), (settle, "started")])
 def test_a_deadlock_loses_neither_the_claim_nor_the_answer(module, name, sandbox, st2, monkeypatch):
     bucket = make_bucket()
     make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})

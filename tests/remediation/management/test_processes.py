@@ -87,7 +87,7 @@ class Command:
         return {
             name: pid
             for pid, (environment, line) in self.processes().items()
-            for name in ("engine", "local")
+            for name in ("launch", "follow", "local")
             if f"Q_CLUSTER_NAME={name}" in environment and os.getpgid(pid) == pid
         }
 
@@ -120,17 +120,19 @@ def start(tmp_path):
 def test_a_worker_starts_its_clusters_anew_and_ends_with_all_its_processes(start):
     worker = start("worker")
     assert worker.carries_out("before"), worker.log.read_text()
-    clusters, processes = worker.clusters(), set(worker.processes()) - {worker.process.pid}
-    assert set(clusters) == {"engine", "local"}
+    clusters = worker.clusters()
+    assert set(clusters) == {"launch", "follow", "local"}
+    ends = {clusters["launch"], clusters["local"]}
+    processes = {pid for pid in worker.processes() if os.getpgid(pid) in ends}
 
     # A cluster itself, and in the other one all that wait for work with its queue's lock in hand.
-    os.kill(clusters["engine"], signal.SIGKILL)
+    os.kill(clusters["launch"], signal.SIGKILL)
     for pid in processes:
         if grandparent(pid) == clusters["local"]:
             os.kill(pid, signal.SIGKILL)
 
     assert until(lambda: not processes & set(worker.processes())), "they and what they started"
-    assert until(lambda: set(worker.clusters()) == {"engine", "local"})
+    assert until(lambda: set(worker.clusters()) == {"launch", "follow", "local"})
     assert worker.carries_out("after"), worker.log.read_text()
 
     worker.process.send_signal(signal.SIGTERM)
@@ -203,5 +205,5 @@ def has_ended(pid):
 def answers(serve):
     try:
         return requests.get(f"http://{serve.bind}/readyz", timeout=5).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False

@@ -165,7 +165,7 @@ def test_the_beat_revives_the_chain_of_ticks_that_broke():
     Heartbeat.objects.update(due_at=timezone.now() - datetime.timedelta(seconds=6))
     jobs.beat()
 
-    assert OrmQ.objects.filter(key=queue.ENGINE).count() == 1
+    assert OrmQ.objects.filter(key=queue.FOLLOW).count() == 1
 
 
 @pytest.mark.usefixtures("cluster")

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from remediation.models import (
@@ -159,8 +159,8 @@ def test_without_its_record_there_is_no_move(name, monkeypatch):
     def fail(*_arguments, **_options):
         raise DatabaseError
 
-    monkeypatch.setattr(Transition, "save", fail)
-    with pytest.raises(DatabaseError):
+    monkeypatch.setattr(Transition, "write", fail)
+    with pytest.raises(DatabaseError), transaction.atomic():
         move(row, "running" if name == "run" else "launching")
 
     assert columns_of(model, row) == columns

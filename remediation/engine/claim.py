@@ -1,0 +1,159 @@
+"""Claim executions for this worker, many in one short transaction; of several workers one wins.
+
+Runs are locked first, in the order of their ids, then the executions are moved. What must not
+begin after all ends here, with the reason.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+
+from remediation import local_actions
+from remediation.engine.assignment import cooling_down
+from remediation.models import Action, ActionExecution, Bucket, BucketRun, Cause, Pause, Transition
+
+logger = logging.getLogger(__name__)
+
+Status = ActionExecution.Status
+OPEN = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING)
+AUTOMATIC = (BucketRun.Trigger.ALERT, BucketRun.Trigger.RESOLVED)
+LOCAL_LEASE = datetime.timedelta(seconds=local_actions.MAX_SECONDS + 15)
+
+
+def claim(
+    executions: Sequence[ActionExecution],
+    *,
+    cause: Cause,
+    shown: dict[int, dict[str, Any]],
+) -> list[ActionExecution]:
+    """Claim what may begin now and return it, in its order; commit before anything is called.
+
+    ``shown``: by the execution's id, the parameters that it will be given, secrets masked. What
+    another worker has taken, or has in its hand at this moment, is passed over.
+    """
+    with transaction.atomic():
+        if pause := Pause.current(at=cause.at):
+            logger.info("Nothing is claimed: %s.", pause)
+            return []
+        with Transition.together():
+            runs = _locked(executions)
+            claimable = _claimable(executions, runs)
+            judge = _Judge(at=cause.at)
+            return [
+                execution
+                for execution in claimable
+                if _take(execution, judge, cause=cause, shown=shown.get(execution.pk))
+            ]
+
+
+def lease(*, is_local: bool) -> datetime.timedelta:
+    """Return how long a claim holds before its worker counts as dead."""
+    if is_local:
+        return LOCAL_LEASE
+    # A launch waits for at most one other, then it is the POST, a new token and the POST again,
+    # each within the time limit for the connection and for the answer.
+    return datetime.timedelta(seconds=12 * settings.ST2_TIMEOUT + 30)
+
+
+def _locked(executions: Sequence[ActionExecution]) -> dict[int, BucketRun]:
+    rows = BucketRun.objects.filter(
+        pk__in={execution.run_id for execution in executions},
+        status__in=OPEN,
+        stop=BucketRun.Stop.NO,
+    )
+    return {run.pk: run for run in rows.order_by("pk").select_for_update(skip_locked=True)}
+
+
+def _claimable(
+    executions: Sequence[ActionExecution], runs: dict[int, BucketRun]
+) -> list[ActionExecution]:
+    """Return the executions of locked runs that still wait; their runs are those locked now."""
+    waiting = dict(
+        ActionExecution.objects.filter(
+            pk__in=[execution.pk for execution in executions if execution.run_id in runs],
+            status=Status.PENDING,
+            st2_execution_id=None,
+            parent=None,
+        ).values_list("pk", "started_at")
+    )
+    claimable = [execution for execution in executions if execution.pk in waiting]
+    for execution in claimable:
+        execution.status, execution.started_at = Status.PENDING, waiting[execution.pk]
+        known, locked = execution.run, runs[execution.run_id]
+        locked.alert, locked.bucket, locked.plan = known.alert, known.bucket, known.plan
+        execution.run = locked
+    return claimable
+
+
+def _take(
+    execution: ActionExecution, judge: _Judge, *, cause: Cause, shown: dict[str, Any] | None
+) -> bool:
+    run = execution.run
+    if run.status == BucketRun.Status.PENDING:
+        if reason := judge.why_not(run):
+            _skip(run, execution, reason, cause=cause)
+            return False
+        run.mark_running(cause=cause)
+        judge.began(run)
+    values = {} if shown is None else {"parameters": shown}
+    until = cause.at + lease(is_local=not execution.executed_via_stackstorm)
+    execution.claim(cause=cause, lease_until=until, **values)
+    return True
+
+
+def _skip(run: BucketRun, execution: ActionExecution, reason: str, *, cause: Cause) -> None:
+    execution.finish(Status.SKIPPED, cause=cause, reason=reason)
+    run.finish(BucketRun.Status.SKIPPED, cause=cause, reason=reason)
+    alert = run.alert
+    alert.reason = f"The bucket {run.bucket.name} took it, but {reason}."
+    alert.save(update_fields=["reason"])
+
+
+class _Judge:
+    """Says why runs must not begin after all: what people changed, and the cooldown."""
+
+    def __init__(self, *, at: datetime.datetime) -> None:
+        self.at = at
+        self.begun: dict[tuple[int, str], datetime.datetime] = {}
+
+    @cached_property
+    def disabled_buckets(self) -> set[int]:
+        """The ids of the buckets that are switched off now."""
+        return set(Bucket.objects.filter(is_enabled=False).values_list("pk", flat=True))
+
+    @cached_property
+    def disabled_actions(self) -> dict[int, str]:
+        """The names of the actions that are switched off now, by their ids."""
+        return dict(Action.objects.filter(is_enabled=False).values_list("pk", "name"))
+
+    def why_not(self, run: BucketRun) -> str:
+        """Return why a run must not begin, or ''."""
+        if run.bucket_id in self.disabled_buckets:
+            return f"the bucket {run.bucket.name} was disabled before the run began"
+        for step in run.plan.steps:
+            if name := self.disabled_actions.get(step["action"]["id"]):
+                return f"the action {name} is disabled"
+        if run.trigger not in AUTOMATIC or not run.bucket.cooldown_seconds:
+            return ""
+        return cooling_down(run.bucket, self._latest_begin(run), at=self.at)
+
+    def began(self, run: BucketRun) -> None:
+        """Take note of a run that begins in this transaction."""
+        self.begun[run.bucket_id, run.alert.fingerprint] = self.at
+
+    def _latest_begin(self, run: BucketRun) -> datetime.datetime | None:
+        if begun := self.begun.get((run.bucket_id, run.alert.fingerprint)):
+            return begun
+        rows = BucketRun.objects.filter(
+            bucket=run.bucket_id, alert__fingerprint=run.alert.fingerprint
+        )
+        latest: datetime.datetime | None = rows.aggregate(begun=Max("started_at"))["begun"]
+        return latest

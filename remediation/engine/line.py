@@ -1,0 +1,56 @@
+"""Who is launched next when much waits: by priority, then the buckets in turn, the oldest first.
+
+So a critical alert does not wait behind a storm of warnings, and a bucket with a thousand
+executions does not keep those of another one waiting.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
+from django.utils import timezone
+
+from remediation.models import ActionExecution, Pause
+
+LENGTH = 200  # that is read at once, for reading looks at all that wait
+FRESH_SECONDS = 0.5  # after which the line is read anew: somebody more urgent may have come
+
+
+class Line:
+    """The due StackStorm executions in their order; each is handed out once."""
+
+    def __init__(self) -> None:
+        self._ids: deque[int] = deque()
+        self._handed_out: set[int] = set()
+        self._read_at = 0.0
+
+    def take(self, count: int) -> list[ActionExecution]:
+        """Return the next ones, at most ``count``, with their actions; [] when nobody waits."""
+        if not self._ids or time.monotonic() > self._read_at + FRESH_SECONDS:
+            self._read()
+        ids = [self._ids.popleft() for _ in range(min(count, len(self._ids)))]
+        self._handed_out.update(ids)
+        rows = ActionExecution.objects.in_bulk(ids) if ids else {}
+        return [rows[pk] for pk in ids if pk in rows]
+
+    def _read(self) -> None:
+        self._read_at = time.monotonic()
+        waiting = in_order()[:LENGTH] if not Pause.current(at=timezone.now()) else []
+        self._ids = deque(pk for pk in waiting if pk not in self._handed_out)
+
+
+def in_order() -> QuerySet[ActionExecution, int]:
+    """Return the ids of the due executions; an index holds all that the order needs."""
+    due = ActionExecution.objects.filter(
+        status=ActionExecution.Status.PENDING,
+        executed_via_stackstorm=True,
+        due_at__lte=timezone.now(),
+    )
+    turn = Window(
+        RowNumber(), partition_by=[F("priority"), F("bucket")], order_by=[F("due_at"), F("pk")]
+    )
+    ordered = due.annotate(turn=turn).order_by("priority", "turn", "due_at", "pk")
+    return ordered.values_list("pk", flat=True)

@@ -1,0 +1,38 @@
+"""How often StackStorm is asked how an execution is: the older, the more seldom."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.conf import settings
+from django.utils import timezone
+
+from remediation.models import Heartbeat
+
+STREAM = "stream"  # the heartbeat of whoever follows StackStorm's stream
+STREAM_SILENCE = datetime.timedelta(seconds=60)  # more than two of the stream's signs of life
+FASTEST, SLOWEST = 1 / 8, 8  # times POLL_INTERVAL
+LEAST_SECONDS = 0.05  # between two looks at the queue, so more often makes no difference
+
+
+def until_next(age: datetime.timedelta, *, is_streamed: bool) -> datetime.timedelta:
+    """Return the time until the next poll: a quarter of the execution's age, within limits.
+
+    So the end of a long execution is learned a quarter of its time late at the most, and what takes
+    ten times as long costs no ten times as many polls. ``is_streamed``: the stream tells of it
+    first, so the poll is only there for what the stream misses.
+    """
+    fastest = settings.POLL_INTERVAL if is_streamed else shortest().total_seconds()
+    slowest = max(SLOWEST * settings.POLL_INTERVAL, fastest)
+    return datetime.timedelta(seconds=min(max(age.total_seconds() / 4, fastest), slowest))
+
+
+def shortest() -> datetime.timedelta:
+    """Return the time between two polls of what has just begun."""
+    return datetime.timedelta(seconds=max(FASTEST * settings.POLL_INTERVAL, LEAST_SECONDS))
+
+
+def is_streamed() -> bool:
+    """Return whether somebody follows StackStorm's stream now."""
+    last = Heartbeat.last(STREAM)
+    return last is not None and last > timezone.now() - STREAM_SILENCE

@@ -1,0 +1,145 @@
+"""The statements whose text is made once write what the ORM would write."""
+
+import datetime
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from remediation.models import ActionExecution, Alert, Cause, Transition
+from remediation.models.statements import ROWS_MAX, compare_and_set, insert
+from tests.factories import make_alert, make_execution, make_run
+
+pytestmark = pytest.mark.django_db
+
+
+def transition(number, alert):
+    return Transition.of(
+        alert,
+        cause=Cause(),
+        from_status="",
+        to_status="firing",
+        reason=f"%s 'x' {number}",
+        data={"n": [number, None, "ü"]},
+    )
+
+
+def test_inserted_rows_are_read_back_as_they_were_and_have_their_ids():
+    alert = make_alert()
+    rows = [transition(number, alert) for number in range(3)]
+
+    insert(rows)
+
+    assert [row.pk for row in rows] == sorted({row.pk for row in rows})
+    for row in rows:
+        assert not row._state.adding
+        read = Transition.objects.get(pk=row.pk)
+        assert all(
+            getattr(read, field.attname) == getattr(row, field.attname)
+            for field in Transition._meta.concrete_fields
+        )
+
+
+def test_more_rows_than_one_statement_holds_are_inserted_in_their_order():
+    alert = make_alert()
+    rows = [transition(number, alert) for number in range(ROWS_MAX + 7)]
+
+    insert(rows)
+
+    written = Transition.objects.order_by("pk").values_list("data", flat=True)
+    assert [data["n"][0] for data in written] == list(range(ROWS_MAX + 7))
+
+
+def test_nothing_is_inserted_of_nothing(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        insert([])
+
+
+def test_columns_of_every_kind_are_written_and_only_those():
+    execution = make_execution()
+    at = timezone.now() + datetime.timedelta(hours=1)
+    values = {"due_at": at, "parameters": {"a": [1]}, "lookup_until": None, "priority": 3}
+    values |= {"st2_result": None, "error_message": "100 % of 'x'"}
+
+    assert compare_and_set(execution, expected={"status": "pending"}, **values)
+
+    read = ActionExecution.objects.get(pk=execution.pk)
+    assert {name: getattr(read, name) for name in values} == values
+    assert (read.status, read.name) == (execution.status, execution.name)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [{"status": "running"}, {"st2_execution_id": "a"}, {"started_at": timezone.now()}],
+    ids=lambda expected: next(iter(expected)),
+)
+def test_what_is_not_as_expected_is_left_alone(expected):
+    execution = make_execution()
+
+    assert not compare_and_set(execution, expected=expected, status="skipped")
+
+    assert ActionExecution.objects.get().status == "pending"
+
+
+def test_an_expected_null_is_compared_as_one():
+    run = make_run()
+    sent, waiting = make_execution(run, st2_execution_id="a"), make_execution(run, attempt=2)
+    expected = {"st2_execution_id": None, "parent": None}
+
+    assert compare_and_set(waiting, expected=expected, status="launching")
+    assert not compare_and_set(sent, expected=expected, status="launching")
+
+
+def test_a_value_that_is_the_same_already_counts_as_written():
+    execution = make_execution()
+
+    assert compare_and_set(execution, expected={"status": "pending"}, status="pending")
+
+
+def test_transitions_of_one_transaction_are_one_statement_in_their_order(
+    django_assert_num_queries,
+):
+    alert = make_alert()
+    with transaction.atomic(), Transition.together(), django_assert_num_queries(0):
+        for number in range(3):
+            Transition.write(transition(number, alert))
+        with Transition.together():
+            Transition.write(transition(3, alert))
+
+    written = Transition.objects.order_by("pk").values_list("data", flat=True)
+    assert [data["n"][0] for data in written] == [0, 1, 2, 3]
+
+
+def test_a_block_that_fails_writes_none_and_the_next_is_on_its_own():
+    alert = make_alert()
+
+    def fail():
+        with transaction.atomic(), Transition.together():
+            Transition.write(transition(0, alert))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not Transition.objects.exists()
+
+    Transition.write(transition(1, alert))
+
+    assert Transition.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outside_of_a_transaction_nothing_is_gathered():
+    with pytest.raises(transaction.TransactionManagementError), Transition.together():
+        pass
+
+
+def test_the_newest_episode_of_each_fingerprint_is_found():
+    labels = {"alertname": "A"}
+    older = make_alert(labels, status="resolved")
+    newer = make_alert(labels)
+    other = make_alert({"alertname": "B"})
+
+    ids = Alert.newest_ids({older.fingerprint, other.fingerprint, "0" * 16})
+
+    assert sorted(ids) == [newer.pk, other.pk]
+    assert Alert.newest_ids(set()) == []

@@ -43,6 +43,8 @@ class IdentifiedRequest(HttpRequest):
 
     request_id: str
     client_request_id: str
+    # What a view read the body as, where it did.
+    decoded_body: object = None
 
 
 class Tally:
@@ -140,7 +142,7 @@ def _describe(request: IdentifiedRequest, body: bytes | None) -> dict[str, Any]:
         size = request.META.get("CONTENT_LENGTH") or "0"
         kept = _cut(b"", int(size) if size.isdecimal() else 0, secrets)
     else:
-        kept = _keep(body, secrets)
+        kept = _keep(body, secrets, decoded=getattr(request, "decoded_body", None))
     return {
         "request_id": request.request_id,
         "client_request_id": request.client_request_id,
@@ -165,14 +167,17 @@ def _describe_answer(request: HttpRequest, response: HttpResponseBase) -> dict[s
     }
 
 
-def _keep(content: bytes, secrets: list[str]) -> Any:
-    """Return what is stored of a body: its JSON, its text, its beginning or None, masked."""
+def _keep(content: bytes, secrets: list[str], *, decoded: Any = None) -> Any:
+    """Return what is stored of a body: its JSON, its text, its beginning or None, masked.
+
+    ``decoded``: its JSON, where somebody has read it.
+    """
     if not content:
         return None
     if len(content) > BODY_BYTES_MAX:
         return _cut(content, len(content), secrets)
     try:
-        value = _DECODER.decode(content.decode())
+        value = decoded or _DECODER.decode(content.decode())
     except (ValueError, RecursionError):
         return _cut(content, len(content), secrets)
     return _storable(mask(value, secrets=secrets))

@@ -102,7 +102,31 @@ class Notification:
 
 def parse(body: bytes) -> Notification:
     """Read a webhook body; raise PayloadError if it is not an object with a list of alerts."""
-    payload = _decode(body)
+    return read(decode(body), size=len(body))
+
+
+def decode(body: bytes) -> object:
+    """Return the JSON value of a body, numbers that no database holds as text.
+
+    Raises PayloadError.
+    """
+    try:
+        return _DECODER.decode(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise PayloadError(
+            f"The body is not UTF-8 (byte {error.start}): send JSON in UTF-8."
+        ) from error
+    except json.JSONDecodeError as error:
+        raise PayloadError(
+            f"The body is not JSON (line {error.lineno}, column {error.colno}: {error.msg}): "
+            f"{_EXPECTED}."
+        ) from error
+    except RecursionError as error:
+        raise PayloadError(f"The body is nested too deeply: {_EXPECTED}.") from error
+
+
+def read(payload: object, *, size: int) -> Notification:
+    """Read a decoded body that had ``size`` bytes; raise PayloadError as ``parse`` does."""
     if not isinstance(payload, dict):
         raise PayloadError(f"The body is {_kind(payload)}: {_EXPECTED}.")
     if "alerts" not in payload:
@@ -111,14 +135,14 @@ def parse(body: bytes) -> Notification:
     if not isinstance(alerts, list):
         raise PayloadError(f"alerts is {_kind(alerts)}: {_EXPECTED}.")
     # Only a large body is worth measuring: JSON with \uXXXX takes at most three times its UTF-8.
-    is_large = len(body) > ALERT_BYTES_MAX // 3
+    is_large = size > ALERT_BYTES_MAX // 3
     return Notification(
         receiver=_text(payload.get("receiver"))[:NAME_MAX],
         group_key=_text(payload.get("groupKey"))[:GROUP_KEY_MAX],
         external_url=_text(payload.get("externalURL"))[:URL_MAX],
         truncated_alerts=_count(payload.get("truncatedAlerts")),
         alerts=tuple(_read_alert(i, posted, is_large) for i, posted in enumerate(alerts)),
-        size=len(body),
+        size=size,
     )
 
 
@@ -135,22 +159,6 @@ def fingerprint(labels: Mapping[str, str]) -> str:
             for byte in b"%b\xff%b\xff" % (name.encode(), labels[name].encode()):
                 digest = ((digest ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
     return f"{digest:016x}"
-
-
-def _decode(body: bytes) -> object:
-    try:
-        return _DECODER.decode(body.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise PayloadError(
-            f"The body is not UTF-8 (byte {error.start}): send JSON in UTF-8."
-        ) from error
-    except json.JSONDecodeError as error:
-        raise PayloadError(
-            f"The body is not JSON (line {error.lineno}, column {error.colno}: {error.msg}): "
-            f"{_EXPECTED}."
-        ) from error
-    except RecursionError as error:
-        raise PayloadError(f"The body is nested too deeply: {_EXPECTED}.") from error
 
 
 def _integer(digits: str) -> int | str:

@@ -26,7 +26,9 @@ _NAME_HINTS = (
     *("key", "pass", "token", "secret", "auth", "cookie", "credential", "session"),
     *("pwd", "bearer", "jwt"),
 )
-_TEXT_HINTS = ("://", "basic", *_NAME_HINTS)
+# One expression on the text in lower case: half the time of looking for each, or of ignoring case.
+_NAME_HINT = re.compile("|".join(_NAME_HINTS))
+_TEXT_HINT = re.compile("|".join(["://", "basic", *_NAME_HINTS]))
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SECRET_ENDING = re.compile(
     r"[a-z]*(?:password|passwd|passphrase|secret|token|cookie|credential|authorization|bearer|jwt"
@@ -73,7 +75,7 @@ def is_secret_name(name: str) -> bool:
     ``db_password``, ``St2-Api-Key`` and ``accessToken`` are; ``group_key``, ``token_type`` and
     ``private_key_file`` are not.
     """
-    if not _has_any(_NAME_HINTS, name):
+    if not _NAME_HINT.search(name.lower()):
         return False
     words = [word.lower() for word in _WORD.findall(name)]
     if not words or words[-1] in _ABOUT:
@@ -91,7 +93,7 @@ def mask(value: JSON, *, secrets: Collection[str] = ()) -> JSON:
     ``secrets``: known values; their JSON, URL and base64 forms are masked too. Under a secret name
     only null, true, false and "" stay, for they hold no secret.
     """
-    return _mask(value, secrets, DEPTH_MAX)
+    return _mask(value, frozenset(secrets), DEPTH_MAX)
 
 
 def mask_headers(headers: Mapping[str, str], *, secrets: Collection[str] = ()) -> dict[str, str]:
@@ -122,18 +124,13 @@ def mask_text(text: str, secrets: Collection[str] = ()) -> str:
     value that is never closed is masked to the end.
     """
     masked = _mask_known(text, secrets)
-    if not _has_any(_TEXT_HINTS, masked):
+    if not _TEXT_HINT.search(masked.lower()):
         return masked
     masked = _PRIVATE_KEY.sub(rf"\g<begin>{MASK}\g<end>", masked)
     masked = _URL_CREDENTIALS.sub(rf"://\g<user>:{MASK}@", masked)
     masked = _mask_after(_ASSIGNMENT, masked)
     masked = _mask_after(_OPTION, masked)
     return _SCHEME.sub(rf"\g<scheme> {MASK}", masked)
-
-
-def _has_any(hints: tuple[str, ...], text: str) -> bool:
-    lowered = text.lower()
-    return any(hint in lowered for hint in hints)
 
 
 def _mask(value: JSON, secrets: Collection[str], levels: int) -> JSON:

@@ -29,3 +29,8 @@ def cause_of(request: Request) -> Cause:
     """Return who calls, and the id of the call."""
     request_id: str = request.request_id  # type: ignore[attr-defined]  # set by audit's middleware
     return Cause(actor=request.user.get_username(), request_id=request_id)
+
+
+def remember_body(request: Request, decoded: object) -> None:
+    """Keep what the body was read as, so that whoever records the call need not read it again."""
+    request._request.decoded_body = decoded  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from remediation import alertmanager
 from remediation.alertmanager import Notification
 from remediation.api.authentication import TokenAuthentication
-from remediation.api.calls import AlwaysJson, cause_of
+from remediation.api.calls import AlwaysJson, cause_of, remember_body
 from remediation.api.errors import ErrorAnswerSerializer, Unavailable
 from remediation.api.parsers import read_json
 from remediation.engine import intake, poll
@@ -87,7 +87,9 @@ class AlertmanagerWebhook(MachineView):
     def post(self, request: Request) -> Response:
         """Store the alerts and make their runs; answer 202 with a receipt per alert."""
         try:
-            notification = alertmanager.parse(request.body)
+            payload = alertmanager.decode(request.body)
+            remember_body(request, payload)
+            notification = alertmanager.read(payload, size=len(request.body))
         except alertmanager.PayloadError as error:
             raise ParseError(str(error)) from error
         cause = cause_of(request)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model
 
 ROWS_MAX = 500  # of one statement, far from MariaDB's default max_allowed_packet of 16 MiB
@@ -21,10 +22,15 @@ def compare_and_set(row: Model, *, expected: Mapping[str, Any], **values: Any) -
 
     Columns go by the names of their fields. Of several who expect the same one writes.
     """
+    connection = _connection()
     nulls = frozenset(name for name, value in expected.items() if value is None)
     sql = _update(type(row), tuple(values), tuple(expected), nulls)
     compared = {name: value for name, value in expected.items() if value is not None}
-    parameters = [*_prepared(row, values), row.pk, *_prepared(row, compared)]
+    parameters = [
+        *_prepared(row, values, connection),
+        row.pk,
+        *_prepared(row, compared, connection),
+    ]
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return bool(cursor.rowcount == 1)
@@ -34,32 +40,39 @@ def insert(rows: Sequence[Model]) -> None:
     """Insert unsaved rows of one model, as few statements as there can be; they get their ids."""
     if not rows:
         return
-    model = type(rows[0])
-    fields = _fields(model)
+    connection = _connection()
+    fields = _fields(type(rows[0]))
     most = min(connection.ops.bulk_batch_size(list(fields), list(rows)), ROWS_MAX)
     for first in range(0, len(rows), most):
-        _insert(model, fields, rows[first : first + most])
+        _insert(rows[first : first + most], fields, connection)
 
 
-def _insert(model: type[Model], fields: Sequence[Field[Any, Any]], rows: Sequence[Model]) -> None:
+def _insert(
+    rows: Sequence[Model], fields: Sequence[Field[Any, Any]], connection: BaseDatabaseWrapper
+) -> None:
     parameters = [
         field.get_db_prep_save(getattr(row, field.attname), connection)
         for row in rows
         for field in fields
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_insertion(model, len(rows)), parameters)
+        cursor.execute(_insertion(type(rows[0]), len(rows)), parameters)
         for row, (pk,) in zip(rows, cursor.fetchall(), strict=True):
             row.pk = pk
             row._state.adding, row._state.db = False, connection.alias
 
 
-def _prepared(row: Model, values: Mapping[str, Any]) -> list[Any]:
+def _prepared(row: Model, values: Mapping[str, Any], connection: BaseDatabaseWrapper) -> list[Any]:
     fields = [_field(type(row), name) for name in values]
     return [
         field.get_db_prep_save(value, connection)
         for field, value in zip(fields, values.values(), strict=True)
     ]
+
+
+def _connection() -> BaseDatabaseWrapper:
+    # Itself: Django's own name for it looks it up anew for every attribute of every value.
+    return connections[DEFAULT_DB_ALIAS]
 
 
 @lru_cache(maxsize=256)
@@ -99,4 +112,4 @@ def _field(model: type[Model], name: str) -> Field[Any, Any]:
 
 
 def _quoted(name: str | None) -> str:
-    return connection.ops.quote_name(name or "")
+    return _connection().ops.quote_name(name or "")

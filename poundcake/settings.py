@@ -259,7 +259,7 @@ Q_CLUSTER = {
     "ack_failures": True,
     "max_attempts": 1,
     "save_limit": -1,
-    "catch_up": False,
+    "scheduler": False,  # the chain of ticks does it: one, however many workers there are
     "recycle": 5_000,
     "max_rss": 300_000,
     # One launches, in threads side by side, and one follows: all calls to StackStorm are theirs.

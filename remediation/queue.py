@@ -18,7 +18,7 @@ from django.utils import timezone
 from django_q import cluster as django_q_cluster
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
-from django_q.models import OrmQ, Schedule, Task
+from django_q.models import OrmQ, Task
 from django_q.tasks import async_task
 
 from remediation.models.statements import insert
@@ -142,20 +142,6 @@ def oldest_waiting(cluster: str) -> datetime.datetime | None:
     due = OrmQ.objects.filter(key=cluster, lock__lte=timezone.now())
     oldest: datetime.datetime | None = due.aggregate(since=Min("lock"))["since"]
     return oldest
-
-
-def schedule(job: Job, *, minutes: int) -> None:
-    """Have django-q2 wake ``job`` every so many minutes, beside what is enqueued."""
-    Schedule.objects.update_or_create(
-        name=job.path,
-        defaults={
-            "func": job.path,
-            "schedule_type": Schedule.MINUTES,
-            "minutes": minutes,
-            "repeats": -1,
-            "cluster": job.cluster,
-        },
-    )
 
 
 def run_cluster() -> None:

@@ -58,9 +58,10 @@ def lease(*, is_local: bool) -> datetime.timedelta:
     """Return how long a claim holds before its worker counts as dead."""
     if is_local:
         return LOCAL_LEASE
-    # A launch waits for at most one other, then it is the POST, a new token and the POST again,
-    # each within the time limit for the connection and for the answer.
-    return datetime.timedelta(seconds=12 * settings.ST2_TIMEOUT + 30)
+    # A launch waits for at most one other. It is the POST or, with a login, the POST, a new token
+    # and the POST again, each within the time limit for the connection and for the answer.
+    requests = 1 if settings.ST2_API_KEY else 3
+    return datetime.timedelta(seconds=2 * requests * 2 * settings.ST2_TIMEOUT + 30)
 
 
 def _locked(executions: Sequence[ActionExecution]) -> dict[int, BucketRun]:

@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 from django_q.brokers.orm import ORM
-from django_q.models import OrmQ, Schedule
+from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from remediation import queue
@@ -77,24 +77,6 @@ def test_the_oldest_due_wake_up_of_a_cluster_is_told():
 
     assert queue.oldest_waiting(queue.LAUNCH) == now - datetime.timedelta(seconds=60)
     assert queue.oldest_waiting(queue.LOCAL) is None
-
-
-def test_scheduling_every_minute_is_done_once():
-    for _start in range(3):
-        queue.schedule(queue.TICK, minutes=1)
-
-    [schedule] = Schedule.objects.all()
-    assert (schedule.func, schedule.cluster) == (queue.TICK.path, queue.FOLLOW)
-    assert (schedule.schedule_type, schedule.minutes, schedule.repeats) == ("I", 1, -1)
-
-
-def test_a_schedule_that_somebody_changed_is_put_right():
-    queue.schedule(queue.TICK, minutes=1)
-    Schedule.objects.update(minutes=60, cluster="nobody")
-
-    queue.schedule(queue.TICK, minutes=1)
-
-    assert Schedule.objects.filter(minutes=1, cluster=queue.FOLLOW).count() == 1
 
 
 def test_the_job_in_hand_stands_for_those_that_wait_beside_it():

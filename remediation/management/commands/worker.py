@@ -22,7 +22,6 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Start the clusters and the chain of ticks, and keep them."""
         worker_id = f"{socket.gethostname()[:30]}-{os.getpid()}"
-        queue.schedule(queue.TICK, minutes=1)
         queue.enqueue(queue.TICK)
         pulses = {
             cluster: Pulse(

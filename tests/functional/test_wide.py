@@ -1,0 +1,204 @@
+"""Two machines share one MariaDB; what one of them loses in a storm, the other takes over, once."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import cycle
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+import requests
+
+from remediation.sandbox import Sandbox
+from tests import parts
+from tests.parts.poundcake import MANAGE, PATIENCE_SECONDS, PoundCake, manage
+
+API_KEY = "wide-key"
+ALERTS, SENDERS, STEPS = 150, 4, 2
+
+
+@dataclass
+class Machine:
+    """A web server and a worker, each with all that it starts."""
+
+    environment: dict[str, str]
+    log: Path
+    bind: str = field(default_factory=lambda: f"127.0.0.1:{parts.free_port()}")
+
+    def start(self) -> None:
+        gunicorn = [sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", self.bind]
+        self.web = self._start([*gunicorn, "poundcake.wsgi"])
+        self.worker = self._start([*MANAGE, "worker"])
+
+    def restart_worker(self) -> None:
+        """As an upgrade does: let it finish what it has in hand, then start the next."""
+        self.worker.terminate()
+        assert self.worker.wait(PATIENCE_SECONDS) == 0
+        self.worker = self._start([*MANAGE, "worker"])
+
+    def _start(self, command: list[str]) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def end(self) -> None:
+        for process in (self.web, self.worker):
+            kill(process)
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """Take a process and its children away, as a machine that fails does."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(api_key=API_KEY) as running:
+        running.configure(duration_seconds=0.1)
+        yield running
+
+
+@pytest.fixture
+def database(mariadb_server):
+    """The connection that looks at the tables which both machines share."""
+    mysql = import_module("MySQLdb")
+    socket = str(mariadb_server.unix_socket)
+    connection = mysql.connect(unix_socket=socket, user="root", autocommit=True)
+    connection.query("CREATE DATABASE wide")
+    connection.select_db("wide")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def machines(mariadb_server, database, sandbox, tmp_path) -> Iterator[list[Machine]]:
+    environment = os.environ | {
+        "DATABASE_URL": mariadb_server.database_url.replace("/poundcake?", "/wide?"),
+        "DJANGO_SETTINGS_MODULE": "poundcake.settings",
+        "ST2_API_URL": sandbox.url,
+        "ST2_API_KEY": API_KEY,
+        "ST2_TIMEOUT": "1",
+        "LAUNCH_LOOKUP_SECONDS": "2",
+        "POLL_INTERVAL": "0.4",
+        "SECRET_KEY": "wide-tests",
+    }
+    manage(environment, "migrate", "--verbosity", "0")
+    manage(environment, "seed_actions")
+    both = [Machine(environment, tmp_path / f"machine{number}.log") for number in range(2)]
+    try:
+        for machine in both:
+            machine.start()
+        yield both
+    finally:
+        for machine in both:
+            machine.end()
+
+
+@pytest.fixture
+def app(machines) -> PoundCake:
+    """The second machine's web server, which stays."""
+    environment = machines[1].environment
+    token = manage(environment, "create_token", "tests", "--scope", "admin").splitlines()[-1]
+    poundcake = PoundCake(f"http://{machines[1].bind}", token, environment)
+    for machine in machines:
+        until(lambda bind=machine.bind: is_ready(bind), f"{machine.log} tells why")
+    [action] = poundcake.get("actions/?name=st2_core_local")["results"]
+    step = {"action": action["id"], "parameters": {"cmd": "repair {{ alert.instance | quote }}"}}
+    poundcake.post(
+        "buckets/", {"name": "wide", "alert_name_pattern": "Wide", "steps": [step] * STEPS}
+    )
+    return poundcake
+
+
+def is_ready(bind: str) -> bool:
+    try:
+        return requests.get(f"http://{bind}/readyz", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def until(holds, complaint: str) -> None:
+    end = monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert monotonic() < end, complaint
+        sleep(0.05)
+
+
+def send(number: int, binds: list[str], token: str) -> None:
+    """Send an alert as Alertmanager does through a load balancer: until somebody takes it."""
+    alert = {"status": "firing", "labels": {"alertname": "Wide", "instance": f"host-{number}"}}
+    end = monotonic() + PATIENCE_SECONDS
+    for bind in cycle(binds):
+        assert monotonic() < end, "nobody takes it"
+        try:
+            answer = requests.post(
+                f"http://{bind}/api/v1/webhook",
+                json={"alerts": [alert]},
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=30,
+            )
+        except requests.RequestException:
+            sleep(0.05)
+            continue
+        if answer.status_code == 202:
+            return
+        assert answer.status_code >= 500, answer.text
+
+
+def test_a_storm_over_two_machines_outlives_the_loss_of_one_and_the_restart_of_the_other(
+    machines, app, sandbox, database
+):
+    first, second = machines
+    binds = [first.bind, second.bind]
+    sent = threading.Semaphore(0)
+
+    def send_and_tell(number: int) -> None:
+        send(number, binds[:: 1 if number % 2 else -1], app.token)
+        sent.release()
+
+    with ThreadPoolExecutor(SENDERS) as senders:
+        for number in range(ALERTS):
+            senders.submit(send_and_tell, number)
+        until(lambda: len(sandbox.posts_by_trace_tag()) > ALERTS // 5, "nothing is launched")
+        kill(first.web)
+        kill(first.worker)
+        until(lambda: len(sandbox.posts_by_trace_tag()) > ALERTS // 2, "nobody takes over")
+        second.restart_worker()
+    assert all(sent.acquire(blocking=False) for _ in range(ALERTS)), "an alert was not taken"
+
+    app.wait_for("runs/?status=pending", lambda page: not page["results"])
+    app.wait_for("runs/?status=running", lambda page: not page["results"])
+    database.query("SELECT status, COUNT(*) FROM bucket_runs GROUP BY status")
+    assert database.store_result().fetch_row(0) == (("success", ALERTS),)
+    tags = sandbox.posts_by_trace_tag()
+    assert (len(tags), set(tags.values())) == (ALERTS * STEPS, {1})
+    assert sandbox.started_twice() == []
+    assert failed_jobs(database) == ()
+    assert waiting_ticks(database) <= 3, "each chain of ticks would go on for ever"
+
+
+def failed_jobs(database):
+    database.query("SELECT func, result FROM django_q_task WHERE NOT success")
+    return database.store_result().fetch_row(0)
+
+
+def waiting_ticks(database):
+    database.query("SELECT COUNT(*) FROM django_q_ormq WHERE `key` = 'follow'")
+    [[count]] = database.store_result().fetch_row(0)
+    return count

@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import Min
@@ -46,25 +47,34 @@ CLUSTERS = (LAUNCH, FOLLOW, LOCAL)
 WORKER_ID = "WORKER_ID"
 
 
-class TimedBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
-    """The ORM broker with a time before which a wake-up is not delivered."""
-
-    def __init__(self, list_key: str, *, at: datetime.datetime) -> None:
-        """Deliver into the cluster ``list_key`` from ``at`` on."""
-        super().__init__(list_key=list_key)
-        self.at = at
+class Packer(ORM):  # type: ignore[misc]  # django-q2 has no types
+    """A broker that keeps what it is to enqueue."""
 
     def enqueue(self, task: Any) -> int:
-        """Store the wake-up; django-q2 leaves alone what is locked until later."""
-        row = OrmQ(key=self.list_key, payload=task, lock=self.at)
-        insert([row])
-        return int(row.pk)
+        """Keep the signed wake-up; there is no row yet that could have an id."""
+        self.package: str = task
+        return 0
+
+
+@lru_cache(maxsize=32)
+def _package(path: str, cluster: str) -> str:
+    """Return the signed wake-up of a job: the same each time, as it says no more than its name.
+
+    Django-q2 knows it by an id, so the failures of one job, enqueued by one process, are one row.
+    """
+    packer = Packer(list_key=cluster)
+    async_task(path, broker=packer, cluster=cluster)
+    return packer.package
 
 
 def enqueue(job: Job, *, at: datetime.datetime | None = None) -> None:
     """Wake a worker for ``job``, now or at a time."""
-    broker = TimedBroker(job.cluster, at=at or timezone.now())
-    async_task(job.path, broker=broker, cluster=job.cluster)
+    _enqueue(job.path, job.cluster, at or timezone.now())
+
+
+def _enqueue(path: str, cluster: str, at: datetime.datetime) -> None:
+    # Django-q2 leaves alone what is locked until later.
+    insert([OrmQ(key=cluster, payload=_package(path, cluster), lock=at)])
 
 
 def absorb(job: Job, *, until: datetime.datetime | None = None) -> None:
@@ -118,7 +128,7 @@ def this_cluster() -> str:
 
 def ask_for_a_beat(own: str) -> None:
     """Have one worker's own cluster prove that it works."""
-    async_task(BEAT.path, broker=TimedBroker(own, at=timezone.now()), cluster=own)
+    _enqueue(BEAT.path, own, timezone.now())
 
 
 def is_asked(own: str) -> bool:

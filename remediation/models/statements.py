@@ -6,13 +6,14 @@ The values go through the fields all the same, so the rows are those that the OR
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field, Model
+from django.db.models import CharField, Field, Model, TextField
 
 ROWS_MAX = 500  # of one statement, far from MariaDB's default max_allowed_packet of 16 MiB
 
@@ -50,11 +51,8 @@ def insert(rows: Sequence[Model]) -> None:
 def _insert(
     rows: Sequence[Model], fields: Sequence[Field[Any, Any]], connection: BaseDatabaseWrapper
 ) -> None:
-    parameters = [
-        field.get_db_prep_save(getattr(row, field.attname), connection)
-        for row in rows
-        for field in fields
-    ]
+    prepare = _Preparation(connection)
+    parameters = [prepare(field, getattr(row, field.attname)) for row in rows for field in fields]
     with connection.cursor() as cursor:
         cursor.execute(_insertion(type(rows[0]), len(rows)), parameters)
         for row, (pk,) in zip(rows, cursor.fetchall(), strict=True):
@@ -63,11 +61,25 @@ def _insert(
 
 
 def _prepared(row: Model, values: Mapping[str, Any], connection: BaseDatabaseWrapper) -> list[Any]:
-    fields = [_field(type(row), name) for name in values]
-    return [
-        field.get_db_prep_save(value, connection)
-        for field, value in zip(fields, values.values(), strict=True)
-    ]
+    prepare = _Preparation(connection)
+    return [prepare(_field(type(row), name), value) for name, value in values.items()]
+
+
+class _Preparation:
+    """Makes of values what the database takes, as their fields do; much is the same many times."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+        self.times: dict[datetime.datetime, Any] = {}
+
+    def __call__(self, field: Field[Any, Any], value: Any) -> Any:
+        if value is None or isinstance(field, CharField | TextField):
+            return value
+        if not isinstance(value, datetime.datetime):
+            return field.get_db_prep_save(value, self.connection)
+        if value not in self.times:
+            self.times[value] = field.get_db_prep_save(value, self.connection)
+        return self.times[value]
 
 
 def _connection() -> BaseDatabaseWrapper:

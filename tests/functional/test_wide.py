@@ -200,7 +200,9 @@ def failed_jobs(database):
 
 def planned_ticks(database):
     """Count the ticks to come; what a worker has or had in hand is locked for minutes."""
-    soon = "`lock` < UTC_TIMESTAMP() + INTERVAL 30 SECOND"
-    database.query(f"SELECT COUNT(*) FROM django_q_ormq WHERE `key` = 'follow' AND {soon}")
+    database.query(
+        "SELECT COUNT(*) FROM django_q_ormq"
+        " WHERE `key` = 'follow' AND `lock` < UTC_TIMESTAMP() + INTERVAL 30 SECOND"
+    )
     [[count]] = database.store_result().fetch_row(0)
     return count

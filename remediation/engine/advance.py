@@ -9,6 +9,8 @@ import datetime
 import random
 from typing import Any
 
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+
 from remediation import templating
 from remediation.engine.parameters import run_variables
 from remediation.models import ActionExecution, BucketRun, Cause
@@ -19,6 +21,7 @@ Status = ActionExecution.Status
 
 def advance(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[ActionExecution]:
     """Move ``run`` on after ``last`` came to rest; return what was begun, for workers to take."""
+    _take_in(run, last)
     begun: list[ActionExecution] = []
     if last.status == Status.UNKNOWN:
         run.finish(
@@ -39,6 +42,12 @@ def advance(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[Acti
     else:
         begun = _take_next_step(run, last, cause=cause)
     return begun
+
+
+def _take_in(run: BucketRun, last: ActionExecution) -> None:
+    """Put what has just ended in the place of what was read of it before."""
+    read: list[ActionExecution] = getattr(run, "attempts", [])
+    read[:] = [last if row.pk == last.pk else row for row in read]
 
 
 def end_stopped(run: BucketRun, *, cause: Cause) -> None:
@@ -117,10 +126,17 @@ def _take_next_step(
     return []
 
 
+def attempts() -> Prefetch[str, QuerySet[ActionExecution], str]:
+    """Return how to have at hand, for many runs at once, what ``last_attempts`` reads."""
+    rows = ActionExecution.objects.filter(parent=None).defer("parameters", "st2_result")
+    return Prefetch("executions", rows.order_by("step_order", "attempt"), to_attr="attempts")
+
+
 def last_attempts(run: BucketRun) -> list[ActionExecution]:
     """Return the last attempt of every step so far, in their order."""
-    rows = run.executions.filter(parent=None).defer("parameters", "st2_result")
-    rows = rows.order_by("step_order", "attempt")
+    if not hasattr(run, "attempts"):
+        prefetch_related_objects([run], attempts())
+    rows: list[ActionExecution] = run.attempts  # type: ignore[attr-defined]
     return list({row.step_order: row for row in rows}.values())
 
 

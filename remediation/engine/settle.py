@@ -17,7 +17,7 @@ from django.db.models import prefetch_related_objects
 
 from remediation import queue
 from remediation.engine import pace
-from remediation.engine.advance import advance
+from remediation.engine.advance import advance, attempts
 from remediation.engine.parameters import known_secrets, masked
 from remediation.models import (
     ActionExecution,
@@ -183,19 +183,19 @@ def settle_all(endings: Sequence[Ending], *, cause: Cause) -> int:
         begun: list[ActionExecution] = []
         ended = 0
         for ending in endings:
-            run = runs[ending.execution.run_id]
             if _finish(ending, cause=cause):
                 ended += 1
+                run = runs[ending.execution.run_id]
                 begun += _move_on(run, ending.execution, cause=cause)
         _wake(begun)
     return ended
 
 
 def _locked(run_ids: Iterable[int]) -> dict[int, BucketRun]:
-    """Return the runs of these ids with their plans, locked in the order of their ids."""
+    """Return the runs of these ids, locked in that order, with their plans and executions."""
     rows = BucketRun.objects.filter(pk__in=set(run_ids)).order_by("pk").select_for_update()
     runs = {run.pk: run for run in rows}
-    prefetch_related_objects(list(runs.values()), "plan")
+    prefetch_related_objects(list(runs.values()), "plan", attempts())
     return runs
 
 

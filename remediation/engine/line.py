@@ -6,6 +6,8 @@ executions does not keep those of another one waiting.
 
 from __future__ import annotations
 
+import datetime
+import random
 import time
 from collections import deque
 
@@ -13,9 +15,12 @@ from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
-from remediation.models import ActionExecution, Pause
+from remediation import queue
+from remediation.models import ActionExecution, Heartbeat, Pause
 
 LENGTH = 200  # that is read at once, for reading looks at all that wait
+SHARE = 20  # that one launcher claims at about the same time
+LAUNCHER_SILENCE = datetime.timedelta(seconds=60)
 FRESH_SECONDS = 0.5  # after which the line is read anew: somebody more urgent may have come
 
 
@@ -40,6 +45,16 @@ class Line:
         self._read_at = time.monotonic()
         waiting = in_order()[:LENGTH] if not Pause.current(at=timezone.now()) else []
         self._ids = deque(pk for pk in waiting if pk not in self._handed_out)
+        # Who all begin with the first would only meet there: each begins at a place of its own,
+        # among those that are all taken at the same time.
+        self._ids.rotate(-SHARE * random.randrange(_launchers()))  # noqa: S311
+
+
+def _launchers() -> int:
+    """Return how many clusters launch at the same time as this one, itself included."""
+    lately = timezone.now() - LAUNCHER_SILENCE
+    prefix = queue.own_name(queue.LAUNCH, "")
+    return Heartbeat.objects.filter(name__startswith=prefix, beat_at__gt=lately).count() or 1
 
 
 def in_order() -> QuerySet[ActionExecution, int]:

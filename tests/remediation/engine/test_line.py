@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from remediation.engine import launch, line, pause
 from remediation.engine.line import Line
-from remediation.models import ActionExecution, Cause
+from remediation.models import ActionExecution, Cause, Heartbeat
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
 pytestmark = pytest.mark.django_db
@@ -82,13 +82,13 @@ def test_each_is_handed_out_once_and_who_comes_in_the_meantime_too(now, monkeypa
     monkeypatch.setattr(line, "FRESH_SECONDS", 0.0)
     bucket = bucket_of("one")
     first = waiting(bucket, now, seconds=60)
-    queue = Line()
-    assert [row.pk for row in queue.take(1)] == [first.pk]
+    waiters = Line()
+    assert [row.pk for row in waiters.take(1)] == [first.pk]
 
     urgent = waiting(bucket, now, seconds=1, priority=0)
 
-    assert [row.pk for row in queue.take(5)] == [urgent.pk]
-    assert queue.take(5) == []
+    assert [row.pk for row in waiters.take(5)] == [urgent.pk]
+    assert waiters.take(5) == []
 
 
 def test_launches_go_out_in_the_order_of_the_line(now, sandbox, st2, settings):
@@ -102,3 +102,17 @@ def test_launches_go_out_in_the_order_of_the_line(now, sandbox, st2, settings):
     sent = list(sandbox.posts_by_trace_tag())
     assert sent == [row.trace_tag for row in (critical, *many)]
     assert not ActionExecution.objects.filter(status="pending").exists()
+
+
+def test_launchers_that_work_at_once_begin_at_places_of_their_own(now, monkeypatch):
+    monkeypatch.setattr(line, "SHARE", 3)
+    for number in range(2):
+        Heartbeat.objects.create(name=f"launch@host-{number}", beat_at=now, due_at=now)
+    before = now - datetime.timedelta(minutes=2)
+    Heartbeat.objects.create(name="launch@dead", beat_at=before, due_at=before)
+    bucket = bucket_of("one")
+    pks = [waiting(bucket, now, seconds=60).pk for _ in range(9)]
+
+    found = {tuple(taken()) for _ in range(40)}
+
+    assert found == {tuple(pks), (*pks[3:], *pks[:3])}

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 import pytest
 import requests
 
+from remediation.management.commands.worker import NICENESS
 from remediation.management.processes import STOP_SECONDS, Processes
 from tests import parts
 
@@ -122,6 +123,10 @@ def test_a_worker_starts_its_clusters_anew_and_ends_with_all_its_processes(start
     assert worker.carries_out("before"), worker.log.read_text()
     clusters = worker.clusters()
     assert set(clusters) == {"launch", "follow", "local"}
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in worker.processes()} == {
+        min(ours + NICENESS, 19)
+    }, "the web server comes first"
     ends = {clusters["launch"], clusters["local"]}
     processes = {pid for pid in worker.processes() if os.getpgid(pid) in ends}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from django.db import close_old_connections, connection
 from django.db.models import Min
 from django.utils import timezone
 from django_q import cluster as django_q_cluster
@@ -95,24 +96,58 @@ class WorkerBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     """The ORM broker of a cluster; it also takes what is sent to this very cluster.
 
     All machines share a cluster's queue. A sign of life has to come from the one that is asked.
+    What a cluster at rest asks twenty times a second is raw: the ORM takes longer to write it than
+    to run it.
     """
 
-    LOOK_SECONDS = 1.0
+    DUE = (
+        "SELECT id, payload, {lock} FROM django_q_ormq WHERE {key} IN (%s, %s) AND {lock} < %s"
+        " ORDER BY {key} = %s DESC, id LIMIT 1"
+    )
+    TAKE = "UPDATE django_q_ormq SET {lock} = %s WHERE id = %s AND {lock} = %s"
+    FORGET = "DELETE FROM django_q_ormq WHERE id = %s"
 
     def __init__(self, list_key: str) -> None:
         """Take the wake-ups of the cluster ``list_key``."""
         super().__init__(list_key=list_key)
-        self.own = ORM(list_key=own_name(list_key, os.environ.get(WORKER_ID, "")))
-        self.look_at = 0.0
+        self.own = own_name(list_key, os.environ.get(WORKER_ID, ""))
 
-    def dequeue(self) -> Any:
-        """Reserve what is due; what is sent to this cluster alone comes first."""
-        if time.monotonic() >= self.look_at:
-            self.look_at = time.monotonic() + self.LOOK_SECONDS
-            # Only when there is something: else its dequeue would sleep.
-            if self.own.queue_size():
-                return self.own.dequeue()
-        return super().dequeue()
+    def dequeue(self) -> list[tuple[int, str]] | None:
+        """Reserve a wake-up that is due; what is sent to this cluster alone comes first."""
+        close_old_connections_unless_atomic()
+        now = timezone.now()
+        with connection.cursor() as cursor:
+            cursor.execute(_worded(self.DUE), [self.own, self.list_key, _time(now), self.own])
+            row = cursor.fetchone()
+            if row is None:
+                time.sleep(Conf.POLL)
+                return None
+            pk, payload, lock = row
+            until = _time(now + datetime.timedelta(seconds=Conf.RETRY))
+            cursor.execute(_worded(self.TAKE), [until, pk, lock])
+            # Another cluster may have been faster.
+            return [(pk, payload)] if cursor.rowcount else None
+
+    def delete(self, task_id: int) -> None:
+        """Forget a wake-up that was carried out."""
+        close_old_connections_unless_atomic()
+        with connection.cursor() as cursor:
+            cursor.execute(self.FORGET, [task_id])
+
+
+def close_old_connections_unless_atomic() -> None:
+    """Let go of a connection that is too old or broken, as the ORM broker does."""
+    if not connection.in_atomic_block:
+        close_old_connections()
+
+
+def _worded(sql: str) -> str:
+    quoted = connection.ops.quote_name
+    return sql.format(key=quoted("key"), lock=quoted("lock"))
+
+
+def _time(at: datetime.datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(at)
 
 
 def own_name(cluster: str, worker_id: str) -> str:

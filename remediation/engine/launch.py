@@ -100,7 +100,8 @@ def launch_due(*, client: StackStormClient) -> int:
                 width = 2 * threads
     if claimed and is_reachable:
         Heartbeat.tell(STACKSTORM, "", at=timezone.now())
-    if is_reachable and is_stackstorm_due():
+    may_be_left = line.handed_out > claimed or time.monotonic() >= until
+    if is_reachable and may_be_left and is_stackstorm_due():
         queue.enqueue(queue.LAUNCH_DUE, at=timezone.now() + AGAIN)
     return claimed
 

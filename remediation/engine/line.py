@@ -31,15 +31,21 @@ class Line:
         self._ids: deque[int] = deque()
         self._handed_out: set[int] = set()
         self._read_at = 0.0
+        self._launchers = _launchers()
 
     def take(self, count: int) -> list[ActionExecution]:
-        """Return the next ones, at most ``count``, with their actions; [] when nobody waits."""
+        """Return the next ones, at most ``count``; [] when nobody waits."""
         if not self._ids or time.monotonic() > self._read_at + FRESH_SECONDS:
             self._read()
         ids = [self._ids.popleft() for _ in range(min(count, len(self._ids)))]
         self._handed_out.update(ids)
-        rows = ActionExecution.objects.in_bulk(ids) if ids else {}
+        rows = with_all_it_takes().in_bulk(ids) if ids else {}
         return [rows[pk] for pk in ids if pk in rows]
+
+    @property
+    def handed_out(self) -> int:
+        """How many were handed out so far."""
+        return len(self._handed_out)
 
     def _read(self) -> None:
         self._read_at = time.monotonic()
@@ -47,7 +53,7 @@ class Line:
         self._ids = deque(pk for pk in waiting if pk not in self._handed_out)
         # Who all begin with the first would only meet there: each begins at a place of its own,
         # among those that are all taken at the same time.
-        self._ids.rotate(-SHARE * random.randrange(_launchers()))  # noqa: S311
+        self._ids.rotate(-SHARE * random.randrange(self._launchers))  # noqa: S311
 
 
 def _launchers() -> int:
@@ -55,6 +61,14 @@ def _launchers() -> int:
     lately = timezone.now() - LAUNCHER_SILENCE
     prefix = queue.own_name(queue.LAUNCH, "")
     return Heartbeat.objects.filter(name__startswith=prefix, beat_at__gt=lately).count() or 1
+
+
+def with_all_it_takes() -> QuerySet[ActionExecution]:
+    """Return executions with the rows that rendering and claiming them reads."""
+    rows = ActionExecution.objects.select_related(
+        "action", "run__alert", "run__bucket", "run__plan"
+    )
+    return rows.defer("st2_result", "run__alert__raw_data")
 
 
 def in_order() -> QuerySet[ActionExecution, int]:

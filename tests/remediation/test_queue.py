@@ -6,7 +6,6 @@ from importlib import import_module
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from django_q.brokers.orm import ORM
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 def delivered(cluster):
     """Return the names of the functions that a cluster is given now."""
-    tasks = ORM(list_key=cluster).dequeue() or []
+    tasks = queue.WorkerBroker(cluster).dequeue() or []
     return [SignedPackage.loads(payload)["func"] for _, payload in tasks]
 
 

@@ -13,7 +13,7 @@ from remediation import queue
 from remediation.management.processes import Processes
 from remediation.management.pulse import Pulse
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 NICENESS = 5  # a third of the processor's time that the web server gets when both want it
 
 

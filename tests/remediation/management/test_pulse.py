@@ -39,9 +39,7 @@ def pulse(clock):
 def cluster(monkeypatch):
     """Be a process of the watched cluster."""
     monkeypatch.setenv(queue.WORKER_ID, "host-1")
-    broker = queue.WorkerBroker(queue.LOCAL)
-    broker.LOOK_SECONDS = 0.0
-    return broker
+    return queue.WorkerBroker(queue.LOCAL)
 
 
 def begin_a_job():

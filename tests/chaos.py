@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from remediation.sandbox import Sandbox
 from tests.parts import alertmanager, mariadb, poundcake
 from tests.parts.poundcake import PoundCake
+from tests.parts.processes import descendants
 
 API_KEY = "chaos"
 BATCH = 50  # alerts handed to Alertmanager at once
@@ -128,7 +129,7 @@ class Killer:
     def run(self, seconds: float) -> None:
         """Kill one every ``seconds`` until done."""
         while not self.done.wait(seconds):
-            pids = [pid for pid in _descendants(os.getpid()) if _is_fair_game(pid)]
+            pids = [pid for pid in descendants(os.getpid()) if _is_fair_game(pid)]
             if pids:
                 os.kill(self.chance.choice(pids), signal.SIGKILL)
                 self.kills += 1
@@ -144,20 +145,6 @@ def _killing(seconds: float, chance: random.Random) -> Iterator[Killer]:
     finally:
         killer.done.set()
         thread.join()
-
-
-def _descendants(root: int) -> list[int]:
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(entry.parent.name)] = int(fields[1])
-    found = [root]
-    for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
-    return found[1:]
 
 
 def _is_fair_game(pid: int) -> bool:

@@ -2,17 +2,20 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from queue import Queue
 from threading import Thread
+from time import monotonic, sleep
 
 import pytest
 
 from tests import parts
 from tests.parts import PartBroken, PartMissing, mariadb
+from tests.parts.processes import descendants
 
 WAIT_SECONDS = 30
 
@@ -59,6 +62,21 @@ def test_mariadb_answers_through_mysqlclient(mariadb_server):
 
     assert "MariaDB" in version
     assert character_set == "utf8mb4"
+
+
+@pytest.mark.parametrize("is_durable", [True, False])
+def test_mariadb_loses_no_commit_if_told_so(is_durable):
+    mysql = pytest.importorskip("MySQLdb")
+
+    with parts.or_skip(mariadb.started(is_durable=is_durable)) as server:
+        connection = mysql.connect(unix_socket=str(server.unix_socket), user="root")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@innodb_flush_log_at_trx_commit, @@innodb_doublewrite")
+            found = cursor.fetchone()
+        connection.close()
+        assert b"mariadbd" in Path(f"/proc/{server.pid}/cmdline").read_bytes()
+
+    assert found == (is_durable, is_durable)
 
 
 @pytest.mark.usefixtures("mariadb_server")
@@ -140,6 +158,21 @@ def test_a_server_that_ends_at_once_is_broken_and_its_log_is_shown():
         parts.running(command, is_ready=lambda: False),
     ):
         pass
+
+
+def test_the_children_of_a_process_and_theirs_are_found():
+    command = ["sh", "-c", "sh -c 'sleep 600 & wait' & wait"]
+
+    with parts.running(command, is_ready=lambda: True) as process:
+        until = monotonic() + WAIT_SECONDS
+        while len(found := descendants(process.pid)) < 2:
+            assert monotonic() < until
+            sleep(0.01)
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+
+    assert os.getpid() not in found
+    assert process.pid not in found
 
 
 def test_a_server_ends_with_its_block():

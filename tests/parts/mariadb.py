@@ -26,6 +26,7 @@ class MariaDB:
     """A server that runs, with an empty database ``poundcake``; ``root`` has no password."""
 
     unix_socket: Path
+    pid: int
 
     @property
     def database_url(self) -> str:
@@ -34,8 +35,11 @@ class MariaDB:
 
 
 @contextmanager
-def started() -> Iterator[MariaDB]:
-    """Run a server of this machine's MariaDB until the block ends."""
+def started(*, is_durable: bool = False) -> Iterator[MariaDB]:
+    """Run a server of this machine's MariaDB until the block ends.
+
+    ``is_durable``: no commit is lost in a crash, as in production; the tests do without.
+    """
     install = parts.find_program("mariadb-install-db", package="mariadb-server-core")
     server = parts.find_program("mariadbd", package="mariadb-server-core")
     if find_spec("MySQLdb") is None:
@@ -51,11 +55,12 @@ def started() -> Iterator[MariaDB]:
             stdout=subprocess.DEVNULL,
         )
         (home / "init.sql").write_text("CREATE DATABASE poundcake;\n")
-        mariadb = MariaDB(home / "socket")
-        command = [str(server), *options, *_OPTIONS, f"--init-file={home / 'init.sql'}"]
-        command += [f"--socket={mariadb.unix_socket}", f"--pid-file={home / 'pid'}"]
-        with parts.running(command, is_ready=lambda: _answers(mariadb.unix_socket)):
-            yield mariadb
+        unix_socket = home / "socket"
+        command = [str(server), *options, *_OPTIONS, *(_DURABLE if is_durable else _FORGETFUL)]
+        command += [f"--init-file={home / 'init.sql'}", f"--pid-file={home / 'pid'}"]
+        command += [f"--socket={unix_socket}"]
+        with parts.running(command, is_ready=lambda: _answers(unix_socket)) as process:
+            yield MariaDB(unix_socket, process.pid)
 
 
 _OPTIONS = [
@@ -63,7 +68,10 @@ _OPTIONS = [
     # As Debian sets it up.
     "--character-set-server=utf8mb4",
     "--collation-server=utf8mb4_general_ci",
-    # Nothing has to outlive the tests.
+]
+_DURABLE = ["--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=ON"]
+# Nothing has to outlive the tests.
+_FORGETFUL = [
     "--innodb-flush-log-at-trx-commit=0",
     "--innodb-doublewrite=OFF",
     "--innodb-log-file-size=32M",

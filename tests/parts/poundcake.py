@@ -77,15 +77,27 @@ def started(
     manage(environment, "seed_actions")
     token = manage(environment, "create_token", "tests", "--scope", "admin").splitlines()[-1]
     poundcake = PoundCake(f"http://{bind}", token, environment)
-    command = ["env", *(f"{name}={value}" for name, value in environment.items())]
+    with serving(poundcake):
+        yield poundcake
+
+
+@contextmanager
+def serving(
+    poundcake: PoundCake, *, stop_seconds: float = STOP_SECONDS + PATIENCE_SECONDS
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``manage.py serve`` with the environment of ``poundcake`` until the block ends.
+
+    Raises ``subprocess.TimeoutExpired``, with all of it killed, when it takes longer to stop.
+    """
+    command = ["env", *(f"{name}={value}" for name, value in poundcake.environment.items())]
     with parts.running(
         [*command, *MANAGE, "serve"], is_ready=lambda: _is_ready(poundcake)
     ) as process:
         try:
-            yield poundcake
+            yield process
         finally:
             process.terminate()
-            process.wait(STOP_SECONDS + PATIENCE_SECONDS)
+            process.wait(stop_seconds)
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:

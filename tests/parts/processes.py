@@ -1,0 +1,26 @@
+"""Processes as /proc shows them."""
+
+from pathlib import Path
+
+
+def descendants(root: int) -> list[int]:
+    """Return the process ids of the children of ``root``, their children and so on."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(entry.parent.name)] = int(fields[1])
+    found = [root]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found[1:]
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process is there and is no zombie."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False

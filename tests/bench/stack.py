@@ -1,0 +1,194 @@
+"""What the bench starts: the stub, PoundCake with its buckets, and the floor beside it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+from tests import parts
+from tests.bench import API_KEY, STEPS
+from tests.bench.databases import Database
+from tests.bench.load import Webhook
+from tests.parts import poundcake
+from tests.parts.poundcake import PoundCake
+from tests.parts.processes import descendants, is_alive
+
+STREAM, CALLBACK, POLL = MODES = ("stream", "callback", "poll")
+STOP_SECONDS = 10.0  # after which PoundCake is killed; nothing that it holds is worth more
+FOLLOW_SECONDS = 20.0
+
+
+class StubProcess:
+    """The stub, in a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.session = requests.Session()
+        self.session.headers["St2-Api-Key"] = API_KEY
+
+    def answers(self) -> bool:
+        """Tell whether it is there yet."""
+        try:
+            return self.session.get(f"{self.url}/v1/", timeout=1).ok
+        except requests.ConnectionError:
+            return False
+
+    def reset(self, *, callback: Webhook | None = None) -> None:
+        """Let it forget all, and call back from now on if told to."""
+        body = {"url": callback.url, "token": callback.token} if callback else {}
+        self.session.post(f"{self.url}/bench/reset", json=body, timeout=10).raise_for_status()
+
+    def report(self) -> dict[str, Any]:
+        """Return what it was asked, and what it began for whom and when."""
+        answer = self.session.get(f"{self.url}/bench/report", timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@contextmanager
+def stub_started(*, latency: float, duration: float) -> Iterator[StubProcess]:
+    """Run a stub until the block ends."""
+    port = parts.free_port()
+    stub = StubProcess(f"http://127.0.0.1:{port}")
+    command = [sys.executable, "-m", "tests.bench.stub", f"--port={port}"]
+    command += [f"--latency={latency}", f"--duration={duration}"]
+    with parts.running(command, is_ready=stub.answers):
+        yield stub
+
+
+class Stack:
+    """PoundCake beside the stub on one database; it is served in one way after the other."""
+
+    def __init__(self, database: Database, stub: StubProcess) -> None:
+        self.database = database
+        self.stub = stub
+        self.bind = f"127.0.0.1:{parts.free_port()}"
+        self.mode = ""
+        self.app: PoundCake | None = None
+        self.callback: Webhook | None = None
+        self.serving = ExitStack()
+        self.server_pid = 0
+
+    def __enter__(self) -> Self:
+        """Nothing is started before it is needed."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop it."""
+        self.stop()
+
+    @property
+    def webhook(self) -> Webhook:
+        """Where alerts go to."""
+        assert self.app is not None
+        return Webhook(f"{self.app.url}/api/v1/webhook", self.app.token)
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that count, besides those which they began."""
+        return [pid for pid in (self.server_pid, self.database.server_pid) if pid]
+
+    def serve(self, mode: str) -> None:
+        """Serve such that PoundCake learns of ends in this way; polls always go on."""
+        if mode != self.mode:
+            self.stop()
+            is_new = self.app is None
+            self.app = self.app or self._prepared()
+            followed = f"{self.stub.url}/stream" if mode == STREAM else ""
+            self.app.environment["ST2_STREAM_URL"] = followed
+            self.server_pid = self.serving.enter_context(
+                poundcake.serving(self.app, stop_seconds=STOP_SECONDS)
+            ).pid
+            self.mode = mode
+            if is_new:
+                self._make_buckets(self.app)
+            if followed:
+                self._wait_for_the_follower()
+        self.forget()
+
+    def forget(self) -> None:
+        """Let the stub begin to count anew."""
+        self.stub.reset(callback=self.callback if self.mode == CALLBACK else None)
+
+    def stop(self) -> None:
+        """Stop serving."""
+        begun = descendants(self.server_pid) if self.server_pid else []
+        try:
+            self.serving.close()
+        except subprocess.TimeoutExpired:
+            sys.stderr.write("PoundCake did not stop in time and was killed.\n")
+        # What a killed process began ends a moment later, and holds address and database till then.
+        until = monotonic() + STOP_SECONDS
+        while any(map(is_alive, begun)) and monotonic() < until:
+            sleep(0.05)
+        self.mode, self.server_pid = "", 0
+
+    def renew(self) -> None:
+        """Throw all work away that is left, with all else; it is served anew when needed."""
+        self.stop()
+        self.database.renew()
+        self.app = None
+
+    def web_command(self) -> list[str]:
+        """Return the command line of PoundCake's web server."""
+        for pid in descendants(self.server_pid):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+            if "gunicorn" in words:
+                return words
+        raise parts.PartBroken("PoundCake runs no gunicorn any more: give the floor its command")
+
+    def _prepared(self) -> PoundCake:
+        environment = os.environ | {
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "BIND": self.bind,
+            "DATABASE_URL": self.database.url,
+            "SECRET_KEY": "benchmark",
+            "ST2_API_KEY": API_KEY,
+            "ST2_API_URL": self.stub.url,
+        }
+        poundcake.manage(environment, "migrate", "--verbosity", "0")
+        url = f"http://{self.bind}"
+        with ThreadPoolExecutor() as pool:
+            ours = pool.submit(_token, environment, "webhook", "edit")
+            theirs = pool.submit(_token, environment, "stackstorm")
+        self.callback = Webhook(f"{url}/api/v1/stackstorm/webhook", theirs.result())
+        return PoundCake(url, ours.result(), environment)
+
+    def _make_buckets(self, app: PoundCake) -> None:
+        """Make a bucket for each name of alerts; its steps are actions that the stub knows."""
+        ids = []
+        for number in range(1, max(STEPS.values()) + 1):
+            action = {"name": f"bench_step{number}", "st2_action_ref": f"bench.step{number}"}
+            ids.append(app.post("actions/", action)["id"])
+        # What runs them decides what may be sent to them.
+        poundcake.manage(app.environment, "check_stackstorm")
+        hosts = {"hosts": "{{ alert.instance | host }}"}
+        for name, count in STEPS.items():
+            steps = [{"action": action, "parameters": hosts} for action in ids[:count]]
+            app.post("buckets/", {"name": name, "alert_name_pattern": name, "steps": steps})
+
+    def _wait_for_the_follower(self) -> None:
+        until = monotonic() + FOLLOW_SECONDS
+        while not self.stub.report()["followers"]:
+            if monotonic() > until:
+                raise parts.PartBroken("PoundCake does not follow the stub's stream")
+            sleep(0.1)
+
+
+def _token(environment: dict[str, str], *scopes: str) -> str:
+    wanted = [word for scope in scopes for word in ("--scope", scope)]
+    printed = poundcake.manage(environment, "create_token", f"bench {scopes[0]}", *wanted)
+    return printed.splitlines()[-1]

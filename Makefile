@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test chaos lint types arch check fix clean
+.PHONY: help setup run serve test chaos bench lint types arch check fix clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: check ## Run all checks and tests, on MariaDB and SQLite, with a real Aler
 chaos: $(READY) ## Send 1,000 alerts while answers are cut and processes killed (CHAOS="--alerts 100")
 	scripts/test-parts.sh
 	$(BIN)/python -m tests.chaos $(CHAOS)
+
+bench: $(READY) ## Measure PoundCake beside what this machine needs at least (BENCH="--database sqlite")
+	scripts/test-parts.sh
+	$(BIN)/python -m tests.bench $(BENCH)
 
 lint: $(READY) ## Check style and format
 	$(BIN)/ruff check

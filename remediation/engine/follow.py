@@ -24,6 +24,7 @@ from remediation.stackstorm import Execution, StackStormClient, StackStormError
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_SECONDS = 30.0  # between two attempts to connect
+LOOK_SECONDS = 1.0  # between two looks after what is not worth one for each event
 
 
 def follow(*, client: StackStormClient, wait: Callable[[float], object] = time.sleep) -> NoReturn:
@@ -42,11 +43,14 @@ def follow(*, client: StackStormClient, wait: Callable[[float], object] = time.s
 
 def listen(*, client: StackStormClient) -> None:
     """Take what one connection tells until it is cut, which raises StackStormError."""
+    looked_at = -LOOK_SECONDS
     is_first = True
     for moved in client.follow(settings.ST2_STREAM_URL):
-        # A database that closed the connection in the meantime is connected to anew.
-        close_old_connections()
-        Heartbeat.show_life(pace.STREAM, at=timezone.now())
+        if time.monotonic() > looked_at + LOOK_SECONDS:
+            looked_at = time.monotonic()
+            # A database that closed the connection in the meantime is connected to anew.
+            close_old_connections()
+            Heartbeat.show_life(pace.STREAM, at=timezone.now())
         if is_first:
             # What happened before this moment is told by nobody else.
             poll.ask_for_all()
@@ -62,25 +66,20 @@ def take(moved: Iterable[Execution]) -> None:
     told = {remote.id: remote for remote in moved}
     known = poll.known(told)
     ended = []
-    for remote in told.values():
-        row = known.get(remote.id)
-        if row is None:
-            _take_of_unknown_id(remote)
-        elif row.status in ActionExecution.FINAL:
+    for pk, row in known.items():
+        remote = told[pk]
+        if row.status in ActionExecution.FINAL:
             continue
-        elif remote.status not in OUTCOMES:
+        if remote.status not in OUTCOMES:
             poll.keep_word(row, remote.status, at=timezone.now())
         elif _needs_a_look(row):
             poll.hint(st2_execution_id=remote.id, trace_tag="")
         else:
             ended.append((row, remote))
     poll.ended_all(ended)
-
-
-def _take_of_unknown_id(remote: Execution) -> None:
     # Our tag under another id: a launch whose answer is not in yet, or a task that it began.
-    if remote.is_top_level and remote.trace_tag:
-        poll.hint(st2_execution_id="", trace_tag=remote.trace_tag)
+    others = [remote for pk, remote in told.items() if pk not in known and remote.is_top_level]
+    poll.hint_all({remote.trace_tag for remote in others if remote.trace_tag})
 
 
 def _needs_a_look(row: ActionExecution) -> bool:

@@ -85,21 +85,26 @@ def hint(*, st2_execution_id: str, trace_tag: str) -> str:
         return "ignored"
     if row.status in ActionExecution.FINAL:
         return "unchanged"
-    followed = Q(status__in=(Status.RUNNING, Status.UNKNOWN), st2_execution_id__isnull=False)
-    # While its POST is under way, the answer will tell; without one, the look-up does.
-    looked_up = Q(status=Status.LAUNCHING, lookup_until__isnull=False)
-    waiting = ActionExecution.objects.filter(followed | looked_up, pk=row.pk)
-    if waiting.update(due_at=timezone.now()):
-        queue.enqueue(queue.TICK)
+    _ask_now(ActionExecution.objects.filter(pk=row.pk))
     return "accepted"
+
+
+def hint_all(trace_tags: Collection[str]) -> None:
+    """Make the polls of the executions that bear these tags due now, as ``hint`` does."""
+    if trace_tags:
+        _ask_now(ActionExecution.objects.filter(trace_tag__in=trace_tags))
 
 
 def ask_for_all() -> None:
     """Make the poll of all that run due now, since news of them may have been missed."""
-    running = ActionExecution.objects.filter(
-        status=Status.RUNNING, st2_execution_id__isnull=False, parent=None
-    )
-    if running.update(due_at=timezone.now()):
+    _ask_now(ActionExecution.objects.filter(status=Status.RUNNING, parent=None))
+
+
+def _ask_now(rows: QuerySet[ActionExecution]) -> None:
+    followed = Q(status__in=(Status.RUNNING, Status.UNKNOWN), st2_execution_id__isnull=False)
+    # While its POST is under way, the answer will tell; without one, the look-up does.
+    looked_up = Q(status=Status.LAUNCHING, lookup_until__isnull=False)
+    if rows.filter(followed | looked_up).update(due_at=timezone.now()):
         queue.enqueue(queue.TICK)
 
 

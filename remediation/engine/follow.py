@@ -79,7 +79,8 @@ def take(moved: Iterable[Execution]) -> None:
     poll.ended_all(ended)
     # Our tag under another id: a launch whose answer is not in yet, or a task that it began.
     others = [remote for pk, remote in told.items() if pk not in known and remote.is_top_level]
-    poll.hint_all({remote.trace_tag for remote in others if remote.trace_tag})
+    ends = [remote.trace_tag for remote in others if remote.status in OUTCOMES]
+    poll.hint_all(set(filter(None, ends)))
 
 
 def _needs_a_look(row: ActionExecution) -> bool:

@@ -11,10 +11,9 @@ from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from typing import Any
 
-from django.db import connection
-
 from remediation.matching import Matcher
 from remediation.models import Action, Bucket, BucketStep, BucketVersion, Cause
+from remediation.models.statements import fetch
 
 Rows = tuple[tuple[Any, ...], ...]
 
@@ -71,7 +70,7 @@ class _Latest:
 
 def current() -> Catalogue:
     """Return the catalogue of what the database holds now."""
-    rows = _rows(_buckets_sql(), ())
+    rows = fetch(_buckets_sql())
     latest = _Latest.catalogue
     if rows != latest.rows:
         latest = Catalogue(rows, Bucket.objects.filter(pk__in=[row[0] for row in rows]))
@@ -81,16 +80,10 @@ def current() -> Catalogue:
 
 def _definition(bucket: Bucket) -> Rows:
     """Return what the database holds of a bucket's steps and their actions."""
-    rows = _rows(_steps_sql(), (bucket.pk,))
+    rows = fetch(_steps_sql(), [bucket.pk])
     if bucket.use_stackstorm:
-        rows += _rows(_workflow_sql(), (bucket.workflow_ref,))
+        rows += fetch(_workflow_sql(), [bucket.workflow_ref])
     return rows
-
-
-def _rows(sql: str, parameters: tuple[Any, ...]) -> Rows:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return tuple(cursor.fetchall())
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime
 
 from django.db import models
+from django.db.models import Q
+
+from remediation.models.statements import fetch
 
 
 class Pause(models.Model):
@@ -29,8 +32,8 @@ class Pause(models.Model):
     @classmethod
     def current(cls, *, at: datetime.datetime) -> Pause | None:
         """Return the pause that holds at a time."""
-        # Raw, as it is asked with every call: the ORM takes longer to write it than to run it.
-        sql = f"SELECT * FROM {cls._meta.db_table} WHERE ended_at IS NULL ORDER BY id DESC"  # noqa: S608
-        open_ones = cls.objects.raw(sql)
-        holding = (one for one in open_ones if one.expires_at is None or one.expires_at > at)
-        return next(holding, None)
+        # It is asked with every call, and mostly there is none.
+        if not fetch(f"SELECT id FROM {cls._meta.db_table} WHERE ended_at IS NULL LIMIT 1"):  # noqa: S608
+            return None
+        holding = cls.objects.filter(Q(expires_at=None) | Q(expires_at__gt=at), ended_at=None)
+        return holding.order_by("-pk").first()

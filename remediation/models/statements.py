@@ -37,6 +37,13 @@ def compare_and_set(row: Model, *, expected: Mapping[str, Any], **values: Any) -
         return bool(cursor.rowcount == 1)
 
 
+def fetch(sql: str, parameters: Sequence[Any] = ()) -> tuple[tuple[Any, ...], ...]:
+    """Return the rows of a query as the driver gives them: fit to be compared, not to be read."""
+    with _connection().cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return tuple(cursor.fetchall())
+
+
 def insert(rows: Sequence[Model]) -> None:
     """Insert unsaved rows of one model, as few statements as there can be; they get their ids."""
     if not rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import secrets
+from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -12,6 +13,7 @@ from django.db import models
 from django.utils import timezone
 
 from remediation.models.fields import KeyField, created_field
+from remediation.models.statements import fetch
 
 PREFIX_LENGTH = 12
 LAST_USED_GRAIN = datetime.timedelta(minutes=1)
@@ -62,6 +64,8 @@ class ApiToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    _noted_at: datetime.datetime | None = None
+
     class Meta:
         db_table = "api_tokens"
         verbose_name = "API token"
@@ -93,14 +97,21 @@ class ApiToken(models.Model):
     @classmethod
     def find(cls, text: str, *, at: datetime.datetime) -> ApiToken | None:
         """Return the valid token of this text and note its use, at most once a minute."""
-        # Raw, as it is asked with every call: the ORM takes longer to write it than to run it.
-        sql = f"SELECT * FROM {cls._meta.db_table} WHERE sha256 = %s AND revoked_at IS NULL"  # noqa: S608
-        token = next(iter(cls.objects.raw(sql, [digest(text)])), None)
+        # It is asked with every call: what was read of a row is good for as long as the row is.
+        rows = fetch(_FIND, [digest(text)])
+        token = _token(rows[0]) if rows else None
         if token is None or (token.expires_at and token.expires_at <= at):
             return None
-        if token.last_used_at is None or token.last_used_at < at - LAST_USED_GRAIN:
-            cls.objects.filter(pk=token.pk).update(last_used_at=at)
+        token._note_use(at=at)
         return token
+
+    def _note_use(self, *, at: datetime.datetime) -> None:
+        """Keep when it was last used; this process looks for that once a minute."""
+        if self._noted_at and self._noted_at >= at - LAST_USED_GRAIN:
+            return
+        self._noted_at = at
+        unnoted = models.Q(last_used_at=None) | models.Q(last_used_at__lt=at - LAST_USED_GRAIN)
+        ApiToken.objects.filter(unnoted, pk=self.pk).update(last_used_at=at)
 
     @property
     def is_valid(self) -> bool:
@@ -110,6 +121,18 @@ class ApiToken(models.Model):
     def allows(self, scope: str) -> bool:
         """Return whether the token has the scope or one that implies it."""
         return scope in self.scopes or bool(IMPLIED_BY[Scope(scope)] & set(self.scopes))
+
+
+_FIND = (
+    "SELECT id, name, sha256, scopes, expires_at FROM api_tokens"
+    " WHERE sha256 = %s AND revoked_at IS NULL"
+)
+
+
+@lru_cache(maxsize=256)
+def _token(row: tuple[Any, ...]) -> ApiToken:
+    """Return the token of this row; it is shared between calls and threads."""
+    return ApiToken.objects.get(pk=row[0])
 
 
 def digest(text: str) -> str:

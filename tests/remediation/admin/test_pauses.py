@@ -224,5 +224,5 @@ def test_what_holds_costs_a_reader_few_queries(reader, django_assert_max_num_que
     User.objects.get().groups.add(Group.objects.create(name="operate"))
     hold()
 
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         reader.get(page(Alert, "changelist"))

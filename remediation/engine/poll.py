@@ -38,7 +38,7 @@ from remediation.stackstorm import (
 
 logger = logging.getLogger(__name__)
 
-BUDGET_SECONDS = 20.0  # after which a slow StackStorm makes room for what else is due
+BUDGET_SECONDS = 5.0  # after which a slow StackStorm makes room for what else is due
 RESULTS_PER_REQUEST = 25  # a result can be a megabyte
 CANCEL_GRACE = datetime.timedelta(seconds=60)  # for StackStorm to end what was canceled
 UNKNOWN_INTERVAL = datetime.timedelta(minutes=5)  # between two polls of what is unknown

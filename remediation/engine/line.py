@@ -70,7 +70,7 @@ def with_all_it_takes() -> QuerySet[ActionExecution]:
     rows = ActionExecution.objects.select_related(
         "action", "run__alert", "run__bucket", "run__plan"
     )
-    return rows.defer("st2_result", "run__alert__raw_data")
+    return rows.defer("run__alert__raw_data")
 
 
 def in_order(count: int) -> list[int]:

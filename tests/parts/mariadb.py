@@ -59,7 +59,8 @@ def started(*, is_durable: bool = False, options: Sequence[str] = ()) -> Iterato
         unix_socket = home / "socket"
         command = [str(server), *where, *_OPTIONS, *(_DURABLE if is_durable else _FORGETFUL)]
         command += [f"--init-file={home / 'init.sql'}", f"--pid-file={home / 'pid'}"]
-        command += [f"--socket={unix_socket}", *options]
+        # A server that starts removes what it takes for its old temporary tables: each its own.
+        command += [f"--socket={unix_socket}", f"--tmpdir={home}", *options]
         with parts.running(command, is_ready=lambda: _answers(unix_socket)) as process:
             yield MariaDB(unix_socket, process.pid)
 

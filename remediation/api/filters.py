@@ -157,8 +157,9 @@ class Way:
 
     @property
     def newest_first(self) -> str:
-        """The ordering by default: by time where the rows are asked for by time."""
-        return f"-{self.filterset.timed}" if self._times else "-id"
+        """The ordering by default: by time where an index by time finds the rows."""
+        is_by_time = self._times or (set(self.asked) & self.filterset.timed_by and not self._are_few)
+        return f"-{self.filterset.timed}" if is_by_time else "-id"
 
     def may_order_by(self, name: str) -> bool:
         """Return whether an index, or that there are few rows, makes this ordering a quick one."""
@@ -269,7 +270,7 @@ class RunFilter(StrictFilterSet):
     """Which runs to list."""
 
     few = frozenset({"request_id", "alert", "fingerprint"})
-    in_order = frozenset({"status"})
+    in_order = frozenset({"status", "bucket"})
     timed = "created_at"
     status = status(BucketRun.Status.choices)
     fingerprint = django_filters.CharFilter(field_name="alert__fingerprint")
@@ -285,7 +286,7 @@ class ExecutionFilter(StrictFilterSet):
     """Which executions to list."""
 
     few = frozenset({"request_id", "run", "alert", "parent", "st2_execution_id", "trace_tag"})
-    in_order = frozenset({"status", "bucket", "action"})
+    in_order = frozenset({"bucket", "action"})
     timed = "created_at"
     timed_by = frozenset({"status"})
     status = status(ActionExecution.Status.choices)

@@ -91,9 +91,10 @@ class _Walk:
         """Return the last row to look at; None if what is left is not that much."""
         if not self.is_by_id:
             keys = self.rest_of(walked).values_list(self.name, "pk")
-            last = keys[SEARCHED_MAX - 1 : SEARCHED_MAX + 1]
-            # Only if there is one behind it.
-            return Cursor(*last[0], self.is_reverse) if len(last) == 2 else None
+            # The last one is the end only if there is one behind it.
+            last = list(keys[SEARCHED_MAX - 1 : SEARCHED_MAX + 1])
+            value, pk = last[0] if len(last) == 2 else (None, 0)
+            return Cursor(value, pk, self.is_reverse) if len(last) == 2 else None
         # An id is given once, so this many ids are at most as many rows.
         first = self.cursor.pk if self.cursor else self._first_id(walked)
         pk = first - SEARCHED_MAX if self.is_descending else first + SEARCHED_MAX

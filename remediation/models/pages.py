@@ -54,8 +54,13 @@ def read_page(
     walk = _Walk(ordering, cursor)
     end = walk.end_of_search(walked) if walked is not None else None
     asked = rows if end is None else rows.filter(walk.up_to(end))
-    found = list(walk.rest_of(asked)[: size + 1])
-    is_more, found = len(found) > size, found[:size]
+    # Without what belongs to the rows: joined to a short table, MariaDB would begin with that one
+    # and sort all that it finds. The ids are often read off an index, the rows by their ids.
+    ids = list(walk.rest_of(asked).values_list("pk", flat=True)[: size + 1])
+    is_more, ids = len(ids) > size, ids[:size]
+    by_id = {row.pk: row for row in rows.filter(pk__in=ids)} if ids else {}
+    found = [by_id[pk] for pk in ids if pk in by_id]
+    is_more = is_more and bool(found)
     beyond = end if end is not None and not is_more else None
     if is_more:
         beyond = walk.cursor_at(found[-1])

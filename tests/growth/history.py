@@ -64,6 +64,7 @@ def _fill_tables(
         # Into empty tables and without these checks, InnoDB builds each index in one go. What
         # the columns are made of is computed once a row and not once a column.
         cursor.execute("SET unique_checks = 0, foreign_key_checks = 0")
+        cursor.execute("SET check_constraint_checks = 0")
         cursor.execute("SET optimizer_switch = 'derived_merge=off'")
         for table in tables:
             columns = TABLES[table]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -18,16 +17,36 @@ DEPTH = 100  # rows from the end, where second pages are
 def operations(*, person: Client, program: Client) -> list[Operation]:
     """Return them all; ``person`` is signed in, ``program`` has a token with the scope read."""
     admin = [
-        *_lists("alert", ["status__exact=resolved", "remediation=ran", "remediation=nothing"]),
-        *_lists("alert", ["q=db-1", "q=HostDown", "q=nothing-bears-this"]),
-        *_lists("alert", ["fingerprint__exact={fingerprint}", "q={request_id}"]),
-        *_lists("bucketrun", ["status__exact=failure", "trigger__exact=manual"]),
-        *_lists("bucketrun", ["bucket__exact=2", "q={request_id}"]),
-        *_lists("actionexecution", ["status__exact=failure", "status__exact=unknown"]),
-        *_lists("actionexecution", ["executed_via_stackstorm__exact=0", "q={request_id}"]),
-        *_lists("actionexecution", ["status__exact=success&executed_via_stackstorm__exact=0"]),
-        *_lists("transition", ["subject_type__exact=run", "q={request_id}"]),
-        *_lists("bucketversion", []),
+        *_lists(
+            "alert",
+            "status__exact=resolved",
+            "remediation=ran",
+            "remediation=nothing",
+            "fingerprint__exact={fingerprint}",
+            "q=db-1",
+            "q=HostDown",
+            "q=nothing-bears-this",
+            "q={request_id}",
+        ),
+        *_lists(
+            "bucketrun",
+            "status__exact=failure",
+            "trigger__exact=manual",
+            "bucket__exact=2",
+            "q={request_id}",
+        ),
+        *_lists(
+            "actionexecution",
+            "status__exact=failure",
+            "status__exact=failure&before={old}",
+            "status__exact=unknown",
+            "executed_via_stackstorm__exact=0",
+            "status__exact=success&executed_via_stackstorm__exact=0",
+            "q={request_id}",
+        ),
+        *_lists("transition", "subject_type__exact=run", "q={request_id}"),
+        *_lists("bucketversion"),
+        *_lists("bucket"),
     ]
     calls = reverse("admin:audit_apicall_changelist")
     admin += [
@@ -55,11 +74,10 @@ def operations(*, person: Client, program: Client) -> list[Operation]:
     ]
 
 
-def _lists(model: str, queries: list[str]) -> list[tuple[str, str]]:
+def _lists(model: str, *queries: str) -> list[tuple[str, str]]:
     address = reverse(f"admin:remediation_{model}_changelist")
-    return [
-        (f"{model} {query}", f"{address}?{query}") for query in ["", "before={old}", *queries]
-    ]
+    second = [] if model == "bucket" else ["before={old}"]
+    return [(f"{model} {query}", f"{address}?{query}") for query in ["", *second, *queries]]
 
 
 def _api_lists() -> list[tuple[str, str]]:
@@ -120,5 +138,4 @@ def _fill_in(address: str) -> str:
     if "{old}" in address and "transition" not in address:
         names["old"] = lambda: BucketRun.objects.latest("pk").pk - DEPTH
     found = {name: str(find()) for name, find in names.items() if f"{{{name}}}" in address}
-    connection.queries_log.clear()
     return address.format(**found)

@@ -77,12 +77,15 @@ def recent_failures(
     *, days: int, at: datetime.datetime, before: int | None = None, size: int = PAGE_SIZE
 ) -> FailurePage:
     """Return the failed runs that were made in the ``days`` before ``at``, the newest first."""
-    waiting = _runs(_newest(BucketRun.Status.UNKNOWN, None)[: size + 1])
+    unknown = list(_newest(BucketRun.Status.UNKNOWN, None)[: size + 1])
     # Each status by itself walks its own index backwards, however many runs did not fail.
     found = [run for status in FAILED for run in _newest(status, before)[: size + 1]]
     since = at - datetime.timedelta(days=days)
     recent = [(pk, made) for pk, made in found if made >= since]
-    failed = _runs(nlargest(size + 1, recent))
+    newest = nlargest(size + 1, recent)
+    runs = _runs([*unknown, *newest])
+    waiting = [runs[pk] for pk, _ in unknown]
+    failed = [runs[pk] for pk, _ in newest]
     executions = _failed_executions([*waiting[:size], *failed[:size]])
     return FailurePage(
         days=days,
@@ -102,9 +105,9 @@ def _newest(
     return (runs if before is None else runs.filter(pk__lt=before)).order_by("-pk")
 
 
-def _runs(found: Iterable[tuple[int, datetime.datetime]]) -> list[BucketRun]:
-    runs = BucketRun.objects.filter(pk__in=[pk for pk, _ in found])
-    return list(runs.select_related("alert", "bucket").only(*COLUMNS).order_by("-pk"))
+def _runs(found: Iterable[tuple[int, datetime.datetime]]) -> dict[int, BucketRun]:
+    runs = BucketRun.objects.select_related("alert", "bucket").only(*COLUMNS)
+    return runs.in_bulk([pk for pk, _ in found])
 
 
 def _failed_executions(runs: list[BucketRun]) -> dict[int, FailedExecution]:

@@ -136,7 +136,9 @@ class ReadOnlyModelAdmin(Readable, admin.ModelAdmin[ModelT]):
 
     def is_found(self, asked: dict[str, list[str]]) -> bool:
         """Return whether an index finds what these filters leave, in its order."""
-        return not asked or (len(asked) == 1 and not set(asked) - self.in_order - self.in_order_of_time)
+        return not asked or (
+            len(asked) == 1 and not set(asked) - self.in_order - self.in_order_of_time
+        )
 
     def ids_found(self, text: str) -> list[int] | None:
         """Return the ids of the rows that the indexes find for a text; None for too many."""

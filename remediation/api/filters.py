@@ -158,7 +158,9 @@ class Way:
     @property
     def newest_first(self) -> str:
         """The ordering by default: by time where an index by time finds the rows."""
-        is_by_time = self._times or (set(self.asked) & self.filterset.timed_by and not self._are_few)
+        is_by_time = self._times or (
+            set(self.asked) & self.filterset.timed_by and not self._are_few
+        )
         return f"-{self.filterset.timed}" if is_by_time else "-id"
 
     def may_order_by(self, name: str) -> bool:
@@ -200,7 +202,9 @@ def way_of(view: Any, parameters: Any) -> Way | None:
     filterset = getattr(view, "filterset_class", None)
     if filterset is None or not filterset.timed:
         return None
-    asked = {name: parameters.getlist(name) for name in filterset.base_filters if name in parameters}
+    asked = {
+        name: parameters.getlist(name) for name in filterset.base_filters if name in parameters
+    }
     return Way(filterset, asked)
 
 

@@ -55,7 +55,11 @@ def operations(*, person: Client, program: Client) -> list[Operation]:
     ]
     details = [
         (f"one {name}", reverse(f"admin:remediation_{model}_change", args=[7]))
-        for name, model in (("run", "bucketrun"), ("alert", "alert"), ("execution", "actionexecution"))
+        for name, model in (
+            ("run", "bucketrun"),
+            ("alert", "alert"),
+            ("execution", "actionexecution"),
+        )
     ]
     reports = [
         ("a story", "/audit/requests/{request_id}/"),

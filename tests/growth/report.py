@@ -16,13 +16,21 @@ def table(costs: Sequence[Cost], about: dict[str, Any]) -> str:
     rows = [HEADS, *(_cells(cost) for cost in costs)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADS))]
     lines = [
-        "| " + " | ".join(_fit(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True))) + " |"
+        "| "
+        + " | ".join(
+            _fit(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        + " |"
         for row in rows
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     over = [cost for cost in costs if not cost.is_flat]
     small, big = (f"{about['rows'][database]:,}" for database in DATABASES)
-    said = f"{len(over)} of {len(costs)} cost more than {LIMIT} times" if over else f"all {len(costs)} cost at most {LIMIT} times"
+    said = (
+        f"{len(over)} of {len(costs)} cost more than {LIMIT} times"
+        if over
+        else f"all {len(costs)} cost at most {LIMIT} times"
+    )
     return "\n".join(
         [
             "",

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import django
+from django.apps import apps
 
-django.setup()
+if not apps.ready:
+    django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402  Django has to be set up first
 from django.core.management import call_command  # noqa: E402
@@ -63,7 +65,7 @@ def _prepared(rows: int) -> list[Operation]:
         history.use(database)
         call_command("migrate", verbosity=0)
     history.use(small)
-    _make_definitions()
+    make_definitions()
     SENDER.append(factories.make_client("webhook"))
     program, person = factories.make_client("read"), Client()
     person.force_login(User.objects.create_superuser("ada"))
@@ -74,7 +76,7 @@ def _prepared(rows: int) -> list[Operation]:
     return pages.operations(person=person, program=program)
 
 
-def _make_definitions() -> None:
+def make_definitions() -> None:
     """Make the buckets 1 to 5, one for each name of an alert, the first with a cooldown."""
     for number, name in enumerate(history.NAMES):
         action = factories.make_action(

@@ -7,7 +7,9 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-SEARCHED_MAX = 10_000  # rows that are looked through for one page, where no index finds those asked
+# Rows that are looked through for one page, where no index finds those asked for: at first, and at
+# the most if those do not fill it.
+SEARCHED_FIRST, SEARCHED_MAX = 1_000, 10_000
 
 _Row = TypeVar("_Row", bound=Model)
 
@@ -52,11 +54,14 @@ def read_page(
     ValidationError for the cursor of another ordering.
     """
     walk = _Walk(ordering, cursor)
-    end = walk.end_of_search(walked) if walked is not None else None
-    asked = rows if end is None else rows.filter(walk.up_to(end))
-    # Without what belongs to the rows: joined to a short table, MariaDB would begin with that one
-    # and sort all that it finds. The ids are often read off an index, the rows by their ids.
-    ids = list(walk.rest_of(asked).values_list("pk", flat=True)[: size + 1])
+    for most in (SEARCHED_FIRST, SEARCHED_MAX):
+        end = walk.end_of_search(walked, most) if walked is not None else None
+        asked = rows if end is None else rows.filter(walk.up_to(end))
+        # Without what belongs to the rows: joined to a short table, MariaDB would begin with that
+        # one and sort all that it finds. The ids are often read off an index, the rows by them.
+        ids = list(walk.rest_of(asked).values_list("pk", flat=True)[: size + 1])
+        if end is None or len(ids) > size:
+            break
     is_more, ids = len(ids) > size, ids[:size]
     by_id = {row.pk: row for row in rows.filter(pk__in=ids)} if ids else {}
     found = [by_id[pk] for pk in ids if pk in by_id]
@@ -92,17 +97,17 @@ class _Walk:
         sign = "-" if self.is_descending else ""
         return rows.order_by(*dict.fromkeys([f"{sign}{self._column}", f"{sign}pk"]))
 
-    def end_of_search(self, walked: QuerySet[_Row]) -> Cursor | None:
-        """Return the last row to look at; None if what is left is not that much."""
+    def end_of_search(self, walked: QuerySet[_Row], most: int) -> Cursor | None:
+        """Return the last row to look at; None if there are not more than that many."""
         if not self.is_by_id:
             keys = self.rest_of(walked).values_list(self.name, "pk")
             # The last one is the end only if there is one behind it.
-            last = list(keys[SEARCHED_MAX - 1 : SEARCHED_MAX + 1])
+            last = list(keys[most - 1 : most + 1])
             value, pk = last[0] if len(last) == 2 else (None, 0)
             return Cursor(value, pk, self.is_reverse) if len(last) == 2 else None
         # An id is given once, so this many ids are at most as many rows.
         first = self.cursor.pk if self.cursor else self._first_id(walked)
-        pk = first - SEARCHED_MAX if self.is_descending else first + SEARCHED_MAX
+        pk = first - most if self.is_descending else first + most
         is_more = walked.model._default_manager.filter(**{f"pk__{self.beyond}": pk}).exists()
         return Cursor(pk, pk, self.is_reverse) if is_more else None
 

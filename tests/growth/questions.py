@@ -73,7 +73,7 @@ def _person() -> Client:
 
 def _get(client: Client, address: str) -> None:
     alert = Alert.objects.get(pk=100)
-    row = ActionExecution.objects.get(pk=100)
+    row = ActionExecution.objects.get(pk=101)
     address = address.format(
         request_id=alert.request_id,
         fingerprint=alert.fingerprint,
@@ -111,12 +111,12 @@ def _settle() -> None:
 
 
 def _hint_by_tag() -> None:
-    row = ActionExecution.objects.get(pk=100)
+    row = ActionExecution.objects.get(pk=101)
     assert poll.hint(st2_execution_id="", trace_tag=row.trace_tag or "") == "unchanged"
 
 
 def _hint_by_id() -> None:
-    row = ActionExecution.objects.get(pk=100)
+    row = ActionExecution.objects.get(pk=101)
     assert poll.hint(st2_execution_id=row.st2_execution_id or "", trace_tag="") == "unchanged"
 
 

@@ -15,17 +15,17 @@ from django.apps import apps
 if not apps.ready:
     django.setup()
 
-from django.contrib.auth.models import User  # noqa: E402  Django has to be set up first
-from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
-from django.test import Client  # noqa: E402
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
 
-from remediation.models import BucketVersion, Cause  # noqa: E402
-from remediation.sandbox import Sandbox, SandboxOptions  # noqa: E402
-from remediation.stackstorm import StackStormClient  # noqa: E402
-from tests import factories  # noqa: E402
-from tests.growth import history, machine, pages, report  # noqa: E402
-from tests.growth.measuring import Operation, measure  # noqa: E402
+from remediation.models import BucketVersion, Cause
+from remediation.sandbox import Sandbox, SandboxOptions
+from remediation.stackstorm import StackStormClient
+from tests import factories
+from tests.growth import history, machine, pages, report
+from tests.growth.measuring import Operation, measure
 
 SMALL = 1_000
 

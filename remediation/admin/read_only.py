@@ -90,9 +90,9 @@ class HistoryList(ChangeList):
         return self.get_query_string({OLDER: cursor.pk}) if cursor else ""
 
     @property
-    def searched(self) -> int:
-        """How many rows were looked through in vain to fill the page, 0 if it is filled."""
-        return SEARCHED_MAX if self.page.is_searched_through else 0
+    def searched(self) -> str:
+        """How many rows were looked through and did not fill the page, '' if it is filled."""
+        return f"{SEARCHED_MAX:,}" if self.page.is_searched_through else ""
 
 
 class ReadOnlyModelAdmin(Readable, admin.ModelAdmin[ModelT]):

@@ -24,7 +24,8 @@ from remediation.models import BucketVersion, Cause
 from remediation.sandbox import Sandbox, SandboxOptions
 from remediation.stackstorm import StackStormClient
 from tests import factories
-from tests.growth import history, machine, pages, report
+from tests.growth import history, pages, report
+from tests.growth.machine import Machine
 from tests.growth.measuring import Operation, measure
 
 SMALL = 1_000
@@ -35,11 +36,11 @@ def main() -> int:
     options = _options()
     logging.disable(logging.WARNING)
     begin = time.monotonic()
-    operations = _prepared(options.rows)
+    sender, operations = _prepared(options.rows)
     filled = time.monotonic() - begin
     with Sandbox(api_key="growth", options=SandboxOptions(duration_seconds=0)) as sandbox:
         client = StackStormClient(api_url=sandbox.url, api_key="growth", timeout=5)
-        operations = [*machine.operations(sender=SENDER[0], st2=client), *operations]
+        operations = [*Machine(sender, client).operations(), *operations]
         chosen = [each for each in operations if options.only in f"{each.group}: {each.name}"]
         costs = measure(chosen, turns=options.turns)
     about = {
@@ -53,11 +54,8 @@ def main() -> int:
     return int(not all(cost.is_flat for cost in costs))
 
 
-SENDER: list[Client] = []
-
-
-def _prepared(rows: int) -> list[Operation]:
-    """Make and fill both databases; return the operations of people and programs."""
+def _prepared(rows: int) -> tuple[Client, list[Operation]]:
+    """Fill both databases; return who sends alerts, and what people and programs look at."""
     small, big = history.DATABASES
     for database in (small, big):
         with connection.cursor() as cursor:
@@ -66,14 +64,14 @@ def _prepared(rows: int) -> list[Operation]:
         call_command("migrate", verbosity=0)
     history.use(small)
     make_definitions()
-    SENDER.append(factories.make_client("webhook"))
-    program, person = factories.make_client("read"), Client()
+    sender, program = factories.make_client("webhook"), factories.make_client("read")
+    person = Client()
     person.force_login(User.objects.create_superuser("ada"))
     history.copy_definitions(small, big)
     for database, count in ((small, SMALL), (big, rows)):
         seconds = history.fill(database, count)
         sys.stderr.write(f"{count:,} rows a table in {seconds:.0f} s\n")
-    return pages.operations(person=person, program=program)
+    return sender, pages.operations(person=person, program=program)
 
 
 def make_definitions() -> None:

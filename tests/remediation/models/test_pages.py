@@ -107,8 +107,6 @@ def test_no_page_looks_at_more_rows_than_it_may(ordering, django_assert_max_num_
 def test_what_an_index_finds_is_not_searched_for():
     ids = make_alerts(20, rare={0})
 
-    page = read_page(
-        Alert.objects.filter(severity="critical"), ordering="-pk", size=2, cursor=None
-    )
+    page = read_page(Alert.objects.filter(severity="critical"), ordering="-pk", size=2, cursor=None)
 
     assert ([row.pk for row in page.rows], page.next) == ([ids[0]], None)

@@ -350,7 +350,7 @@ def shown(response):
 
 def linked(response, word):
     """Return the address of a link between the pages, '' without one."""
-    found = re.search(rf'<a href="([^"]*)"[^>]*>[«‹]? ?{word} ?›?</a>', response.content.decode())
+    found = re.search(rf'<a href="([^"]*)"[^>]*>[^<]*{word}[^<]*</a>', response.content.decode())
     return unescape(found[1]) if found else ""
 
 

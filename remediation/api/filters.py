@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ from remediation.models import (
 )
 
 YEARS = range(1970, 9999)
+EPISODES_FEW = 1_000  # of a fingerprint; an index tells whether there are more
 
 
 class StrictFilterBackend(DjangoFilterBackend):
@@ -134,6 +136,11 @@ class StrictFilterSet(FilterSet):
     timed: ClassVar[str] = ""
     timed_by: ClassVar[frozenset[str]] = frozenset()
 
+    @classmethod
+    def leaves_few(cls, asked: Mapping[str, Sequence[str]]) -> bool:
+        """Return whether an index finds all that is asked for, and that is not much."""
+        return not cls.few.isdisjoint(asked)
+
     FILTER_DEFAULTS = {
         **FilterSet.FILTER_DEFAULTS,
         models.BooleanField: {"filter_class": SwitchFilter},
@@ -187,7 +194,7 @@ class Way:
 
     @property
     def _are_few(self) -> bool:
-        return bool(self.filterset.few & set(self.asked))
+        return self.filterset.leaves_few(self.asked)
 
     @property
     def _times(self) -> set[str]:
@@ -273,7 +280,7 @@ class AlertFilter(StrictFilterSet):
 class RunFilter(StrictFilterSet):
     """Which runs to list."""
 
-    few = frozenset({"request_id", "alert", "fingerprint"})
+    few = frozenset({"request_id", "alert"})
     in_order = frozenset({"status", "bucket"})
     timed = "created_at"
     status = status(BucketRun.Status.choices)
@@ -284,6 +291,14 @@ class RunFilter(StrictFilterSet):
     class Meta:
         model = BucketRun
         fields = ["request_id", "alert", "bucket", "trigger", "actor", "number"]
+
+    @classmethod
+    def leaves_few(cls, asked: Mapping[str, Sequence[str]]) -> bool:
+        """Return whether it is not much; of most fingerprints there are few episodes."""
+        if super().leaves_few(asked) or "fingerprint" not in asked:
+            return super().leaves_few(asked)
+        episodes = Alert.objects.filter(fingerprint=asked["fingerprint"][0])
+        return not episodes.order_by("pk")[EPISODES_FEW:].exists()
 
 
 class ExecutionFilter(StrictFilterSet):

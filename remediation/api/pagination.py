@@ -42,7 +42,7 @@ def write_cursor(cursor: Cursor) -> str:
 
 
 class KeysetPagination(BasePagination):
-    """Pages ordered by one of the view's ``ordering_fields`` and by id; ``-id`` by default.
+    """Pages ordered by one of the view's ``ordering_fields`` and by id; newest first by default.
 
     The fields have to be without NULL. Links go in both directions; rows are not counted. Where no
     index finds the rows that are asked for, a page may be short and yet have a next one.
@@ -52,7 +52,7 @@ class KeysetPagination(BasePagination):
     parameters = {
         "cursor": "Where the page begins: taken from the links next and previous.",
         "page_size": f"Rows of a page, at most {page_size_max}.",
-        "ordering": "Field to order by, with - in front for the reverse.",
+        "ordering": "Field to order by, with - in front for the reverse; newest first without it.",
     }
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
@@ -98,7 +98,7 @@ class KeysetPagination(BasePagination):
         kinds: dict[str, dict[str, Any]] = {
             "cursor": {"type": "string"},
             "page_size": {"type": "integer", "minimum": 1, "maximum": self.page_size_max},
-            "ordering": {"type": "string", "enum": _orderings(view), "default": NEWEST_FIRST},
+            "ordering": {"type": "string", "enum": _orderings(view)},
         }
         return [
             {

@@ -94,7 +94,8 @@ def _api_lists() -> list[tuple[str, str]]:
         ],
         "runs": [
             "status=failure", "status=failure&status=timeout", "bucket=2", "trigger=manual",
-            "actor=ada", "alert=7", "request_id={request_id}", "number=1", since,
+            "actor=ada", "alert=7", "request_id={request_id}", "number=1",
+            "fingerprint={fingerprint}", since,
         ],
         "executions": [
             "status=failure", "bucket=2", "action=2", "run=7", "alert=7", "attempt=1",

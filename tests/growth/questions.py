@@ -187,6 +187,7 @@ QUESTIONS = [
     _api("/api/v1/alerts/?ordering=created_at", "alerts(created_at)"),
     _api("/api/v1/alerts/?alert_name=HostDown", "alerts(alert_name)"),
     _api("/api/v1/runs/?request_id={request_id}", f"{RUNS}(request_id)"),
+    _api("/api/v1/runs/?fingerprint={fingerprint}", "alerts(fingerprint, id)"),
     _api("/api/v1/runs/?created_since={then}", f"{RUNS}(created_at)"),
     _api("/api/v1/runs/?bucket=2", f"{RUNS}(bucket_id, id)"),
     _api("/api/v1/executions/?created_since={then}", f"{EXECUTIONS}(created_at)"),

@@ -96,6 +96,16 @@ def moment(day: int) -> datetime.datetime:
     return datetime.datetime(2026, 1, day, tzinfo=datetime.UTC)
 
 
+def test_a_fingerprint_with_many_episodes_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = factories.make_run()
+    query = f"fingerprint={run.alert.fingerprint}"
+    runs = history.RunViewSet.queryset
+
+    assert way(history.RunViewSet, query).walked("-id", runs) is None
+    monkeypatch.setattr(filters, "EPISODES_FEW", 0)
+    assert way(history.RunViewSet, query).walked("-id", runs) is not None
+
+
 def test_short_lists_are_not_looked_through() -> None:
     class Definitions:
         filterset_class = filters.ActionFilter

@@ -9,6 +9,8 @@ from remediation.api.filters import StrictFilterSet, WholeNumberFilter, before, 
 class ApiCallFilter(StrictFilterSet):
     """Which calls to list."""
 
+    few = frozenset({"request_id", "client_request_id"})
+    timed = "created_at"
     status_code = WholeNumberFilter()
     created_since = since()
     created_before = before()

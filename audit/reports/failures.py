@@ -77,12 +77,15 @@ def recent_failures(
     *, days: int, at: datetime.datetime, before: int | None = None, size: int = PAGE_SIZE
 ) -> FailurePage:
     """Return the failed runs that were made in the ``days`` before ``at``, the newest first."""
-    waiting = list(_newest(BucketRun.Status.UNKNOWN, None)[: size + 1])
+    unknown = list(_newest(BucketRun.Status.UNKNOWN, None)[: size + 1])
     # Each status by itself walks its own index backwards, however many runs did not fail.
     found = [run for status in FAILED for run in _newest(status, before)[: size + 1]]
     since = at - datetime.timedelta(days=days)
-    recent = [run for run in found if run.created_at >= since]
-    failed = nlargest(size + 1, recent, key=lambda run: run.pk)
+    recent = [(pk, made) for pk, made in found if made >= since]
+    newest = nlargest(size + 1, recent)
+    runs = _runs([*unknown, *newest])
+    waiting = [runs[pk] for pk, _ in unknown]
+    failed = [runs[pk] for pk, _ in newest]
     executions = _failed_executions([*waiting[:size], *failed[:size]])
     return FailurePage(
         days=days,
@@ -94,9 +97,17 @@ def recent_failures(
     )
 
 
-def _newest(status: BucketRun.Status, before: int | None) -> QuerySet[BucketRun]:
-    runs = BucketRun.objects.filter(status=status).select_related("alert", "bucket").only(*COLUMNS)
+def _newest(
+    status: BucketRun.Status, before: int | None
+) -> QuerySet[BucketRun, tuple[int, datetime.datetime]]:
+    """Return id and time of the runs of a status, without the joins that would undo the order."""
+    runs = BucketRun.objects.filter(status=status).values_list("pk", "created_at")
     return (runs if before is None else runs.filter(pk__lt=before)).order_by("-pk")
+
+
+def _runs(found: Iterable[tuple[int, datetime.datetime]]) -> dict[int, BucketRun]:
+    runs = BucketRun.objects.select_related("alert", "bucket").only(*COLUMNS)
+    return runs.in_bulk([pk for pk, _ in found])
 
 
 def _failed_executions(runs: list[BucketRun]) -> dict[int, FailedExecution]:

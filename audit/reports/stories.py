@@ -28,6 +28,7 @@ RUNS_MAX = 500
 EXECUTIONS_MAX = 2_000
 TRANSITIONS_MAX = 2_000
 RESULT_LENGTH = 8_000
+AT_THE_SAME_TIME = 50  # alerts that were made side by side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,9 +177,13 @@ def _answered_alerts(call: ApiCall) -> list[int]:
     }
     if not fingerprints:
         return []
-    return list(
-        Alert.objects.filter(fingerprint__in=fingerprints, created_at__lte=call.completed_at)
+    made = Alert.objects.filter(created_at__lte=call.completed_at).order_by("-created_at")
+    # The last ids by then: two calls at the same time may have got theirs in another order.
+    last = max(made.values_list("pk", flat=True)[:AT_THE_SAME_TIME], default=0)
+    newest = (
+        Alert.objects.filter(fingerprint__in=fingerprints, pk__lte=last)
         .values("fingerprint")
         .annotate(newest=Max("pk"))
         .values_list("newest", flat=True)
     )
+    return list(newest)

@@ -56,6 +56,7 @@ class AlertAdmin(VerbAdmin[Alert]):
         "times_seen",
     ]
     list_filter = ["status", RemediationFilter]
+    in_order = frozenset({"status__exact", "fingerprint__exact"})
     search_fields = [
         "request_id__exact",
         "fingerprint__exact",
@@ -116,7 +117,7 @@ class AlertAdmin(VerbAdmin[Alert]):
             transition_table(Transition.objects.filter(subject_type="alert", subject_id=obj.pk)),
         ]
 
-    @admin.display(description="status", ordering="status")
+    @admin.display(description="status")
     def shown_status(self, alert: Alert) -> str:
         """Return the status as a badge."""
         return cells.badge(alert.status)

@@ -43,6 +43,7 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
         "took",
     ]
     list_filter = ["status", "executed_via_stackstorm"]
+    in_order_of_time = frozenset({"status__exact"})
     list_select_related = ["bucket", "alert"]
     search_fields = ["request_id__exact", "st2_execution_id__exact", "trace_tag__exact"]
     search_help_text = "A whole request id, StackStorm execution id or trace tag"
@@ -114,7 +115,7 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
         moves = Transition.objects.filter(subject_type="execution", subject_id=obj.pk)
         return [*tables, transition_table(moves)]
 
-    @admin.display(description="status", ordering="status")
+    @admin.display(description="status")
     def shown_status(self, execution: ActionExecution) -> str:
         """Return the status as a badge."""
         return cells.badge(execution.status)

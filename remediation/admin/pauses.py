@@ -110,7 +110,7 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
             )
         ]
 
-    @admin.display(description="pause", ordering="pk")
+    @admin.display(description="pause")
     def number_sign(self, row: Pause) -> str:
         """Return the short name."""
         return f"#{row.pk}"

@@ -3,45 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 
 from remediation.admin.readable import Readable
 from remediation.admin.tables import Table
+from remediation.models.pages import SEARCHED_MAX, Cursor, Page, read_page
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 
-ROWS_MAX = 5_000  # rows that a list pages through; older ones are found by search or filter
-
-
-class BoundedPaginator(Paginator[Any]):
-    """A paginator whose count costs the same at a thousand rows and at a million."""
-
-    @cached_property
-    def count(self) -> int:
-        """The number of rows, or ROWS_MAX if there are more."""
-        rows = cast("models.QuerySet[Any]", self.object_list)
-        return rows[:ROWS_MAX].count()
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether there may be rows that no page shows."""
-        return self.count >= ROWS_MAX
+OLDER, NEWER = "before", "after"  # the parameters of the links: the id beside which a page begins
+FOUND_MAX = 1_000  # rows that an index finds for a search and that are then put in their order
 
 
 class HistoryList(ChangeList):
-    """A list that reads only what it shows."""
+    """A list that reads only what it shows: newest first, by key, without counting."""
 
-    def get_queryset(self, *args: Any, **kwargs: Any) -> models.QuerySet[Any]:
-        """Let the model's admin say what its list needs."""
-        history = cast("ReadOnlyModelAdmin[Any]", self.model_admin)
-        return history.for_list(super().get_queryset(*args, **kwargs))
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> models.QuerySet[Any]:
+        """Return the rows asked for, and find out whether an index finds them."""
+        for name in (OLDER, NEWER):
+            # They belong to this page alone, so no other link may hold them.
+            self.params.pop(name, None)
+            self.filter_params.pop(name, None)
+        rows = super().get_queryset(request, *args, **kwargs)
+        asked = self.get_filters_params()
+        is_found = self.history.is_found(asked)
+        self.newest_first = "-pk"
+        if len(asked) == 1 and not set(asked) - self.history.in_order_of_time:
+            self.newest_first = "-created_at"
+        if self.query:
+            ids = self.history.ids_found(self.query)
+            is_found, self.newest_first = ids is not None, "-pk"
+            rows = self.history.searched(rows, self.query, ids)
+        self.walked = None if is_found else self.root_queryset
+        return self.history.for_list(rows)
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read one page; there are as many results as it shows, for nobody counts the others."""
+        self.page: Page[Any] = read_page(
+            self.queryset,
+            ordering=self.newest_first,
+            size=self.list_per_page,
+            cursor=self._cursor(request),
+            walked=self.walked,
+        )
+        self.result_list = self.page.rows
+        self.result_count = self.full_result_count = len(self.page.rows)
+        self.show_full_result_count = self.multi_page = self.can_show_all = False
+        self.show_admin_actions = True
+
+    def _cursor(self, request: HttpRequest) -> Cursor | None:
+        for name, is_reverse in ((OLDER, False), (NEWER, True)):
+            text = request.GET.get(name, "")
+            if text.isascii() and text.isdecimal() and len(text) <= 18:
+                pk = int(text)
+                if self.newest_first == "-pk":
+                    return Cursor(pk, pk, is_reverse)
+                row = self.root_queryset.filter(pk=pk).only("created_at").first()
+                return Cursor(row.created_at, pk, is_reverse) if row else None
+        return None
+
+    @property
+    def history(self) -> ReadOnlyModelAdmin[Any]:
+        """The admin whose rows these are."""
+        return cast("ReadOnlyModelAdmin[Any]", self.model_admin)
+
+    @property
+    def newest(self) -> str:
+        """The address of the first page, '' on it."""
+        return self.get_query_string() if self.page.previous else ""
+
+    @property
+    def newer(self) -> str:
+        """The address of the page before this one, '' if there is none."""
+        cursor = self.page.previous
+        return self.get_query_string({NEWER: cursor.pk}) if cursor else ""
+
+    @property
+    def older(self) -> str:
+        """The address of the page after this one, '' if there is none."""
+        cursor = self.page.next
+        return self.get_query_string({OLDER: cursor.pk}) if cursor else ""
+
+    @property
+    def searched(self) -> str:
+        """How many rows were looked through and did not fill the page, '' if it is filled."""
+        return f"{SEARCHED_MAX:,}" if self.page.is_searched_through else ""
 
 
 class ReadOnlyModelAdmin(Readable, admin.ModelAdmin[ModelT]):
@@ -49,7 +100,12 @@ class ReadOnlyModelAdmin(Readable, admin.ModelAdmin[ModelT]):
 
     actions: Sequence[Any] | None = None
     ordering = ["-pk"]
-    paginator = BoundedPaginator
+    sortable_by = ()  # any other order would have to read the whole table
+    # Filters by one value of an index that holds its rows in the order of their ids, or by time.
+    in_order: frozenset[str] = frozenset()
+    in_order_of_time: frozenset[str] = frozenset()
+    # What a search looks for where no index helps, besides search_fields, each of which has one.
+    looked_through: Sequence[str] = ()
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -71,6 +127,39 @@ class ReadOnlyModelAdmin(Readable, admin.ModelAdmin[ModelT]):
     def get_changelist(self, request: HttpRequest, **_kwargs: Any) -> type[ChangeList]:
         """Return the list that asks for_list()."""
         return HistoryList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[ModelT], search_term: str
+    ) -> tuple[models.QuerySet[ModelT], bool]:
+        """Leave the search to the list, which asks one index after the other."""
+        return queryset, False
+
+    def is_found(self, asked: dict[str, list[str]]) -> bool:
+        """Return whether an index finds what these filters leave, in its order."""
+        return not asked or (
+            len(asked) == 1 and not set(asked) - self.in_order - self.in_order_of_time
+        )
+
+    def ids_found(self, text: str) -> list[int] | None:
+        """Return the ids of the rows that the indexes find for a text; None for too many."""
+        found: set[int] = set()
+        for field in self.search_fields:
+            rows = self.model._default_manager.filter(**{field: text}).values_list("pk", flat=True)
+            ids = rows[: FOUND_MAX + 1]
+            found.update(ids)
+            if len(found) > FOUND_MAX:
+                return None
+        # Where they find nothing, all that is left is to look through the rows.
+        return list(found) if found or not self.looked_through else None
+
+    def searched(
+        self, rows: models.QuerySet[ModelT], text: str, ids: list[int] | None
+    ) -> models.QuerySet[ModelT]:
+        """Return the rows that a search asks for; ``ids``: as they were found."""
+        if ids is not None:
+            return rows.filter(pk__in=ids)
+        fields = (*self.search_fields, *self.looked_through)
+        return rows.filter(models.Q(*((field, text) for field in fields), _connector=models.Q.OR))
 
     def for_list(self, rows: models.QuerySet[ModelT]) -> models.QuerySet[ModelT]:
         """Return the rows with what the list shows of their relations, without the rest."""

@@ -36,6 +36,7 @@ class BucketRunAdmin(VerbAdmin[BucketRun]):
         "short_reason",
     ]
     list_filter = ["status", "trigger"]
+    in_order = frozenset({"status__exact", "bucket__exact"})
     list_select_related = ["bucket", "alert"]
     search_fields = ["request_id__exact"]
     search_help_text = "A whole request id; to search by host or name, begin with the alerts"
@@ -87,12 +88,12 @@ class BucketRunAdmin(VerbAdmin[BucketRun]):
             transition_table(moves),
         ]
 
-    @admin.display(description="run", ordering="pk")
+    @admin.display(description="run")
     def number_sign(self, run: BucketRun) -> str:
         """Return the short name; bucket and alert have columns of their own."""
         return f"#{run.pk}"
 
-    @admin.display(description="status", ordering="status")
+    @admin.display(description="status")
     def shown_status(self, run: BucketRun) -> str:
         """Return the status as a badge."""
         return cells.badge(run.status)
@@ -134,7 +135,7 @@ class BucketRunAdmin(VerbAdmin[BucketRun]):
         """Return the whole reason, with its lines."""
         return cells.text_block(run.reason)
 
-    @admin.display(description="made (UTC)", ordering="pk")
+    @admin.display(description="made (UTC)")
     def made(self, run: BucketRun) -> str:
         """Return when the run was made."""
         return cells.moment(run.created_at)

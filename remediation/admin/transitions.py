@@ -32,12 +32,12 @@ class TransitionAdmin(ReadOnlyModelAdmin[Transition]):
         )
     ]
 
-    @admin.display(description="transition", ordering="pk")
+    @admin.display(description="transition")
     def number_sign(self, transition: Transition) -> str:
         """Return the short name."""
         return f"#{transition.pk}"
 
-    @admin.display(description="at (UTC)", ordering="pk")
+    @admin.display(description="at (UTC)")
     def moment(self, transition: Transition) -> str:
         """Return when it happened."""
         return cells.moment(transition.at)

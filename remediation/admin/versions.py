@@ -17,6 +17,7 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
     """Versions of all buckets, newest first."""
 
     list_display = ["name", "number", "actor", "made", "short_sha256"]
+    in_order = frozenset({"bucket__exact"})
     list_select_related = ["bucket"]
     search_fields = ["bucket__name__istartswith", "sha256__exact"]
     search_help_text = "The begin of a bucket's name, or a whole sha256"
@@ -46,7 +47,7 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
             cells.tool(versions, "All versions of this bucket"),
         ]
 
-    @admin.display(description="version", ordering="pk")
+    @admin.display(description="version")
     def name(self, version: BucketVersion) -> str:
         """Return the bucket's name as it is now."""
         return str(version.bucket)
@@ -56,7 +57,7 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
         """Return the link to the bucket as it is now."""
         return cells.row_link(version.bucket)
 
-    @admin.display(description="made (UTC)", ordering="pk")
+    @admin.display(description="made (UTC)")
     def made(self, version: BucketVersion) -> str:
         """Return when it was made."""
         return cells.moment(version.created_at)

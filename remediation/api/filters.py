@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import django_filters
 from django import forms
 from django.db import models
+from django.http import QueryDict
 from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import DjangoFilterBackend, FilterSet
 from rest_framework.exceptions import ValidationError
@@ -24,6 +27,7 @@ from remediation.models import (
 )
 
 YEARS = range(1970, 9999)
+EPISODES_FEW = 1_000  # of a fingerprint; an index tells whether there are more
 
 
 class StrictFilterBackend(DjangoFilterBackend):
@@ -118,7 +122,24 @@ class WholeNumberFilter(django_filters.Filter):
 
 
 class StrictFilterSet(FilterSet):
-    """A filter set whose filters refuse what they cannot read."""
+    """A filter set whose filters refuse what they cannot read.
+
+    Of history, whose tables grow, it says how its rows are found: ``few``, filters of which each
+    leaves few rows, by an index; ``in_order``, filters by one value of an index that holds its rows
+    in the order of their ids; ``timed``, the field of an index by time, and ``timed_by``, filters
+    by one value of an index that goes on by it. What other filters leave is looked for, some way
+    at a time.
+    """
+
+    few: ClassVar[frozenset[str]] = frozenset()
+    in_order: ClassVar[frozenset[str]] = frozenset()
+    timed: ClassVar[str] = ""
+    timed_by: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def leaves_few(cls, asked: Mapping[str, Sequence[str]]) -> bool:
+        """Return whether an index finds all that is asked for, and that is not much."""
+        return not cls.few.isdisjoint(asked)
 
     FILTER_DEFAULTS = {
         **FilterSet.FILTER_DEFAULTS,
@@ -127,6 +148,71 @@ class StrictFilterSet(FilterSet):
         models.BigIntegerField: {"filter_class": WholeNumberFilter},
         models.ForeignKey: {"filter_class": WholeNumberFilter},
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way to the rows of history that a request asks for. ``asked``: its filters' values."""
+
+    filterset: type[StrictFilterSet]
+    asked: dict[str, list[str]]
+
+    @property
+    def few(self) -> frozenset[str]:
+        """The filters that leave few rows."""
+        return self.filterset.few
+
+    @property
+    def newest_first(self) -> str:
+        """The ordering by default: by time where an index by time finds the rows."""
+        is_by_time = self._times or (
+            set(self.asked) & self.filterset.timed_by and not self._are_few
+        )
+        return f"-{self.filterset.timed}" if is_by_time else "-id"
+
+    def may_order_by(self, name: str) -> bool:
+        """Return whether an index, or that there are few rows, makes this ordering a quick one."""
+        return name in ("id", self.filterset.timed) or self._are_few
+
+    def walked(self, ordering: str, rows: models.QuerySet[Any]) -> models.QuerySet[Any] | None:
+        """Return the rows to look through, in this order; None where an index finds those asked."""
+        if self._are_few:
+            return None
+        by_time = ordering.lstrip("-") == self.filterset.timed
+        served = self.filterset.timed_by if by_time else self.filterset.in_order
+        others = set(self.asked) - (self._times if by_time else set())
+        found = {name for name in others & served if len(self.asked[name]) == 1}
+        if not others or (len(others) == 1 and found):
+            return None
+        if by_time:
+            known = {name: self.asked[name] for name in self._times | found}
+            data = QueryDict(mutable=True)
+            for name, values in known.items():
+                data.setlist(name, values)
+            rows = self.filterset(data, queryset=rows).qs
+        return rows
+
+    @property
+    def _are_few(self) -> bool:
+        return self.filterset.leaves_few(self.asked)
+
+    @property
+    def _times(self) -> set[str]:
+        """The filters that are asked for by time."""
+        timed = self.filterset.timed
+        filters = self.filterset.base_filters
+        return {name for name in self.asked if timed and filters[name].field_name == timed}
+
+
+def way_of(view: Any, parameters: Any) -> Way | None:
+    """Return the way to the rows of a list of history; other lists are short."""
+    filterset = getattr(view, "filterset_class", None)
+    if filterset is None or not filterset.timed:
+        return None
+    asked = {
+        name: parameters.getlist(name) for name in filterset.base_filters if name in parameters
+    }
+    return Way(filterset, asked)
 
 
 def since(field: str = "created_at") -> InstantFilter:
@@ -179,6 +265,9 @@ class StepFilter(StrictFilterSet):
 class AlertFilter(StrictFilterSet):
     """Which alerts to list."""
 
+    few = frozenset({"request_id"})
+    in_order = frozenset({"status", "fingerprint", "alert_name", "instance"})
+    timed = "created_at"
     status = status(Alert.Status.choices)
     created_since = since()
     created_before = before()
@@ -191,6 +280,9 @@ class AlertFilter(StrictFilterSet):
 class RunFilter(StrictFilterSet):
     """Which runs to list."""
 
+    few = frozenset({"request_id", "alert"})
+    in_order = frozenset({"status", "bucket"})
+    timed = "created_at"
     status = status(BucketRun.Status.choices)
     fingerprint = django_filters.CharFilter(field_name="alert__fingerprint")
     created_since = since()
@@ -200,10 +292,22 @@ class RunFilter(StrictFilterSet):
         model = BucketRun
         fields = ["request_id", "alert", "bucket", "trigger", "actor", "number"]
 
+    @classmethod
+    def leaves_few(cls, asked: Mapping[str, Sequence[str]]) -> bool:
+        """Return whether it is not much; of most fingerprints there are few episodes."""
+        if super().leaves_few(asked) or "fingerprint" not in asked:
+            return super().leaves_few(asked)
+        episodes = Alert.objects.filter(fingerprint=asked["fingerprint"][0])
+        return not episodes.order_by("pk")[EPISODES_FEW:].exists()
+
 
 class ExecutionFilter(StrictFilterSet):
     """Which executions to list."""
 
+    few = frozenset({"request_id", "run", "alert", "parent", "st2_execution_id", "trace_tag"})
+    in_order = frozenset({"bucket", "action"})
+    timed = "created_at"
+    timed_by = frozenset({"status"})
     status = status(ActionExecution.Status.choices)
     created_since = since()
     created_before = before()
@@ -231,6 +335,8 @@ class ExecutionFilter(StrictFilterSet):
 class TransitionFilter(StrictFilterSet):
     """Which changes of state to list."""
 
+    few = frozenset({"request_id", "cause_request_id", "run_id", "subject_id"})
+    timed = "at"
     at_since = since("at")
     at_before = before("at")
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db.models import Model, Q, QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -18,77 +15,71 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.utils.urls import replace_query_param
 
+from remediation.api import filters
+from remediation.models.pages import Cursor, read_page
+
 NEWEST_FIRST = "-id"
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """The row beside which a page begins: its value of the ordering field, and its id.
+def read_cursor(text: str) -> Cursor:
+    """Return the cursor that a link held. Raises ValidationError for any other text."""
+    try:
+        value, pk, is_reverse = json.loads(base64.urlsafe_b64decode(text.encode()))
+    except (ValueError, TypeError, RecursionError, binascii.Error):
+        value, pk, is_reverse = None, None, None
+    if type(pk) is not int or type(is_reverse) is not bool or not isinstance(value, str | int):
+        raise ValidationError(
+            {"cursor": ["This is no cursor: follow the links next and previous."]}
+        )
+    return Cursor(value, pk, is_reverse)
 
-    ``is_reverse``: the page ends before the row instead of beginning after it.
-    """
 
-    value: Any
-    pk: int
-    is_reverse: bool
-
-    @classmethod
-    def read(cls, text: str) -> Cursor:
-        """Return the cursor that a link held. Raises ValidationError for any other text."""
-        try:
-            value, pk, is_reverse = json.loads(base64.urlsafe_b64decode(text.encode()))
-        except (ValueError, TypeError, RecursionError, binascii.Error):
-            value, pk, is_reverse = None, None, None
-        if type(pk) is not int or type(is_reverse) is not bool or not isinstance(value, str | int):
-            raise ValidationError(
-                {"cursor": ["This is no cursor: follow the links next and previous."]}
-            )
-        return cls(value, pk, is_reverse)
-
-    def __str__(self) -> str:
-        text = json.dumps([self.value, self.pk, self.is_reverse])
-        return base64.urlsafe_b64encode(text.encode()).decode()
+def write_cursor(cursor: Cursor) -> str:
+    """Return the text that a link holds."""
+    value = cursor.value.isoformat() if hasattr(cursor.value, "isoformat") else cursor.value
+    text = json.dumps([value, cursor.pk, cursor.is_reverse])
+    return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 class KeysetPagination(BasePagination):
-    """Pages ordered by one of the view's ``ordering_fields`` and by id; ``-id`` by default.
+    """Pages ordered by one of the view's ``ordering_fields`` and by id; newest first by default.
 
-    The fields have to be without NULL. Links go in both directions; rows are not counted.
+    The fields have to be without NULL. Links go in both directions; rows are not counted. Where no
+    index finds the rows that are asked for, a page may be short and yet have a next one.
     """
 
     page_size_max = 500
     parameters = {
         "cursor": "Where the page begins: taken from the links next and previous.",
         "page_size": f"Rows of a page, at most {page_size_max}.",
-        "ordering": "Field to order by, with - in front for the reverse.",
+        "ordering": "Field to order by, with - in front for the reverse; newest first without it.",
     }
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Return the rows of the page that the request asks for."""
         self.url = request.build_absolute_uri()
-        self.ordering = self._read_ordering(request, view)
+        way = filters.way_of(view, request.query_params)
+        ordering = self._read_ordering(request, view, way)
         size = self._read_page_size(request)
         text = request.query_params.get("cursor")
-        cursor = Cursor.read(text) if text else None
-        is_reverse = cursor is not None and cursor.is_reverse
-        rows = list(self._after(queryset, cursor, is_reverse=is_reverse)[: size + 1])
-        is_more, rows = len(rows) > size, rows[:size]
-        if is_reverse:
-            rows.reverse()
-        # The page came from somewhere, so there is a page on that side.
-        self.has_previous = is_more if is_reverse else cursor is not None
-        self.has_next = True if is_reverse else is_more
-        self.rows = rows
-        return rows
+        cursor = read_cursor(text) if text else None
+        walked = way.walked(ordering, view.get_queryset()) if way else None
+        try:
+            self.page = read_page(
+                queryset, ordering=ordering, size=size, cursor=cursor, walked=walked
+            )
+        except (ValueError, DjangoValidationError) as error:
+            raise ValidationError(
+                {"cursor": ["This cursor belongs to another ordering: start without it."]}
+            ) from error
+        return self.page.rows
 
     def get_paginated_response(self, data: Any) -> Response:
         """Return the rows between the links to their neighbors."""
         return Response(
             {
-                "next": self._link(self.rows[-1:], is_reverse=False) if self.has_next else None,
-                "previous": (
-                    self._link(self.rows[:1], is_reverse=True) if self.has_previous else None
-                ),
+                "next": self._link(self.page.next),
+                "previous": self._link(self.page.previous),
                 "results": data,
             }
         )
@@ -107,7 +98,7 @@ class KeysetPagination(BasePagination):
         kinds: dict[str, dict[str, Any]] = {
             "cursor": {"type": "string"},
             "page_size": {"type": "integer", "minimum": 1, "maximum": self.page_size_max},
-            "ordering": {"type": "string", "enum": _orderings(view), "default": NEWEST_FIRST},
+            "ordering": {"type": "string", "enum": _orderings(view)},
         }
         return [
             {
@@ -120,11 +111,19 @@ class KeysetPagination(BasePagination):
             for name, description in self.parameters.items()
         ]
 
-    def _read_ordering(self, request: Request, view: Any) -> str:
-        ordering = request.query_params.get("ordering", NEWEST_FIRST)
+    def _read_ordering(self, request: Request, view: Any, way: filters.Way | None) -> str:
+        by_default = way.newest_first if way else NEWEST_FIRST
+        ordering = request.query_params.get("ordering")
+        if ordering is None:
+            return by_default
         known = _orderings(view)
         if ordering not in known:
             raise ValidationError({"ordering": [f"Order by one of {', '.join(known)}."]})
+        if way and not way.may_order_by(ordering.lstrip("-")):
+            few = ", ".join(sorted(way.few))
+            raise ValidationError(
+                {"ordering": [f"It orders what one of these filters leaves: {few}."]}
+            )
         return ordering
 
     def _read_page_size(self, request: Request) -> int:
@@ -139,32 +138,10 @@ class KeysetPagination(BasePagination):
             )
         return int(text)
 
-    def _after(
-        self, queryset: QuerySet[Any], cursor: Cursor | None, *, is_reverse: bool
-    ) -> QuerySet[Any]:
-        """Return the rows in the direction of travel, those behind the cursor left out."""
-        name = self.ordering.lstrip("-")
-        is_descending = self.ordering.startswith("-") != is_reverse
-        sign, beyond = ("-", "lt") if is_descending else ("", "gt")
-        if cursor is not None:
-            # The first condition is what an index can begin at.
-            behind = Q(**{f"{name}__{beyond}": cursor.value}) | Q(**{f"pk__{beyond}": cursor.pk})
-            try:
-                queryset = queryset.filter(behind, **{f"{name}__{beyond}e": cursor.value})
-            except (ValueError, DjangoValidationError) as error:
-                raise ValidationError(
-                    {"cursor": ["This cursor belongs to another ordering: start without it."]}
-                ) from error
-        return queryset.order_by(f"{sign}{name}", f"{sign}pk")
-
-    def _link(self, rows: Sequence[Model], *, is_reverse: bool) -> str | None:
-        if not rows:
+    def _link(self, cursor: Cursor | None) -> str | None:
+        if cursor is None:
             return None
-        value = getattr(rows[0], self.ordering.lstrip("-"))
-        if hasattr(value, "isoformat"):
-            value = value.isoformat()
-        cursor = Cursor(value, rows[0].pk, is_reverse)
-        return replace_query_param(self.url, "cursor", str(cursor))
+        return replace_query_param(self.url, "cursor", write_cursor(cursor))
 
 
 def _orderings(view: Any) -> list[str]:

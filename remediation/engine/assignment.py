@@ -40,7 +40,7 @@ def assign(opened: Sequence[Alert], resolved: Sequence[Alert], *, cause: Cause) 
     chosen = _choose(opened, Bucket.TriggerOn.FIRING, buckets, assignments)
     chosen += _choose(resolved, Bucket.TriggerOn.RESOLVED, buckets, assignments)
     taken = _taken(resolved)
-    begun = _latest_begins(chosen)
+    begun = _latest_begins(chosen, at=cause.at)
     plans: dict[int, BucketVersion] = {}
     for alert, bucket in chosen:
         if (alert.pk, bucket.pk) in taken:
@@ -95,17 +95,19 @@ def _taken(resolved: Sequence[Alert]) -> set[tuple[int, int]]:
 
 
 def _latest_begins(
-    chosen: Iterable[tuple[Alert, Bucket]],
+    chosen: Iterable[tuple[Alert, Bucket]], *, at: datetime.datetime
 ) -> dict[tuple[int, str], datetime.datetime]:
-    """Return when a cooling bucket last began for a fingerprint, whatever the trigger."""
+    """Return when a bucket that may be cooling last began for a fingerprint, by any trigger."""
     cooling = [(alert, bucket) for alert, bucket in chosen if bucket.cooldown_seconds]
     if not cooling:
         return {}
+    longest = max(bucket.cooldown_seconds for _, bucket in cooling)
     rows = (
         BucketRun.objects.filter(
             bucket__in={bucket.pk for _, bucket in cooling},
             alert__fingerprint__in={alert.fingerprint for alert, _ in cooling},
-            started_at__isnull=False,
+            # A begin before that holds nothing back, so its runs need not be looked at.
+            started_at__gt=at - datetime.timedelta(seconds=longest),
         )
         .values_list("bucket_id", "alert__fingerprint")
         .annotate(begun=Max("started_at"))

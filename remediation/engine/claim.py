@@ -154,7 +154,10 @@ class _Judge:
         if begun := self.begun.get((run.bucket_id, run.alert.fingerprint)):
             return begun
         rows = BucketRun.objects.filter(
-            bucket=run.bucket_id, alert__fingerprint=run.alert.fingerprint
+            bucket=run.bucket_id,
+            alert__fingerprint=run.alert.fingerprint,
+            # A begin before that holds nothing back, so its runs need not be looked at.
+            started_at__gt=self.at - datetime.timedelta(seconds=run.bucket.cooldown_seconds),
         )
         latest: datetime.datetime | None = rows.aggregate(begun=Max("started_at"))["begun"]
         return latest

@@ -195,12 +195,9 @@ def expire() -> int:
     """End what was not started within LAUNCH_TIMEOUT, paused or not; return how many."""
     cause = Cause()
     limit = datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT)
-    unsent = ActionExecution.objects.filter(status=Status.PENDING, due_at__isnull=False)
-    oldest = unsent.order_by("pk").first()
-    if oldest is None or oldest.created_at >= cause.at - limit:
-        # Nor is any other: in a storm they are too many to be looked at each.
-        return 0
-    rows = unsent.filter(created_at__lt=cause.at - limit).select_related("run__plan")
+    rows = ActionExecution.objects.filter(
+        status=Status.PENDING, due_at__isnull=False, created_at__lt=cause.at - limit
+    ).select_related("run__plan")
     overdue = [row for row in rows if _first_due(row) < cause.at - limit]
     for row in overdue:
         reason = (

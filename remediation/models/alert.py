@@ -52,8 +52,11 @@ class Alert(models.Model):
         indexes = [
             # The newest episode of a fingerprint, asked at every delivery.
             models.Index(fields=["fingerprint", "id"], name="alert_fingerprint"),
+            # Lists, newest first: every index holds its rows in the order of their ids at last.
+            models.Index(fields=["status"], name="alert_status_id"),
             models.Index(fields=["alert_name"], name="alert_name"),
             models.Index(fields=["instance"], name="alert_instance"),
+            models.Index(fields=["created_at"], name="alert_created"),
         ]
 
     def __str__(self) -> str:

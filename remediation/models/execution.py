@@ -126,7 +126,9 @@ class ActionExecution(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["status", "id"], name="execution_status_id"),
+            # Lists, newest first, and what nobody has started for too long.
+            models.Index(fields=["status", "created_at"], name="execution_status_created"),
+            models.Index(fields=["created_at"], name="execution_created"),
             # What waits to be launched, in its order: read without a look at the rows.
             models.Index(
                 fields=["status", "executed_via_stackstorm", "priority", "bucket", "due_at"],

@@ -118,10 +118,11 @@ class Transition(AppendOnlyModel):
         ]
         indexes = [
             # The history of one row, and the story of one request.
-            models.Index(fields=["subject_type", "subject_id"], name="transition_subject"),
+            models.Index(fields=["subject_id", "subject_type"], name="transition_subject"),
             models.Index(fields=["request_id"], name="transition_request"),
             models.Index(fields=["cause_request_id"], name="transition_cause"),
             models.Index(fields=["run_id"], name="transition_run"),
+            models.Index(fields=["at"], name="transition_at"),
         ]
 
     def __str__(self) -> str:

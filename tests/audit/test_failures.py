@@ -119,7 +119,7 @@ def test_any_number_of_failures_takes_the_same_number_of_queries(size, django_as
         for _ in range(size):
             make_execution(make_run(status=status), status="failure")
 
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         found = page()
 
     assert len(found.failures) == 3 * size

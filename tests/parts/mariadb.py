@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -35,10 +35,11 @@ class MariaDB:
 
 
 @contextmanager
-def started(*, is_durable: bool = False) -> Iterator[MariaDB]:
+def started(*, is_durable: bool = False, options: Sequence[str] = ()) -> Iterator[MariaDB]:
     """Run a server of this machine's MariaDB until the block ends.
 
     ``is_durable``: no commit is lost in a crash, as in production; the tests do without.
+    ``options``: further ones of the server.
     """
     install = parts.find_program("mariadb-install-db", package="mariadb-server-core")
     server = parts.find_program("mariadbd", package="mariadb-server-core")
@@ -47,18 +48,19 @@ def started(*, is_durable: bool = False) -> Iterator[MariaDB]:
     # Not below pytest's directory: the path of a Unix socket has at most 107 characters.
     with TemporaryDirectory(prefix="poundcake-mariadb-", ignore_cleanup_errors=True) as directory:
         home = Path(directory)
-        options = ["--no-defaults", f"--datadir={home / 'data'}", *_user()]
+        where = ["--no-defaults", f"--datadir={home / 'data'}", *_user()]
         subprocess.run(
-            [install, *options, "--auth-root-authentication-method=normal", "--skip-test-db"],
+            [install, *where, "--auth-root-authentication-method=normal", "--skip-test-db"],
             check=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
         (home / "init.sql").write_text("CREATE DATABASE poundcake;\n")
         unix_socket = home / "socket"
-        command = [str(server), *options, *_OPTIONS, *(_DURABLE if is_durable else _FORGETFUL)]
+        command = [str(server), *where, *_OPTIONS, *(_DURABLE if is_durable else _FORGETFUL)]
         command += [f"--init-file={home / 'init.sql'}", f"--pid-file={home / 'pid'}"]
-        command += [f"--socket={unix_socket}"]
+        # A server that starts removes what it takes for its old temporary tables: each its own.
+        command += [f"--socket={unix_socket}", f"--tmpdir={home}", *options]
         with parts.running(command, is_ready=lambda: _answers(unix_socket)) as process:
             yield MariaDB(unix_socket, process.pid)
 

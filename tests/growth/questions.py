@@ -1,0 +1,204 @@
+"""What PoundCake asks of its tables, and the indexes that answer: one entry an act."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from remediation.engine import cancel, launch, lookup, poll, recover
+from remediation.engine.line import Line
+from remediation.engine.settle import Outcome, settle
+from remediation.models import ActionExecution, Alert, BucketRun, Cause
+from tests import factories
+
+RUNS, EXECUTIONS = "bucket_runs", "action_executions"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that is done, and the indexes that it reads."""
+
+    name: str
+    indexes: frozenset[str]
+    ask: Callable[[], object]
+
+
+def _question(name: str, ask: Callable[[], object], *indexes: str) -> Question:
+    return Question(name, frozenset(indexes), ask)
+
+
+def _api(path: str, *indexes: str) -> Question:
+    return _question(f"GET {path}", lambda: _get(factories.make_client("read"), path), *indexes)
+
+
+def _admin(model: type[Model] | str, query: str, *indexes: str) -> Question:
+    name = model if isinstance(model, str) else f"remediation_{model._meta.model_name}"
+    address = reverse_lazily(f"admin:{name}_changelist")
+
+    def ask() -> None:
+        _get(_person(), f"{address()}?{query}")
+
+    return _question(f"{name} list, {query}", ask, *indexes)
+
+
+def _page(model: type[Model], *indexes: str, **columns: Any) -> Question:
+    name = f"admin:remediation_{model._meta.model_name}_change"
+
+    def ask() -> None:
+        if columns:
+            model._default_manager.filter(pk=7).update(**columns)
+        _get(_person(), reverse(name, args=[7]))
+
+    return _question(f"page of one {model._meta.verbose_name}", ask, *indexes)
+
+
+def reverse_lazily(name: str) -> Callable[[], str]:
+    """Return a function that finds the address, once Django is ready."""
+    return lambda: reverse(name)
+
+
+def _person() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("ada"))
+    return client
+
+
+def _get(client: Client, address: str) -> None:
+    alert = Alert.objects.get(pk=100)
+    row = ActionExecution.objects.get(pk=101)
+    address = address.format(
+        request_id=alert.request_id,
+        fingerprint=alert.fingerprint,
+        trace_tag=row.trace_tag,
+        st2_execution_id=row.st2_execution_id,
+        then="2000-01-01T00:00:00Z",
+    )
+    answer = client.get(address)
+    assert answer.status_code == 200, (address, answer.status_code, answer.content[:300])
+
+
+def _post(**members: Any) -> None:
+    sender = factories.make_client("webhook")
+    body = factories.notification_body(factories.alert_payload(**members))
+    answer = sender.post("/api/v1/webhook/", json.dumps(body), content_type="application/json")
+    assert answer.status_code == 202
+
+
+def _resolve() -> None:
+    alert = Alert.objects.latest("pk")
+    now = timezone.now().isoformat()
+    _post(labels=alert.labels, fingerprint=alert.fingerprint, status="resolved", endsAt=now)
+
+
+def _new_episode() -> None:
+    """Let what a bucket with a cooldown takes fire anew."""
+    alert = Alert.objects.filter(alert_name="HostDown", active_fingerprint=None).latest("pk")
+    now = timezone.now().isoformat()
+    _post(labels=alert.labels, fingerprint=alert.fingerprint, startsAt=now)
+
+
+def _settle() -> None:
+    row = ActionExecution.objects.filter(status="running").latest("pk")
+    assert settle(row, Outcome.success({}), cause=Cause())
+
+
+def _hint_by_tag() -> None:
+    row = ActionExecution.objects.get(pk=101)
+    assert poll.hint(st2_execution_id="", trace_tag=row.trace_tag or "") == "unchanged"
+
+
+def _hint_by_id() -> None:
+    row = ActionExecution.objects.get(pk=101)
+    assert poll.hint(st2_execution_id=row.st2_execution_id or "", trace_tag="") == "unchanged"
+
+
+QUESTIONS = [
+    _question("intake", _new_episode, "alerts(fingerprint, id)", f"{RUNS}(bucket_id, started_at)"),
+    _question("a resolve", _resolve, f"{RUNS}(alert_id, bucket_id, number)"),
+    _question(
+        "the line",
+        lambda: Line().take(20),
+        f"{EXECUTIONS}(status, executed_via_stackstorm, priority, bucket_id, due_at)",
+    ),
+    _question(
+        "the next poll",
+        poll.next_due,
+        f"{EXECUTIONS}(executed_via_stackstorm, status, due_at)",
+    ),
+    _question(
+        "a poll",
+        lambda: poll._take(at=timezone.now()),
+        f"{EXECUTIONS}(executed_via_stackstorm, status, due_at)",
+    ),
+    _question("an outcome", _settle, f"{EXECUTIONS}(run_id, step_order, attempt)"),
+    _question("a hint by tag", _hint_by_tag, f"{EXECUTIONS}(trace_tag)"),
+    _question("a hint by id", _hint_by_id, f"{EXECUTIONS}(st2_execution_id)"),
+    _question("what waited too long", launch.expire, f"{EXECUTIONS}(status, created_at)"),
+    _question("what is to stop", cancel.carry_out_due, f"{RUNS}(status, id)"),
+    _question("what runs too long", cancel.cancel_overdue, f"{RUNS}(status, id)"),
+    _question("what a dead worker left", recover.recover),
+    _question("what is local and due", launch.is_local_due),
+    _question("what is due in StackStorm", launch.is_stackstorm_due),
+    _question("launches without an answer", lambda: lookup.look_up_due(client=None)),  # type: ignore[arg-type]
+    _page(BucketRun, "transitions(run_id)", f"{EXECUTIONS}(run_id, step_order, attempt)"),
+    _page(Alert, f"{EXECUTIONS}(alert_id)", "transitions(subject_id, subject_type)"),
+    _page(ActionExecution, f"{EXECUTIONS}(parent_id)", step_order=0),
+    _admin(Alert, ""),
+    _admin(Alert, "before=900"),
+    _admin(Alert, "status__exact=firing", "alerts(status)"),
+    _admin(Alert, "fingerprint__exact={fingerprint}", "alerts(fingerprint, id)"),
+    _admin(Alert, "q=web-00", "alerts(instance)", "alerts(alert_name)", "alerts(request_id)"),
+    _admin(BucketRun, ""),
+    _admin(BucketRun, "status__exact=failure", f"{RUNS}(status, id)"),
+    _admin(BucketRun, "bucket__exact=2", f"{RUNS}(bucket_id, id)"),
+    _admin(ActionExecution, ""),
+    _admin(ActionExecution, "status__exact=failure", f"{EXECUTIONS}(status, created_at)"),
+    _admin(ActionExecution, "q={request_id}", f"{EXECUTIONS}(request_id)"),
+    _admin("remediation_transition", "q={request_id}", "transitions(request_id)"),
+    _admin("remediation_bucketversion", "q=12", "bucket_versions(sha256)"),
+    _admin("remediation_bucket", "", f"{RUNS}(bucket_id, id)"),
+    _admin("remediation_pause", "", "pauses(ended_at)"),
+    _admin("audit_apicall", "q=theirs-9", "api_calls(client_request_id)"),
+    _question(
+        "a story",
+        lambda: _get(_person(), "/audit/requests/{request_id}/"),
+        "alerts(request_id)",
+        "transitions(request_id)",
+        "transitions(cause_request_id)",
+        f"{RUNS}(alert_id, bucket_id, number)",
+        "alerts(created_at)",
+    ),
+    _question("failures", lambda: _get(_person(), "/audit/failures/"), f"{RUNS}(status, id)"),
+    _question(
+        "metrics",
+        lambda: _get(factories.make_client("read"), "/metrics"),
+        "alerts(active_fingerprint)",
+    ),
+    _api("/api/v1/alerts/"),
+    _api("/api/v1/alerts/?created_since={then}", "alerts(created_at)"),
+    _api("/api/v1/alerts/?ordering=created_at", "alerts(created_at)"),
+    _api("/api/v1/alerts/?alert_name=HostDown", "alerts(alert_name)"),
+    _api("/api/v1/runs/?request_id={request_id}", f"{RUNS}(request_id)"),
+    _api("/api/v1/runs/?fingerprint={fingerprint}", "alerts(fingerprint, id)"),
+    _api("/api/v1/runs/?created_since={then}", f"{RUNS}(created_at)"),
+    _api("/api/v1/runs/?bucket=2", f"{RUNS}(bucket_id, id)"),
+    _api("/api/v1/executions/?created_since={then}", f"{EXECUTIONS}(created_at)"),
+    _api("/api/v1/executions/?bucket=2", f"{EXECUTIONS}(bucket_id)"),
+    _api("/api/v1/executions/?action=2", f"{EXECUTIONS}(action_id)"),
+    _api("/api/v1/executions/?trace_tag={trace_tag}", f"{EXECUTIONS}(trace_tag)"),
+    _api(
+        "/api/v1/executions/?executed_via_stackstorm=true&status=failure&ordering=-created_at",
+        f"{EXECUTIONS}(status, created_at)",
+    ),
+    _api("/api/v1/transitions/?at_since={then}", "transitions(at)"),
+    _api("/api/v1/transitions/?subject_id=7", "transitions(subject_id, subject_type)"),
+    _api("/api/v1/requests/?created_since={then}", "api_calls(created_at)"),
+]

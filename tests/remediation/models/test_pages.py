@@ -1,0 +1,112 @@
+"""Pages of rows that no index finds: looked for some way at a time, each found once."""
+
+import datetime
+
+import pytest
+from django.utils import timezone
+
+from remediation.models import Alert, pages
+from remediation.models.pages import read_page
+from tests.factories import make_alert
+
+pytestmark = pytest.mark.django_db
+
+ORDERINGS = ["-pk", "pk", "-created_at", "created_at"]
+
+
+@pytest.fixture(autouse=True)
+def _short_searches(monkeypatch):
+    monkeypatch.setattr(pages, "SEARCHED_FIRST", 2)
+    monkeypatch.setattr(pages, "SEARCHED_MAX", 4)
+
+
+def make_alerts(count, *, rare):
+    """Make alerts, some of them critical; several share a moment."""
+    now = timezone.now()
+    return [
+        make_alert(
+            severity="critical" if number in rare else "info",
+            created_at=now + datetime.timedelta(seconds=number // 3),
+        ).pk
+        for number in range(count)
+    ]
+
+
+def walk(ordering, *, size=2, cursor=None):
+    """Return the pages of critical alerts from the cursor on, to the end."""
+    walked = []
+    is_back = cursor is not None and cursor.is_reverse
+    while True:
+        page = read_page(
+            Alert.objects.filter(severity="critical"),
+            ordering=ordering,
+            size=size,
+            cursor=cursor,
+            walked=Alert.objects.all(),
+        )
+        walked.append(page)
+        cursor = page.previous if is_back else page.next
+        if cursor is None:
+            return walked
+
+
+def found(walked):
+    return [row.pk for page in walked for row in page.rows]
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+@pytest.mark.parametrize("rare", [{0}, {19}, {3, 4, 5}, {0, 7, 8, 19}, set(), set(range(20))])
+def test_rare_rows_are_all_found_each_once_and_in_order(ordering, rare):
+    ids = make_alerts(20, rare=rare)
+
+    walked = walk(ordering)
+
+    expected = [ids[number] for number in sorted(rare, reverse=ordering.startswith("-"))]
+    assert found(walked) == expected
+    assert [page.previous is None for page in walked] == [True] + [False] * (len(walked) - 1)
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+@pytest.mark.parametrize("rare", [{0, 7, 8, 19}, {10}, set(range(20))])
+def test_the_way_back_finds_them_too(ordering, rare):
+    make_alerts(20, rare=rare)
+    forth = walk(ordering)
+
+    back = walk(ordering, cursor=forth[-1].previous)
+
+    assert found(reversed([*back])) + [row.pk for row in forth[-1].rows] == found(forth)
+
+
+def test_a_page_that_is_not_full_says_how_far_it_looked():
+    make_alerts(20, rare={0})
+
+    first, *_, last = walk("-pk")
+
+    assert (first.rows, first.is_searched_through) == ([], True)
+    assert ([row.severity for row in last.rows], last.next) == (["critical"], None)
+    assert not last.is_searched_through
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_no_page_looks_at_more_rows_than_it_may(ordering, django_assert_max_num_queries):
+    make_alerts(20, rare=set())
+
+    with django_assert_max_num_queries(6):
+        page = read_page(
+            Alert.objects.filter(severity="critical"),
+            ordering=ordering,
+            size=2,
+            cursor=None,
+            walked=Alert.objects.all(),
+        )
+
+    ids = sorted(Alert.objects.values_list("pk", flat=True), reverse=ordering.startswith("-"))
+    assert ids.index(page.next.pk) in (3, 4)
+
+
+def test_what_an_index_finds_is_not_searched_for():
+    ids = make_alerts(20, rare={0})
+
+    page = read_page(Alert.objects.filter(severity="critical"), ordering="-pk", size=2, cursor=None)
+
+    assert ([row.pk for row in page.rows], page.next) == ([ids[0]], None)

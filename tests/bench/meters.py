@@ -25,18 +25,23 @@ Reading = dict[str, float]  # what has been used so far, by its name
 
 def read(roots: Iterable[int], database: Database) -> Reading:
     """Read the meters of these processes, of all that they began, and of the database."""
-    pids = {pid for root in roots for pid in (root, *descendants(root))}
-    reading = {
-        "CPU ms": sum(map(_cpu_seconds, pids)) * 1_000,
-        "KiB written": sum(map(_bytes_written, pids)) / 1_024,
-    }
+    reading = of({pid for root in roots for pid in (root, *descendants(root))})
     if counters := database.counters():
         for name, words in COUNTED.items():
             reading[name] = sum(counters[word] for word in words)
     return reading
 
 
-def for_each(count: int, before: Reading, after: Reading) -> Reading:
+def of(pids: Iterable[int]) -> Reading:
+    """Read the meters of these processes alone."""
+    pids = list(pids)
+    return {
+        "CPU ms": sum(map(_cpu_seconds, pids)) * 1_000,
+        "KiB written": sum(map(_bytes_written, pids)) / 1_024,
+    }
+
+
+def for_each(count: float, before: Reading, after: Reading) -> Reading:
     """Return what each of so many took between two readings; nothing if there were none."""
     return {name: (after[name] - before[name]) / count for name in after if count}
 

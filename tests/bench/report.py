@@ -39,6 +39,7 @@ class Figure:
 
     ``floor``: what the least would be, None where there is no such thing. ``is_rate``: more is
     better; of all else less is. ``samples``: how many times it was taken, 0 for what is counted.
+    ``is_detail``: it is in the JSON alone, for programs such as the capacity model.
     """
 
     group: str
@@ -48,6 +49,7 @@ class Figure:
     is_rate: bool = False
     note: str = ""
     samples: int = 0
+    is_detail: bool = False
 
     @property
     def ratio(self) -> Value | None:
@@ -86,6 +88,8 @@ def table(figures: dict[str, list[Figure]]) -> str:
     groups: dict[str, dict[str, dict[str, Figure]]] = {}
     for database, measured in figures.items():
         for figure in measured:
+            if figure.is_detail:
+                continue
             rows = groups.setdefault(figure.group, {})
             rows.setdefault(figure.name, {})[database] = figure
     lines: list[list[str]] = [["", *(word for one in figures for word in (one, "floor", "times"))]]

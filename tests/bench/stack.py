@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +30,7 @@ class StubProcess:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.pid = 0
         self.session = requests.Session()
         self.session.headers["St2-Api-Key"] = API_KEY
 
@@ -38,7 +38,7 @@ class StubProcess:
         """Tell whether it is there yet."""
         try:
             return self.session.get(f"{self.url}/v1/", timeout=1).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def reset(self, *, callback: Webhook | None = None) -> None:
@@ -60,7 +60,8 @@ def stub_started(*, latency: float, duration: float) -> Iterator[StubProcess]:
     stub = StubProcess(f"http://127.0.0.1:{port}")
     command = [sys.executable, "-m", "tests.bench.stub", f"--port={port}"]
     command += [f"--latency={latency}", f"--duration={duration}"]
-    with parts.running(command, is_ready=stub.answers):
+    with parts.running(command, is_ready=stub.answers) as process:
+        stub.pid = process.pid
         yield stub
 
 
@@ -141,14 +142,6 @@ class Stack:
         self.stop()
         self.database.renew()
         self.app = None
-
-    def web_command(self) -> list[str]:
-        """Return the command line of PoundCake's web server."""
-        for pid in descendants(self.server_pid):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
-            if "gunicorn" in words:
-                return words
-        raise parts.PartBroken("PoundCake runs no gunicorn any more: give the floor its command")
 
     def _prepared(self) -> PoundCake:
         environment = os.environ | {

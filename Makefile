@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test chaos bench lint types arch check fix clean
+.PHONY: help setup run serve test chaos bench stages lint types arch check fix clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ chaos: $(READY) ## Send 1,000 alerts while answers are cut and processes killed 
 bench: $(READY) ## Measure PoundCake beside what this machine needs at least (BENCH="--database sqlite")
 	scripts/test-parts.sh
 	$(BIN)/python -m tests.bench $(BENCH)
+
+stages: $(READY) ## Measure what each stage of an alert's way takes (STAGES="--database sqlite")
+	scripts/test-parts.sh
+	$(BIN)/python -m tests.bench.stages $(STAGES)
 
 lint: $(READY) ## Check style and format
 	$(BIN)/ruff check

@@ -1,0 +1,366 @@
+"""``make stages``, or ``python -m tests.bench.stages``: what each stage of an alert's way takes.
+
+One process does all that the web server and the workers do, one after the other, on a real database
+and against the bench's stub. Timers are put around named functions from here; the product knows
+nothing of them. What the processes say to each other and the web server's own work are not in it.
+"""
+
+import argparse
+import importlib.util
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from multiprocessing import Value
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from tests import parts
+from tests.bench import API_KEY, ONE_STEP, databases, load, meters
+from tests.bench.databases import Database
+from tests.bench.profile import Profile, Use
+from tests.bench.stack import StubProcess, stub_started
+
+WEB, LAUNCH, FOLLOW = PHASES = ("take the alert", "start it", "learn its end")
+FRAMEWORK, DEQUEUE = "web framework", "dequeue"
+# The functions of each stage, in the order of the table. A stage holds what they do, less what they
+# have other stages do: the transaction of the intake is inserts because matching has its own.
+STAGES: dict[str, tuple[str, ...]] = {
+    "authentication": ("remediation.api.authentication.TokenAuthentication.authenticate",),
+    "parse": ("remediation.alertmanager.decode", "remediation.alertmanager.read"),
+    "match": ("remediation.engine.intake.assign",),
+    "insert": ("remediation.engine.intake.receive",),
+    "enqueue": ("remediation.queue.enqueue",),
+    "audit": (
+        "audit.middleware._describe",
+        "audit.middleware._describe_answer",
+        "audit.middleware.insert",
+    ),
+    FRAMEWORK: (),  # the rest of a request
+    DEQUEUE: ("remediation.queue.absorb",),  # and the rest of a job: django-q2's part
+    "claim": (
+        "remediation.engine.launch.claim",
+        "remediation.engine.launch.prefetch_related_objects",
+        "remediation.engine.line.Line.take",
+    ),
+    "render": ("remediation.engine.parameters.render_all",),
+    "POST": ("remediation.engine.launch.Request.send",),
+    "wait for answers": ("remediation.engine.launch.wait",),
+    "record the start": ("remediation.engine.settle.started_all",),
+    "launch, the rest": ("remediation.jobs.launch_due",),
+    "poll": (
+        "remediation.stackstorm.client.StackStormClient.executions",
+        "remediation.stackstorm.client.StackStormClient.results",
+    ),
+    "settle": ("remediation.engine.poll.ended_all",),
+    "tick, the rest": ("remediation.jobs.tick",),
+}
+ENVIRONMENT = {
+    "ALLOWED_HOSTS": "testserver",
+    "DJANGO_SETTINGS_MODULE": "poundcake.settings",
+    "LOG_LEVEL": "ERROR",
+    "POLL_INTERVAL": "0.4",
+    "SECRET_KEY": "benchmark",
+    "ST2_API_KEY": API_KEY,
+    "ST2_STREAM_URL": "",
+}
+STUB_SECONDS = 0.05  # that an execution takes
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How alerts come: so many rounds, each worked off before the next, in bodies of a size."""
+
+    name: str
+    rounds: int
+    alerts: int
+    a_body: int
+
+
+@dataclass(slots=True)
+class Result:
+    """What one way took. ``database_ms``: CPU of the database's server, by phase."""
+
+    way: Way
+    profile: Profile
+    database_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def alerts(self) -> int:
+        """How many alerts there were."""
+        return self.way.rounds * self.way.alerts
+
+
+def main() -> int:
+    """Print the table."""
+    options = _options()
+    stages = _mapping(options.mapping) if options.mapping else STAGES
+    ways = (
+        Way("one by one", options.alone, 1, 1),
+        Way("in a storm", options.rounds, options.alerts, 20),
+    )
+    with ExitStack() as running:
+        try:
+            database = running.enter_context(databases.started(options.database))
+        except parts.PartMissing as missing:
+            sys.stderr.write(f"{missing}\n")
+            return 1
+        stub = running.enter_context(stub_started(latency=0.0, duration=STUB_SECONDS))
+        system = System(database, stub)
+        system.work_off(Way("to warm up", 3, 20, 20), Profile(), stages)
+        results = [
+            system.work_off(way, Profile(), stages) for way in ways for _ in range(options.repeat)
+        ]
+        best = [
+            min((one for one in results if one.way is way), key=lambda one: one.profile.cpu)
+            for way in ways
+        ]
+        sys.stdout.write(table(best, stages, database.version()) + "\n")
+        system.close()
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.stages", description=__doc__)
+    parser.add_argument("--database", choices=databases.KINDS, default="mariadb")
+    parser.add_argument("--alone", type=int, default=60, help="alerts that come one by one")
+    parser.add_argument("--alerts", type=int, default=200, help="alerts of a storm")
+    parser.add_argument("--rounds", type=int, default=3, help="storms, one after the other")
+    parser.add_argument("--repeat", type=int, default=2, help="the one with the least CPU counts")
+    parser.add_argument(
+        "--mapping", type=Path, help="a Python file with STAGES, for another version of the code"
+    )
+    return parser.parse_args()
+
+
+def _mapping(path: Path) -> dict[str, tuple[str, ...]]:
+    spec = importlib.util.spec_from_file_location("mapping", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    stages: dict[str, tuple[str, ...]] = module.STAGES
+    return stages
+
+
+class System:
+    """PoundCake in this process: what its processes do, one after the other."""
+
+    def __init__(self, database: Database, stub: StubProcess) -> None:
+        """Set Django up on the database, and make the bucket and a token."""
+        os.environ |= ENVIRONMENT | {"DATABASE_URL": database.url, "ST2_API_URL": stub.url}
+        for name in ("DATABASE_URL", "SECRET_KEY", "ST2_API_KEY"):
+            os.environ.pop(f"{name}_FILE", None)
+        import django  # noqa: PLC0415 - its settings read the environment
+
+        django.setup()
+        from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
+        from django.core.management import call_command  # noqa: PLC0415
+        from django.db import connection  # noqa: PLC0415
+
+        self.database = database
+        self.connection = connection
+        call_command("migrate", verbosity=0)
+        self.handle = WSGIHandler()
+        printed = io.StringIO()
+        scopes = ["--scope", "webhook", "--scope", "edit"]
+        call_command("create_token", "stages", *scopes, stdout=printed)
+        self.token = printed.getvalue().splitlines()[-1]
+        action = self.post("actions/", {"name": "bench_step1", "st2_action_ref": "bench.step1"})
+        call_command("check_stackstorm", stdout=io.StringIO())
+        steps = [
+            {"action": action["id"], "parameters": {"hosts": "{{ alert.instance | host }}"}},
+        ]
+        bucket = {"name": ONE_STEP, "alert_name_pattern": ONE_STEP, "steps": steps}
+        self.post("buckets/", bucket)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.connection.close()
+
+    def post(self, path: str, body: object) -> Any:
+        """Post to the API and return its answer."""
+        return json.loads(self.call(self.request(path, json.dumps(body).encode())))
+
+    def request(self, path: str, body: bytes) -> dict[str, Any]:
+        """Return a request as the web server hands it over."""
+        from django.test import RequestFactory  # noqa: PLC0415
+
+        request = RequestFactory().post(
+            f"/api/v1/{path}",
+            data=body,
+            content_type="application/json",
+            HTTP_AUTHORIZATION=f"Bearer {self.token}",
+            HTTP_USER_AGENT="Alertmanager/0.25.0",
+        )
+        environ: dict[str, Any] = request.environ
+        return environ
+
+    def call(self, environ: dict[str, Any]) -> bytes:
+        """Answer a request as the web server has it answered."""
+        statuses: list[str] = []
+        response = self.handle(environ, lambda status, _headers, *_: statuses.append(status))
+        answer = b"".join(response)
+        response.close()
+        if not statuses[0].startswith("2"):
+            raise RuntimeError(f"answered with {statuses[0]}: {answer.decode()[:500]}")
+        return answer
+
+    def work_off(self, way: Way, profile: Profile, stages: Mapping[str, Sequence[str]]) -> Result:
+        """Send the alerts of a way, start them and learn of their ends."""
+        result = Result(way, profile)
+        self.connection.execute_wrappers.append(profile.count)
+        try:
+            with profile.wrapped(stages):
+                for _ in range(way.rounds):
+                    self._round(way, result)
+        finally:
+            self.connection.execute_wrappers.remove(profile.count)
+        return result
+
+    def _round(self, way: Way, result: Result) -> None:
+        bodies = [
+            self.request("webhook", call.body)
+            for call in load.deliveries(ONE_STEP, alerts=way.alerts, a_body=way.a_body)
+        ]
+
+        def send() -> None:
+            for body in bodies:
+                with result.profile.measured(), result.profile.stage(FRAMEWORK):
+                    self.call(body)
+
+        self._phase(result, WEB, send)
+        self._phase(result, LAUNCH, lambda: self._do_jobs(result.profile, "launch", _is_started))
+        time.sleep(2 * STUB_SECONDS)
+        self._phase(result, FOLLOW, lambda: self._do_jobs(result.profile, "follow", _is_known))
+
+    def _phase(self, result: Result, phase: str, work: Callable[[], None]) -> None:
+        server = [pid for pid in (self.database.server_pid,) if pid]
+        before = meters.of(server)["CPU ms"]
+        result.profile.phase = phase
+        work()
+        used = meters.of(server)["CPU ms"] - before
+        result.database_ms[phase] = result.database_ms.get(phase, 0.0) + used
+
+    def _do_jobs(self, profile: Profile, cluster: str, is_done: Callable[[], bool]) -> None:
+        """Carry out the jobs of a cluster as they become due, until it is done."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not is_done():
+            if time.monotonic() > until:
+                raise RuntimeError(f"The {cluster} cluster has not done its work in time")
+            if _is_job_due(cluster):
+                with profile.measured(), profile.stage(DEQUEUE):
+                    _do_job(cluster)
+            else:
+                time.sleep(0.005)
+
+
+def _is_started() -> bool:
+    from remediation.models import ActionExecution  # noqa: PLC0415
+
+    return not ActionExecution.objects.filter(status__in=("pending", "launching")).exists()
+
+
+def _is_known() -> bool:
+    from remediation.models import BucketRun  # noqa: PLC0415
+
+    return not BucketRun.objects.filter(completed_at=None).exists()
+
+
+def _is_job_due(cluster: str) -> bool:
+    from remediation import queue  # noqa: PLC0415
+
+    return queue.oldest_waiting(cluster) is not None
+
+
+def _do_job(cluster: str) -> None:
+    """Take a wake-up and carry it out as django-q2's three processes do."""
+    from django_q.monitor import monitor  # noqa: PLC0415
+    from django_q.signing import SignedPackage  # noqa: PLC0415
+    from django_q.worker import worker  # noqa: PLC0415
+
+    from remediation import queue  # noqa: PLC0415
+
+    broker = queue.WorkerBroker(cluster)
+    tasks: SimpleQueue[Any] = SimpleQueue()
+    results: SimpleQueue[Any] = SimpleQueue()
+    for pk, package in broker.dequeue() or []:
+        tasks.put(SignedPackage.loads(package) | {"cluster": cluster, "ack_id": pk})
+    tasks.put("STOP")
+    worker(tasks, results, Value("f", -1))
+    done = [results.get() for _ in range(results.qsize())]
+    if failed := [task["result"] for task in done if not task["success"]]:
+        raise RuntimeError(failed[0])
+    for task in [*done, "STOP"]:
+        results.put(task)
+    monitor(results, broker)
+
+
+def table(
+    results: Sequence[Result],
+    stages: Mapping[str, Sequence[str]],
+    version: str,
+) -> str:
+    """Return the markdown table: a row for each stage, three columns for each way."""
+    names = [column for one in results for column in (f"{one.way.name}: CPU ms", "wall ms", "SQL")]
+    lines = [
+        f"{version}; {', '.join(f'{one.way.name}: {one.alerts} alerts' for one in results)};"
+        f" Python {sys.version.split()[0]}",
+        "",
+        f"| stage, for each alert | {' | '.join(names)} |",
+        "|---" + "|---:" * len(names) + "|",
+    ]
+    for phase in PHASES:
+        used = {stage for one in results for at, stage in one.profile.stages if at == phase}
+        for stage in (stage for stage in stages if stage in used):
+            lines.append(_row(stage, [_cells(one, phase, [stage]) for one in results]))
+        lines.append(_row(f"**{phase}**", [_cells(one, phase, [*used]) for one in results]))
+    lines.append(_row("**not attributed**", [_rest(one) for one in results]))
+    lines.append(_row("**all**", [_all(one) for one in results]))
+    if any(any(one.database_ms.values()) for one in results):
+        for phase in PHASES:
+            cells = [[_ms(one.database_ms.get(phase, 0.0) / one.alerts), "", ""] for one in results]
+            lines.append(_row(f"database server: {phase}", cells))
+    return "\n".join(lines)
+
+
+def _row(name: str, cells: Sequence[Sequence[str]]) -> str:
+    return f"| {name} | {' | '.join(cell for three in cells for cell in three)} |"
+
+
+def _cells(result: Result, phase: str, stages: Sequence[str]) -> list[str]:
+    used = [result.profile.stages.get((phase, stage), Use()) for stage in stages]
+    cpu, wall = sum(use.cpu for use in used), sum(use.wall for use in used)
+    statements = sum(use.statements for use in used)
+    return [
+        _ms(cpu * 1_000 / result.alerts),
+        _ms(wall * 1_000 / result.alerts),
+        f"{statements / result.alerts:.2f}",
+    ]
+
+
+def _rest(result: Result) -> list[str]:
+    profile = result.profile
+    rest = profile.cpu - profile.attributed
+    share = f" ({100 * rest / profile.cpu:.1f} %)" if profile.cpu else ""
+    return [_ms(rest * 1_000 / result.alerts) + share, "", ""]
+
+
+def _all(result: Result) -> list[str]:
+    statements = sum(use.statements for use in result.profile.stages.values())
+    ms = _ms(result.profile.cpu * 1_000 / result.alerts)
+    return [ms, "", f"{statements / result.alerts:.2f}"]
+
+
+def _ms(value: float) -> str:
+    return f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -141,7 +141,7 @@ def found(name: str) -> tuple[Any, str, Callable[..., Any]]:
             continue
         for word in words[end:-1]:
             owner = getattr(owner, word, None)
-        function = vars(owner).get(words[-1]) if owner is not None else None
+        function = getattr(owner, words[-1], None)
         if not callable(function):
             break
         return owner, words[-1], function

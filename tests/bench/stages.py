@@ -164,9 +164,12 @@ class System:
         from django.core.management import call_command  # noqa: PLC0415
         from django.db import connection  # noqa: PLC0415
 
+        from remediation import queue  # noqa: PLC0415
+
         self.database = database
         self.connection = connection
         call_command("migrate", verbosity=0)
+        queue.enqueue(queue.TICK)
         self.handle = WSGIHandler()
         printed = io.StringIO()
         scopes = ["--scope", "webhook", "--scope", "edit"]
@@ -236,9 +239,11 @@ class System:
                     self.call(body)
 
         self._phase(result, WEB, send)
-        self._phase(result, LAUNCH, lambda: self._do_jobs(result.profile, "launch", _is_started))
+        self._phase(
+            result, LAUNCH, lambda: self._do_jobs(result.profile, "LAUNCH_DUE", _is_started)
+        )
         time.sleep(2 * STUB_SECONDS)
-        self._phase(result, FOLLOW, lambda: self._do_jobs(result.profile, "follow", _is_known))
+        self._phase(result, FOLLOW, lambda: self._do_jobs(result.profile, "TICK", _is_known))
 
     def _phase(self, result: Result, phase: str, work: Callable[[], None]) -> None:
         server = [pid for pid in (self.database.server_pid,) if pid]
@@ -248,13 +253,16 @@ class System:
         used = meters.of(server)["CPU ms"] - before
         result.database_ms[phase] = result.database_ms.get(phase, 0.0) + used
 
-    def _do_jobs(self, profile: Profile, cluster: str, is_done: Callable[[], bool]) -> None:
-        """Carry out the jobs of a cluster as they become due, until it is done."""
+    def _do_jobs(self, profile: Profile, job: str, is_done: Callable[[], bool]) -> None:
+        """Carry out what is due in the queue of a job, until it is done."""
+        from remediation import queue  # noqa: PLC0415
+
+        cluster = getattr(queue, job).cluster
         until = time.monotonic() + PATIENCE_SECONDS
         while not is_done():
             if time.monotonic() > until:
                 raise RuntimeError(f"The {cluster} cluster has not done its work in time")
-            if _is_job_due(cluster):
+            if queue.oldest_waiting(cluster) is not None:
                 with profile.measured(), profile.stage(DEQUEUE):
                     _do_job(cluster)
             else:
@@ -271,12 +279,6 @@ def _is_known() -> bool:
     from remediation.models import BucketRun  # noqa: PLC0415
 
     return not BucketRun.objects.filter(completed_at=None).exists()
-
-
-def _is_job_due(cluster: str) -> bool:
-    from remediation import queue  # noqa: PLC0415
-
-    return queue.oldest_waiting(cluster) is not None
 
 
 def _do_job(cluster: str) -> None:

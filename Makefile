@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test chaos bench stages lint types arch check fix clean
+.PHONY: help setup run serve test chaos bench stages capacity lint types arch check fix clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench: $(READY) ## Measure PoundCake beside what this machine needs at least (BE
 stages: $(READY) ## Measure what each stage of an alert's way takes (STAGES="--database sqlite")
 	scripts/test-parts.sh
 	$(BIN)/python -m tests.bench.stages $(STAGES)
+
+capacity: $(READY) ## Say what to run for how many alerts (CAPACITY="--alerts-per-minute 5000")
+	$(BIN)/python -m tests.bench.capacity $(CAPACITY)
 
 lint: $(READY) ## Check style and format
 	$(BIN)/ruff check

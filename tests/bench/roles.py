@@ -1,20 +1,27 @@
 """What each process of PoundCake is for, as /proc shows it: by our commands and by parentage."""
 
+from __future__ import annotations
+
 import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.bench import meters
 from tests.bench.meters import Reading
-from tests.bench.stack import Stack
 from tests.parts.processes import children
+
+if TYPE_CHECKING:
+    from tests.bench.stack import Stack
 
 WEB, STREAM, PARENTS, DATABASE = "web", "stream", "parents", "database"
 LAUNCH, FOLLOW, LOCAL = "launch", "follow", "local"  # as the clusters are called
+CLUSTERS = (LAUNCH, FOLLOW, LOCAL)
 LOAD, STUB = "load generator", "stub"  # what PoundCake cannot have of this machine
 OURS = (WEB, LAUNCH, FOLLOW, LOCAL, STREAM, PARENTS, DATABASE)
 BESIDE = (LOAD, STUB)
+GUARDS = 2  # a cluster's processes above those that work
 COMMANDS = {"worker": PARENTS, "follow_stackstorm": STREAM}  # of manage.py
 
 
@@ -50,18 +57,23 @@ def web_command(server: int) -> list[str]:
 def assigned(server: int, begun: Mapping[int, list[int]]) -> dict[int, str]:
     """Return the role of ``manage.py serve`` and of all that it has begun, by process id.
 
-    ``begun``: the children of each process. Of a cluster those count that do its work; those that
-    only watch over others are parents, as are ``serve`` and ``worker``.
+    ``begun``: the children of each process. Of a cluster those count that do its work: its first
+    process and the guard below that are parents, as are ``serve`` and ``worker``.
     """
     roles = {server: PARENTS}
-    left = deque((child, "") for child in begun.get(server, []))
+    left = deque((child, "", 0) for child in begun.get(server, []))
     while left:
-        pid, inherited = left.popleft()
+        pid, inherited, depth = left.popleft()
         role = inherited or _role(pid)
-        is_parent = role in (LAUNCH, FOLLOW, LOCAL) and bool(begun.get(pid))
-        roles[pid] = PARENTS if is_parent else role
-        left += [(child, "" if role == PARENTS else role) for child in begun.get(pid, [])]
+        roles[pid] = PARENTS if role in CLUSTERS and depth < GUARDS else role
+        below = ("", 0) if role == PARENTS else (role, depth + 1)
+        left += [(child, *below) for child in begun.get(pid, [])]
     return roles
+
+
+def are_at_work(server: int) -> bool:
+    """Tell whether every cluster has come as far as to the processes that do its work."""
+    return set(CLUSTERS) <= set(assigned(server, children()).values())
 
 
 def _role(pid: int) -> str:

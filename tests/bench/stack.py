@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from time import monotonic, sleep
@@ -13,7 +13,7 @@ from typing import Any, Self
 import requests
 
 from tests import parts
-from tests.bench import API_KEY, STEPS
+from tests.bench import API_KEY, STEPS, roles
 from tests.bench.databases import Database
 from tests.bench.load import Webhook
 from tests.parts import poundcake
@@ -22,7 +22,7 @@ from tests.parts.processes import descendants, is_alive
 
 STREAM, CALLBACK, POLL = MODES = ("stream", "callback", "poll")
 STOP_SECONDS = 10.0  # after which PoundCake is killed; nothing that it holds is worth more
-FOLLOW_SECONDS = 20.0
+START_SECONDS = 30.0
 
 
 class StubProcess:
@@ -116,8 +116,9 @@ class Stack:
             self.mode = mode
             if is_new:
                 self._make_buckets(self.app)
+            self._wait_for("workers", lambda: roles.are_at_work(self.server_pid))
             if followed:
-                self._wait_for_the_follower()
+                self._wait_for("follower", lambda: self.stub.report()["followers"])
         self.forget()
 
     def forget(self) -> None:
@@ -173,11 +174,11 @@ class Stack:
             steps = [{"action": action, "parameters": hosts} for action in ids[:count]]
             app.post("buckets/", {"name": name, "alert_name_pattern": name, "steps": steps})
 
-    def _wait_for_the_follower(self) -> None:
-        until = monotonic() + FOLLOW_SECONDS
-        while not self.stub.report()["followers"]:
+    def _wait_for(self, part: str, is_there: Callable[[], object]) -> None:
+        until = monotonic() + START_SECONDS
+        while not is_there():
             if monotonic() > until:
-                raise parts.PartBroken("PoundCake does not follow the stub's stream")
+                raise parts.PartBroken(f"PoundCake's {part} did not come up")
             sleep(0.1)
 
 

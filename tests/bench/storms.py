@@ -26,6 +26,7 @@ class Outcome:
     runs: Runs
     use: Reading  # for each alert
     by_role: dict[str, Reading]  # the same of each role, and of the bench itself
+    cores_for_others: float  # that others used, or that the host gave to others
 
     @property
     def wanted(self) -> int:
@@ -63,7 +64,7 @@ def weathered(bench: Bench, name: str, alerts: int) -> Outcome:
     newest = meters.last_run(stack.database)
     calls = load.deliveries(name, alerts=alerts, a_body=sizes.storm_body)
     before, roles_before = meters.read(stack.pids, stack.database), roles.read(stack)
-    start = monotonic()
+    machine, start = meters.Machine(), monotonic()
     limit = max(LEAST_SECONDS, min(sizes.storm_seconds * steps, bench.clock.spare - RENEW_SECONDS))
     asyncio.run(load.storm(stack.webhook, calls, senders=sizes.storm_senders, seconds=limit))
     accepted = sum(len(call.fingerprints) for call in calls if call.is_accepted)
@@ -71,7 +72,7 @@ def weathered(bench: Bench, name: str, alerts: int) -> Outcome:
         lambda: meters.runs_since(stack.database, newest).ended >= accepted,
         start + limit - monotonic(),
     )
-    known = monotonic()
+    known, busy_cores = monotonic(), machine.busy_cores()
     after, roles_after = meters.read(stack.pids, stack.database), roles.read(stack)
     sleep(SETTLE_SECONDS)
     tally = Tally.of(calls, stack.stub.report(), steps=steps)
@@ -82,7 +83,17 @@ def weathered(bench: Bench, name: str, alerts: int) -> Outcome:
         stack.renew()
     use = meters.for_each(accepted, before, after)
     by_role = roles.between(accepted, roles_before, roles_after)
-    return Outcome(start, known, is_over and bool(accepted), tally, runs, use, by_role)
+    ours = sum(reading.get("CPU ms", 0.0) for reading in by_role.values()) * accepted / 1_000
+    return Outcome(
+        start=start,
+        known=known,
+        is_over=is_over and bool(accepted),
+        tally=tally,
+        runs=runs,
+        use=use,
+        by_role=by_role,
+        cores_for_others=max(0.0, busy_cores - ours / (known - start)),
+    )
 
 
 def _figures(bench: Bench, group: str, outcome: Outcome) -> list[Figure]:
@@ -115,6 +126,7 @@ def _figures(bench: Bench, group: str, outcome: Outcome) -> list[Figure]:
             for name, value in outcome.use.items()
         ),
         *_by_role(group, outcome.by_role),
+        Figure(group, "cores for others", outcome.cores_for_others, is_detail=True),
     ]
 
 

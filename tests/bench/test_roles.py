@@ -56,6 +56,15 @@ def test_each_process_is_known_by_its_command_and_its_parents():
     }
 
 
+def test_a_cluster_that_is_starting_does_no_work_yet():
+    starting = CHILDREN | {40: [41], 41: []}
+
+    roles_now = roles.assigned(1, starting)
+
+    assert (roles_now[40], roles_now[41]) == ("parents", "parents")
+    assert "follow" not in roles_now.values()
+
+
 def test_another_web_server_is_web_too(monkeypatch):
     monkeypatch.setitem(COMMANDS, 10, [*MANAGE, "web"])
 

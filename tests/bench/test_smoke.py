@@ -46,9 +46,10 @@ def test_a_quick_run_finds_nothing_lost_and_nothing_twice(tmp_path):
 
 
 def test_the_stages_of_a_few_alerts_are_told():
+    options = ["--database=sqlite", "--repeat=1", "--alone=2", "--alerts=20", "--rounds=1"]
+
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.stages", "--database=sqlite", "--repeat=1"]
-        + ["--alone=2", "--alerts=20", "--rounds=1"],
+        [sys.executable, "-m", "tests.bench.stages", *options],
         cwd=ROOT,
         capture_output=True,
         text=True,

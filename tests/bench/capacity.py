@@ -170,8 +170,10 @@ def _planned(measured: dict[str, Measured], options: argparse.Namespace) -> str:
     rows = [[name, *(column[name] for column in told)] for name in told[0]]
     return (
         f"{measured[options.database].version}; each alert {options.steps} step(s) of"
-        f" {options.execution_seconds:g} s, StackStorm answers a POST after {options.post_ms:g} ms;"
-        f" nothing is used for more than {100 * MOST:.0f} %\n\n" + markdown([["", *heads], *rows])
+        f" {options.execution_seconds:g} s, StackStorm answers a POST after {options.post_ms:g} ms"
+        f" and is as large as needed; the database's disk flushes {options.flushes:,.0f} times a"
+        f" second; nothing is used for more than {100 * MOST:.0f} %\n\n"
+        + markdown([["", *heads], *rows])
     )
 
 

@@ -14,19 +14,18 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from multiprocessing import Value
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from tests import parts
-from tests.bench import API_KEY, ONE_STEP, databases, load, meters
+from tests.bench import API_KEY, ONE_STEP, databases, load, meters, stage_table
 from tests.bench.databases import Database
-from tests.bench.profile import Profile, Use
+from tests.bench.profile import Profile
 from tests.bench.stack import StubProcess, stub_started
+from tests.bench.stage_table import FOLLOW, LAUNCH, WEB, Result, Way
 
-WEB, LAUNCH, FOLLOW = PHASES = ("take the alert", "start it", "learn its end")
 FRAMEWORK, DEQUEUE = "web framework", "dequeue"
 # The functions of each stage, in the order of the table. A stage holds what they do, less what they
 # have other stages do: the transaction of the intake is inserts because matching has its own.
@@ -70,31 +69,7 @@ ENVIRONMENT = {
     "ST2_STREAM_URL": "",
 }
 STUB_SECONDS = 0.05  # that an execution takes
-PATIENCE_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How alerts come: so many rounds, each worked off before the next, in bodies of a size."""
-
-    name: str
-    rounds: int
-    alerts: int
-    a_body: int
-
-
-@dataclass(slots=True)
-class Result:
-    """What one way took. ``database_ms``: CPU of the database's server, by phase."""
-
-    way: Way
-    profile: Profile
-    database_ms: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def alerts(self) -> int:
-        """How many alerts there were."""
-        return self.way.rounds * self.way.alerts
+PATIENCE_SECONDS = 300.0
 
 
 def main() -> int:
@@ -121,8 +96,14 @@ def main() -> int:
             min((one for one in results if one.way is way), key=lambda one: one.profile.cpu)
             for way in ways
         ]
-        sys.stdout.write(table(best, stages, database.version()) + "\n")
         system.close()
+        version = f"{database.version()}, Python {sys.version.split()[0]}"
+    if options.json:
+        stage_table.save(options.json, best)
+    if options.before:
+        best = stage_table.side_by_side(stage_table.load(options.before), best)
+    columns = stage_table.BESIDE if options.before else stage_table.ALONE
+    sys.stdout.write(stage_table.table(best, list(stages), version, columns) + "\n")
     return 0
 
 
@@ -136,6 +117,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--mapping", type=Path, help="a Python file with STAGES, for another version of the code"
     )
+    parser.add_argument("--json", type=Path, help="where to write what was measured")
+    parser.add_argument("--before", type=Path, help="such a file, to stand beside it in the table")
     return parser.parse_args()
 
 
@@ -302,66 +285,6 @@ def _do_job(cluster: str) -> None:
     for task in [*done, "STOP"]:
         results.put(task)
     monitor(results, broker)
-
-
-def table(
-    results: Sequence[Result],
-    stages: Mapping[str, Sequence[str]],
-    version: str,
-) -> str:
-    """Return the markdown table: a row for each stage, three columns for each way."""
-    names = [column for one in results for column in (f"{one.way.name}: CPU ms", "wall ms", "SQL")]
-    lines = [
-        f"{version}; {', '.join(f'{one.way.name}: {one.alerts} alerts' for one in results)};"
-        f" Python {sys.version.split()[0]}",
-        "",
-        f"| stage, for each alert | {' | '.join(names)} |",
-        "|---" + "|---:" * len(names) + "|",
-    ]
-    for phase in PHASES:
-        used = {stage for one in results for at, stage in one.profile.stages if at == phase}
-        for stage in (stage for stage in stages if stage in used):
-            lines.append(_row(stage, [_cells(one, phase, [stage]) for one in results]))
-        lines.append(_row(f"**{phase}**", [_cells(one, phase, [*used]) for one in results]))
-    lines.append(_row("**not attributed**", [_rest(one) for one in results]))
-    lines.append(_row("**all**", [_all(one) for one in results]))
-    if any(any(one.database_ms.values()) for one in results):
-        for phase in PHASES:
-            cells = [[_ms(one.database_ms.get(phase, 0.0) / one.alerts), "", ""] for one in results]
-            lines.append(_row(f"database server: {phase}", cells))
-    return "\n".join(lines)
-
-
-def _row(name: str, cells: Sequence[Sequence[str]]) -> str:
-    return f"| {name} | {' | '.join(cell for three in cells for cell in three)} |"
-
-
-def _cells(result: Result, phase: str, stages: Sequence[str]) -> list[str]:
-    used = [result.profile.stages.get((phase, stage), Use()) for stage in stages]
-    cpu, wall = sum(use.cpu for use in used), sum(use.wall for use in used)
-    statements = sum(use.statements for use in used)
-    return [
-        _ms(cpu * 1_000 / result.alerts),
-        _ms(wall * 1_000 / result.alerts),
-        f"{statements / result.alerts:.2f}",
-    ]
-
-
-def _rest(result: Result) -> list[str]:
-    profile = result.profile
-    rest = profile.cpu - profile.attributed
-    share = f" ({100 * rest / profile.cpu:.1f} %)" if profile.cpu else ""
-    return [_ms(rest * 1_000 / result.alerts) + share, "", ""]
-
-
-def _all(result: Result) -> list[str]:
-    statements = sum(use.statements for use in result.profile.stages.values())
-    ms = _ms(result.profile.cpu * 1_000 / result.alerts)
-    return [ms, "", f"{statements / result.alerts:.2f}"]
-
-
-def _ms(value: float) -> str:
-    return f"{value:.2f}"
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from tests.bench import profile, stages
+from tests.bench import profile, stage_table, stages
 from tests.bench.profile import Profile, StageGone
+from tests.bench.stage_table import FOLLOW, LAUNCH, WEB, Result, Way
 
 TICK = 0.02
 
@@ -108,20 +109,22 @@ def test_every_stage_is_made_of_functions_that_are_there(name):
     assert getattr(owner, attribute) is function
 
 
-def test_the_table_tells_what_was_not_attributed():
+def result(seconds):
     one = Profile()
-    one.cpu = 0.010
+    one.cpu = 5 * seconds
     one.stages = {
-        (stages.WEB, "parse"): profile.Use(cpu=0.002, wall=0.004, statements=2),
-        (stages.FOLLOW, "poll"): profile.Use(cpu=0.006, wall=0.006),
+        (WEB, "parse"): profile.Use(cpu=seconds, wall=2 * seconds, statements=2),
+        (FOLLOW, "poll"): profile.Use(cpu=3 * seconds, wall=3 * seconds),
     }
-    way = stages.Way("one by one", rounds=2, alerts=1, a_body=1)
-    result = stages.Result(way, one, {stages.WEB: 6.0})
+    return Result(Way("one by one", rounds=2, alerts=1, a_body=1), one, {WEB: 6.0})
 
-    lines = stages.table([result], stages.STAGES, "MariaDB 1").splitlines()
 
+def test_the_table_tells_what_was_not_attributed():
+    lines = stage_table.table([result(0.002)], list(stages.STAGES), "MariaDB 1").splitlines()
+
+    head = "| stage, for each alert | one by one: CPU ms | one by one: wall ms | one by one: SQL |"
     assert lines[2:] == [
-        "| stage, for each alert | one by one: CPU ms | wall ms | SQL |",
+        head,
         "|---|---:|---:|---:|",
         "| parse | 1.00 | 2.00 | 1.00 |",
         "| **take the alert** | 1.00 | 2.00 | 1.00 |",
@@ -134,6 +137,20 @@ def test_the_table_tells_what_was_not_attributed():
         "| database server: start it | 0.00 |  |  |",
         "| database server: learn its end | 0.00 |  |  |",
     ]
+
+
+def test_another_version_stands_beside_it(tmp_path):
+    path = tmp_path / "before.json"
+    before = result(0.004)
+    before.profile.stages[LAUNCH, "gone since"] = profile.Use(cpu=0.002)
+    stage_table.save(path, [before])
+
+    both = stage_table.side_by_side(stage_table.load(path), [result(0.002)])
+
+    lines = stage_table.table(both, ["poll", "parse"], "MariaDB 1", stage_table.BESIDE).splitlines()
+    assert lines[2].startswith("| stage, for each alert | one by one, before: CPU ms |")
+    assert "| parse | 2.00 | 1.00 | 1.00 | 1.00 |" in lines
+    assert "| gone since | 1.00 | 0.00 | 0.00 | 0.00 |" in lines
 
 
 def test_a_mapping_for_another_version_is_read_from_a_file(tmp_path):

@@ -17,8 +17,8 @@ PICKED_UP = 0.05  # seconds until a cluster that rests looks for work
 SMALLEST_POLL, POLL_SHARE = 0.25, 0.25  # of POLL_INTERVAL 2: remediation/engine/pace.py
 SLOWEST_POLL = 16.0
 WEB, LAUNCH, SETTLE = ROLES = ("web", "launch", "settle")
-NICE_SHARE = {WEB: 1.0, LAUNCH: 1 / 3, SETTLE: 1.0}  # nice 5 against nice 0
-POLLED_SHARE = 1 / 3
+# Of the processors, when more is wanted than there is: the clusters run at nice 10, the rest at 0.
+FULL_SHARE, NICE_SHARE = 1.0, 0.1
 DATABASE, STACKSTORM = "database", "StackStorm's API"
 
 
@@ -135,7 +135,7 @@ def roles_of(costs: Costs, setup: Setup, load: Load) -> dict[str, Role]:
             costs.web(load.a_body) / 1_000,
             costs.database_alert / 1_000,
             (bench[0] + costs.others_alert) / 1_000,
-            NICE_SHARE[WEB],
+            FULL_SHARE,
         ),
         LAUNCH: Role(
             setup.workers,
@@ -143,7 +143,7 @@ def roles_of(costs: Costs, setup: Setup, load: Load) -> dict[str, Role]:
             costs.launch / 1_000,
             half / 1_000,
             bench[1] / 1_000,
-            NICE_SHARE[LAUNCH],
+            NICE_SHARE,
         ),
         # One follower of the stream is as fast as many: each hears all.
         SETTLE: Role(
@@ -152,7 +152,7 @@ def roles_of(costs: Costs, setup: Setup, load: Load) -> dict[str, Role]:
             following / 1_000,
             half / 1_000,
             beside / 1_000,
-            NICE_SHARE[SETTLE] if setup.is_streamed else POLLED_SHARE,
+            FULL_SHARE if setup.is_streamed else NICE_SHARE,
         ),
     }
 

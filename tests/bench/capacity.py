@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tests.bench import report
 from tests.bench.costs import CONSTANTS, Measured, NotMeasured
 from tests.bench.model import Load, Setup, StackStorm, simulate
 from tests.bench.plans import MOST, Plan, limits, plan, predicted
 
 # Alerts a minute, and in how many bodies they come: in a storm Alertmanager sends groups.
 RATES = ((10.0, 1), (1_000.0, 5), (100_000.0, 20))
-BEGIN = '<!-- make capacity CAPACITY="--into docs/scaling.md" writes what follows -->'
-END = "<!-- the end of what it writes -->"
+COMMAND = "make capacity"
 FLUSHES = 2_000.0  # to disk a second, of a server's solid state disk
 
 
@@ -38,16 +38,8 @@ def main() -> int:
     printed = "\n\n".join(blocks) + "\n"
     sys.stdout.write(printed)
     if options.into:
-        path: Path = options.into
-        path.write_text(inserted(path.read_text(), printed))
+        report.insert(options.into, printed, command=COMMAND)
     return 0
-
-
-def inserted(document: str, tables: str) -> str:
-    """Return a document with the tables between its marks, in place of what stands there."""
-    before, _, rest = document.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{tables}\n{END}{after}"
 
 
 def _options() -> argparse.Namespace:

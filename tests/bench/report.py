@@ -162,6 +162,25 @@ def _finite(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
 
 
+def insert(path: Path, text: str, *, command: str) -> None:
+    """Write what a command printed into a document, between its two marks for that command.
+
+    Raises ValueError if they are not there.
+    """
+    path.write_text(inserted(path.read_text(), text, command=command))
+
+
+def inserted(document: str, text: str, *, command: str) -> str:
+    """Return a document that holds what a command printed; see ``insert``."""
+    begin = f"<!-- what {command} prints, written by its --into -->"
+    end = f"<!-- the end of what {command} prints -->"
+    before, found, rest = document.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        raise ValueError(f"the document has no place for {command}: {begin} and {end}")
+    return f"{before}{begin}\n\n{text}\n{end}{after}"
+
+
 def save(path: Path, content: dict[str, Any]) -> None:
     """Write JSON to a file; what is there is replaced when the new one is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.bench import report
 from tests.bench.costs import CONSTANTS, Measured, NotMeasured
 from tests.bench.model import Load, Setup, StackStorm, simulate
-from tests.bench.plans import MOST, Plan, limits, plan, predicted
+from tests.bench.plans import MOST, Plan, limits, part, plan, predicted
 
 # Alerts a minute, and in how many bodies they come: in a storm Alertmanager sends groups.
 RATES = ((10.0, 1), (1_000.0, 5), (100_000.0, 20))
@@ -195,7 +195,7 @@ def _told(one: Plan) -> Iterable[tuple[str, str]]:
     use = {name: share for name, share in one.steady.use.items() if not name.startswith("Stack")}
     use.pop("runners", None)
     busiest = max(use, key=lambda name: use[name])
-    yield "the busiest part", f"{busiest}: {100 * use[busiest]:.0f} %"
+    yield "the busiest part", f"{part(busiest, setup)}: {100 * use[busiest]:.0f} %"
     yield "it keeps up", "yes" if one.keeps_up else "no"
     yield "a webhook's answer, mean ms", f"{1_000 * one.steady.ack_seconds:.0f}"
     yield (
@@ -238,7 +238,7 @@ def _asked(measured: dict[str, Measured], options: argparse.Namespace) -> str:
         ["accepted", *(f"{one.accepted:,.0f}" for one in (steady, storm))],
         ["started", *(f"{one.begun:,.0f}" for one in (steady, storm))],
         ["known to have ended", *(f"{one.known:,.0f}" for one in (steady, storm))],
-        ["still on their way", *(f"{one.waiting:,.0f}" for one in (steady, storm))],
+        ["still on their way", *(f"{max(0.0, one.waiting):,.0f}" for one in (steady, storm))],
         ["all started, s", "", f"{storm.started_at:.1f}"],
         ["all known, s", "", f"{storm.known_at:.1f}"],
         [
@@ -246,7 +246,11 @@ def _asked(measured: dict[str, Measured], options: argparse.Namespace) -> str:
             *(f"{1_000 * one.ack_seconds:.0f}" for one in (steady, storm)),
         ],
         *(
-            [f"use: {name}", f"{100 * steady.use[name]:.0f} %", f"{100 * storm.use[name]:.0f} %"]
+            [
+                f"use: {part(name, setup)}",
+                f"{100 * steady.use[name]:.0f} %",
+                f"{100 * storm.use[name]:.0f} %",
+            ]
             for name in steady.use
         ),
     ]

@@ -132,6 +132,12 @@ def _setup(costs: Costs, load: Load, stackstorm: StackStorm) -> tuple[Setup, int
     return setup, calls
 
 
+def part(role: str, setup: Setup) -> str:
+    """Return what people call a role of the model."""
+    settle = "stream follower" if setup.is_streamed else "polls (workers)"
+    return {WEB: "web processes", LAUNCH: "launch (workers)", SETTLE: settle}.get(role, role)
+
+
 def limits(
     costs: Costs, setup: Setup, load: Load, *, flushes: float
 ) -> Iterator[tuple[str, float]]:
@@ -139,13 +145,10 @@ def limits(
     roles = roles_of(costs, setup, load)
     steps, stackstorm = load.steps, setup.stackstorm
     calls = setup.workers * setup.calls_at_once / max(stackstorm.post_seconds, 1e-9)
-    yield "web processes", 60 * roles[WEB].most()
-    yield "launch (workers)", 60 * roles[LAUNCH].most() / steps
+    yield part(WEB, setup), 60 * roles[WEB].most()
+    yield part(LAUNCH, setup), 60 * roles[LAUNCH].most() / steps
     yield "ST2_MAX_CONCURRENT_REQUESTS", 60 * calls / steps
-    yield (
-        "stream follower" if setup.is_streamed else "polls (workers)",
-        (60 * roles[SETTLE].most() / steps),
-    )
+    yield part(SETTLE, setup), 60 * roles[SETTLE].most() / steps
     if setup.is_one_machine:
         cpu = costs.alert(steps=steps, a_body=load.a_body, is_streamed=setup.is_streamed)
         room = setup.cores - sum(costs.idle.values()) / 1_000

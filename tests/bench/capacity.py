@@ -97,6 +97,13 @@ def _constants(measured: dict[str, Measured]) -> str:
             ),
         ],
         [
+            "a flush, ms",
+            *(
+                f"{one.costs.flush_ms:.2f}" if one.costs.flush_ms else "-"
+                for one in measured.values()
+            ),
+        ],
+        [
             "KiB written: the same",
             *(f"{one.costs.kib_alert + one.costs.kib_execution:.1f}" for one in measured.values()),
         ],

@@ -47,7 +47,7 @@ class Costs:
     ``follow``: an execution that is followed by polls; ``follow_beside``: the same where the stream
     tells of ends first. ``idle``: of each role in a second without work. ``load_alert`` and
     ``stub_execution`` are the bench's own. ``flushes``: of the log to disk; with ``kib`` and
-    ``rows`` 0 where nobody counts them.
+    ``rows`` 0 where nobody counts them. ``flush_ms``: how long one takes.
     """
 
     database: str
@@ -66,6 +66,7 @@ class Costs:
     kib_execution: float
     flushes_alert: float
     flushes_execution: float
+    flush_ms: float
     rows_alert: float
     rows_execution: float
     idle: Mapping[str, float]
@@ -166,6 +167,7 @@ def _costs(kind: str, content: dict[str, Any]) -> Costs:
         kib_execution=written[1],
         flushes_alert=flushes[0],
         flushes_execution=flushes[1],
+        flush_ms=_flush_ms(kind, content),
         rows_alert=rows[0],
         rows_execution=rows[1],
         idle=idle,
@@ -182,6 +184,17 @@ def _idle(kind: str, content: dict[str, Any]) -> dict[str, float]:
     if not found:
         raise NotMeasured(f"{kind}: what is used at rest is needed: --only idle,intake,storm")
     return found
+
+
+def _flush_ms(kind: str, content: dict[str, Any]) -> float:
+    """Return the usual time of a flush, 0 if it was not measured."""
+    key = kind, "the disk alone", "flush ms"
+    found = [
+        one["value"]["p50"]
+        for one in content["figures"]
+        if (one["database"], one["group"], one["name"]) == key
+    ]
+    return found[0] if found else 0.0
 
 
 def _web(kind: str, content: dict[str, Any]) -> tuple[float, float]:

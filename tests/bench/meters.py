@@ -5,6 +5,8 @@ import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from time import perf_counter
 from typing import Any
 
 from tests.bench.databases import Database
@@ -121,6 +123,18 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def flushes(home: Path, *, times: int = 30) -> list[float]:
+    """Return the seconds that it takes to have 4 KiB on the disk that a path is on."""
+    seconds = []
+    with TemporaryFile(dir=home, buffering=0) as file:
+        for _ in range(times):
+            file.write(bytes(4_096))
+            began = perf_counter()
+            os.fdatasync(file.fileno())
+            seconds.append(perf_counter() - began)
+    return seconds
 
 
 def file_system(path: Path) -> str:

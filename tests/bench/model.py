@@ -104,7 +104,7 @@ class Outcome:
 class Role:
     """One role: its processes, and what an item costs in seconds.
 
-    ``beside``: CPU of others for it, on the same machines.
+    ``beside``: CPU of others for it, on the same machines. ``waits``: for the database's disk.
     """
 
     processes: int
@@ -112,11 +112,12 @@ class Role:
     own: float
     database: float
     beside: float
+    waits: float
     share: float
 
     def most(self) -> float:
         """Return how many items all processes can do in a second, each waiting for the database."""
-        wall = self.own + self.database
+        wall = self.own + self.database + self.waits
         each = min(1 / self.own if self.own else math.inf, self.threads / wall if wall else 1e9)
         return self.processes * each
 
@@ -127,7 +128,8 @@ def roles_of(costs: Costs, setup: Setup, load: Load) -> dict[str, Role]:
     following = costs.stream if setup.is_streamed else costs.follow
     beside = costs.follow_beside if setup.is_streamed else 0.0
     # Launch and settle take what an execution costs the database in about equal parts.
-    half = costs.database_execution / 2
+    half, flush = costs.database_execution / 2, costs.flush_ms / 1_000
+    half_flushes = costs.flushes_execution / 2 * flush
     return {
         WEB: Role(
             setup.web_machines * setup.web_processes,
@@ -135,6 +137,7 @@ def roles_of(costs: Costs, setup: Setup, load: Load) -> dict[str, Role]:
             costs.web(load.a_body) / 1_000,
             costs.database_alert / 1_000,
             (bench[0] + costs.others_alert) / 1_000,
+            costs.flushes_alert * flush,
             FULL_SHARE,
         ),
         LAUNCH: Role(
@@ -143,6 +146,7 @@ def roles_of(costs: Costs, setup: Setup, load: Load) -> dict[str, Role]:
             costs.launch / 1_000,
             half / 1_000,
             bench[1] / 1_000,
+            half_flushes,
             NICE_SHARE,
         ),
         # One follower of the stream is as fast as many: each hears all.
@@ -152,6 +156,7 @@ def roles_of(costs: Costs, setup: Setup, load: Load) -> dict[str, Role]:
             following / 1_000,
             half / 1_000,
             beside / 1_000,
+            half_flushes,
             FULL_SHARE if setup.is_streamed else NICE_SHARE,
         ),
     }
@@ -213,7 +218,7 @@ class Simulation:
         # the processors is used.
         queued = self.in_web_sum * STEP / self.outcome.accepted
         role, use = self.roles[WEB], self.outcome.use
-        work = self.load.a_body * (role.own + role.database)
+        work = self.load.a_body * (role.own + role.database + role.waits)
         return max(queued, work / max(0.05, 1 - max(use[WEB], use.get("processors", 0.0))))
 
     def _step(self, now: float) -> None:

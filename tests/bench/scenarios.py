@@ -1,11 +1,13 @@
 """What is done to PoundCake, and the figures that come of it."""
 
 import asyncio
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from pathlib import Path
 from time import monotonic, sleep
 
 from tests.bench import ONE_STEP, STEPS, THREE_STEPS, floors, load, meters, roles, storms
@@ -72,6 +74,10 @@ def measure_floors(bench: Bench, groups: Sequence[str]) -> None:
         if {"latency", "steps"} & set(groups):
             bench.floors.rest = _chain(bench, view, sizes.rest_rate, sizes.chain_seconds)
     _measure_calls(bench)
+    flushed = meters.flushes(Path(tempfile.gettempdir()))
+    bench.figures.append(
+        Figure("the disk alone", "flush ms", in_ms(percentiles(flushed)), samples=len(flushed))
+    )
 
 
 def _measure_view(bench: Bench, view: load.Webhook, senders: int, a_body: int) -> int:

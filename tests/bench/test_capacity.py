@@ -33,6 +33,7 @@ COSTS = Costs(
     kib_execution=10.0,
     flushes_alert=0.5,
     flushes_execution=1.0,
+    flush_ms=0.5,
     rows_alert=6.0,
     rows_execution=10.0,
     idle={"launch": 10.0, "database": 20.0},
@@ -129,6 +130,14 @@ def test_costlier_work_is_never_over_sooner():
         times = [simulate(one, ONE, Load(1_000)).known_at for one in (COSTS, costlier)]
 
         assert times[0] < times[1], name
+
+
+def test_a_slow_disk_holds_up_who_waits_for_it():
+    slow = replace(COSTS, flush_ms=20.0)
+
+    # Each execution makes the launching process wait for half a flush.
+    assert simulate(slow, ONE, Load(500)).started_at >= 500 * 0.5 * 0.020
+    assert simulate(slow, ONE, Load(500)).use["processors"] < 0.6
 
 
 def test_a_worker_makes_no_more_calls_at_once_than_it_may():

@@ -51,6 +51,7 @@ FIGURES = [
         for n, ms in ((1, 9.0), (4, 7.0), (16, 6.0))
     ),
     ("intake, 20 alerts a body", "4 senders: CPU ms a call, web", 26.0),
+    ("the disk alone", "flush ms", {"p50": 1.5, "p95": 3.0, "p99": 9.0}),
     (IDLE, "CPU ms a second, launch", 20.0),
     (IDLE, "CPU ms a second, database", 0.0),
 ]
@@ -81,6 +82,7 @@ def test_each_cost_is_without_what_is_used_at_rest(tmp_path):
     assert costs.stream == pytest.approx(3.0)
     assert costs.follow_beside == pytest.approx(1.0)
     assert costs.others_alert == pytest.approx(0.25)
+    assert costs.flush_ms == 1.5
 
 
 def test_an_alert_and_its_executions_have_shares_of_their_own(tmp_path):

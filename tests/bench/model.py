@@ -6,11 +6,11 @@ database grant when others want them too.
 """
 
 import math
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.bench.costs import Costs
+from tests.bench.flow import Pipe, part, proportional, shared
 
 STEP = 0.01  # seconds
 PICKED_UP = 0.05  # seconds until a cluster that rests looks for work
@@ -268,21 +268,21 @@ class Simulation:
             # The database works for all of them, in their turn.
             own = {name: own[name] + wanted[name] * self.roles[name].database for name in own}
             granted = shared(room, own, {name: role.share for name, role in self.roles.items()})
-            return {name: wanted[name] * _part(granted[name], own[name]) for name in wanted}
+            return {name: wanted[name] * part(granted[name], own[name]) for name in wanted}
         idle_of_database = costs.idle.get(DATABASE, 0.0) * setup.workers / 1_000
         room = max(0.05, setup.database_cores - idle_of_database) * STEP
-        part = _part(min(room, database), database)
+        of_database = part(min(room, database), database)
         rooms = {
             WEB: setup.web_machines * setup.cores * STEP,
             LAUNCH: setup.workers * setup.cores * STEP,
         }
         workers = own[LAUNCH] + own[SETTLE]
         parts = {
-            WEB: _part(min(rooms[WEB], own[WEB]), own[WEB]),
-            LAUNCH: _part(min(rooms[LAUNCH], workers), workers),
+            WEB: part(min(rooms[WEB], own[WEB]), own[WEB]),
+            LAUNCH: part(min(rooms[LAUNCH], workers), workers),
         }
         parts[SETTLE] = parts[LAUNCH]
-        return {name: wanted[name] * min(part, parts[name]) for name in wanted}
+        return {name: wanted[name] * min(of_database, parts[name]) for name in wanted}
 
     def _take(self, items: float, now: float) -> None:
         self.in_web -= items
@@ -292,7 +292,7 @@ class Simulation:
     def _launch(self, items: float, now: float) -> None:
         for step, amount in enumerate(self.to_launch.ready(now)):
             self.pending[step] += amount
-        for step, amount in enumerate(_proportional(items, self.pending)):
+        for step, amount in enumerate(proportional(items, self.pending)):
             self.pending[step] -= amount
             self.posting.put(amount, step, now)
             self.requested[step] += amount
@@ -307,12 +307,12 @@ class Simulation:
             self.ended[step] += amount
         free = max(0.0, self.setup.stackstorm.slots - self.running.held)
         begins = min(free, sum(self.requested))
-        for step, amount in enumerate(_proportional(begins, self.requested)):
+        for step, amount in enumerate(proportional(begins, self.requested)):
             self.requested[step] -= amount
             self.running.put(amount, step, now)
 
     def _settle(self, items: float, now: float) -> None:
-        for step, amount in enumerate(_proportional(items, self.ended)):
+        for step, amount in enumerate(proportional(items, self.ended)):
             self.ended[step] -= amount
             if step + 1 < self.load.steps:
                 self.to_launch.put(amount, step + 1, now)
@@ -338,62 +338,6 @@ class Simulation:
         use[STACKSTORM] = self.done[LAUNCH] / (setup.stackstorm.posts_per_second * seconds)
         use["runners"] = self.outcome.most_running / setup.stackstorm.slots
         return use
-
-
-class Pipe:
-    """Holds what goes in for a time, by step."""
-
-    def __init__(self, seconds: float, steps: int) -> None:
-        self.seconds = seconds
-        self.steps = steps
-        self.held = 0.0
-        self._queue: deque[tuple[float, int, float]] = deque()
-
-    def put(self, amount: float, step: int, now: float) -> None:
-        """Put something in."""
-        if amount > 0:
-            self.held += amount
-            self._queue.append((now + self.seconds, step, amount))
-
-    def ready(self, now: float) -> list[float]:
-        """Take out what has been in it long enough, by step."""
-        out = [0.0] * self.steps
-        while self._queue and self._queue[0][0] <= now + 1e-9:
-            _, step, amount = self._queue.popleft()
-            self.held -= amount
-            out[step] += amount
-        if not self._queue:
-            self.held = 0.0  # without what sums of fractions leave over
-        return out
-
-
-def shared(
-    room: float, wanted: Mapping[str, float], shares: Mapping[str, float]
-) -> dict[str, float]:
-    """Divide room by shares; nobody gets more than wanted, and what is left goes to the others."""
-    granted = dict.fromkeys(wanted, 0.0)
-    left = {name for name in wanted if wanted[name] > 0}
-    while left and room > 1e-12:
-        each = room / sum(shares[name] for name in left)
-        content = {name for name in left if wanted[name] - granted[name] <= each * shares[name]}
-        for name in content or left:
-            more = min(wanted[name] - granted[name], each * shares[name])
-            granted[name] += more
-            room -= more
-        if not content:
-            break
-        left -= content
-    return granted
-
-
-def _proportional(items: float, amounts: Sequence[float]) -> list[float]:
-    total = sum(amounts)
-    part = min(1.0, items / total) if total else 0.0
-    return [amount * part for amount in amounts]
-
-
-def _part(granted: float, wanted: float) -> float:
-    return min(1.0, granted / wanted) if wanted else 1.0
 
 
 def simulate(costs: Costs, setup: Setup, load: Load, *, seconds: float = 3_600.0) -> Outcome:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import capacity, costs, model, plans, report
+from tests.bench import capacity, costs, flow, model, plans, report
 from tests.bench.costs import Costs, Measured, NotMeasured
 from tests.bench.model import Load, Setup, StackStorm, simulate
 
@@ -172,9 +172,9 @@ def test_processors_give_no_more_than_there_is():
 def test_room_is_divided_by_shares_and_nothing_is_left_over():
     shares = {"a": 1.0, "b": 1 / 3}
 
-    assert model.shared(4, {"a": 9, "b": 9}, shares) == pytest.approx({"a": 3, "b": 1})
-    assert model.shared(4, {"a": 1, "b": 9}, shares) == pytest.approx({"a": 1, "b": 3})
-    assert model.shared(4, {"a": 1, "b": 1}, shares) == pytest.approx({"a": 1, "b": 1})
+    assert flow.shared(4, {"a": 9, "b": 9}, shares) == pytest.approx({"a": 3, "b": 1})
+    assert flow.shared(4, {"a": 1, "b": 9}, shares) == pytest.approx({"a": 1, "b": 3})
+    assert flow.shared(4, {"a": 1, "b": 1}, shares) == pytest.approx({"a": 1, "b": 1})
 
 
 def test_a_steady_load_beyond_the_limit_grows_a_queue():

@@ -23,7 +23,7 @@ MOST = 0.6  # of what anything can do: above that, queues grow with every chance
 ONE_MACHINE_CORES = 2
 MACHINE_CORES = 4
 SECONDS_STEADY = 60.0
-LEAST_SECONDS = 10.0
+LEAST = 2  # of each, where one machine is not enough: so that one can be missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,9 @@ def _setup(costs: Costs, load: Load, stackstorm: StackStorm) -> tuple[Setup, int
     database += costs.idle.get(DATABASE, 0.0) * workers / 1_000
     setup = replace(
         one,
-        web_machines=max(1, math.ceil(web / (MOST * MACHINE_CORES))),
+        web_machines=max(LEAST, math.ceil(web / (MOST * MACHINE_CORES))),
         web_processes=MACHINE_CORES,
-        workers=workers,
+        workers=max(LEAST, workers),
         calls_at_once=calls - 1,
         cores=MACHINE_CORES,
         database_cores=max(2, math.ceil(database / MOST)),

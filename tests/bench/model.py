@@ -17,8 +17,8 @@ PICKED_UP = 0.05  # seconds until a cluster that rests looks for work
 SMALLEST_POLL, POLL_SHARE = 0.25, 0.25  # of POLL_INTERVAL 2: remediation/engine/pace.py
 SLOWEST_POLL = 16.0
 WEB, LAUNCH, SETTLE = ROLES = ("web", "launch", "settle")
-# Of the processors, when more is wanted than there is: the clusters run at nice 10, the rest at 0.
-FULL_SHARE, NICE_SHARE = 1.0, 0.1
+# Of the processors, when more is wanted than there is: the clusters run at nice 5, the rest at 0.
+FULL_SHARE, NICE_SHARE = 1.0, 1 / 3
 DATABASE, STACKSTORM = "database", "StackStorm's API"
 
 

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_SECONDS = 30.0  # between two attempts to connect
 LOOK_SECONDS = 1.0  # between two looks after what is not worth one for each event
+EARLY_SECONDS = 5.0  # that an end is kept whose launch is not on record
 
 
 def follow(*, client: StackStormClient, wait: Callable[[float], object] = time.sleep) -> NoReturn:
@@ -45,6 +46,7 @@ def listen(*, client: StackStormClient) -> None:
     """Take what one connection tells until it is cut, which raises StackStormError."""
     looked_at = -LOOK_SECONDS
     is_first = True
+    early = _Early()
     for moved in client.follow(settings.ST2_STREAM_URL):
         if time.monotonic() > looked_at + LOOK_SECONDS:
             looked_at = time.monotonic()
@@ -55,13 +57,35 @@ def listen(*, client: StackStormClient) -> None:
             # What happened before this moment is told by nobody else.
             poll.ask_for_all()
             is_first = False
-        take(moved)
+        early.keep(take([*early.told, *moved]))
 
 
-def take(moved: Iterable[Execution]) -> None:
+class _Early:
+    """Ends that were told before the launch was on record: to be told again with what comes next.
+
+    What comes too late for that is left to the first poll.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[float, Execution]] = {}
+
+    @property
+    def told(self) -> list[Execution]:
+        """The events, as they came."""
+        return [remote for _, remote in self._since.values()]
+
+    def keep(self, ends: Iterable[Execution]) -> None:
+        """Keep these and forget the others, and what nobody has launched for long."""
+        now, before = time.monotonic(), self._since
+        since = {remote.id: before.get(remote.id, (now, remote)) for remote in ends}
+        self._since = {pk: kept for pk, kept in since.items() if kept[0] > now - EARLY_SECONDS}
+
+
+def take(moved: Iterable[Execution]) -> list[Execution]:
     """Take the events that came together; of one execution the last counts.
 
-    What is not ours, or has ended here before, changes nothing.
+    What is not ours, or has ended here before, changes nothing. Returns the ends of what bears a
+    tag and is not on record.
     """
     told = {remote.id: remote for remote in moved}
     known = poll.known(told)
@@ -79,8 +103,9 @@ def take(moved: Iterable[Execution]) -> None:
     poll.ended_all(ended)
     # Our tag under another id: a launch whose answer is not in yet, or a task that it began.
     others = [remote for pk, remote in told.items() if pk not in known and remote.is_top_level]
-    ends = [remote.trace_tag for remote in others if remote.status in OUTCOMES]
-    poll.hint_all(set(filter(None, ends)))
+    ends = [remote for remote in others if remote.status in OUTCOMES and remote.trace_tag]
+    poll.hint_all({remote.trace_tag for remote in ends if remote.trace_tag})
+    return ends
 
 
 def _needs_a_look(row: ActionExecution) -> bool:

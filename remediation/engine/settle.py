@@ -124,8 +124,7 @@ def failure_text(remote: Execution | ExecutionResult) -> str:
 
 def started_all(launched: Sequence[tuple[ActionExecution, Execution]], *, cause: Cause) -> None:
     """Record what StackStorm took, in one transaction; what has moved on is passed over."""
-    # Also where the stream is followed: it may have told of the end before this was on record.
-    poll_at = cause.at + pace.shortest()
+    poll_at = cause.at + pace.until_next(datetime.timedelta(0), is_streamed=pace.is_streamed())
     with transaction.atomic(), Transition.together():
         for execution, remote in launched:
             try:

@@ -9,8 +9,9 @@ from django.db import OperationalError
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from remediation.engine import follow, launch, poll
-from remediation.models import ActionExecution, BucketRun, Transition
+from remediation import queue
+from remediation.engine import follow, launch, pace, poll
+from remediation.models import ActionExecution, BucketRun, Heartbeat, Transition
 from remediation.stackstorm import StackStormUnavailable
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
@@ -87,9 +88,10 @@ def test_an_execution_is_settled_by_its_event_without_a_request(
     take = follow.take
 
     def take_and_cut(moved):
-        take(moved)
+        early = take(moved)
         if any(remote.status == "succeeded" for remote in moved):
             sandbox.stop()
+        return early
 
     monkeypatch.setattr(follow, "take", take_and_cut)
     with pytest.raises(StackStormUnavailable):
@@ -201,6 +203,42 @@ def test_an_event_before_the_answer_invents_nothing(is_looked_up, st2, launched)
 
     assert is_due(execution) == is_looked_up, "a POST under way must not be taken for lost"
     assert (execution.status, execution.st2_execution_id) == ("launching", None)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_patient", [True, False])
+def test_an_end_before_the_record_of_the_launch_is_told_again(
+    is_patient, st2, launched, monkeypatch
+):
+    execution = launched()
+    event = seen(st2, execution, status="succeeded")
+    on_record = ActionExecution.objects.filter(pk=execution.pk)
+    on_record.update(status="launching", st2_execution_id=None)
+    monkeypatch.setattr(follow, "EARLY_SECONDS", 60 if is_patient else -1)
+
+    def told():
+        yield [event]
+        on_record.update(status="running", st2_execution_id=event.id)
+        yield []
+        raise CUT
+
+    with pytest.raises(StackStormUnavailable):
+        follow.listen(client=Scripted(told()))
+
+    execution.refresh_from_db()
+    assert execution.status == ("success" if is_patient else "running")
+
+
+@pytest.mark.parametrize("is_followed", [True, False])
+def test_the_first_poll_of_what_the_stream_tells_of_can_wait(is_followed, launched, settings):
+    settings.POLL_INTERVAL = 80.0
+    if is_followed:
+        Heartbeat.show_life(pace.STREAM, at=timezone.now())
+
+    launched()
+
+    first = min(OrmQ.objects.filter(key=queue.FOLLOW).values_list("lock", flat=True))
+    assert (first > timezone.now() + timedelta(seconds=70)) == is_followed
 
 
 def test_an_unknown_execution_is_settled_by_a_late_event(st2, launched):

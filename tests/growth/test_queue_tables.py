@@ -8,7 +8,8 @@ from django_q.signing import SignedPackage
 
 from remediation import queue
 
-pytestmark = pytest.mark.django_db
+# Django-q2 lets go of its connection when it has kept what it keeps.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def carried_out(*, is_success):

@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test chaos bench growth lint types arch check fix clean
+.PHONY: help setup run serve test chaos bench stages capacity growth lint types arch check fix clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what PoundCake needs into .venv
 	scripts/setup.sh
@@ -35,6 +35,13 @@ chaos: $(READY) ## Send 1,000 alerts while answers are cut and processes killed 
 bench: $(READY) ## Measure PoundCake beside what this machine needs at least (BENCH="--database sqlite")
 	scripts/test-parts.sh
 	$(BIN)/python -m tests.bench $(BENCH)
+
+stages: $(READY) ## Measure what each stage of an alert's way takes (STAGES="--database sqlite")
+	scripts/test-parts.sh
+	$(BIN)/python -m tests.bench.stages $(STAGES)
+
+capacity: $(READY) ## Say what to run for how many alerts (CAPACITY="--alerts-per-minute 5000")
+	$(BIN)/python -m tests.bench.capacity $(CAPACITY)
 
 growth: $(READY) ## Compare what a million rows cost with what a thousand cost (GROWTH="--rows 100000")
 	scripts/test-parts.sh

@@ -84,8 +84,11 @@ def prune() -> None:
 
 
 def _plan_sooner(planned: datetime.datetime) -> None:
-    """Have the next tick come before it was planned, if something is to be asked for by then."""
-    due = poll.next_due()
+    """Have the next tick come before it was planned, if something is to be asked for by then.
+
+    While the stream tells of what ends, the polls that are left can wait until then.
+    """
+    due = None if pace.is_streamed() else poll.next_due()
     if due and due < planned:
         queue.enqueue(queue.TICK, at=max(due, timezone.now() + pace.shortest()))
 

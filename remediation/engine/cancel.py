@@ -10,12 +10,14 @@ import datetime
 from collections.abc import Iterable
 
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 from remediation import queue
 from remediation.engine.advance import end_stopped, is_out_of_time
 from remediation.models import (
     ActionExecution,
+    Bucket,
     BucketRun,
     Cause,
     IllegalTransitionError,
@@ -76,11 +78,14 @@ def carry_out_due() -> int:
 def cancel_overdue() -> int:
     """Cancel the runs that are older than the time limit of their bucket; return how many."""
     at = timezone.now()
-    runs = BucketRun.objects.filter(
-        status=BucketRun.Status.RUNNING, bucket__timeout_seconds__gt=0
-    ).exclude(stop=BucketRun.Stop.CANCEL)
-    overdue = [run for run in runs.select_related("plan") if is_out_of_time(run, at=at)]
-    for run in overdue:
+    limited = list(Bucket.objects.filter(timeout_seconds__gt=0).values_list("pk", flat=True))
+    running = BucketRun.objects.filter(status=BucketRun.Status.RUNNING, bucket__in=limited)
+    # Most are in time, so no more of them is read than tells that.
+    rows = running.exclude(stop=BucketRun.Stop.CANCEL).only("plan", "started_at")
+    runs = list(rows) if limited else []
+    prefetch_related_objects(runs, "plan")
+    overdue = [run.pk for run in runs if is_out_of_time(run, at=at)]
+    for run in BucketRun.objects.filter(pk__in=overdue).select_related("plan"):
         reason = f"not ended within {run.plan.timeout_seconds} s (timeout_seconds of the bucket)"
         try:
             cancel(run, stop=BucketRun.Stop.CANCEL, reason=reason, cause=Cause(at=at))

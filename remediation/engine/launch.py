@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 Status = ActionExecution.Status
 
-BUDGET_SECONDS = 10.0  # after which a batch ends, to go on as another job
+BUDGET_SECONDS = 5.0  # after which a batch ends, to go on as another job
 RELEASED_SECONDS = 5.0  # before what could not be sent is tried again
 GATHER_SECONDS = 0.01  # in which further answers are waited for, to be recorded together
 AGAIN = datetime.timedelta(seconds=0.1)  # when what is left, or was in others' hands, is due

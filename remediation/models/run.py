@@ -104,6 +104,8 @@ class BucketRun(models.Model):
             models.Index(fields=["status", "id"], name="run_status_id"),
             # The latest begin of a bucket's runs, for its cooldown.
             models.Index(fields=["bucket", "started_at"], name="run_bucket_started"),
+            # The few that are to be stopped, among the many that are open in a storm.
+            models.Index(fields=["stop", "status"], name="run_stop"),
             # The runs of a bucket, newest first, and the last of each.
             models.Index(fields=["bucket", "id"], name="run_bucket_id"),
             models.Index(fields=["created_at"], name="run_created"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import CharField, Field, Model, TextField
+from django.db.models import CharField, Field, JSONField, Model, TextField
 
 ROWS_MAX = 500  # of one statement, far from MariaDB's default max_allowed_packet of 16 MiB
 
@@ -81,6 +81,8 @@ class _Preparation:
 
     def __call__(self, field: Field[Any, Any], value: Any) -> Any:
         if value is None or isinstance(field, CharField | TextField):
+            return value
+        if type(value) in (int, bool) and not isinstance(field, JSONField):
             return value
         if not isinstance(value, datetime.datetime):
             return field.get_db_prep_save(value, self.connection)

@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -61,6 +61,7 @@ def _stay_here() -> None:
 
 def _measure(kind: str, options: argparse.Namespace, results: Results) -> None:
     sizes = QUICK if options.quick else Sizes()
+    sizes = replace(sizes, storm_alerts=options.storm or sizes.storm_alerts)
     with ExitStack() as running:
         try:
             database = running.enter_context(databases.started(kind))
@@ -107,6 +108,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=290.0, help="for each database; what is left out is told"
     )
+    parser.add_argument("--storm", type=int, metavar="N", help="alerts of a storm (1000)")
     parser.add_argument("--seed", type=int, default=1, help="of the random arrivals")
     return parser.parse_args()
 

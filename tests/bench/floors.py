@@ -10,6 +10,7 @@
 import asyncio
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ import aiohttp
 import requests
 
 from tests import parts
-from tests.bench import API_KEY, ONE_STEP, load
+from tests.bench import API_KEY, ONE_STEP, load, roles
 from tests.bench.load import Delivery, Webhook
 from tests.bench.report import Percentiles, percentiles
 from tests.bench.stack import Stack
@@ -77,7 +78,7 @@ def view_started(stack: Stack) -> Iterator[tuple[Webhook, int]]:
     subprocess.run(tables, env=environment, check=True)
     bind = f"127.0.0.1:{parts.free_port()}"
     command = ["env", *(f"{name}={environment[name]}" for name in SETTINGS_OF_THE_VIEW)]
-    command += web_command(stack.web_command(), stack.bind, bind)
+    command += web_command(roles.web_command(stack.server_pid), stack.bind, bind)
     url = f"http://{bind}/"
     with parts.running(command, is_ready=lambda: _answers(url)) as process:
         yield Webhook(url, "none"), process.pid
@@ -85,16 +86,21 @@ def view_started(stack: Stack) -> Iterator[tuple[Webhook, int]]:
 
 def web_command(theirs: Sequence[str], their_bind: str, bind: str) -> list[str]:
     """Return PoundCake's command line with the view's application and address in it."""
-    ours = {"poundcake.wsgi": "tests.bench.floor_app.wsgi", their_bind: bind}
-    if missing := set(ours) - set(theirs):
-        raise parts.PartBroken(f"PoundCake's web server is started without {missing}: {theirs}")
-    return [ours.get(word, word) for word in theirs]
+    (_, _, their_port), (_, _, port) = their_bind.rpartition(":"), bind.rpartition(":")
+    ours = {their_bind: bind, their_port: port}
+    words = [
+        re.sub(r"^poundcake\.wsgi\b", "tests.bench.floor_app.wsgi", ours.get(word, word))
+        for word in theirs
+    ]
+    if sum(ours != word for ours, word in zip(words, theirs, strict=True)) != 2:
+        raise parts.PartBroken(f"The view cannot be served as PoundCake is: {theirs}")
+    return words
 
 
 def _answers(url: str) -> bool:
     try:
         return requests.post(url, data=b"", timeout=2).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 

@@ -5,6 +5,8 @@ import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from time import perf_counter
 from typing import Any
 
 from tests.bench.databases import Database
@@ -25,18 +27,23 @@ Reading = dict[str, float]  # what has been used so far, by its name
 
 def read(roots: Iterable[int], database: Database) -> Reading:
     """Read the meters of these processes, of all that they began, and of the database."""
-    pids = {pid for root in roots for pid in (root, *descendants(root))}
-    reading = {
-        "CPU ms": sum(map(_cpu_seconds, pids)) * 1_000,
-        "KiB written": sum(map(_bytes_written, pids)) / 1_024,
-    }
+    reading = of({pid for root in roots for pid in (root, *descendants(root))})
     if counters := database.counters():
         for name, words in COUNTED.items():
             reading[name] = sum(counters[word] for word in words)
     return reading
 
 
-def for_each(count: int, before: Reading, after: Reading) -> Reading:
+def of(pids: Iterable[int]) -> Reading:
+    """Read the meters of these processes alone."""
+    pids = list(pids)
+    return {
+        "CPU ms": sum(map(_cpu_seconds, pids)) * 1_000,
+        "KiB written": sum(map(_bytes_written, pids)) / 1_024,
+    }
+
+
+def for_each(count: float, before: Reading, after: Reading) -> Reading:
     """Return what each of so many took between two readings; nothing if there were none."""
     return {name: (after[name] - before[name]) / count for name in after if count}
 
@@ -92,6 +99,11 @@ class Machine:
     def _times() -> list[int]:
         return [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
 
+    def busy_cores(self) -> float:
+        """Return how many cores were used, or stolen, on average since."""
+        spent = [now - then for now, then in zip(self._times(), self.before, strict=True)]
+        return (os.cpu_count() or 1) * (1 - (spent[3] + spent[4]) / sum(spent))
+
     def described(self) -> dict[str, Any]:
         """Return what it is, and the share of its cores that was used and stolen since."""
         spent = [now - then for now, then in zip(self._times(), self.before, strict=True)]
@@ -111,6 +123,18 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def flushes(home: Path, *, times: int = 30) -> list[float]:
+    """Return the seconds that it takes to have 4 KiB on the disk that a path is on."""
+    seconds = []
+    with TemporaryFile(dir=home, buffering=0) as file:
+        for _ in range(times):
+            file.write(bytes(4_096))
+            began = perf_counter()
+            os.fdatasync(file.fileno())
+            seconds.append(perf_counter() - began)
+    return seconds
 
 
 def file_system(path: Path) -> str:

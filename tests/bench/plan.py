@@ -23,6 +23,7 @@ class Sizes:
     storm_body: int = 20
     storm_seconds: float = 60.0  # for each step
     storms_by_poll: bool = True
+    idle_seconds: float = 5.0
     rest_rate: float = 2.0  # alerts per second
     rest_seconds: float = 20.0
     half_seconds: float = 10.0
@@ -41,6 +42,7 @@ class Sizes:
 QUICK = Sizes(
     storm_alerts=40,
     storms_by_poll=False,
+    idle_seconds=2.0,
     rest_rate=4.0,
     rest_seconds=4.0,
     half_seconds=2.0,

@@ -1,20 +1,23 @@
 """What is done to PoundCake, and the figures that come of it."""
 
 import asyncio
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from pathlib import Path
+from time import monotonic, sleep
 
-from tests.bench import ONE_STEP, STEPS, THREE_STEPS, floors, load, meters, storms
+from tests.bench import ONE_STEP, STEPS, THREE_STEPS, floors, load, meters, roles, storms
 from tests.bench.load import Delivery
 from tests.bench.plan import Bench
 from tests.bench.report import Figure, in_ms, percentiles
 from tests.bench.stack import MODES, POLL, STREAM
 from tests.bench.tally import Tally
 
-GROUPS = ("intake", "latency", "storm", "steps")
+GROUPS = ("idle", "intake", "latency", "storm", "steps")
 
 
 def run(bench: Bench, groups: Sequence[str]) -> None:
@@ -41,6 +44,7 @@ class Part:
 
 
 def _parts(bench: Bench) -> Iterator[Part]:
+    yield Part("idle", "nothing to do", 8, lambda: idle(bench))
     yield Part("latency", "latency at rest", 25, lambda: at_rest(bench))
     for name, words in ((ONE_STEP, "one step"), (THREE_STEPS, "three steps")):
         measure = partial(storms.storm, bench, name, STREAM)
@@ -70,6 +74,10 @@ def measure_floors(bench: Bench, groups: Sequence[str]) -> None:
         if {"latency", "steps"} & set(groups):
             bench.floors.rest = _chain(bench, view, sizes.rest_rate, sizes.chain_seconds)
     _measure_calls(bench)
+    flushed = meters.flushes(Path(tempfile.gettempdir()))
+    bench.figures.append(
+        Figure("the disk alone", "flush ms", in_ms(percentiles(flushed)), samples=len(flushed))
+    )
 
 
 def _measure_view(bench: Bench, view: load.Webhook, senders: int, a_body: int) -> int:
@@ -103,6 +111,19 @@ def _chain(bench: Bench, view: load.Webhook, rate: float, seconds: float) -> flo
     )
     tally = Tally.of(done, stub.report(), steps=1)
     return floors.Chain(percentiles(tally.acks()), percentiles(tally.first_calls()))
+
+
+def idle(bench: Bench) -> None:
+    """See what is used while nothing is to be done."""
+    bench.stack.serve(STREAM)
+    before, began = roles.read(bench.stack), monotonic()
+    sleep(bench.sizes.idle_seconds)
+    after = roles.read(bench.stack)
+    use = roles.between(monotonic() - began, before, after)
+    bench.figures += [
+        Figure("nothing to do, with the stream", f"CPU ms a second, {role}", use[role]["CPU ms"])
+        for role in roles.OURS
+    ]
 
 
 def at_rest(bench: Bench) -> None:
@@ -233,9 +254,11 @@ def intake(bench: Bench) -> None:
             who = f"{senders} sender{'s' * (senders > 1)}"
             if not bench.has_time(f"{group}, {who}"):
                 continue
+            before = roles.read(bench.stack)
             cell, calls = floors.measure_intake(
                 bench.stack.webhook, senders=senders, a_body=a_body, seconds=sizes.intake_seconds
             )
+            use = roles.between(len(calls), before, roles.read(bench.stack))
             done += calls
             least = bench.floors.intake[senders, a_body]
             bench.figures += [
@@ -246,6 +269,17 @@ def intake(bench: Bench) -> None:
                     in_ms(cell.latency),
                     in_ms(least.latency),
                     samples=cell.samples,
+                ),
+                # The workers do theirs meanwhile, so only the web's share is of these calls alone.
+                *(
+                    Figure(
+                        group,
+                        f"{who}: CPU ms a call, {role}",
+                        reading["CPU ms"],
+                        is_detail=role != roles.WEB,
+                    )
+                    for role, reading in use.items()
+                    if reading
                 ),
             ]
     accepted = sum(len(call.fingerprints) for call in done if call.is_accepted)

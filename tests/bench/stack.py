@@ -3,10 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +13,7 @@ from typing import Any, Self
 import requests
 
 from tests import parts
-from tests.bench import API_KEY, STEPS
+from tests.bench import API_KEY, STEPS, roles
 from tests.bench.databases import Database
 from tests.bench.load import Webhook
 from tests.parts import poundcake
@@ -23,7 +22,7 @@ from tests.parts.processes import descendants, is_alive
 
 STREAM, CALLBACK, POLL = MODES = ("stream", "callback", "poll")
 STOP_SECONDS = 10.0  # after which PoundCake is killed; nothing that it holds is worth more
-FOLLOW_SECONDS = 20.0
+START_SECONDS = 30.0
 
 
 class StubProcess:
@@ -31,6 +30,7 @@ class StubProcess:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.pid = 0
         self.session = requests.Session()
         self.session.headers["St2-Api-Key"] = API_KEY
 
@@ -38,7 +38,7 @@ class StubProcess:
         """Tell whether it is there yet."""
         try:
             return self.session.get(f"{self.url}/v1/", timeout=1).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def reset(self, *, callback: Webhook | None = None) -> None:
@@ -60,7 +60,8 @@ def stub_started(*, latency: float, duration: float) -> Iterator[StubProcess]:
     stub = StubProcess(f"http://127.0.0.1:{port}")
     command = [sys.executable, "-m", "tests.bench.stub", f"--port={port}"]
     command += [f"--latency={latency}", f"--duration={duration}"]
-    with parts.running(command, is_ready=stub.answers):
+    with parts.running(command, is_ready=stub.answers) as process:
+        stub.pid = process.pid
         yield stub
 
 
@@ -115,8 +116,9 @@ class Stack:
             self.mode = mode
             if is_new:
                 self._make_buckets(self.app)
+            self._wait_for("workers", lambda: roles.are_at_work(self.server_pid))
             if followed:
-                self._wait_for_the_follower()
+                self._wait_for("follower", lambda: self.stub.report()["followers"])
         self.forget()
 
     def forget(self) -> None:
@@ -141,14 +143,6 @@ class Stack:
         self.stop()
         self.database.renew()
         self.app = None
-
-    def web_command(self) -> list[str]:
-        """Return the command line of PoundCake's web server."""
-        for pid in descendants(self.server_pid):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
-            if "gunicorn" in words:
-                return words
-        raise parts.PartBroken("PoundCake runs no gunicorn any more: give the floor its command")
 
     def _prepared(self) -> PoundCake:
         environment = os.environ | {
@@ -180,11 +174,11 @@ class Stack:
             steps = [{"action": action, "parameters": hosts} for action in ids[:count]]
             app.post("buckets/", {"name": name, "alert_name_pattern": name, "steps": steps})
 
-    def _wait_for_the_follower(self) -> None:
-        until = monotonic() + FOLLOW_SECONDS
-        while not self.stub.report()["followers"]:
+    def _wait_for(self, part: str, is_there: Callable[[], object]) -> None:
+        until = monotonic() + START_SECONDS
+        while not is_there():
             if monotonic() > until:
-                raise parts.PartBroken("PoundCake does not follow the stub's stream")
+                raise parts.PartBroken(f"PoundCake's {part} did not come up")
             sleep(0.1)
 
 

@@ -1,10 +1,11 @@
 """Very many alerts at once: how soon all is begun and known as ended, and what that takes."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic, sleep
 
-from tests.bench import STEPS, load, meters
+from tests.bench import STEPS, load, meters, roles
 from tests.bench.meters import Reading, Runs
 from tests.bench.plan import LEAST_SECONDS, Bench
 from tests.bench.report import Figure, Percentiles, Value, in_ms, percentiles
@@ -24,6 +25,8 @@ class Outcome:
     tally: Tally
     runs: Runs
     use: Reading  # for each alert
+    by_role: dict[str, Reading]  # the same of each role, and of the bench itself
+    cores_for_others: float  # that others used, or that the host gave to others
 
     @property
     def wanted(self) -> int:
@@ -60,8 +63,8 @@ def weathered(bench: Bench, name: str, alerts: int) -> Outcome:
     stack, sizes, steps = bench.stack, bench.sizes, STEPS[name]
     newest = meters.last_run(stack.database)
     calls = load.deliveries(name, alerts=alerts, a_body=sizes.storm_body)
-    before = meters.read(stack.pids, stack.database)
-    start = monotonic()
+    before, roles_before = meters.read(stack.pids, stack.database), roles.read(stack)
+    machine, start = meters.Machine(), monotonic()
     limit = max(LEAST_SECONDS, min(sizes.storm_seconds * steps, bench.clock.spare - RENEW_SECONDS))
     asyncio.run(load.storm(stack.webhook, calls, senders=sizes.storm_senders, seconds=limit))
     accepted = sum(len(call.fingerprints) for call in calls if call.is_accepted)
@@ -69,8 +72,8 @@ def weathered(bench: Bench, name: str, alerts: int) -> Outcome:
         lambda: meters.runs_since(stack.database, newest).ended >= accepted,
         start + limit - monotonic(),
     )
-    known = monotonic()
-    after = meters.read(stack.pids, stack.database)
+    known, busy_cores = monotonic(), machine.busy_cores()
+    after, roles_after = meters.read(stack.pids, stack.database), roles.read(stack)
     sleep(SETTLE_SECONDS)
     tally = Tally.of(calls, stack.stub.report(), steps=steps)
     runs = meters.runs_since(stack.database, newest)
@@ -79,7 +82,18 @@ def weathered(bench: Bench, name: str, alerts: int) -> Outcome:
     if not is_over:
         stack.renew()
     use = meters.for_each(accepted, before, after)
-    return Outcome(start, known, is_over and bool(accepted), tally, runs, use)
+    by_role = roles.between(accepted, roles_before, roles_after)
+    ours = sum(reading.get("CPU ms", 0.0) for reading in by_role.values()) * accepted / 1_000
+    return Outcome(
+        start=start,
+        known=known,
+        is_over=is_over and bool(accepted),
+        tally=tally,
+        runs=runs,
+        use=use,
+        by_role=by_role,
+        cores_for_others=max(0.0, busy_cores - ours / (known - start)),
+    )
 
 
 def _figures(bench: Bench, group: str, outcome: Outcome) -> list[Figure]:
@@ -111,4 +125,20 @@ def _figures(bench: Bench, group: str, outcome: Outcome) -> list[Figure]:
             figure(f"{name} an alert", value, floors.use.get(name))
             for name, value in outcome.use.items()
         ),
+        *_by_role(group, outcome.by_role),
+        Figure(group, "cores for others", outcome.cores_for_others, is_detail=True),
     ]
+
+
+def _by_role(group: str, use: dict[str, Reading]) -> Iterator[Figure]:
+    for role, reading in use.items():
+        yield Figure(
+            group,
+            f"CPU ms an alert, {role}",
+            reading["CPU ms"],
+            is_detail=role in roles.BESIDE,
+        )
+    for role in roles.OURS:
+        if reading := use[role]:
+            name = f"KiB written an alert, {role}"
+            yield Figure(group, name, reading["KiB written"], is_detail=True)

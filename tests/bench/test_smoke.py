@@ -10,6 +10,7 @@ from time import monotonic, sleep
 
 import pytest
 
+from tests.bench.stages import STAGES
 from tests.parts.processes import descendants, is_alive
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,24 @@ def test_a_quick_run_finds_nothing_lost_and_nothing_twice(tmp_path):
     posts = [one for one in figures if one["name"] == "POSTs an execution"]
     assert [one["ratio"] for one in posts] == [1, 1]
     assert all(group in done.stdout for group in storms)
+
+
+def test_the_stages_of_a_few_alerts_are_told():
+    options = ["--database=sqlite", "--repeat=1", "--alone=2", "--alerts=20", "--rounds=1"]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.stages", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_SECONDS,
+    )
+
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if "|" in line]
+    for stage in [*STAGES, "**not attributed**", "**all**"]:
+        assert stage in rows, stage
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

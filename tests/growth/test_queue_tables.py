@@ -31,6 +31,7 @@ def test_jobs_that_are_done_leave_nothing():
     assert not Task.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)  # django-q2 closes connections while it keeps them
 def test_the_failures_of_a_job_are_one_row():
     for _ in range(3):
         carried_out(is_success=False)

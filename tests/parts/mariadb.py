@@ -106,7 +106,10 @@ def main(command: list[str]) -> int:
     signal.signal(signal.SIGTERM, _end)
     try:
         with started() as mariadb:
-            environment = os.environ | {"DATABASE_URL": mariadb.database_url}
+            environment = os.environ | {
+                "DATABASE_URL": mariadb.database_url,
+                "DATABASE_URL_FILE": "",
+            }
             return subprocess.run(command, env=environment, check=False).returncode
     except parts.PartMissing as missing:
         sys.stderr.write(f"Not run on MariaDB: {missing}\n")

@@ -3,18 +3,24 @@
 from pathlib import Path
 
 
-def descendants(root: int) -> list[int]:
-    """Return the process ids of the children of ``root``, their children and so on."""
-    parents = {}
+def children() -> dict[int, list[int]]:
+    """Return the process ids of the children of every process that has some."""
+    begun: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = entry.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        parents[int(entry.parent.name)] = int(fields[1])
+        begun.setdefault(int(fields[1]), []).append(int(entry.parent.name))
+    return begun
+
+
+def descendants(root: int) -> list[int]:
+    """Return the process ids of the children of ``root``, their children and so on."""
+    begun = children()
     found = [root]
     for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
+        found += begun.get(pid, [])
     return found[1:]
 
 

@@ -10,6 +10,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from remediation import jobs, queue
+from remediation.engine import pace
 from remediation.models import ActionExecution, Heartbeat
 from remediation.sandbox import Sandbox, SandboxOptions
 from tests.factories import (
@@ -125,6 +126,19 @@ def test_the_next_tick_comes_sooner_for_what_has_just_begun(sandbox, settings):
 
     sooner, beat = sorted(waiting(queue.TICK))
     assert sooner <= timezone.now() + datetime.timedelta(seconds=10)
+    assert beat > timezone.now() + datetime.timedelta(seconds=70)
+
+
+def test_what_the_stream_tells_of_needs_no_tick_before_the_next_beat(sandbox, settings):
+    settings.POLL_INTERVAL = 80.0
+    sandbox.configure(outcomes={"core.local": "running"})
+    remote_execution()
+    jobs.launch_due()
+    Heartbeat.show_life(pace.STREAM, at=timezone.now())
+
+    jobs.tick()
+
+    [beat] = waiting(queue.TICK)
     assert beat > timezone.now() + datetime.timedelta(seconds=70)
 
 

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 
 from remediation import queue
 from remediation.management.lifeline import die_with_parent
+from remediation.management.priority import give_way
 
 
 class Command(BaseCommand):
@@ -14,6 +15,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Run it until it is asked to stop."""
+        # Alerts are taken before they are worked off.
+        give_way()
         # Its processes too: orphans would work on beside the cluster that replaces this one.
         os.register_at_fork(after_in_child=die_with_parent)
         queue.run_cluster()

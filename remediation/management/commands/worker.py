@@ -14,7 +14,6 @@ from remediation.management.processes import Processes
 from remediation.management.pulse import Pulse
 
 LOOK_SECONDS = 1.0
-NICENESS = 5  # a third of the processor's time that the web server gets when both want it
 
 
 class Command(BaseCommand):
@@ -22,8 +21,6 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Start the clusters and the chain of ticks, and keep them."""
-        # Where one machine does both, alerts are taken before they are worked off.
-        os.nice(NICENESS)
         worker_id = f"{socket.gethostname()[:30]}-{os.getpid()}"
         queue.enqueue(queue.TICK)
         pulses = {

@@ -5,7 +5,7 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from remediation.engine import launch, line, pause
+from remediation.engine import launch, line, parameters, pause
 from remediation.engine.line import Line
 from remediation.models import ActionExecution, Cause, Heartbeat
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
@@ -116,3 +116,15 @@ def test_launchers_that_work_at_once_begin_at_places_of_their_own(now, monkeypat
     found = {tuple(taken()) for _ in range(40)}
 
     assert found == {tuple(pks), (*pks[3:], *pks[:3])}
+
+
+def test_what_is_taken_brings_all_that_rendering_reads(now, django_assert_num_queries):
+    bucket = bucket_of("one")
+    for _ in range(3):
+        waiting(bucket, now, seconds=1)
+    executions = Line().take(100)
+
+    with django_assert_num_queries(1):  # config values, for all of them
+        rendered = parameters.render_all(executions)
+
+    assert [rendered[row.pk].sent["cmd"] for row in executions] == ["true"] * 3

@@ -8,8 +8,7 @@ from django_q.signing import SignedPackage
 
 from remediation import queue
 
-# Django-q2 lets go of its connection when it has kept what it keeps.
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def carried_out(*, is_success):

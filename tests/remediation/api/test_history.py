@@ -261,7 +261,7 @@ def test_a_list_takes_the_same_queries_however_long(
         factories.make_execution().record(cause=Cause())
 
     # The token, the page, the pause, and the record of the call.
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         found = results(reader, f"{name}/")
 
     assert len(found) == 4

@@ -67,14 +67,15 @@ def test_rare_rows_are_all_found_each_once_and_in_order(ordering, rare):
 
 
 @pytest.mark.parametrize("ordering", ORDERINGS)
-@pytest.mark.parametrize("rare", [{0, 7, 8, 19}, {10}, set(range(20))])
-def test_the_way_back_finds_them_too(ordering, rare):
-    make_alerts(20, rare=rare)
-    forth = walk(ordering)
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("rare", [{0, 7, 8, 19}, {3, 16}, set(range(12))])
+def test_the_way_back_from_any_page_finds_all_that_was_before_it(ordering, size, rare):
+    make_alerts(20 if len(rare) < 12 else 12, rare=rare)
+    forth = walk(ordering, size=size)
 
-    back = walk(ordering, cursor=forth[-1].previous)
-
-    assert found(reversed([*back])) + [row.pk for row in forth[-1].rows] == found(forth)
+    for number, page in enumerate(forth[1:], start=1):
+        back = walk(ordering, size=size, cursor=page.previous)
+        assert found(reversed(back)) == found(forth[:number])
 
 
 def test_a_page_that_is_not_full_says_how_far_it_looked():

@@ -51,7 +51,13 @@ class Laws:
             assert row.status not in OPEN, f"{row} is {row.status} for ever"
             reason = row.reason if isinstance(row, BucketRun) else row.error_message
             assert row.status != "unknown" or reason, f"{row} is unknown without a reason"
-        resting = {row.trace_tag for row in self.executions if row.status == "unknown"}
+        # What rests as unknown, or was judged when it did, is the business of a person.
+        judged = Transition.objects.filter(
+            subject_type="execution", actor="judge", from_status="unknown"
+        ).values_list("subject_id", flat=True)
+        resting = {
+            row.trace_tag for row in self.executions if row.status == "unknown" or row.pk in judged
+        }
         for remote in self._remotes():
             is_over = remote["status"] in MEANING or _tag_of(remote) in resting
             assert is_over, f"{remote['id']} is {remote['status']} and nobody follows it"

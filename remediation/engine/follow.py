@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
 from typing import NoReturn
 
 from django.conf import settings
@@ -23,8 +24,13 @@ from remediation.stackstorm import Execution, StackStormClient, StackStormError
 
 logger = logging.getLogger(__name__)
 
+FINAL = ActionExecution.FINAL
+
 LONGEST_WAIT_SECONDS = 30.0  # between two attempts to connect
 LOOK_SECONDS = 1.0  # between two looks after what is not worth one for each event
+GATHER_SECONDS = 0.1  # after a write until the next, in which events are gathered
+AT_ONCE_SECONDS = 0.002  # between events that have come already
+EVENTS_MAX = 100  # that are taken together
 EARLY_SECONDS = 5.0  # that an end is kept whose launch is not on record
 
 
@@ -47,7 +53,7 @@ def listen(*, client: StackStormClient) -> None:
     looked_at = -LOOK_SECONDS
     is_first = True
     early = _Early()
-    for moved in client.follow(settings.ST2_STREAM_URL):
+    for moved in gathered(client.follow(settings.ST2_STREAM_URL)):
         if time.monotonic() > looked_at + LOOK_SECONDS:
             looked_at = time.monotonic()
             # A database that closed the connection in the meantime is connected to anew.
@@ -58,6 +64,35 @@ def listen(*, client: StackStormClient) -> None:
             poll.ask_for_all()
             is_first = False
         early.keep(take([*early.told, *moved]))
+
+
+def gathered(updates: Iterator[list[Execution]]) -> Iterator[list[Execution]]:
+    """Yield what comes in quick succession together: a storm of events is no storm of writes.
+
+    What comes after a rest is yielded at once. Raises what ``updates`` raises. They are read by a
+    thread, which ends with the next of them once nobody waits any more.
+    """
+    pool = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="stream")
+    until = 0.0
+    try:
+        coming = pool.submit(next, updates, None)
+        while (moved := coming.result()) is not None:
+            coming = pool.submit(next, updates, None)
+            while len(moved) < EVENTS_MAX and (more := _in_time(coming, until)) is not None:
+                moved = moved + more
+                coming = pool.submit(next, updates, None)
+            until = time.monotonic() + GATHER_SECONDS
+            yield moved
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _in_time(
+    coming: futures.Future[list[Execution] | None], until: float
+) -> list[Execution] | None:
+    """Return what comes until then; None for nothing, an error or the end, which are next."""
+    futures.wait([coming], timeout=max(until - time.monotonic(), AT_ONCE_SECONDS))
+    return coming.result() if coming.done() and not coming.exception() else None
 
 
 class _Early:
@@ -89,18 +124,13 @@ def take(moved: Iterable[Execution]) -> list[Execution]:
     """
     told = {remote.id: remote for remote in moved}
     known = poll.known(told)
-    ended = []
-    for pk, row in known.items():
-        remote = told[pk]
-        if row.status in ActionExecution.FINAL:
-            continue
-        if remote.status not in OUTCOMES:
-            poll.keep_word(row, remote.status, at=timezone.now())
-        elif _needs_a_look(row):
+    open_ones = [(row, told[pk]) for pk, row in known.items() if row.status not in FINAL]
+    poll.keep_words([pair for pair in open_ones if pair[1].status not in OUTCOMES])
+    ended = [pair for pair in open_ones if pair[1].status in OUTCOMES]
+    poll.ended_all([pair for pair in ended if not _needs_a_look(pair[0])])
+    for row, remote in ended:
+        if _needs_a_look(row):
             poll.hint(st2_execution_id=remote.id, trace_tag="")
-        else:
-            ended.append((row, remote))
-    poll.ended_all(ended)
     # Our tag under another id: a launch whose answer is not in yet, or a task that it began.
     others = [remote for pk, remote in told.items() if pk not in known and remote.is_top_level]
     ends = [remote for remote in others if remote.status in OUTCOMES and remote.trace_tag]

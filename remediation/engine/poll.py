@@ -307,6 +307,19 @@ def _goes_on(row: ActionExecution, state: ExecutionState, *, client: StackStormC
         _give_up(row, f"{_out_of_time(limit)}, and StackStorm still says {state.status}")
 
 
+def keep_words(told: Iterable[tuple[ActionExecution, Execution]]) -> None:
+    """Keep what StackStorm says of executions that have not ended, in one transaction."""
+    in_order = sorted(told, key=lambda pair: pair[0].pk)
+
+    def keep() -> None:
+        with transaction.atomic():
+            for row, remote in in_order:
+                keep_word(row, remote.status, at=timezone.now())
+
+    if in_order:
+        repeated(keep, what=f"The word on {len(in_order)} executions")
+
+
 def keep_word(row: ActionExecution, word: str, *, at: datetime.datetime) -> None:
     """Keep what StackStorm says of an execution that has not ended, and since when."""
     changed = _news(row, word, at=at)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -215,6 +216,7 @@ def test_an_end_before_the_record_of_the_launch_is_told_again(
     on_record = ActionExecution.objects.filter(pk=execution.pk)
     on_record.update(status="launching", st2_execution_id=None)
     monkeypatch.setattr(follow, "EARLY_SECONDS", 60 if is_patient else -1)
+    monkeypatch.setattr(follow, "gathered", iter)
 
     def told():
         yield [event]
@@ -227,6 +229,28 @@ def test_an_end_before_the_record_of_the_launch_is_told_again(
 
     execution.refresh_from_db()
     assert execution.status == ("success" if is_patient else "running")
+
+
+def test_events_that_come_while_others_are_taken_are_taken_together():
+    is_taken = Event()
+
+    def told():
+        yield ["a"]
+        is_taken.wait()
+        yield ["b"]
+        yield ["c", "d"]
+        raise CUT
+
+    batches = []
+
+    def take_all():
+        for moved in follow.gathered(told()):
+            batches.append(moved)
+            is_taken.set()
+
+    with pytest.raises(StackStormUnavailable):
+        take_all()
+    assert batches == [["a"], ["b", "c", "d"]]
 
 
 @pytest.mark.parametrize("is_followed", [True, False])

@@ -28,7 +28,7 @@ FINAL = ActionExecution.FINAL
 
 LONGEST_WAIT_SECONDS = 30.0  # between two attempts to connect
 LOOK_SECONDS = 1.0  # between two looks after what is not worth one for each event
-GATHER_SECONDS = 0.1  # after a write until the next, in which events are gathered
+GATHER_SECONDS = 0.03  # after a write until the next, in which events are gathered
 AT_ONCE_SECONDS = 0.002  # between events that have come already
 EVENTS_MAX = 100  # that are taken together
 EARLY_SECONDS = 5.0  # that an end is kept whose launch is not on record

@@ -34,5 +34,5 @@ def shortest() -> datetime.timedelta:
 
 def is_streamed() -> bool:
     """Return whether somebody follows StackStorm's stream now."""
-    last = Heartbeat.last(STREAM)
+    last = Heartbeat.last(STREAM) if settings.ST2_STREAM_URL else None
     return last is not None and last > timezone.now() - STREAM_SILENCE

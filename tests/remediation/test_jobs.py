@@ -130,6 +130,7 @@ def test_the_next_tick_comes_sooner_for_what_has_just_begun(sandbox, settings):
 
 
 def test_what_the_stream_tells_of_needs_no_tick_before_the_next_beat(sandbox, settings):
+    settings.ST2_STREAM_URL = sandbox.url
     settings.POLL_INTERVAL = 80.0
     sandbox.configure(outcomes={"core.local": "running"})
     remote_execution()

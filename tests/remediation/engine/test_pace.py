@@ -38,9 +38,12 @@ def test_nothing_is_polled_more_often_than_wake_ups_are_looked_for(settings):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("age", "is_followed"), [(1, True), (70, False)])
-def test_the_stream_counts_for_as_long_as_its_follower_shows_life(age, is_followed):
+def test_the_stream_counts_for_as_long_as_its_follower_shows_life(age, is_followed, settings):
+    settings.ST2_STREAM_URL = "http://127.0.0.1/stream/v1"
     assert not pace.is_streamed()
     at = timezone.now() - datetime.timedelta(seconds=age)
     Heartbeat.objects.create(name=pace.STREAM, beat_at=at, due_at=at)
 
     assert pace.is_streamed() == is_followed
+    settings.ST2_STREAM_URL = ""
+    assert not pace.is_streamed(), "nobody follows it any more"

@@ -35,16 +35,20 @@ def _filled(django_db_setup, django_db_blocker):
     if connection.vendor != "mysql":
         yield
         return
-    tables = our_tables()
     with django_db_blocker.unblock():
+        empty()  # of what they are, and of the ids that they would give next
         run.make_definitions()
         history.fill(connection.settings_dict["NAME"], ROWS)
         yield
-        with connection.cursor() as cursor:
-            cursor.execute("SET foreign_key_checks = 0")
-            for table in tables:
-                cursor.execute(f"TRUNCATE TABLE {table}")
-            cursor.execute("SET foreign_key_checks = 1")
+        empty()
+
+
+def empty():
+    with connection.cursor() as cursor:
+        cursor.execute("SET foreign_key_checks = 0")
+        for table in our_tables():
+            cursor.execute(f"TRUNCATE TABLE {table}")
+        cursor.execute("SET foreign_key_checks = 1")
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)

@@ -68,7 +68,7 @@ class KeysetPagination(BasePagination):
             self.page = read_page(
                 queryset, ordering=ordering, size=size, cursor=cursor, walked=walked
             )
-        except (ValueError, DjangoValidationError) as error:
+        except (TypeError, ValueError, DjangoValidationError) as error:
             raise ValidationError(
                 {"cursor": ["This cursor belongs to another ordering: start without it."]}
             ) from error

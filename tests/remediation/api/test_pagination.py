@@ -114,6 +114,18 @@ def test_a_cursor_of_another_kind_is_refused(reader: Client, cursor: Any) -> Non
     assert list(answer.json()["error"]["fields"]) == ["cursor"]
 
 
+@pytest.mark.parametrize(("made", "used"), [("-id", "created_at"), ("created_at", "-id")])
+def test_a_cursor_of_another_ordering_is_refused(reader: Client, made: str, used: str) -> None:
+    make_alerts(2)
+    link = reader.get(f"{URL}?ordering={made}&page_size=1").json()["next"]
+
+    answer = reader.get(link.replace(f"ordering={made}", f"ordering={used}"))
+
+    assert answer.status_code == 400
+    [text] = answer.json()["error"]["fields"]["cursor"]
+    assert "another ordering: start without it" in text
+
+
 def test_a_page_costs_the_same_however_deep_it_lies(
     reader: Client, django_assert_num_queries: Any
 ) -> None:

@@ -24,8 +24,6 @@ from remediation.stackstorm import Execution, StackStormClient, StackStormError
 
 logger = logging.getLogger(__name__)
 
-FINAL = ActionExecution.FINAL
-
 LONGEST_WAIT_SECONDS = 30.0  # between two attempts to connect
 LOOK_SECONDS = 1.0  # between two looks after what is not worth one for each event
 GATHER_SECONDS = 0.03  # after a write until the next, in which events are gathered
@@ -124,7 +122,8 @@ def take(moved: Iterable[Execution]) -> list[Execution]:
     """
     told = {remote.id: remote for remote in moved}
     known = poll.known(told)
-    open_ones = [(row, told[pk]) for pk, row in known.items() if row.status not in FINAL]
+    final = ActionExecution.FINAL
+    open_ones = [(row, told[pk]) for pk, row in known.items() if row.status not in final]
     poll.keep_words([pair for pair in open_ones if pair[1].status not in OUTCOMES])
     ended = [pair for pair in open_ones if pair[1].status in OUTCOMES]
     poll.ended_all([pair for pair in ended if not _needs_a_look(pair[0])])

@@ -44,6 +44,8 @@ CANCEL_GRACE = datetime.timedelta(seconds=60)  # for StackStorm to end what was 
 UNKNOWN_INTERVAL = datetime.timedelta(minutes=5)  # between two polls of what is unknown
 ASKING = {"pending", "paused"}  # StackStorm's words while it waits for a person
 WITHOUT_RESULT = {"canceled", "abandoned"}  # final words that may come without one
+# What _news changes.
+TOLD_FIELDS = ("st2_action_execution_status", "running_at", "asking_since")
 Status = ActionExecution.Status
 
 
@@ -316,8 +318,12 @@ def keep_words(told: Iterable[tuple[ActionExecution, Execution]]) -> None:
             for row, remote in in_order:
                 keep_word(row, remote.status, at=timezone.now())
 
+    def read_anew() -> None:
+        for row, _ in in_order:
+            row.refresh_from_db(fields=[*TOLD_FIELDS, "status"])
+
     if in_order:
-        repeated(keep, what=f"The word on {len(in_order)} executions")
+        repeated(keep, what=f"The word on {len(in_order)} executions", afresh=read_anew)
 
 
 def keep_word(row: ActionExecution, word: str, *, at: datetime.datetime) -> None:

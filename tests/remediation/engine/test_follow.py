@@ -144,6 +144,28 @@ def test_another_word_is_kept_and_moves_nothing(word, st2, launched):
     assert not is_due(execution)
 
 
+def test_words_whose_transaction_lost_a_race_are_kept_all_the_same(st2, launched, monkeypatch):
+    executions = [launched(), launched()]
+    ActionExecution.objects.update(st2_action_execution_status="requested", running_at=None)
+    keep, lost = poll.compare_and_set, [executions[1].pk]
+
+    def keep_or_lose(row, **columns):
+        if row.pk in lost:
+            lost.clear()
+            raise OperationalError(1213, "Deadlock found when trying to get lock")
+        return keep(row, **columns)
+
+    monkeypatch.setattr(poll, "compare_and_set", keep_or_lose)
+
+    follow.take([seen(st2, execution, status="running") for execution in executions])
+
+    assert not lost
+    for execution in executions:
+        execution.refresh_from_db()
+        assert execution.st2_action_execution_status == "running"
+        assert execution.running_at is not None
+
+
 def test_the_events_of_strangers_are_passed_over(st2, launched):
     execution = launched()
     stranger = seen(st2, execution, id="0" * 24, status="failed", context={})

@@ -28,8 +28,4 @@ class Migration(migrations.Migration):
             model_name='actionexecution',
             index=models.Index(fields=['executed_via_stackstorm', 'status', 'due_at'], name='execution_due'),
         ),
-        migrations.AddIndex(
-            model_name='bucketrun',
-            index=models.Index(fields=['stop', 'status'], name='run_stop'),
-        ),
     ]

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Indexes for lists that cost the same however long the history is."""
+    """Indexes for lists and ticks that cost the same however much there is."""
 
     dependencies = [("remediation", "0002_launch_order")]
 
@@ -20,6 +20,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             "bucketrun", models.Index(fields=["created_at"], name="run_created")
+        ),
+        migrations.AddIndex(
+            "bucketrun", models.Index(fields=["stop", "status"], name="run_stop")
         ),
         migrations.AddIndex(
             "actionexecution",

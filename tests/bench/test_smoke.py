@@ -22,19 +22,19 @@ def command(path: Path) -> list[str]:
     return [sys.executable, "-m", "tests.bench", *options]
 
 
+def printed_by(command: list[str]) -> str:
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_a_quick_run_finds_nothing_lost_and_nothing_twice(tmp_path):
     path = tmp_path / "bench.json"
 
-    done = subprocess.run(
-        command(path),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT_SECONDS,
-    )
+    printed = printed_by(command(path))
 
-    assert done.returncode == 0, done.stderr
     figures = json.loads(path.read_text())["figures"]
     storms = {figure["group"] for figure in figures if figure["group"].startswith("storm")}
     assert len(storms) == 2
@@ -42,23 +42,15 @@ def test_a_quick_run_finds_nothing_lost_and_nothing_twice(tmp_path):
         assert [one["value"] for one in figures if one["name"] == name] == [0, 0], name
     posts = [one for one in figures if one["name"] == "POSTs an execution"]
     assert [one["ratio"] for one in posts] == [1, 1]
-    assert all(group in done.stdout for group in storms)
+    assert all(group in printed for group in storms)
 
 
 def test_the_stages_of_a_few_alerts_are_told():
     options = ["--database=sqlite", "--repeat=1", "--alone=2", "--alerts=20", "--rounds=1"]
 
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.stages", *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT_SECONDS,
-    )
+    printed = printed_by([sys.executable, "-m", "tests.bench.stages", *options])
 
-    assert done.returncode == 0, done.stderr
-    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if "|" in line]
+    rows = [line.split("|")[1].strip() for line in printed.splitlines() if "|" in line]
     for stage in [*STAGES, "**not attributed**", "**all**"]:
         assert stage in rows, stage
 

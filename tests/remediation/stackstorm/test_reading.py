@@ -36,6 +36,7 @@ OTHER_SHAPES = {
 CHILDREN = names("get-execution-*children*")
 EXECUTIONS = [
     *(name for name in names("get-execution-*") if name not in {*OTHER_SHAPES, *CHILDREN}),
+    "api-restarted-after-rabbit-back-execution",
     "rbac-execution-view-200",
     "rbac-show-secrets-non-admin",
 ]

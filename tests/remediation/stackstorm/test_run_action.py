@@ -18,6 +18,7 @@ from tests.remediation.stackstorm.recordings import (
 PATH = "/v1/executions"
 
 CREATED = [
+    "api-restarted-after-rabbit-back-post-201",
     "nginx-post-execution-201",
     "post-execution-201",
     "post-execution-arbitrary-context-201",

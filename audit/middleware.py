@@ -14,9 +14,9 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 
 from audit.models import ApiCall
+from remediation import clock
 from remediation.engine.parameters import known_secrets
 from remediation.models import new_id
 from remediation.models.statements import insert
@@ -95,14 +95,14 @@ class ApiCallMiddleware:
         """Answer the request and record the call."""
         if not _is_recorded(request.path_info):
             return self.get_response(request)
-        created_at, begin = timezone.now(), time.perf_counter()
+        created_at, begin = clock.now(), time.perf_counter()
         body = _read_body(request)
         response = self.get_response(request)
         elapsed_ms = (time.perf_counter() - begin) * 1000
         with _answer_stands(request):
             call = ApiCall(
                 created_at=created_at,
-                completed_at=timezone.now(),
+                completed_at=clock.now(),
                 processing_time_ms=round(elapsed_ms, 3),
                 **_describe(request, body),
                 **_describe_answer(request, response),

@@ -12,9 +12,9 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 
 from audit import reports
+from remediation import clock
 
 DAYS_DEFAULT = 7
 
@@ -62,7 +62,7 @@ def failures(request: HttpRequest) -> HttpResponse:
     page = reports.recent_failures(
         days=query.cleaned_data.get("days") or DAYS_DEFAULT,
         before=query.cleaned_data.get("before"),
-        at=timezone.now(),
+        at=clock.now(),
     )
     context = {
         "title": "Recent failures",

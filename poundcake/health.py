@@ -9,10 +9,9 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from remediation import queue
+from remediation import clock, queue
 from remediation.engine.connection import STACKSTORM
 from remediation.models import Heartbeat
 
@@ -65,7 +64,7 @@ def _heartbeats() -> dict[str, dict[str, Any]]:
     """Return how long ago each recurring job of the workers beat."""
     # Why StackStorm cannot be reached is kept beside them; it is no job and not for everybody.
     jobs = Heartbeat.objects.exclude(name=STACKSTORM).order_by("name")
-    at = timezone.now()
+    at = clock.now()
     return {
         beat.name: {
             "beat_at": beat.beat_at.isoformat(),

@@ -11,13 +11,12 @@ from collections.abc import Iterable
 
 from django.db.models import Count, QuerySet
 from django.http import HttpResponse
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from audit.middleware import unrecorded_calls
-from remediation import queue
+from remediation import clock, queue
 from remediation.api.calls import AlwaysJson
 from remediation.engine.connection import STACKSTORM
 from remediation.models import ActionExecution, Alert, BucketRun, Heartbeat, Pause, Scope
@@ -37,7 +36,7 @@ class Metrics(APIView):
 
     def get(self, _request: Request) -> HttpResponse:
         """Return all samples."""
-        at = timezone.now()
+        at = clock.now()
         text = "".join(
             [
                 _metric("poundcake_alerts_firing", "Open alerts.", _alerts()),

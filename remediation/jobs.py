@@ -6,9 +6,8 @@ import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from remediation import queue
+from remediation import clock, queue
 from remediation.engine import cancel, launch, lookup, pace, poll, recover
 from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
 from remediation.models import Heartbeat
@@ -38,7 +37,7 @@ def run_local(**_newer: object) -> None:
 def beat(**_newer: object) -> None:
     """Prove to the worker command that this cluster works; revive the chain of ticks."""
     _show_life()
-    if Heartbeat.is_late("tick", at=timezone.now() - TICK_GRACE):
+    if Heartbeat.is_late("tick", at=clock.now() - TICK_GRACE):
         queue.enqueue(queue.TICK)
 
 
@@ -50,7 +49,7 @@ def tick(**_newer: object) -> None:
     """
     _show_life()
     interval = datetime.timedelta(seconds=settings.POLL_INTERVAL)
-    at = timezone.now()
+    at = clock.now()
     with transaction.atomic():
         queue.absorb(queue.TICK, until=at + PLANNED_AHEAD)
         is_beat = Heartbeat.beat("tick", at=at, interval=interval)
@@ -78,7 +77,7 @@ def _do_what_time_makes_due(at: datetime.datetime) -> None:
 
 def prune() -> None:
     """Forget failed jobs and dead workers; what happened to alerts is kept elsewhere, for good."""
-    before = timezone.now() - KEPT
+    before = clock.now() - KEPT
     queue.prune(before=before)
     Heartbeat.prune(before=before)
 
@@ -90,7 +89,7 @@ def _plan_sooner(planned: datetime.datetime) -> None:
     """
     due = None if pace.is_streamed() else poll.next_due()
     if due and due < planned:
-        queue.enqueue(queue.TICK, at=max(due, timezone.now() + pace.shortest()))
+        queue.enqueue(queue.TICK, at=max(due, clock.now() + pace.shortest()))
 
 
 def _stackstorm() -> StackStormClient | None:
@@ -99,10 +98,10 @@ def _stackstorm() -> StackStormClient | None:
         return stackstorm_client()
     except NotConfigured as error:
         if launch.is_stackstorm_due():
-            Heartbeat.tell(STACKSTORM, str(error), at=timezone.now())
+            Heartbeat.tell(STACKSTORM, str(error), at=clock.now())
         return None
 
 
 def _show_life() -> None:
     if own := queue.this_cluster():
-        Heartbeat.show_life(own, at=timezone.now())
+        Heartbeat.show_life(own, at=clock.now())

@@ -16,13 +16,13 @@ from typing import Any
 
 from django.db import close_old_connections, connection
 from django.db.models import Min
-from django.utils import timezone
 from django_q import cluster as django_q_cluster
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ, Task
 from django_q.tasks import async_task
 
+from remediation import clock
 from remediation.models.statements import insert
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def _package(path: str, cluster: str) -> str:
 
 def enqueue(job: Job, *, at: datetime.datetime | None = None) -> None:
     """Wake a worker for ``job``, now or at a time."""
-    _enqueue(job.path, job.cluster, at or timezone.now())
+    _enqueue(job.path, job.cluster, at or clock.now())
 
 
 def _enqueue(path: str, cluster: str, at: datetime.datetime) -> None:
@@ -85,7 +85,7 @@ def absorb(job: Job, *, until: datetime.datetime | None = None) -> None:
     Then a storm of notifications costs no storm of jobs. ``until``: those too that are planned for
     a time before that.
     """
-    until = until or timezone.now()
+    until = until or clock.now()
     # By their ids: a scan would wait for the locks of those that are just being enqueued.
     waiting = OrmQ.objects.filter(key=job.cluster, lock__lte=until).values_list("pk", flat=True)
     if ids := list(waiting):
@@ -115,7 +115,7 @@ class WorkerBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     def dequeue(self) -> list[tuple[int, str]] | None:
         """Reserve a wake-up that is due; what is sent to this cluster alone comes first."""
         close_old_connections_unless_atomic()
-        now = timezone.now()
+        now = clock.now()
         with connection.cursor() as cursor:
             cursor.execute(_worded(self.DUE), [self.own, self.list_key, _time(now), self.own])
             row = cursor.fetchone()
@@ -163,7 +163,7 @@ def this_cluster() -> str:
 
 def ask_for_a_beat(own: str) -> None:
     """Have one worker's own cluster prove that it works."""
-    _enqueue(BEAT.path, own, timezone.now())
+    _enqueue(BEAT.path, own, clock.now())
 
 
 def is_asked(own: str) -> bool:
@@ -184,7 +184,7 @@ def prune(*, before: datetime.datetime) -> None:
 
 def oldest_waiting(cluster: str) -> datetime.datetime | None:
     """Return since when the oldest due wake-up of a cluster waits, or None."""
-    due = OrmQ.objects.filter(key=cluster, lock__lte=timezone.now())
+    due = OrmQ.objects.filter(key=cluster, lock__lte=clock.now())
     oldest: datetime.datetime | None = due.aggregate(since=Min("lock"))["since"]
     return oldest
 

@@ -10,9 +10,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from remediation import clock
 from remediation.admin import cells
 from remediation.admin.cause import cause_of
 from remediation.admin.read_only import ReadOnlyModelAdmin
@@ -102,7 +102,7 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
 
     def tables(self, obj: Pause) -> list[Table]:
         """Return what goes on while the pause holds."""
-        if obj != Pause.current(at=timezone.now()):
+        if obj != Pause.current(at=clock.now()):
             return []
         return [
             execution_table(
@@ -120,7 +120,7 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
         """Return whether it holds."""
         if row.ended_at:
             return cells.badge("ended")
-        is_over = row.expires_at is not None and row.expires_at <= timezone.now()
+        is_over = row.expires_at is not None and row.expires_at <= clock.now()
         return cells.badge("expired" if is_over else "paused")
 
     @admin.display(description="reason")

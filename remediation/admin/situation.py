@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils import timezone
 
+from remediation import clock
 from remediation.admin.verbs import may_operate
 from remediation.engine.connection import STACKSTORM
 from remediation.models import ActionExecution, Heartbeat, Pause
@@ -30,7 +30,7 @@ class Situation:
     @cached_property
     def pause(self) -> Pause | None:
         """The pause that holds."""
-        return Pause.current(at=timezone.now())
+        return Pause.current(at=clock.now())
 
     @cached_property
     def in_flight(self) -> int:

@@ -11,8 +11,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils import timezone
 
+from remediation import clock
 from remediation.admin import cells
 from remediation.models import ApiToken, Scope
 
@@ -42,7 +42,7 @@ class TokenForm(forms.ModelForm[ApiToken]):
     def clean_expires_at(self) -> datetime.datetime | None:
         """Refuse a token that is born expired."""
         expires_at: datetime.datetime | None = self.cleaned_data["expires_at"]
-        if expires_at and expires_at <= timezone.now():
+        if expires_at and expires_at <= clock.now():
             raise ValidationError("Give a time to come (UTC), or none.")
         return expires_at
 
@@ -107,7 +107,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
         for token in tokens:
             # Only the first revoke counts, also of two people at once.
             row = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
-            if row.update(revoked_at=timezone.now()):
+            if row.update(revoked_at=clock.now()):
                 self.log_change(request, token, "Revoked.")
                 count += 1
         self.message_user(request, f"{count} revoked.", messages.SUCCESS)

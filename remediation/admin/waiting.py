@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
+from remediation import clock
 from remediation.admin import cells
 from remediation.engine.connection import STACKSTORM
 from remediation.models import ActionExecution, BucketRun, Heartbeat, Pause
@@ -89,7 +89,7 @@ def _state(row: ActionExecution) -> list[Notice]:
 
 
 def _pending_lines(row: ActionExecution) -> Iterator[str]:
-    at = timezone.now()
+    at = clock.now()
     reasons = list(_held_back(row, at=at))
     if row.due_at and row.due_at > at:
         why = f": {row.error_message}" if row.error_message else ""
@@ -139,7 +139,7 @@ def _launching_lines(row: ActionExecution) -> Iterator[str]:
 def _running_lines(row: ActionExecution) -> Iterator[str]:
     word = row.st2_action_execution_status
     if not row.executed_via_stackstorm:
-        if row.due_at and row.due_at > timezone.now():
+        if row.due_at and row.due_at > clock.now():
             yield format_html("It waits until {} UTC.", cells.moment(row.due_at))
         return
     yield from _unreachable("How it ended is asked for when StackStorm is back.")

@@ -7,12 +7,12 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from remediation import clock
 from remediation.models import ApiToken
 
 HOW = (
@@ -49,7 +49,7 @@ class TokenAuthentication(BaseAuthentication):
         header = get_authorization_header(request)
         if not header.strip():
             return None
-        token = ApiToken.find(_read_token(header), at=timezone.now())
+        token = ApiToken.find(_read_token(header), at=clock.now())
         if token is None:
             raise AuthenticationFailed(f"The token is unknown, expired or revoked. {HOW}")
         return TokenUser(token.name), token

@@ -10,13 +10,13 @@ from typing import Any
 from django.db import DatabaseError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from remediation import clock
 from remediation.api import filters, verbs
 from remediation.api.calls import AlwaysJson, cause_of
 from remediation.api.errors import API_PREFIX
@@ -69,7 +69,7 @@ class PauseView(APIView):
 
 
 def _state() -> Response:
-    held = Pause.current(at=timezone.now())
+    held = Pause.current(at=clock.now())
     state = {
         "paused": held is not None,
         "reason": held.reason if held else "",
@@ -99,7 +99,7 @@ def _reason_told_to(request: HttpRequest) -> str:
     """Return why nothing runs, in ASCII on one line; '' without a pause and for strangers."""
     try:
         # Asked each time: it is one row of an index, and nobody is told of a pause that is over.
-        held = Pause.current(at=timezone.now()) if request.user.is_authenticated else None
+        held = Pause.current(at=clock.now()) if request.user.is_authenticated else None
     except DatabaseError as error:
         logger.warning("Whether there is a pause cannot be told: %s", error)
         return ""

@@ -11,9 +11,8 @@ from collections.abc import Iterable
 
 from django.db import transaction
 from django.db.models import prefetch_related_objects
-from django.utils import timezone
 
-from remediation import queue
+from remediation import clock, queue
 from remediation.engine.advance import end_stopped, is_out_of_time
 from remediation.models import (
     ActionExecution,
@@ -77,7 +76,7 @@ def carry_out_due() -> int:
 
 def cancel_overdue() -> int:
     """Cancel the runs that are older than the time limit of their bucket; return how many."""
-    at = timezone.now()
+    at = clock.now()
     limited = list(Bucket.objects.filter(timeout_seconds__gt=0).values_list("pk", flat=True))
     running = BucketRun.objects.filter(status=BucketRun.Status.RUNNING, bucket__in=limited)
     # Most are in time, so no more of them is read than tells that.

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.utils import timezone
-
+from remediation import clock
 from remediation.models import Action
 from remediation.stackstorm import ParameterInfo, StackStormClient
 
@@ -31,7 +30,7 @@ def check_actions(client: StackStormClient) -> list[Finding]:
     answers = [(action, client.action(action.st2_action_ref)) for action in actions]
     findings = []
     for action, info in answers:
-        action.st2_checked_at = timezone.now()
+        action.st2_checked_at = clock.now()
         if info is None:
             action.st2_check, message = Action.Check.MISSING, _missing(action.st2_action_ref)
         elif not info.enabled:

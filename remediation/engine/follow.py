@@ -15,8 +15,8 @@ from typing import NoReturn
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
-from django.utils import timezone
 
+from remediation import clock
 from remediation.engine import pace, poll
 from remediation.engine.settle import OUTCOMES
 from remediation.models import ActionExecution, Heartbeat
@@ -56,7 +56,7 @@ def listen(*, client: StackStormClient) -> None:
             looked_at = time.monotonic()
             # A database that closed the connection in the meantime is connected to anew.
             close_old_connections()
-            Heartbeat.show_life(pace.STREAM, at=timezone.now())
+            Heartbeat.show_life(pace.STREAM, at=clock.now())
         if is_first:
             # What happened before this moment is told by nobody else.
             poll.ask_for_all()

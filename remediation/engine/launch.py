@@ -15,9 +15,8 @@ from functools import partial
 
 from django.conf import settings
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
-from django.utils import timezone
 
-from remediation import local_actions, queue
+from remediation import clock, local_actions, queue
 from remediation.engine import lookup, parameters, settle
 from remediation.engine.advance import retry_delay
 from remediation.engine.claim import OPEN, claim, lease
@@ -99,10 +98,10 @@ def launch_due(*, client: StackStormClient) -> int:
                 is_reachable &= _record_all(_answered(sending))
                 width = 2 * threads
     if claimed and is_reachable:
-        Heartbeat.tell(STACKSTORM, "", at=timezone.now())
+        Heartbeat.tell(STACKSTORM, "", at=clock.now())
     may_be_left = line.handed_out > claimed or time.monotonic() >= until
     if is_reachable and may_be_left and is_stackstorm_due():
-        queue.enqueue(queue.LAUNCH_DUE, at=timezone.now() + AGAIN)
+        queue.enqueue(queue.LAUNCH_DUE, at=clock.now() + AGAIN)
     return claimed
 
 
@@ -137,7 +136,7 @@ def _local_due() -> QuerySet[ActionExecution]:
 
 
 def _due() -> QuerySet[ActionExecution]:
-    at = timezone.now()
+    at = clock.now()
     if Pause.current(at=at):
         return ActionExecution.objects.none()
     # A stopped run's executions are never claimed: they must not stand before the others.
@@ -180,7 +179,7 @@ def _wake(execution: ActionExecution) -> Request | None:
     """Take a local action whose delay is over; return None when another was faster."""
     is_mine = ActionExecution.objects.filter(
         pk=execution.pk, status=Status.RUNNING, due_at=execution.due_at
-    ).update(due_at=timezone.now() + lease(is_local=True))
+    ).update(due_at=clock.now() + lease(is_local=True))
     if not is_mine:
         return None
     try:

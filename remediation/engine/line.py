@@ -14,9 +14,8 @@ from collections.abc import Iterator
 
 from django.db import connection
 from django.db.models import QuerySet
-from django.utils import timezone
 
-from remediation import queue
+from remediation import clock, queue
 from remediation.models import ActionExecution, Heartbeat, Pause
 from remediation.models.statements import fetch
 
@@ -51,7 +50,7 @@ class Line:
 
     def _read(self) -> None:
         self._read_at = time.monotonic()
-        waiting = in_order(LENGTH) if not Pause.current(at=timezone.now()) else []
+        waiting = in_order(LENGTH) if not Pause.current(at=clock.now()) else []
         self._ids = deque(pk for pk in waiting if pk not in self._handed_out)
         # Who all begin with the first would only meet there: each begins at a place of its own,
         # among those that are all taken at the same time.
@@ -60,7 +59,7 @@ class Line:
 
 def _launchers() -> int:
     """Return how many clusters launch at the same time as this one, itself included."""
-    lately = timezone.now() - LAUNCHER_SILENCE
+    lately = clock.now() - LAUNCHER_SILENCE
     prefix = queue.own_name(queue.LAUNCH, "")
     return Heartbeat.objects.filter(name__startswith=prefix, beat_at__gt=lately).count() or 1
 
@@ -75,7 +74,7 @@ def with_all_it_takes() -> QuerySet[ActionExecution]:
 
 def in_order(count: int) -> list[int]:
     """Return the ids of the first ``count`` due executions, without a look at those behind them."""
-    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    now = connection.ops.adapt_datetimefield_value(clock.now())
     ids: list[int] = []
     for priority in _values("priority"):
         left = count - len(ids)

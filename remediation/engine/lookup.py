@@ -12,8 +12,8 @@ import datetime
 import logging
 
 from django.conf import settings
-from django.utils import timezone
 
+from remediation import clock
 from remediation.engine import settle
 from remediation.engine.settle import Outcome
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
@@ -47,7 +47,7 @@ def look_up_due(*, client: StackStormClient) -> int:
     rows = ActionExecution.objects.filter(
         status=ActionExecution.Status.LAUNCHING,
         lookup_until__isnull=False,
-        due_at__lte=timezone.now(),
+        due_at__lte=clock.now(),
     ).order_by("due_at")[:BATCH]
     for row in rows:
         cause = Cause()
@@ -121,7 +121,7 @@ def _delete(
     ids = [*row.st2_ghost_ids, *(ghost.id for ghost in ghosts)]
     # First on record: should this worker die now, the next look knows whom it has to ask about.
     ActionExecution.objects.filter(pk=row.pk).update(
-        st2_ghost_ids=ids, due_at=timezone.now() + datetime.timedelta(seconds=1)
+        st2_ghost_ids=ids, due_at=clock.now() + datetime.timedelta(seconds=1)
     )
     for ghost in ghosts:
         client.cancel(ghost.id)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 
 from django.conf import settings
-from django.utils import timezone
 
+from remediation import clock
 from remediation.models import Heartbeat
 
 STREAM = "stream"  # the heartbeat of whoever follows StackStorm's stream
@@ -35,4 +35,4 @@ def shortest() -> datetime.timedelta:
 def is_streamed() -> bool:
     """Return whether somebody follows StackStorm's stream now."""
     last = Heartbeat.last(STREAM) if settings.ST2_STREAM_URL else None
-    return last is not None and last > timezone.now() - STREAM_SILENCE
+    return last is not None and last > clock.now() - STREAM_SILENCE

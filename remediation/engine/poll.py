@@ -16,9 +16,8 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Min, Q, QuerySet, prefetch_related_objects
-from django.utils import timezone
 
-from remediation import queue
+from remediation import clock, queue
 from remediation.engine import pace
 from remediation.engine.connection import STACKSTORM
 from remediation.engine.settle import OUTCOMES, Ending, Outcome, settle, settle_all
@@ -53,14 +52,14 @@ def poll_due(*, client: StackStormClient) -> int:
     """Ask for every execution whose poll is due; return how many were asked for."""
     asked = 0
     # What is put off is due again soon: one call asks for each once, and makes room for others.
-    at, until = timezone.now(), time.monotonic() + BUDGET_SECONDS
+    at, until = clock.now(), time.monotonic() + BUDGET_SECONDS
     while rows := _take(at=at):
         asked += len(rows)
         try:
             _ask(rows, client=client, until=until)
         except StackStormError as error:
             logger.warning("StackStorm does not tell how %s executions are: %s", len(rows), error)
-            Heartbeat.tell(STACKSTORM, str(error), at=timezone.now())
+            Heartbeat.tell(STACKSTORM, str(error), at=clock.now())
             for row in rows:
                 _give_up(row, f"StackStorm does not answer: {error}")
             break
@@ -109,7 +108,7 @@ def _ask_now(rows: QuerySet[ActionExecution]) -> None:
     followed = Q(status__in=(Status.RUNNING, Status.UNKNOWN), st2_execution_id__isnull=False)
     # While its POST is under way, the answer will tell; without one, the look-up does.
     looked_up = Q(status=Status.LAUNCHING, lookup_until__isnull=False)
-    if rows.filter(followed | looked_up).update(due_at=timezone.now()):
+    if rows.filter(followed | looked_up).update(due_at=clock.now()):
         queue.enqueue(queue.TICK)
 
 
@@ -152,7 +151,7 @@ def _take(*, at: datetime.datetime) -> list[ActionExecution]:
     with transaction.atomic():
         rows = list(_due(at=at)[:MAX_IDS_PER_REQUEST])
         prefetch_related_objects(rows, "run__plan")
-        now = timezone.now()
+        now = clock.now()
         by_time = sorted((_next_poll(row, at=now, is_streamed=is_streamed), row.pk) for row in rows)
         for due_at, group in groupby(by_time, key=lambda pair: pair[0]):
             ActionExecution.objects.filter(pk__in=[pk for _, pk in group]).update(due_at=due_at)
@@ -193,7 +192,7 @@ def _ask(rows: Sequence[ActionExecution], *, client: StackStormClient, until: fl
     """Take what StackStorm says of these executions. Raises StackStormError if it says nothing."""
     by_id = {row.st2_execution_id or "": row for row in rows}
     states = {state.id: state for state in client.executions(list(by_id))}
-    Heartbeat.tell(STACKSTORM, "", at=timezone.now())
+    Heartbeat.tell(STACKSTORM, "", at=clock.now())
     ended = {pk for pk, state in states.items() if _is_plainly_ended(by_id[pk], state)}
     _settle_ended([by_id[pk] for pk in states if pk in ended], client=client, until=until)
     for st2_id, row in by_id.items():
@@ -294,14 +293,14 @@ def _ending(
     outcome = Outcome.of(remote)
     if remote.status == "canceled" and not row.run.stop:
         deadline, limit = _deadline(row)
-        if timezone.now() >= deadline:
+        if clock.now() >= deadline:
             outcome = Outcome(Status.TIMEOUT, _out_of_time(limit), outcome.values)
     return Ending(row, outcome, tasks)
 
 
 def _goes_on(row: ActionExecution, state: ExecutionState, *, client: StackStormClient) -> None:
     """Keep StackStorm's word, and cancel what has to end."""
-    at = timezone.now()
+    at = clock.now()
     keep_word(row, state.status, at=at)
     deadline, limit = _deadline(row)
     if row.status == Status.RUNNING and (at >= deadline or row.run.stop == BucketRun.Stop.CANCEL):
@@ -316,7 +315,7 @@ def keep_words(told: Iterable[tuple[ActionExecution, Execution]]) -> None:
     def keep() -> None:
         with transaction.atomic():
             for row, remote in in_order:
-                keep_word(row, remote.status, at=timezone.now())
+                keep_word(row, remote.status, at=clock.now())
 
     def read_anew() -> None:
         for row, _ in in_order:
@@ -354,7 +353,7 @@ def _news(row: ActionExecution, word: str, *, at: datetime.datetime) -> dict[str
 def _give_up(row: ActionExecution, reason: str) -> None:
     """Let an execution rest as unknown whose deadline is long over; a late answer still counts."""
     deadline, _ = _deadline(row)
-    at = timezone.now()
+    at = clock.now()
     if row.status == Status.RUNNING and at >= deadline + CANCEL_GRACE:
         later = {"due_at": at + UNKNOWN_INTERVAL}
         settle(row, Outcome(Status.UNKNOWN, reason, later), cause=Cause(at=at))

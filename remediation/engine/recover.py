@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from django.utils import timezone
-
-from remediation import local_actions, queue
+from remediation import clock, local_actions, queue
 from remediation.engine import lookup
 from remediation.engine.settle import Outcome, settle
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
@@ -15,7 +13,7 @@ REPEATS_MAX = 2  # of a local action whose worker died: it may be what kills the
 def recover() -> int:
     """Take up every execution whose worker's lease has ended; return how many there were."""
     rows = ActionExecution.objects.filter(
-        status=ActionExecution.Status.LAUNCHING, lookup_until=None, due_at__lte=timezone.now()
+        status=ActionExecution.Status.LAUNCHING, lookup_until=None, due_at__lte=clock.now()
     ).select_related("action")
     recovered = 0
     for row in rows:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models
 from django.db.models.functions import Now
-from django.utils import timezone
+
+from remediation import clock
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -39,7 +40,7 @@ class KeyField(models.CharField[_Set, _Get]):
 
 def created_field() -> models.DateTimeField[datetime.datetime, datetime.datetime]:
     """Return the time a row was made, also for rows that are inserted by SQL."""
-    return models.DateTimeField(default=timezone.now, db_default=UtcNow(), editable=False)
+    return models.DateTimeField(default=clock.now, db_default=UtcNow(), editable=False)
 
 
 def one_of(field: str, words: list[str], *, name: str) -> models.CheckConstraint:

@@ -10,8 +10,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.utils import timezone
 
+from remediation import clock
 from remediation.models.fields import KeyField, created_field
 from remediation.models.statements import fetch
 
@@ -116,7 +116,7 @@ class ApiToken(models.Model):
     @property
     def is_valid(self) -> bool:
         """Whether it opens anything now."""
-        return not self.revoked_at and not (self.expires_at and self.expires_at <= timezone.now())
+        return not self.revoked_at and not (self.expires_at and self.expires_at <= clock.now())
 
     def allows(self, scope: str) -> bool:
         """Return whether the token has the scope or one that implies it."""

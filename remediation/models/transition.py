@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Never, Protocol, TypeVar
 
 from django.db import connection, models, transaction
-from django.utils import timezone
 
+from remediation import clock
 from remediation.models.fields import KeyField, one_of
 from remediation.models.statements import insert
 
@@ -43,7 +43,7 @@ class IllegalTransitionError(Exception):
 class Cause:
     """Who makes something happen, when, and by which inbound call ('' for jobs)."""
 
-    at: datetime.datetime = field(default_factory=timezone.now)
+    at: datetime.datetime = field(default_factory=clock.now)
     actor: str = "system"
     request_id: str = ""
 

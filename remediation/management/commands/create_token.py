@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 
+from remediation import clock
 from remediation.models import ApiToken, Scope
 from remediation.models.token import scope_problem
 
@@ -52,7 +52,7 @@ def _expires_at(days: int | None) -> datetime.datetime | None:
         return None
     if not 0 < days <= DAYS_MAX:
         raise CommandError(f"--expires-days: give 1 to {DAYS_MAX} days.")
-    return timezone.now() + datetime.timedelta(days=days)
+    return clock.now() + datetime.timedelta(days=days)
 
 
 def _sentence(name: str, error: ValidationError) -> str:

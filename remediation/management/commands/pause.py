@@ -5,8 +5,8 @@ import re
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 
+from remediation import clock
 from remediation.engine import pause
 from remediation.management.operator import operator
 from remediation.models import Cause
@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Pause, and list what goes on all the same."""
-        cause = Cause(at=timezone.now(), actor=operator())
+        cause = Cause(at=clock.now(), actor=operator())
         expires_at = cause.at + _span(options["span"]) if options["span"] else None
         try:
             held = pause.pause(reason=options["reason"], expires_at=expires_at, cause=cause)

@@ -15,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 from time_machine import Traveller
 
+from remediation import clock as shared_clock
 from remediation import jobs
 from remediation.models import ActionExecution, Alert, BucketRun, Scope, Transition
 from tests import factories
@@ -64,6 +65,8 @@ def remediate(
         _forget_history()
     points = Points(kill_at=kill_at, cut_at=cut_at)
     points.watch()
+    # The database's clock cannot be set.
+    shared_clock._shared = shared_clock.MachineClock
     begin = timezone.now() + datetime.timedelta(seconds=seconds_later)
     with time_machine.travel(begin) as clock:
         for body in bodies:

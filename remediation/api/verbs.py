@@ -151,7 +151,9 @@ class SimulateBody(Body):
     labels = serializers.DictField(required=False)
     annotations = serializers.DictField(default=dict)
     steps = serializers.DictField(
-        child=StepResultBody(), default=dict, help_text="Results of steps, by their names"
+        child=StepResultBody(),
+        default=dict,
+        help_text="How steps end, by their names; one that is not given is assumed to succeed",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -177,6 +179,8 @@ class SimulatedStepSerializer(serializers.Serializer[Any]):
     action_type = serializers.CharField()
     action_ref = serializers.CharField()
     run_when = serializers.CharField()
+    runs = serializers.BooleanField()
+    reason = serializers.CharField()
     condition_holds = serializers.BooleanField(allow_null=True)
     parameters = serializers.DictField(allow_null=True)
     error = TemplateErrorSerializer(allow_null=True)

@@ -123,7 +123,10 @@ class BucketViewSet(DefinitionViewSet):
         """Say whether the bucket takes an alert and what it would send; nothing is executed."""
         bucket, body = self.get_object(), verbs.read(verbs.SimulateBody, request)
         alert = body["alert"] or _imagine(body, request)
-        simulated: Any = simulation.simulate(bucket, alert, steps=body["steps"])
+        try:
+            simulated: Any = simulation.simulate(bucket, alert, steps=body["steps"])
+        except simulation.UnknownStep as error:
+            raise ValidationError({"steps": [str(error)]}) from error
         return Response(verbs.SimulationSerializer(simulated).data)
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
-from remediation import templating
-from remediation.engine.parameters import run_variables
+from remediation.engine.step_rules import blocking_failures, reason_by_outcome
 from remediation.models import ActionExecution, BucketRun, Cause
 from remediation.models.statements import insert
 
@@ -103,22 +102,24 @@ def retry_delay(step: dict[str, Any], attempt: int) -> datetime.timedelta:
 def _take_next_step(
     run: BucketRun, last: ActionExecution, *, cause: Cause
 ) -> list[ActionExecution]:
-    """Make the row of the next step that is to be carried out, or finish the run.
+    """Make the row of the next step that ``run_when`` lets run, or finish the run.
 
-    Steps that are not to be carried out become skipped rows with the reason.
+    The others become skipped rows with the reason. A condition is evaluated by the worker that
+    launches the step: no template runs while the run's row is locked.
     """
     ended = last_attempts(run)
     for step in run.plan.steps:
         if step["step_order"] <= last.step_order:
             continue
         execution = ActionExecution.of_step(run, step, at=cause.at, priority=last.priority)
-        status, reason = _verdict(run, step, ended)
-        if status != Status.PENDING:
-            execution.status, execution.error_message = status, reason
+        failed = blocking_failures(run.plan.steps, ended)
+        reason = reason_by_outcome(step, failed=failed[0] if failed else None)
+        if reason:
+            execution.status, execution.error_message = Status.SKIPPED, reason
             execution.due_at, execution.completed_at = None, cause.at
         insert([execution])
         execution.record(cause=cause, reason=reason)
-        if status == Status.PENDING:
+        if not reason:
             return [execution]
         ended.append(execution)
     result, reason = _result(run, ended)
@@ -140,44 +141,9 @@ def last_attempts(run: BucketRun) -> list[ActionExecution]:
     return list({row.step_order: row for row in rows}.values())
 
 
-def _unforgiven(run: BucketRun, ended: list[ActionExecution]) -> list[ActionExecution]:
-    """Return the failed executions whose step does not say that the run goes on."""
-    return [
-        row
-        for row in ended
-        if row.status in ActionExecution.FAILED
-        and run.plan.step(row.step_order)["on_failure"] == "stop"
-    ]
-
-
-def _verdict(
-    run: BucketRun, step: dict[str, Any], ended: list[ActionExecution]
-) -> tuple[ActionExecution.Status, str]:
-    """Return whether a step is carried out (pending), skipped or failed, and why."""
-    failed = _unforgiven(run, ended)
-    if step["run_when"] == "success" and failed:
-        return Status.SKIPPED, f"{failed[0].name} failed and this step runs only after success"
-    if step["run_when"] == "failure" and not failed:
-        return Status.SKIPPED, "nothing failed and this step runs only after a failure"
-    if not step["condition"]:
-        return Status.PENDING, ""
-    try:
-        holds = templating.evaluate_condition(step["condition"], run_variables(run))
-    except templating.TemplateError as error:
-        return Status.FAILURE, str(error)
-    return (
-        (Status.PENDING, "")
-        if holds
-        else (
-            Status.SKIPPED,
-            f"the condition {step['condition']} does not hold",
-        )
-    )
-
-
 def _result(run: BucketRun, ended: list[ActionExecution]) -> tuple[BucketRun.Status, str]:
     """Return how a run ends whose last step has ended, and why."""
-    failed = _unforgiven(run, ended)
+    failed = blocking_failures(run.plan.steps, ended)
     if failed:
         timed_out = all(row.status == Status.TIMEOUT for row in failed)
         status = BucketRun.Status.TIMEOUT if timed_out else BucketRun.Status.FAILURE

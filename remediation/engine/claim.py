@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,8 @@ from django.db import transaction
 from django.db.models import Max
 
 from remediation import local_actions
+from remediation.engine import settle
+from remediation.engine.advance import advance
 from remediation.engine.assignment import cooling_down
 from remediation.models import Action, ActionExecution, Bucket, BucketRun, Cause, Pause, Transition
 
@@ -33,11 +36,14 @@ def claim(
     *,
     cause: Cause,
     shown: dict[int, dict[str, Any]],
+    skipped: Mapping[int, str] = MappingProxyType({}),
 ) -> list[ActionExecution]:
     """Claim what may begin now and return it, in its order; commit before anything is called.
 
-    ``shown``: by the execution's id, the parameters that it will be given, secrets masked. What
-    another worker has taken, or has in its hand at this moment, is passed over.
+    ``shown``: by the execution's id, the parameters that it will be given, secrets masked.
+    ``skipped``: by the execution's id, why its step does not run; it ends skipped, its run moves
+    on, and it is not returned. What another worker has taken, or has in its hand at this moment,
+    is passed over.
     """
     with transaction.atomic():
         if pause := Pause.current(at=cause.at):
@@ -47,11 +53,16 @@ def claim(
             runs = _locked(executions)
             claimable = _claimable(executions, runs)
             judge = _Judge(at=cause.at)
-            return [
-                execution
-                for execution in claimable
-                if _take(execution, judge, cause=cause, shown=shown.get(execution.pk))
-            ]
+            claimed = []
+            for execution in claimable:
+                if not _may_begin(execution, judge, cause=cause):
+                    continue
+                if execution.pk in skipped:
+                    _skip_step(execution, skipped[execution.pk], cause=cause)
+                    continue
+                _take(execution, judge, cause=cause, shown=shown.get(execution.pk))
+                claimed.append(execution)
+            return claimed
 
 
 def lease(*, is_local: bool) -> datetime.timedelta:
@@ -94,25 +105,43 @@ def _claimable(
     return claimable
 
 
+def _may_begin(execution: ActionExecution, judge: _Judge, *, cause: Cause) -> bool:
+    """Return whether the run goes on or may begin; skip the run if it may not."""
+    run = execution.run
+    if run.status == BucketRun.Status.PENDING and (reason := judge.why_not(run)):
+        _skip(run, execution, reason, cause=cause)
+        return False
+    return True
+
+
 def _take(
     execution: ActionExecution, judge: _Judge, *, cause: Cause, shown: dict[str, Any] | None
-) -> bool:
+) -> None:
     run = execution.run
     if run.status == BucketRun.Status.PENDING:
-        if reason := judge.why_not(run):
-            _skip(run, execution, reason, cause=cause)
-            return False
         run.mark_running(cause=cause)
         judge.began(run)
     values = {} if shown is None else {"parameters": shown}
     until = cause.at + lease(is_local=not execution.executed_via_stackstorm)
     execution.claim(cause=cause, lease_until=until, **values)
-    return True
+
+
+def _skip_step(execution: ActionExecution, reason: str, *, cause: Cause) -> None:
+    """Skip a step by its own rules and move its run on; a run that had not begun has not yet."""
+    run = execution.run
+    execution.finish(Status.SKIPPED, cause=cause, reason=reason)
+    settle.wake(advance(run, execution, cause=cause))
+    if run.status == BucketRun.Status.SKIPPED:
+        _say_why_nothing_ran(run, f"{run.reason}: {reason}")
 
 
 def _skip(run: BucketRun, execution: ActionExecution, reason: str, *, cause: Cause) -> None:
     execution.finish(Status.SKIPPED, cause=cause, reason=reason)
     run.finish(BucketRun.Status.SKIPPED, cause=cause, reason=reason)
+    _say_why_nothing_ran(run, reason)
+
+
+def _say_why_nothing_ran(run: BucketRun, reason: str) -> None:
     alert = run.alert
     alert.reason = f"The bucket {run.bucket.name} took it, but {reason}."
     alert.save(update_fields=["reason"])

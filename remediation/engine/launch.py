@@ -147,6 +147,8 @@ def _due() -> QuerySet[ActionExecution]:
 def _prepare_all(executions: Sequence[ActionExecution]) -> list[Request]:
     """Render and claim; what cannot be rendered is claimed and has failed.
 
+    A step whose rules say that it does not run is skipped with the claim.
+
     Rendered first, so that the claim is short and what will be sent is on record with it.
     """
     if not executions:
@@ -157,8 +159,11 @@ def _prepare_all(executions: Sequence[ActionExecution]) -> list[Request]:
     rendered = parameters.render_all(executions)
     ready = {pk: one for pk, one in rendered.items() if isinstance(one, parameters.Rendered)}
     shown = {pk: one.shown for pk, one in ready.items()}
+    skipped = {
+        pk: one.reason for pk, one in rendered.items() if isinstance(one, parameters.Skipped)
+    }
     claimed = repeated(
-        partial(claim, executions, cause=cause, shown=shown),
+        partial(claim, executions, cause=cause, shown=shown, skipped=skipped),
         what=f"The claim of {len(executions)} executions",
     )
     for execution in claimed:

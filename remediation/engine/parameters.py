@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from remediation import redaction, templating
+from remediation.engine import step_rules
 from remediation.models import ActionExecution, BucketRun, ConfigValue
 from remediation.templating import TemplateError
 
@@ -44,31 +45,60 @@ class Rendered:
 
 def render(execution: ActionExecution) -> Rendered:
     """Render the parameters of one execution. Raises TemplateError naming the field."""
-    rendered = render_all([execution])[execution.pk]
-    if isinstance(rendered, TemplateError):
-        raise rendered
-    return rendered
+    run = execution.run
+    rows = _earlier_rows([execution]).get(execution.run_id, [])
+    earlier = [row for row in rows if row.step_order < execution.step_order]
+    return render_step(
+        run.plan.step(execution.step_order),
+        variables(run, steps=_step_results(earlier), config=config_values()),
+        action=execution.action,
+    )
 
 
-def render_all(executions: Sequence[ActionExecution]) -> dict[int, Rendered | TemplateError]:
-    """Render what executions send; by their ids, with the error of those that cannot be rendered.
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An execution whose step does not run; ``reason`` is for people."""
 
-    Their runs, with alert, bucket and plan, and their actions are at hand.
+    reason: str
+
+
+Prepared = Rendered | Skipped | TemplateError
+
+
+def render_all(executions: Sequence[ActionExecution]) -> dict[int, Prepared]:
+    """Decide of each execution whether its step runs, and render its parameters; by their ids.
+
+    With the error of those that cannot be rendered. Their runs, with alert, bucket and plan, and
+    their actions are loaded already.
     """
-    earlier, config = _told_by_run(executions), config_values()
-    rendered: dict[int, Rendered | TemplateError] = {}
-    for execution in executions:
-        run = execution.run
-        steps = earlier.get(run.pk) or {execution.name: _told(execution)}
-        try:
-            rendered[execution.pk] = render_step(
-                run.plan.step(execution.step_order),
-                variables(run, steps=steps, config=config),
-                action=execution.action,
-            )
-        except TemplateError as error:
-            rendered[execution.pk] = error
-    return rendered
+    rows, config = _earlier_rows(executions), config_values()
+    return {
+        execution.pk: _prepared(execution, rows.get(execution.run_id, []), config=config)
+        for execution in executions
+    }
+
+
+def _prepared(
+    execution: ActionExecution, rows: Sequence[ActionExecution], *, config: Mapping[str, Any]
+) -> Prepared:
+    run = execution.run
+    step = run.plan.step(execution.step_order)
+    earlier = [row for row in rows if row.step_order < execution.step_order]
+    available = variables(run, steps=_step_results(earlier), config=config)
+    ended = {row.step_order: row for row in earlier}
+    failed = step_rules.blocking_failures(run.plan.steps, ended.values())
+    try:
+        decision = step_rules.decide(
+            step, failed=failed[0] if failed else None, variables=available
+        )
+        if decision.runs:
+            return render_step(step, available, action=execution.action)
+    except TemplateError as error:
+        return error
+    if execution.attempt > 1:
+        # The attempts before it failed, and a skipped one would hide that.
+        return TemplateError("condition", f"{decision.reason} any more, so it is not tried again")
+    return Skipped(decision.reason)
 
 
 def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any) -> Rendered:
@@ -118,12 +148,6 @@ def masked(value: Any) -> Any:
     return redaction.mask(value, secrets=known_secrets())
 
 
-def run_variables(run: BucketRun) -> dict[str, Any]:
-    """Return what the templates of a run may read."""
-    steps = _told_by_run_id([run.pk]).get(run.pk, {})
-    return variables(run, steps=steps, config=config_values())
-
-
 def variables(
     run: BucketRun, *, steps: Mapping[str, Any], config: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -142,30 +166,31 @@ def variables(
     }
 
 
-def _told_by_run(executions: Iterable[ActionExecution]) -> dict[int, dict[str, Any]]:
-    """Return what the runs of these executions tell; nothing is before the first of a plan."""
+def _earlier_rows(executions: Iterable[ActionExecution]) -> dict[int, list[ActionExecution]]:
+    """Return the executions of these runs, in their order; those of a run's first step have none.
+
+    A run whose first step is launched for the first time is left out.
+    """
     later = {
         execution.run_id
         for execution in executions
         if execution.attempt > 1
         or execution.step_order != execution.run.plan.steps[0]["step_order"]
     }
-    return _told_by_run_id(later) if later else {}
+    by_run: dict[int, list[ActionExecution]] = {}
+    if later:
+        rows = ActionExecution.objects.filter(run__in=later, parent=None).select_related("done_in")
+        for row in rows.order_by("step_order", "attempt"):
+            by_run.setdefault(row.run_id, []).append(row)
+    return by_run
 
 
-def _told_by_run_id(run_ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    rows = (
-        ActionExecution.objects.filter(run__in=run_ids, parent=None)
-        .select_related("done_in")
-        .order_by("step_order", "attempt")
-    )
-    told: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        told.setdefault(row.run_id, {})[row.name] = _told(row.done_in or row)
-    return told
+def _step_results(rows: Iterable[ActionExecution]) -> dict[str, Any]:
+    """Return ``steps.NAME`` for templates; of several attempts the last counts."""
+    return {row.name: _step_result(row.done_in or row) for row in rows}
 
 
-def _told(row: ActionExecution) -> dict[str, Any]:
+def _step_result(row: ActionExecution) -> dict[str, Any]:
     return {"status": str(row.status), "result": row.st2_result}
 
 

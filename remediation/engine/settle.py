@@ -186,7 +186,7 @@ def settle_all(endings: Sequence[Ending], *, cause: Cause) -> int:
                 ended += 1
                 run = runs[ending.execution.run_id]
                 begun += _move_on(run, ending.execution, cause=cause)
-        _wake(begun)
+        wake(begun)
     return ended
 
 
@@ -218,8 +218,8 @@ def _move_on(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[Act
     return advance(run, last, cause=cause)
 
 
-def _wake(begun: Iterable[ActionExecution]) -> None:
-    """Wake those who carry out what was begun, once for all that is due at the same time."""
+def wake(begun: Iterable[ActionExecution]) -> None:
+    """Enqueue the jobs that carry out pending executions, one for each kind and due time."""
     for is_remote, due_at in {(row.executed_via_stackstorm, row.due_at) for row in begun}:
         queue.enqueue(queue.LAUNCH_DUE if is_remote else queue.RUN_LOCAL, at=due_at)
 

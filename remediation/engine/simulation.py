@@ -5,29 +5,37 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
 
-from remediation import alertmanager, templating
+from remediation import alertmanager
 from remediation.alertmanager import InvalidAlert
-from remediation.engine import episodes, parameters
+from remediation.engine import episodes, parameters, step_rules
 from remediation.engine.assignment import trigger_of
 from remediation.engine.explanation import Explanation, explain
-from remediation.models import Action, Alert, Bucket, BucketRun, BucketVersion
+from remediation.models import Action, ActionExecution, Alert, Bucket, BucketRun, BucketVersion
 from remediation.templating import TemplateError
+
+Status = ActionExecution.Status
 
 
 class NotAnAlert(Exception):
     """Labels that no alert can have; the text names the field and what to do."""
 
 
+class UnknownStep(Exception):
+    """Results were given for a step that the bucket does not have."""
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatedStep:
-    """One step: the parameters it would send, secrets masked, or the error that would fail it.
+    """One step: whether it runs, and the parameters it would send, secrets masked.
 
-    ``condition_holds`` is None for a step without a condition.
+    ``reason``: why it does not run, or ''. ``error``: of a condition or a parameter; it fails the
+    step. ``parameters`` is None for a step that does not run, ``condition_holds`` when the
+    condition is not evaluated.
     """
 
     step_order: int
@@ -35,9 +43,20 @@ class SimulatedStep:
     action_type: str
     action_ref: str
     run_when: str
+    runs: bool = False
+    reason: str = ""
     condition_holds: bool | None = None
     parameters: dict[str, Any] | None = None
     error: TemplateError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _AssumedStep:
+    """How a simulation assumes that a step ended: as given, else as far as it decides itself."""
+
+    step_order: int
+    name: str
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +85,9 @@ def imagine(
 def simulate(bucket: Bucket, alert: Alert, *, steps: Mapping[str, Any]) -> Simulation:
     """Return what a saved bucket would do with an alert, which may be unsaved.
 
-    ``steps``: what templates read of earlier steps, ``{name: {"status": ..., "result": ...}}``.
+    ``steps``: how steps end, ``{name: {"status": ..., "result": ...}}``. One that is not given is
+    assumed to succeed, with a result that templates cannot read. Raises UnknownStep for a name
+    that no step has.
     """
     (explanation,) = (found for found in explain(alert) if found.bucket.pk == bucket.pk)
     with transaction.atomic():
@@ -81,19 +102,53 @@ def simulate(bucket: Bucket, alert: Alert, *, steps: Mapping[str, Any]) -> Simul
         trigger=trigger_of(bucket),
         request_id=alert.request_id,
     )
-    variables = parameters.variables(run, steps=steps, config=parameters.config_values())
-    actions = Action.objects.in_bulk(step["action"]["id"] for step in plan.steps)
-    return Simulation(
-        explanation,
-        plan.problem,
-        [_render(step, variables, actions.get(step["action"]["id"])) for step in plan.steps],
-    )
+    return Simulation(explanation, plan.problem, _simulate_steps(run, steps))
 
 
-def _render(
-    step: dict[str, Any], variables: dict[str, Any], action: Action | None
+def _simulate_steps(run: BucketRun, given: Mapping[str, Any]) -> list[SimulatedStep]:
+    plan_steps, config = run.plan.steps, parameters.config_values()
+    names = [step["name"] for step in plan_steps]
+    if unknown := sorted(set(given) - set(names)):
+        raise UnknownStep(
+            f"The bucket has no step {', '.join(unknown)}; its steps are {', '.join(names)}."
+        )
+    actions = Action.objects.in_bulk(step["action"]["id"] for step in plan_steps)
+    simulated: list[SimulatedStep] = []
+    ended: list[_AssumedStep] = []
+    results: dict[str, dict[str, Any]] = {}
+    for step in plan_steps:
+        failed = step_rules.blocking_failures(plan_steps, ended)
+        one = _simulate_step(
+            step,
+            parameters.variables(run, steps=results, config=config),
+            failed=failed[0] if failed else None,
+            action=actions.get(step["action"]["id"]),
+        )
+        simulated.append(one)
+        result = _result_of(one, given)
+        results[one.name] = result
+        ended.append(_AssumedStep(one.step_order, one.name, result["status"]))
+    return simulated
+
+
+def _result_of(step: SimulatedStep, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``steps.NAME`` as the steps after it would read it."""
+    if step.error:
+        return {"status": str(Status.FAILURE), "result": None}
+    if not step.runs:
+        return {"status": str(Status.SKIPPED), "result": None}
+    result: dict[str, Any] = given.get(step.name, {})
+    return {"status": str(Status.SUCCESS)} | result
+
+
+def _simulate_step(
+    step: dict[str, Any],
+    variables: dict[str, Any],
+    *,
+    failed: _AssumedStep | None,
+    action: Action | None,
 ) -> SimulatedStep:
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "step_order": step["step_order"],
         "name": step["name"],
         "action_type": step["action"]["action_type"],
@@ -101,9 +156,10 @@ def _render(
         "run_when": step["run_when"],
     }
     try:
-        if step["condition"]:
-            told["condition_holds"] = templating.evaluate_condition(step["condition"], variables)
-        told["parameters"] = parameters.render_step(step, variables, action=action).shown
+        decision = step_rules.decide(step, failed=failed, variables=variables)
+        values |= asdict(decision)
+        if decision.runs:
+            values["parameters"] = parameters.render_step(step, variables, action=action).shown
     except TemplateError as error:
-        told["error"] = error
-    return SimulatedStep(**told)
+        values |= {"error": error, "runs": False, "reason": str(error)}
+    return SimulatedStep(**values)

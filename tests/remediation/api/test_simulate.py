@@ -64,6 +64,8 @@ def test_what_would_be_sent_is_told_and_nothing_happens(simulate: Reader) -> Non
             "action_type": "stackstorm",
             "action_ref": "core.local",
             "run_when": "success",
+            "runs": True,
+            "reason": "",
             "condition_holds": None,
             "parameters": {"cmd": "ping 'server-01'"},
             "error": None,
@@ -114,20 +116,57 @@ def test_a_template_that_fails_is_told_with_its_field(simulate: Reader) -> None:
 
 
 def test_results_of_earlier_steps_can_be_given(simulate: Reader) -> None:
+    check = {"name": "check", "on_failure": "continue"}
     step = {
         "parameters": {"text": "{{ steps.check.result.stdout }}"},
         "condition": "steps.check.status == 'failure'",
     }
-    bucket = make_bucket(step)
+    bucket = make_bucket(check, step)
     given = {"check": {"status": "failure", "result": {"stdout": "97 %"}}}
 
     _, without = simulate(bucket, labels=LABELS)
     _, answer = simulate(bucket, labels=LABELS, steps=given)
 
-    assert "steps.check is not defined" in without["steps"][0]["error"]["message"]
-    assert without["steps"][0]["condition_holds"] is None
-    assert answer["steps"][0]["condition_holds"] is True
-    assert answer["steps"][0]["parameters"] == {"text": "97 %"}
+    assert without["steps"][1]["runs"] is False
+    assert without["steps"][1]["reason"] == (
+        "the condition steps.check.status == 'failure' does not hold"
+    )
+    assert answer["steps"][1]["condition_holds"] is True
+    assert answer["steps"][1]["parameters"] == {"text": "97 %"}
+
+
+def test_a_result_that_is_not_given_cannot_be_read(simulate: Reader) -> None:
+    read = {"parameters": {"text": "{{ steps.check.result.stdout }}"}}
+    bucket = make_bucket({"name": "check"}, read)
+
+    _, answer = simulate(bucket, labels=LABELS)
+
+    message = answer["steps"][1]["error"]["message"]
+    assert message.startswith("steps.check.result is not defined")
+    assert answer["steps"][1]["runs"] is False
+
+
+def test_a_result_of_a_step_that_the_bucket_lacks_is_refused(simulate: Reader) -> None:
+    bucket = make_bucket({"name": "ping"})
+
+    status, answer = simulate(bucket, labels=LABELS, steps={"check": {}})
+
+    assert status == 400
+    assert "The bucket has no step check; its steps are ping." in json.dumps(answer)
+
+
+def test_a_step_that_does_not_run_says_why(simulate: Reader) -> None:
+    repair = {"name": "repair", "condition": "alert.labels.alertname == 'DiskFull'"}
+    bucket = make_bucket(repair, {"name": "page", "run_when": "failure"}, {"name": "note"})
+
+    _, answer = simulate(bucket, labels=LABELS)
+
+    assert [(step["name"], step["runs"], step["reason"]) for step in answer["steps"]] == [
+        ("repair", False, "the condition alert.labels.alertname == 'DiskFull' does not hold"),
+        ("page", False, "nothing failed and this step runs only after a failure"),
+        ("note", True, ""),
+    ]
+    assert answer["steps"][0]["parameters"] is None
 
 
 def test_secrets_are_masked(simulate: Reader, settings: Any) -> None:

@@ -82,24 +82,6 @@ CASES = {
         ["a1:failure", "a2:timeout", "b1:skipped"],
         "timeout",
     ),
-    "a condition that holds": (
-        [{}, {"condition": "steps.a.result.stdout == '5'"}],
-        [DONE, DONE],
-        ["a1:success", "b1:success"],
-        "success",
-    ),
-    "a condition that does not hold": (
-        [{}, {"condition": "alert.severity == 'warning'"}, {}],
-        [DONE, DONE],
-        ["a1:success", "b1:skipped", "c1:success"],
-        "success",
-    ),
-    "a condition with an error fails the step": (
-        [{}, {"condition": "alert.labels.team == 'db'"}, {}],
-        [DONE],
-        ["a1:success", "b1:failure", "c1:skipped"],
-        "failure",
-    ),
     "nobody knows": (
         [{}, {"run_when": "always"}],
         [Outcome.unknown("no answer")],

@@ -6,7 +6,14 @@ from django.utils import timezone
 from remediation.engine import parameters, retry
 from remediation.engine.settle import Outcome, settle
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
-from tests.factories import make_alert, make_bucket, make_execution, make_run, make_step
+from tests.factories import (
+    make_action,
+    make_alert,
+    make_bucket,
+    make_execution,
+    make_run,
+    make_step,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -62,22 +69,35 @@ def test_a_retry_from_the_failed_step_keeps_what_was_done():
     assert failed.status == "failure"
 
 
+def bucket_whose_second_step_reads_the_first():
+    bucket = make_bucket()
+    make_step(bucket, name="a")
+    reads = {"text": "{{ steps.a.status }} {{ steps.a.result.stdout }}"}
+    make_step(bucket, make_action(st2_runner="noop"), name="b", parameters=reads)
+    return bucket
+
+
+def rendered_text(run):
+    return parameters.render(run.executions.get(status=Status.PENDING)).sent["text"]
+
+
 def test_earlier_results_are_read_from_the_run_that_made_them():
-    run = retry.retry_from_failed(ended_run(DONE, FAILED), cause=ANN)
+    failed = ended_run(DONE, FAILED, bucket=bucket_whose_second_step_reads_the_first())
 
-    steps = parameters.run_variables(run)["steps"]
+    run = retry.retry_from_failed(failed, cause=ANN)
 
-    assert steps["a"] == {"status": "success", "result": {"stdout": "5"}}
+    assert rendered_text(run) == "success 5"
 
 
 def test_a_retry_of_a_retry_reads_on():
-    run = retry.retry_from_failed(ended_run(DONE, FAILED), cause=ANN)
+    failed = ended_run(DONE, FAILED, bucket=bucket_whose_second_step_reads_the_first())
+    run = retry.retry_from_failed(failed, cause=ANN)
     run.mark_running(cause=Cause())
     finish(run, FAILED)
 
     again = retry.retry_from_failed(run, cause=ANN)
 
-    assert parameters.run_variables(again)["steps"]["a"]["result"] == {"stdout": "5"}
+    assert rendered_text(again) == "success 5"
 
 
 def test_a_retry_from_the_start_takes_the_bucket_as_it_is_now():

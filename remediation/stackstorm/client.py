@@ -49,7 +49,8 @@ _EXECUTION_ID = re.compile(r"[0-9a-f]{24}")
 class StackStormClient:
     """StackStorm's API, typed. Safe to use from ``pool_size`` threads at once.
 
-    Every method makes one request (one more for a token, or after a refused one) and raises
+    Every method makes one request (one more for a token, or after a refused one; ``cancel`` reads
+    once more after a 500) and raises
     StackStormUnavailable or StackStormRejected, whatever happens on the way. Nothing is
     repeated that may have been carried out.
     """
@@ -179,10 +180,19 @@ class StackStormClient:
     def cancel(self, execution_id: str) -> CancelAnswer:
         """Ask to cancel an execution; asking twice does no harm. Poll until its status is final.
 
-        Raises StackStormRejected (404) if there is no such execution.
+        After a 500 it is read once more: without its message bus StackStorm cancels and answers
+        500 all the same. Raises StackStormRejected (404) if there is no such execution.
         """
         path = f"/executions/{quote(execution_id, safe='')}"
-        return _read("DELETE", path, self._ask("DELETE", path), read_cancel)
+        try:
+            return _read("DELETE", path, self._ask("DELETE", path), read_cancel)
+        except StackStormUnavailable as error:
+            if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            states = self.executions([execution_id])
+            if not states or states[0].status not in ("canceling", "canceled"):
+                raise
+            return CancelAnswer(states[0].status, is_accepted=True)
 
     def follow(self, stream_url: str) -> Iterator[list[Execution]]:
         """Yield executions when they move, whoever launched them; [] is a sign of life.

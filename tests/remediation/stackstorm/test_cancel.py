@@ -4,7 +4,7 @@ import pytest
 import responses
 
 from remediation.stackstorm import CancelAnswer, StackStormRejected, StackStormUnavailable
-from tests.remediation.stackstorm.recordings import HOST, answer, make_client
+from tests.remediation.stackstorm.recordings import HOST, answer, make_client, recording
 
 ID = "6b03d74dc6d7d4de9b9d88a9"
 PATH = f"/v1/executions/{ID}"
@@ -46,3 +46,23 @@ def test_a_refusal_that_nobody_knows_is_no_success(st2: responses.RequestsMock) 
 
     with pytest.raises(StackStormUnavailable, match=r"Not today\."):
         make_client().cancel(ID)
+
+
+GHOST = "6b0ab4b5f1d0b61be1aa8090"
+
+
+@pytest.mark.parametrize(
+    ("shown", "status"),
+    [("rabbit-down-ghost-after-delete", "canceled"), ("rabbit-down-executions-by-tag", None)],
+)
+def test_a_500_is_read_again(st2: responses.RequestsMock, shown: str, status: str | None) -> None:
+    """Without RabbitMQ StackStorm cancels, and answers 500 all the same."""
+    answer(st2, "rabbit-down-delete-ghost", path=f"/v1/executions/{GHOST}")
+    body = recording(shown).body
+    st2.get(f"{HOST}/v1/executions", json=body if isinstance(body, list) else [body])
+
+    if status:
+        assert make_client().cancel(GHOST) == CancelAnswer(status, is_accepted=True)
+        return
+    with pytest.raises(StackStormUnavailable, match="Failed canceling execution"):
+        make_client().cancel(GHOST)

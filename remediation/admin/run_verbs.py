@@ -18,7 +18,7 @@ class Stop(Verb[BucketRun]):
     label = "Stop after the step in flight"
     meaning = (
         "The step in flight goes on to its end. No further step starts, those that always run"
-        " neither; then the run ends as canceled."
+        " neither; then the run ends as canceled. If no step was left, it ends by its steps."
     )
     form = ReasonForm
     stop = BucketRun.Stop.STOP

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
 from remediation.engine.step_rules import blocking_failures, reason_by_outcome
-from remediation.models import ActionExecution, BucketRun, Cause
+from remediation.models import ActionExecution, BucketRun, BucketVersion, Cause
 from remediation.models.statements import insert
 
 Status = ActionExecution.Status
@@ -50,32 +50,43 @@ def _take_in(run: BucketRun, last: ActionExecution) -> None:
 
 
 def end_stopped(run: BucketRun, *, cause: Cause) -> None:
-    """End a stopped run once nothing of it is in flight; by its steps if none was left."""
+    """End a stopped run once none of its executions is in flight.
+
+    It ends canceled, or as a timeout at the bucket's limit, with the reason of the stop. A
+    ``stop`` that withheld nothing ends the run by its steps.
+    """
     if run.executions.filter(parent=None).exclude(status__in=ActionExecution.FINAL).exists():
         return
     ended = last_attempts(run)
-    has_begun = run.started_at is not None
-    if is_out_of_time(run, at=cause.at):
-        run.finish(BucketRun.Status.TIMEOUT, cause=cause, reason=run.reason)
-    elif has_begun and len(ended) == len(run.plan.steps) and ended[-1].started_at:
+    status, reason = BucketRun.Status.CANCELED, run.reason
+    if run.stop == BucketRun.Stop.STOP and _is_complete(run, ended):
         status, reason = _result(run, ended)
-        run.finish(status, cause=cause, reason=reason)
-    else:
-        run.finish(BucketRun.Status.CANCELED, cause=cause, reason=run.reason)
+    elif run.reason == time_limit_reason(run.plan):
+        status = BucketRun.Status.TIMEOUT
+    run.finish(status, cause=cause, reason=reason)
 
 
-def is_out_of_time(run: BucketRun, *, at: datetime.datetime) -> bool:
-    """Return whether a run has outlived the time limit of its plan, if it has one."""
-    seconds = run.plan.timeout_seconds
-    if not seconds or run.started_at is None:
-        return False
-    return at >= run.started_at + datetime.timedelta(seconds=seconds)
+def _is_complete(run: BucketRun, ended: list[ActionExecution]) -> bool:
+    """Return whether the plan's last step ended by itself, with no attempt left."""
+    last = ended[-1] if ended else None
+    return (
+        last is not None
+        and len(ended) == len(run.plan.steps)
+        and last.status != Status.SKIPPED
+        and not _may_try_again(run, last)
+    )
+
+
+def time_limit_reason(plan: BucketVersion) -> str:
+    """Return the reason of a run that is stopped at the time limit of its bucket."""
+    return f"not ended within {plan.timeout_seconds} s (timeout_seconds of the bucket)"
 
 
 def _may_try_again(run: BucketRun, last: ActionExecution) -> bool:
     step = run.plan.step(last.step_order)
     # What was canceled, by us at its deadline or by others, may still run: never beside another.
-    was_canceled = last.st2_action_execution_status in ("canceling", "canceled")
+    # An inquiry that could not be canceled ("pending") stays open.
+    was_canceled = last.st2_action_execution_status in ("canceling", "canceled", "pending")
     is_failed = last.status in ActionExecution.FAILED and not was_canceled
     return is_failed and last.attempt < step["max_attempts"]
 

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import prefetch_related_objects
 
 from remediation import clock, queue
-from remediation.engine.advance import end_stopped, is_out_of_time
+from remediation.engine.advance import end_stopped, time_limit_reason
 from remediation.models import (
     ActionExecution,
     Bucket,
@@ -83,14 +83,21 @@ def cancel_overdue() -> int:
     rows = running.exclude(stop=BucketRun.Stop.CANCEL).only("plan", "started_at")
     runs = list(rows) if limited else []
     prefetch_related_objects(runs, "plan")
-    overdue = [run.pk for run in runs if is_out_of_time(run, at=at)]
+    overdue = [run.pk for run in runs if _is_out_of_time(run, at=at)]
     for run in BucketRun.objects.filter(pk__in=overdue).select_related("plan"):
-        reason = f"not ended within {run.plan.timeout_seconds} s (timeout_seconds of the bucket)"
+        reason = time_limit_reason(run.plan)
         try:
             cancel(run, stop=BucketRun.Stop.CANCEL, reason=reason, cause=Cause(at=at))
         except IllegalTransitionError:
             continue
     return len(overdue)
+
+
+def _is_out_of_time(run: BucketRun, *, at: datetime.datetime) -> bool:
+    seconds = run.plan.timeout_seconds
+    if not seconds or run.started_at is None:
+        return False
+    return at >= run.started_at + datetime.timedelta(seconds=seconds)
 
 
 def carry_out(run_id: int, *, cause: Cause) -> None:

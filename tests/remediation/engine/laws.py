@@ -111,6 +111,8 @@ class Laws:
             )
             assert ("unknown" in statuses) == (run.status == "unknown"), f"{run}: {statuses}"
             is_too_late = run.trigger == "alert" and not run.alert.is_open
+            was_canceled = run.stop == "cancel" and run.status in BucketRun.FINAL
+            assert not was_canceled or run.status in ("canceled", "timeout"), f"{run}: {statuses}"
             assert run.status != "pending" or not is_too_late, f"{run} begins after its alert"
             assert (run.completed_at is None) == (run.status in OPEN), f"{run} {run.completed_at}"
 

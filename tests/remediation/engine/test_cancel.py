@@ -35,10 +35,10 @@ Stop = BucketRun.Stop
 PERSON = {"reason": "wrong host", "cause": Cause(actor="ann", request_id="call-9")}
 
 
-def make_steps(bucket, count=2):
+def make_steps(bucket, count=2, **step):
     action = make_action(st2_runner="local-shell-cmd")
     for number in range(count):
-        make_step(bucket, action, name=f"step {number + 1}", parameters={"cmd": "true"})
+        make_step(bucket, action, name=f"step {number + 1}", parameters={"cmd": "true"}, **step)
     return bucket
 
 
@@ -47,8 +47,8 @@ def launched(sandbox, st2):
     """Return a run whose first of two steps runs in StackStorm and does not end by itself."""
     sandbox.configure(outcomes={"core.local": "running"})
 
-    def start(steps=2, **bucket):
-        run = make_run(make_steps(make_bucket(**bucket), steps))
+    def start(steps=2, max_attempts=1, **bucket):
+        run = make_run(make_steps(make_bucket(**bucket), steps, max_attempts=max_attempts))
         make_execution(run)
         launch.launch_due(client=st2)
         run.refresh_from_db()
@@ -114,6 +114,62 @@ def test_a_stopped_run_without_steps_left_ends_by_its_steps(sandbox, st2, launch
 
     run.refresh_from_db()
     assert run.status == "success"
+
+
+def test_a_stop_that_withheld_an_attempt_ends_canceled(launched):
+    run = launched(steps=1, max_attempts=2)
+    cancel.cancel(run, stop=Stop.STOP, **PERSON)
+
+    settle(run.executions.get(), Outcome.failure("broken"), cause=Cause())
+
+    run.refresh_from_db()
+    assert (run.status, run.reason, states(run)) == ("canceled", "wrong host", ["failure"])
+
+
+@pytest.mark.parametrize("status", ["success", "failure"])
+def test_a_canceled_run_is_canceled_however_its_last_step_ended(launched, status):
+    run = launched(steps=1)
+    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+
+    settle(run.executions.get(), Outcome(Status(status)), cause=Cause())
+
+    run.refresh_from_db()
+    assert (run.status, run.reason, states(run)) == ("canceled", "wrong host", [status])
+
+
+def test_a_canceled_last_step_ends_the_run_as_canceled(st2, launched):
+    run = launched(steps=1)
+
+    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+    poll_until_ended(run, st2)
+
+    assert (run.status, run.reason, states(run)) == ("canceled", "wrong host", ["skipped"])
+
+
+def test_after_stop_a_last_step_canceled_in_stackstorm_ends_the_run_as_canceled(st2, launched):
+    run = launched(steps=1)
+    cancel.cancel(run, stop=Stop.STOP, **PERSON)
+    st2.cancel(run.executions.get().st2_execution_id)
+
+    poll_until_ended(run, st2)
+
+    assert (run.status, run.reason) == ("canceled", "wrong host")
+
+
+def test_a_canceled_workflow_ends_its_run_as_canceled(sandbox, st2):
+    sandbox.configure(outcomes={"remediation.host_down": "requested"})
+    bucket = make_bucket(
+        use_stackstorm=True, st2_workflow_name="host_down", st2_workflow_pack="remediation"
+    )
+    run = make_run(bucket)
+    make_execution(run)
+    launch.launch_due(client=st2)
+    run.refresh_from_db()
+
+    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+    poll_until_ended(run, st2)
+
+    assert (run.status, run.reason) == ("canceled", "wrong host")
 
 
 def test_the_wish_is_on_record_with_its_actor_before_anything_is_asked(launched):
@@ -237,4 +293,28 @@ def test_a_run_that_outlives_its_buckets_time_limit_ends_as_timeout(sandbox, st2
     poll_until_ended(run, st2)
 
     assert run.status == "timeout"
+    assert run.reason == "not ended within 60 s (timeout_seconds of the bucket)"
+
+
+def test_a_person_who_canceled_before_the_time_limit_is_the_reason(launched):
+    run = launched(steps=1, timeout_seconds=60)
+    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+    BucketRun.objects.update(started_at=timezone.now() - datetime.timedelta(seconds=61))
+
+    assert cancel.cancel_overdue() == 0
+    settle(run.executions.get(), Outcome(Status.SUCCESS), cause=Cause())
+
+    run.refresh_from_db()
+    assert (run.status, run.reason) == ("canceled", "wrong host")
+
+
+def test_at_the_time_limit_a_last_step_that_succeeds_leaves_the_run_a_timeout(launched):
+    run = launched(steps=1, timeout_seconds=60)
+    BucketRun.objects.update(started_at=timezone.now() - datetime.timedelta(seconds=61))
+    cancel.cancel_overdue()
+
+    settle(run.executions.get(), Outcome(Status.SUCCESS), cause=Cause())
+
+    run.refresh_from_db()
+    assert (run.status, states(run)) == ("timeout", ["success"])
     assert run.reason == "not ended within 60 s (timeout_seconds of the bucket)"

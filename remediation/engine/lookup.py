@@ -19,6 +19,7 @@ from remediation.engine.settle import Outcome
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
 from remediation.stackstorm import (
     FINAL_STATUSES,
+    UNCANCELABLE_STATUSES,
     Execution,
     StackStormClient,
     StackStormError,
@@ -100,8 +101,9 @@ def _are_dead(
 ) -> bool:
     """Return whether all ghosts are final and never ran; adopt one that did after all."""
     for ghost in ghosts:
-        if ghost.status not in FINAL_STATUSES:
+        if ghost.status not in UNCANCELABLE_STATUSES:
             client.cancel(ghost.id)
+        if ghost.status not in {*FINAL_STATUSES, "pending"}:
             return False
         if any(change.status not in NEVER_RAN for change in ghost.log):
             _adopt(row, ghost, cause=cause)

@@ -13,17 +13,18 @@ from functools import cache, partial
 from itertools import groupby
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Min, Q, QuerySet, prefetch_related_objects
 
 from remediation import clock, queue
 from remediation.engine import pace
 from remediation.engine.connection import STACKSTORM
+from remediation.engine.deadlines import deadline
+from remediation.engine.remote_cancel import cancel_remote, is_to_be_canceled
 from remediation.engine.settle import OUTCOMES, Ending, Outcome, settle, settle_all
 from remediation.engine.transient import repeated
 from remediation.engine.twins import follow_the_older
-from remediation.models import ActionExecution, BucketRun, Cause, Heartbeat
+from remediation.models import ActionExecution, Cause, Heartbeat
 from remediation.models.statements import compare_and_set
 from remediation.stackstorm import (
     MAX_IDS_PER_REQUEST,
@@ -180,9 +181,9 @@ def _next_poll(
     if row.status == Status.UNKNOWN:
         return at + UNKNOWN_INTERVAL
     until_next = pace.until_next(at - (row.started_at or at), is_streamed=is_streamed)
-    deadline, _ = _deadline(row)
-    if at < deadline:
-        until_next = max(min(until_next, deadline - at), pace.shortest())
+    limit = deadline(row)
+    if not limit.is_over(at):
+        until_next = max(min(until_next, limit.at - at), pace.shortest())
     # In steps, so that one statement puts off many.
     steps = max(1, round(until_next / pace.shortest()))
     return at + steps * pace.shortest()
@@ -263,11 +264,15 @@ def _fetch(row: ActionExecution, *, client: StackStormClient) -> None:
         settle(row, Outcome.unknown(reason), cause=Cause())
         return
     if remote.status in OUTCOMES:
-        tasks = client.children(remote.id) if row.step_order == 0 else []
-        settle_all([_ending(row, remote, tasks=tasks)], cause=Cause(actor="stackstorm"))
+        _settle_final(row, remote, client=client)
     else:
         # The list said something else; what is shown last counts, and the deadline holds.
         _goes_on(row, remote, client=client)
+
+
+def _settle_final(row: ActionExecution, remote: Execution, *, client: StackStormClient) -> None:
+    tasks = client.children(remote.id) if row.step_order == 0 else []
+    settle_all([_ending(row, remote, tasks=tasks)], cause=Cause(actor="stackstorm"))
 
 
 def ended_all(told: Iterable[tuple[ActionExecution, Execution | ExecutionResult]]) -> None:
@@ -291,10 +296,10 @@ def _ending(
     row: ActionExecution, remote: Execution | ExecutionResult, *, tasks: Sequence[Execution] = ()
 ) -> Ending:
     outcome = Outcome.of(remote)
-    if remote.status == "canceled" and not row.run.stop:
-        deadline, limit = _deadline(row)
-        if clock.now() >= deadline:
-            outcome = Outcome(Status.TIMEOUT, _out_of_time(limit), outcome.values)
+    if remote.status == "canceled" and not is_to_be_canceled(row):
+        limit = deadline(row)
+        if limit.is_over(clock.now()):
+            outcome = Outcome(Status.TIMEOUT, limit.out_of_time, outcome.values)
     return Ending(row, outcome, tasks)
 
 
@@ -302,10 +307,13 @@ def _goes_on(row: ActionExecution, state: ExecutionState, *, client: StackStormC
     """Keep StackStorm's word, and cancel what has to end."""
     at = clock.now()
     keep_word(row, state.status, at=at)
-    deadline, limit = _deadline(row)
-    if row.status == Status.RUNNING and (at >= deadline or row.run.stop == BucketRun.Stop.CANCEL):
-        client.cancel(state.id)
-        _give_up(row, f"{_out_of_time(limit)}, and StackStorm still says {state.status}")
+    limit = deadline(row)
+    if row.status != Status.RUNNING or not (limit.is_over(at) or is_to_be_canceled(row)):
+        return
+    if remote := cancel_remote(row, state, limit=limit, client=client):
+        _settle_final(row, remote, client=client)
+    else:
+        _give_up(row, f"{limit.out_of_time}, and StackStorm still says {state.status}")
 
 
 def keep_words(told: Iterable[tuple[ActionExecution, Execution]]) -> None:
@@ -352,25 +360,7 @@ def _news(row: ActionExecution, word: str, *, at: datetime.datetime) -> dict[str
 
 def _give_up(row: ActionExecution, reason: str) -> None:
     """Let an execution rest as unknown whose deadline is long over; a late answer still counts."""
-    deadline, _ = _deadline(row)
     at = clock.now()
-    if row.status == Status.RUNNING and at >= deadline + CANCEL_GRACE:
+    if row.status == Status.RUNNING and at >= deadline(row).at + CANCEL_GRACE:
         later = {"due_at": at + UNKNOWN_INTERVAL}
         settle(row, Outcome(Status.UNKNOWN, reason, later), cause=Cause(at=at))
-
-
-def _deadline(row: ActionExecution) -> tuple[datetime.datetime, str]:
-    """Return when the execution must have ended, by our clock, and the name of that limit."""
-    if row.asking_since:
-        begun, seconds, name = row.asking_since, settings.ST2_INQUIRY_TIMEOUT, "ST2_INQUIRY_TIMEOUT"
-    elif row.running_at:
-        step = row.run.plan.step(row.step_order)
-        begun, seconds, name = row.running_at, step["timeout_seconds"], "timeout_seconds"
-    else:
-        begun = row.started_at or row.created_at
-        seconds, name = settings.ST2_QUEUE_TIMEOUT, "ST2_QUEUE_TIMEOUT"
-    return begun + datetime.timedelta(seconds=seconds), f"{seconds:g} s ({name})"
-
-
-def _out_of_time(limit: str) -> str:
-    return f"not ended within {limit} and canceled; the command may still run"

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from remediation.engine.lookup import traced
 from remediation.models import ActionExecution, Cause, Transition
-from remediation.stackstorm import FINAL_STATUSES, StackStormClient
+from remediation.stackstorm import UNCANCELABLE_STATUSES, StackStormClient
 
 
 def follow_the_older(row: ActionExecution, *, client: StackStormClient, cause: Cause) -> bool:
@@ -18,7 +18,7 @@ def follow_the_older(row: ActionExecution, *, client: StackStormClient, cause: C
     found = traced(row, client=client)
     for twin in found:
         # Also those of an earlier look, whose worker may have died before it canceled them.
-        if twin.id in row.st2_ghost_ids and twin.status not in FINAL_STATUSES:
+        if twin.id in row.st2_ghost_ids and twin.status not in UNCANCELABLE_STATUSES:
             client.cancel(twin.id)
     counting = [remote for remote in found if remote.id not in row.st2_ghost_ids]
     if len(counting) < 2:

@@ -6,6 +6,7 @@ from remediation.stackstorm.errors import StackStormError, StackStormRejected, S
 from remediation.stackstorm.executions import (
     FINAL_STATUSES,
     KNOWN_STATUSES,
+    UNCANCELABLE_STATUSES,
     CancelAnswer,
     Execution,
     ExecutionResult,
@@ -21,6 +22,7 @@ __all__ = [
     "KNOWN_STATUSES",
     "MAX_IDS_PER_REQUEST",
     "NOTIFY_ROUTE",
+    "UNCANCELABLE_STATUSES",
     "ActionInfo",
     "CancelAnswer",
     "Execution",

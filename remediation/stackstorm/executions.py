@@ -21,6 +21,8 @@ KNOWN_STATUSES = FINAL_STATUSES | {
     "resuming",
     "pending",
 }
+# A DELETE changes nothing in these: an open inquiry cannot be canceled, the others need no cancel.
+UNCANCELABLE_STATUSES = FINAL_STATUSES | {"pending", "canceling"}
 
 _NOT_CANCELED = re.compile(r"^Action cannot be canceled\. State = (?P<status>[a-z_]+)")
 

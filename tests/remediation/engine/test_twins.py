@@ -62,3 +62,18 @@ def test_what_was_answered_at_once_is_not_searched_for(sandbox, st2, twins):
     poll_now(st2)
 
     assert len(sandbox.requests) == before + 1
+
+
+def test_a_twin_that_asks_a_person_is_not_asked_to_cancel_again(sandbox, st2, twins):
+    """StackStorm refuses that every time."""
+    _, _, younger = twins
+    ActionExecution.objects.update(st2_ghost_ids=[younger])
+    sandbox.configure(outcomes={"core.local": "pending"})
+    asks = st2.run_action("core.local", {"cmd": "true"}, trace_tag=twins[0].trace_tag)
+    ActionExecution.objects.update(st2_ghost_ids=[younger, asks.id])
+    before = len(sandbox.requests)
+
+    poll_now(st2)
+
+    deleted = [path for method, path in sandbox.requests[before:] if method == "DELETE"]
+    assert deleted == [f"/v1/executions/{younger}"]

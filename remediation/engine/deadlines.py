@@ -1,0 +1,40 @@
+"""When an execution in StackStorm must have ended, by our clock."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from remediation.models import ActionExecution
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When an execution must have ended. ``limit``: seconds and name of the setting that counts."""
+
+    at: datetime.datetime
+    limit: str
+
+    def is_over(self, at: datetime.datetime) -> bool:
+        """Return whether the execution should have ended by ``at``."""
+        return at >= self.at
+
+    @property
+    def out_of_time(self) -> str:
+        """The reason of an execution that was canceled at the deadline."""
+        return f"not ended within {self.limit} and canceled; the command may still run"
+
+
+def deadline(row: ActionExecution) -> Deadline:
+    """Return the deadline of a running execution, whose run and plan are read already."""
+    if row.asking_since:
+        begun, seconds, name = row.asking_since, settings.ST2_INQUIRY_TIMEOUT, "ST2_INQUIRY_TIMEOUT"
+    elif row.running_at:
+        step = row.run.plan.step(row.step_order)
+        begun, seconds, name = row.running_at, step["timeout_seconds"], "timeout_seconds"
+    else:
+        begun = row.started_at or row.created_at
+        seconds, name = settings.ST2_QUEUE_TIMEOUT, "ST2_QUEUE_TIMEOUT"
+    return Deadline(begun + datetime.timedelta(seconds=seconds), f"{seconds:g} s ({name})")

@@ -1,0 +1,45 @@
+"""Cancel an execution in StackStorm, and end the row of one that StackStorm refuses to cancel."""
+
+from __future__ import annotations
+
+from remediation.engine.deadlines import Deadline
+from remediation.engine.settle import Outcome, settle
+from remediation.models import ActionExecution, BucketRun, Cause
+from remediation.stackstorm import FINAL_STATUSES, Execution, ExecutionState, StackStormClient
+
+Status = ActionExecution.Status
+
+
+def is_to_be_canceled(row: ActionExecution) -> bool:
+    """Return whether the execution's run is canceled; a ``stop`` lets it end by itself."""
+    return row.run.stop == BucketRun.Stop.CANCEL
+
+
+def cancel_remote(
+    row: ActionExecution, state: ExecutionState, *, limit: Deadline, client: StackStormClient
+) -> Execution | None:
+    """Ask StackStorm to cancel a running execution; return it if it is final then.
+
+    What StackStorm is canceling already is not asked for again. The row of an open inquiry, which
+    StackStorm never cancels, ends here. Raises StackStormError.
+    """
+    if state.status == "canceling":
+        return None
+    answer = client.cancel(state.id)
+    if not answer.is_accepted and answer.status == "pending":
+        settle(row, _left_open(row, state.id, limit=limit), cause=Cause())
+    elif answer.status in FINAL_STATUSES:
+        remote = client.execution(state.id)
+        return remote if remote.status in FINAL_STATUSES else None
+    return None
+
+
+def _left_open(row: ActionExecution, inquiry_id: str, *, limit: Deadline) -> Outcome:
+    open_there = (
+        f"StackStorm cannot cancel an open inquiry: {inquiry_id} stays open there, and an answer"
+        " to it has no effect any more"
+    )
+    values = {"st2_action_execution_status": "pending"}
+    if is_to_be_canceled(row):
+        return Outcome(Status.SKIPPED, open_there, values)
+    return Outcome(Status.TIMEOUT, f"not answered within {limit.limit}; {open_there}", values)

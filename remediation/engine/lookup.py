@@ -45,11 +45,15 @@ def begin(execution: ActionExecution, *, at: datetime.datetime, why: str) -> Non
 
 def look_up_due(*, client: StackStormClient) -> int:
     """Look up the launches without an answer, a bounded batch; return how many."""
-    rows = ActionExecution.objects.filter(
-        status=ActionExecution.Status.LAUNCHING,
-        lookup_until__isnull=False,
-        due_at__lte=clock.now(),
-    ).order_by("due_at")[:BATCH]
+    rows = (
+        ActionExecution.objects.filter(
+            status=ActionExecution.Status.LAUNCHING,
+            lookup_until__isnull=False,
+            due_at__lte=clock.now(),
+        )
+        .select_related("run__plan")
+        .order_by("due_at")[:BATCH]
+    )
     for row in rows:
         cause = Cause()
         _put_off(row, at=cause.at)
@@ -90,10 +94,16 @@ def _look_up(row: ActionExecution, *, client: StackStormClient, cause: Cause) ->
 
 
 def traced(row: ActionExecution, *, client: StackStormClient) -> list[TracedExecution]:
-    """Return what launches of this execution made in StackStorm, oldest first."""
-    after = row.created_at - CLOCK_TOLERANCE
-    found = client.find_by_trace_tag(row.trace_tag or "", after=after)
-    return [remote for remote in found if remote.is_top_level]
+    """Return what launches of this execution made in StackStorm, oldest first.
+
+    Its run and plan are read: the plan names the action that was launched.
+    """
+    definition = row.run.plan.step(row.step_order)["action"]
+    return client.find_by_trace_tag(
+        row.trace_tag or "",
+        action_ref=definition["st2_action_ref"],
+        after=row.created_at - CLOCK_TOLERANCE,
+    )
 
 
 def _are_dead(

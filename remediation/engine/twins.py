@@ -21,34 +21,44 @@ def follow_the_older(row: ActionExecution, *, client: StackStormClient, cause: C
         if twin.id in row.st2_ghost_ids and twin.status not in UNCANCELABLE_STATUSES:
             client.cancel(twin.id)
     counting = [remote for remote in found if remote.id not in row.st2_ghost_ids]
-    if len(counting) < 2:
+    if [remote.id for remote in counting] in ([], [row.st2_execution_id]):
         return False
     followed = row.st2_execution_id
     older, *younger = counting
-    _keep(row, older.id, [twin.id for twin in younger], cause=cause)
+    if not _keep(row, older.id, [twin.id for twin in younger], cause=cause):
+        return False
     for twin in younger:
         client.cancel(twin.id)
     return older.id != followed
 
 
-def _keep(row: ActionExecution, older: str, younger: list[str], *, cause: Cause) -> None:
+def _keep(row: ActionExecution, older: str, younger: list[str], *, cause: Cause) -> bool:
+    """Record which execution is followed; return False when another worker moved the row."""
     ghosts = [*row.st2_ghost_ids, *younger]
     with transaction.atomic():
         mine = ActionExecution.objects.filter(
             pk=row.pk, status=row.status, st2_execution_id=row.st2_execution_id
         )
-        if mine.update(st2_execution_id=older, st2_ghost_ids=ghosts):
-            Transition.write(
-                Transition.of(
-                    row,
-                    cause=cause,
-                    from_status=row.status,
-                    to_status=row.status,
-                    reason=(
-                        f"StackStorm had started it twice: {older} is followed,"
-                        f" {', '.join(younger)} was canceled, but its command may have run"
-                    ),
-                    data={"st2_execution_id": older, "canceled": younger},
-                )
+        if not mine.update(st2_execution_id=older, st2_ghost_ids=ghosts):
+            return False
+        Transition.write(
+            Transition.of(
+                row,
+                cause=cause,
+                from_status=row.status,
+                to_status=row.status,
+                reason=_reason(row.st2_execution_id or "", older, younger),
+                data={"st2_execution_id": older, "canceled": younger},
             )
+        )
     row.st2_execution_id, row.st2_ghost_ids = older, ghosts
+    return True
+
+
+def _reason(followed: str, older: str, younger: list[str]) -> str:
+    if not younger:
+        return f"{followed} was not launched by PoundCake: {older} was, and is followed"
+    return (
+        f"StackStorm had started it twice: {older} is followed, {', '.join(younger)} was canceled,"
+        " but its command may have run"
+    )

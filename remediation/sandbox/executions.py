@@ -55,6 +55,7 @@ class Execution:
     delay_milliseconds: int = 0
     parent: "Execution | None" = None
     task_execution_id: str = ""
+    of_rule: Mapping[str, Any] = field(default_factory=dict)  # shown beside it: rule and trigger
     children: "list[Execution]" = field(default_factory=list)
     is_dropped: bool = False  # a task that its canceled workflow never started
 
@@ -146,6 +147,7 @@ class Execution:
             passed = passed[: passed.index(until) + 1]
         parameters = self.parameters if show_secrets else masked(self.parameters, self.action)
         shown = {
+            **self.of_rule,
             "action": self.action.view,
             "runner": self.action.runner,
             "liveaction": self._liveaction(passed, parameters),

@@ -27,8 +27,8 @@ STORED = frozenset(
 )
 EXCLUDABLE = ("result", "trigger_instance", "status")
 
-# The filters with one value each, and what they look at; what no rule started has no rule and no
-# trigger, so those match nothing. All other query parameters are ignored.
+# The filters with one value each, and the value that they compare; `null` finds the executions
+# without one. All other query parameters are ignored.
 FILTERS: dict[str, Callable[[Execution, float], Any]] = {
     "status": lambda one, now: one.status(now),
     "action": lambda one, now: one.action.ref,
@@ -36,12 +36,16 @@ FILTERS: dict[str, Callable[[Execution, float], Any]] = {
     "user": lambda one, now: one.context.get("user"),
     "liveaction": lambda one, now: one.liveaction_id,
     "parent": lambda one, now: one.parent.id if one.parent else "null",
-    "rule": lambda one, now: None,
-    "trigger": lambda one, now: None,
-    "trigger_type": lambda one, now: None,
-    "trigger_instance": lambda one, now: None,
+    "rule": lambda one, now: _of_rule(one, "rule", "name"),
+    "trigger": lambda one, now: _of_rule(one, "trigger", "name"),
+    "trigger_type": lambda one, now: _of_rule(one, "trigger_type", "name"),
+    "trigger_instance": lambda one, now: _of_rule(one, "trigger_instance", "id"),
 }
 Test = Callable[[Execution, float], bool]
+
+
+def _of_rule(execution: Execution, field: str, name: str) -> Any:
+    return execution.of_rule.get(field, {}).get(name, "null")
 
 
 @dataclass(frozen=True, slots=True)

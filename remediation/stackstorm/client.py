@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
-from remediation.stackstorm.actions import ActionInfo, read_action
+from remediation.stackstorm.actions import ActionInfo
 from remediation.stackstorm.answers import Answer
 from remediation.stackstorm.credentials import ApiKey, Credentials, Login
 from remediation.stackstorm.errors import StackStormRejected, StackStormUnavailable
@@ -26,12 +27,20 @@ from remediation.stackstorm.executions import (
     read_traced,
 )
 from remediation.stackstorm.failures import failure_of, no_answer
-from remediation.stackstorm.remedies import CHECK_API_URL, CHECK_STREAM_URL
+from remediation.stackstorm.reading import (
+    action_with,
+    each,
+    each_readable,
+    execution_with,
+    launch_with,
+    read_answer,
+    read_version,
+)
+from remediation.stackstorm.remedies import CHECK_STREAM_URL
 from remediation.stackstorm.stream import SILENCE_SECONDS, UPDATE, read_updates
 from remediation.stackstorm.transport import NoAnswerError, Transport
 from remediation.stackstorm.urls import api_base, stream_base
 from remediation.stackstorm.users import UserInfo, read_user
-from remediation.stackstorm.wire import as_list, as_object, as_text
 
 # StackStorm's max_page_size; 150 ids would still fit into its request line, 170 would not.
 MAX_IDS_PER_REQUEST = 100
@@ -40,6 +49,7 @@ MAX_IDS_PER_REQUEST = 100
 NOTIFY_ROUTE = "poundcake"
 
 _T = TypeVar("_T")
+_State = TypeVar("_State", bound=ExecutionState)
 _Opened = TypeVar("_Opened", bound=Answer | Iterator[bytes])
 _LATEST = datetime.max.replace(tzinfo=UTC)
 _TRACE_TAG = re.compile(r"[A-Za-z0-9._-]+")
@@ -130,13 +140,14 @@ class StackStormClient:
             }
         path = "/executions"
         answer = self._ask("POST", path, body=json.dumps(body, allow_nan=False).encode())
-        return _read("POST", path, answer, read_execution)
+        return read_answer("POST", path, answer, launch_with(trace_tag))
 
     def executions(self, ids: Sequence[str]) -> list[ExecutionState]:
         """Return how far the executions with these ids are; unknown ones are left out.
 
-        At most MAX_IDS_PER_REQUEST at a time, ValueError above. What cannot be an id is unknown
-        too: StackStorm would refuse the whole request for it.
+        So are those that the answer shows twice or in a form that cannot be read: ask for each of
+        them alone. At most MAX_IDS_PER_REQUEST at a time, ValueError above. What cannot be an id
+        is unknown too: StackStorm would refuse the whole request for it.
         """
         return self._by_ids(ids, read_state, "status,start_timestamp,end_timestamp")
 
@@ -149,33 +160,52 @@ class StackStormClient:
         return self._by_ids(ids, read_result, "status,start_timestamp,end_timestamp,result")
 
     def find_by_trace_tag(
-        self, tag: str, *, after: datetime | None = None
+        self, tag: str, *, action_ref: str, after: datetime | None = None
     ) -> list[TracedExecution]:
-        """Return the executions that bear this tag, retries and re-runs included, oldest first.
+        """Return the executions of this action that a launch with this tag made, oldest first.
 
-        Not being found is no proof of absence: a request may still be under way.
+        What StackStorm made of a launch (tasks, retries, re-runs, executions of its rules) is
+        left out. Not being found is no proof of absence: a request may still be under way.
         ``after``: only those begun later, by StackStorm's clock; it spares StackStorm a search
         through everything.
         """
-        query = {"filter": f"context.trace_context.trace_tag:{_checked_tag(tag)}"}
+        query = {"filter": f"context.trace_context.trace_tag:{_checked_tag(tag)}", "rule": "null"}
         if after is not None:
             query["timestamp_gt"] = f"{after.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
         found = self._executions(
-            read_traced, **query, include_attributes="status,start_timestamp,context"
+            each(read_traced),
+            **query,
+            include_attributes="status,start_timestamp,parent,action.ref,context",
         )
-        # StackStorm answers to a filter that it does not know with everything it has.
-        bearers = [execution for execution in found if execution.trace_tag == tag]
-        return sorted(bearers, key=lambda execution: execution.start_timestamp or _LATEST)
+        # StackStorm ignores a filter that it does not know and answers with everything it has. An
+        # id that it repeats is still one execution.
+        launched = {one.id: one for one in found if one.trace_tag == tag and one.is_top_level}
+        if not all(one.action_ref for one in launched.values()):
+            # What cannot be told from a launch must not be taken for absent: that launches again.
+            raise StackStormUnavailable(
+                "GET",
+                "/executions",
+                f"an execution with the trace tag {tag} is shown without its action",
+                may_have_been_sent=True,
+                status=HTTPStatus.OK,
+            )
+        launches = [one for one in launched.values() if one.action_ref == action_ref]
+        return sorted(launches, key=lambda one: one.start_timestamp or _LATEST)
 
     def execution(self, execution_id: str) -> Execution:
         """Return the whole execution; StackStormRejected (404) if there is none (any more)."""
         path = f"/executions/{quote(execution_id, safe='')}"
-        return _read("GET", path, self._ask("GET", path), read_execution)
+        return read_answer("GET", path, self._ask("GET", path), execution_with(execution_id))
 
     def children(self, execution_id: str) -> list[Execution]:
-        """Return the tasks of a workflow, of every depth, whole."""
+        """Return the tasks of a workflow, of every depth, each complete and once.
+
+        A task that cannot be read is logged and left out.
+        """
         path = f"/executions/{quote(execution_id, safe='')}/children"
-        return _read("GET", path, self._ask("GET", path), _each(read_execution))
+        found = read_answer("GET", path, self._ask("GET", path), each_readable(read_execution))
+        children = {child.id: child for child in found if child.id != execution_id}
+        return list(children.values())
 
     def cancel(self, execution_id: str) -> CancelAnswer:
         """Ask to cancel an execution; asking twice does no harm. Poll until its status is final.
@@ -185,7 +215,8 @@ class StackStormClient:
         """
         path = f"/executions/{quote(execution_id, safe='')}"
         try:
-            return _read("DELETE", path, self._ask("DELETE", path), read_cancel)
+            answer = self._ask("DELETE", path)
+            return read_answer("DELETE", path, answer, lambda body: read_cancel(body, execution_id))
         except StackStormUnavailable as error:
             if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
@@ -237,31 +268,36 @@ class StackStormClient:
             if error.status == HTTPStatus.NOT_FOUND and "reference or id" in error.message:
                 return None
             raise
-        return _read("GET", path, answer, read_action)
+        return read_answer("GET", path, answer, action_with(ref))
 
     def user(self) -> UserInfo:
         """Return whom StackStorm takes us for: the test of address and credentials."""
-        return _read("GET", "/user", self._ask("GET", "/user"), read_user)
+        return read_answer("GET", "/user", self._ask("GET", "/user"), read_user)
 
     def version(self) -> str:
         """Return StackStorm's version, as in ``3.8.1``."""
-        return _read("GET", "/", self._ask("GET", "/"), _read_version)
+        return read_answer("GET", "/", self._ask("GET", "/"), read_version)
 
     def _by_ids(
-        self, ids: Sequence[str], read: Callable[[object], _T], attributes: str
-    ) -> list[_T]:
+        self, ids: Sequence[str], read: Callable[[object], _State], attributes: str
+    ) -> list[_State]:
         if len(ids) > MAX_IDS_PER_REQUEST:
             raise ValueError(f"ask for at most {MAX_IDS_PER_REQUEST} executions at a time")
         possible = [id_ for id_ in ids if _EXECUTION_ID.fullmatch(id_)]
         # Without an id there is no filter: StackStorm would tell the newest ones of anybody.
         if not possible:
             return []
-        return self._executions(read, id=",".join(possible), include_attributes=attributes)
+        found = self._executions(
+            each_readable(read), id=",".join(possible), include_attributes=attributes
+        )
+        # An id that is told twice has two statuses, and neither is known to be right.
+        times = Counter(one.id for one in found)
+        return [one for one in found if times[one.id] == 1 and one.id in possible]
 
-    def _executions(self, read: Callable[[object], _T], **query: str) -> list[_T]:
+    def _executions(self, read: Callable[[object], list[_T]], **query: str) -> list[_T]:
         path = "/executions"
         query["limit"] = str(MAX_IDS_PER_REQUEST)
-        return _read("GET", path, self._ask("GET", path, query=query), _each(read))
+        return read_answer("GET", path, self._ask("GET", path, query=query), read)
 
     def _ask(
         self,
@@ -321,34 +357,3 @@ def _checked_tag(tag: str) -> str:
     if not _TRACE_TAG.fullmatch(tag):
         raise ValueError("a trace tag is made of letters, digits, dots, dashes and underscores")
     return tag
-
-
-def _read(method: str, path: str, answer: Answer, read: Callable[[object], _T]) -> _T:
-    """Return what ``read`` makes of the answer; StackStormUnavailable if it cannot."""
-    try:
-        return read(answer.body)
-    except ValueError as error:
-        raise StackStormUnavailable(
-            method,
-            path,
-            f"{error}: {answer.words}",
-            may_have_been_sent=True,
-            status=answer.status,
-            remedy=CHECK_API_URL,
-        ) from None
-
-
-def _each(read: Callable[[object], _T]) -> Callable[[object], list[_T]]:
-    def read_list(value: object) -> list[_T]:
-        if not isinstance(value, list):
-            raise ValueError("the answer is no list")
-        return [read(item) for item in as_list(value)]
-
-    return read_list
-
-
-def _read_version(value: object) -> str:
-    version = as_text(as_object(value).get("version"))
-    if not version:
-        raise ValueError("the answer holds no version")
-    return version

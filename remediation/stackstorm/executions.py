@@ -24,6 +24,8 @@ KNOWN_STATUSES = FINAL_STATUSES | {
 # A DELETE changes nothing in these: an open inquiry cannot be canceled, the others need no cancel.
 UNCANCELABLE_STATUSES = FINAL_STATUSES | {"pending", "canceling"}
 
+# StackStorm's are 24 hex digits; what is longer than a column of ours could not be stored.
+_ID = re.compile(r"[\w.-]{1,100}", re.ASCII)
 _NOT_CANCELED = re.compile(r"^Action cannot be canceled\. State = (?P<status>[a-z_]+)")
 
 
@@ -54,8 +56,15 @@ class ExecutionResult(ExecutionState):
 
 @dataclass(frozen=True, slots=True)
 class TracedExecution(ExecutionState):
-    """How far an execution is, and where it comes from. ``context``: StackStorm's, whole."""
+    """The status of an execution and its origin.
 
+    ``context``: StackStorm's, complete. ``parent_id``: of the workflow that it is a task of, else
+    empty. ``is_from_rule``: the answer names a rule or a trigger beside the context.
+    """
+
+    action_ref: str
+    parent_id: str
+    is_from_rule: bool
     context: Mapping[str, object] = field(repr=False)
 
     @property
@@ -65,9 +74,16 @@ class TracedExecution(ExecutionState):
 
     @property
     def is_top_level(self) -> bool:
-        """Whether a POST of ours can have made it: no workflow, retry policy or re-run did."""
+        """Whether a client's POST can have made it: no workflow, rule, policy or re-run did.
+
+        An execution that a rule starts inherits the trace tag of the execution that it reports.
+        """
         return not (
-            self.context.get("parent")
+            self.parent_id
+            or self.is_from_rule
+            or self.context.get("parent")
+            or self.context.get("rule")
+            or self.context.get("trigger_instance")
             or as_object(self.context.get("policies")).get("retry")
             or self.context.get("re-run")
         )
@@ -79,18 +95,16 @@ class Execution(TracedExecution):
 
     ``result``: any JSON type, its shape depends on the runner; None when there is none (yet).
     ``parameters``: as StackStorm shows them, its secret ones masked. Neither is in the repr, as
-    what an action printed may be secret. ``parent_id``, ``task_name``: of the workflow that it
-    is a task of, else empty. ``children``: the ids of a workflow's tasks.
+    what an action printed may be secret. ``task_name``: of a task of a workflow, else empty.
+    ``children``: the ids of a workflow's tasks.
     """
 
     liveaction_id: str
-    action_ref: str
     runner_name: str
     parameters: Mapping[str, object] = field(repr=False)
     result: object = field(repr=False)
     web_url: str
     log: tuple[StatusChange, ...]
-    parent_id: str
     task_name: str
     children: tuple[str, ...]
 
@@ -123,20 +137,17 @@ def read_result(value: object) -> ExecutionResult:
 
 
 def read_traced(value: object) -> TracedExecution:
-    """Return an execution asked for with its context; ValueError if it is none."""
-    return TracedExecution(**_state(value), context=as_object(as_object(value).get("context")))
+    """Return an execution asked for with its action and context; ValueError if it is none."""
+    return TracedExecution(**_origin(value))
 
 
 def read_execution(value: object) -> Execution:
     """Return a whole execution; ValueError if it is none."""
-    state = _state(value)
+    origin = _origin(value)
     body = as_object(value)
-    context = as_object(body.get("context"))
     return Execution(
-        **state,
-        context=context,
-        liveaction_id=_name_of(body.get("liveaction"), "id"),
-        action_ref=_name_of(body.get("action"), "ref"),
+        **origin,
+        liveaction_id=_name_of(body.get("liveaction"), "id")[:100],
         runner_name=_name_of(body.get("runner"), "name"),
         parameters=as_object(body.get("parameters")),
         result=body.get("result"),
@@ -145,32 +156,46 @@ def read_execution(value: object) -> Execution:
             StatusChange(as_text(entry.get("status")), as_time(entry.get("timestamp")))
             for entry in map(as_object, as_list(body.get("log")))
         ),
-        parent_id=as_text(body.get("parent")) or _parent_id(context),
-        task_name=_task_name(context),
+        task_name=_task_name(origin["context"]),
         children=tuple(filter(None, map(as_text, as_list(body.get("children"))))),
     )
 
 
-def read_cancel(value: object) -> CancelAnswer:
-    """Return the answer to a DELETE; ValueError if it is none.
+def read_cancel(value: object, execution_id: str) -> CancelAnswer:
+    """Return the answer to a DELETE of this execution; ValueError if it is none.
 
     StackStorm answers 200 with an error text to what it will not cancel.
     """
     refusal = _NOT_CANCELED.search(as_text(as_object(value).get("faultstring")))
     if refusal:
         return CancelAnswer(refusal["status"], is_accepted=False)
-    return CancelAnswer(read_state(value).status, is_accepted=True)
+    state = read_state(value)
+    if state.id != execution_id:
+        raise ValueError(f"the answer is about the execution {state.id}")
+    return CancelAnswer(state.status, is_accepted=True)
 
 
 def _state(value: object) -> dict[str, Any]:
     body = as_object(value)
-    if not as_text(body.get("id")):
+    if not _ID.fullmatch(as_text(body.get("id"))) or not as_text(body.get("status")):
         raise ValueError("the answer holds no execution")
     return {
         "id": as_text(body.get("id")),
         "status": as_text(body.get("status")),
         "start_timestamp": as_time(body.get("start_timestamp")),
         "end_timestamp": as_time(body.get("end_timestamp")),
+    }
+
+
+def _origin(value: object) -> dict[str, Any]:
+    body = as_object(value)
+    context = as_object(body.get("context"))
+    return {
+        **_state(value),
+        "action_ref": _name_of(body.get("action"), "ref"),
+        "parent_id": as_text(body.get("parent")) or _parent_id(context),
+        "is_from_rule": bool(body.get("rule") or body.get("trigger_instance")),
+        "context": context,
     }
 
 

@@ -23,6 +23,6 @@ def as_time(value: object) -> datetime | None:
     """Return StackStorm's timestamp (``2026-11-23T05:31:45.477486Z``), None if it is none."""
     try:
         stamp = datetime.fromisoformat(as_text(value))
-    except ValueError:
+        return stamp.astimezone(UTC) if stamp.tzinfo else stamp.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)

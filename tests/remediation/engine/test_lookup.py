@@ -258,8 +258,8 @@ def test_a_ghost_of_a_worker_that_died_is_still_deleted_before_anything_is_sent(
 class OutdatedClient(StackStormClient):
     """Finds executions as they were when they were stored."""
 
-    def find_by_trace_tag(self, tag, *, after=None):
-        found = super().find_by_trace_tag(tag, after=after)
+    def find_by_trace_tag(self, tag, **options):
+        found = super().find_by_trace_tag(tag, **options)
         return [replace(execution, status="requested") for execution in found]
 
 
@@ -366,8 +366,8 @@ class SlowClient(StackStormClient):
 
     meanwhile = staticmethod(lambda: None)
 
-    def find_by_trace_tag(self, tag, *, after=None):
-        found = super().find_by_trace_tag(tag, after=after)
+    def find_by_trace_tag(self, tag, **options):
+        found = super().find_by_trace_tag(tag, **options)
         self.meanwhile()
         return found
 

@@ -36,8 +36,8 @@ class WordClient(StackStormClient):
     def execution(self, execution_id):
         return replace(super().execution(execution_id), status=self.word)
 
-    def find_by_trace_tag(self, tag, *, after=None):
-        found = super().find_by_trace_tag(tag, after=after)
+    def find_by_trace_tag(self, tag, **options):
+        found = super().find_by_trace_tag(tag, **options)
         return [replace(execution, status=self.word) for execution in found]
 
 

@@ -25,9 +25,10 @@ ANSWERS = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_recorded_answer_is_read(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path=PATH)
+    st2_id = recording(name).body.get("id", ID)
+    answer(st2, name, path=f"/v1/executions/{st2_id}")
 
-    canceled = make_client().cancel(ID)
+    canceled = make_client().cancel(st2_id)
 
     assert (canceled, canceled.already_final) == ANSWERS[name]
 

@@ -156,7 +156,8 @@ def test_a_refused_token_is_renewed_and_the_post_sent_again(st2: responses.Reque
     answer(st2, "api-expired-token-401", path="/v1/executions", method="POST")
     answer(st2, "post-execution-trace-tag-201")
 
-    execution = make_login_client().run_action("core.local", {"cmd": "x"}, trace_tag="t")
+    client = make_login_client()
+    execution = client.run_action("core.local", {"cmd": "x"}, trace_tag="client-0001")
 
     assert execution.id == "6b03d73fc6d7d4de9b9d8863"
     posts = [call.request for call in st2.calls if call.request.url == f"{HOST}/v1/executions"]

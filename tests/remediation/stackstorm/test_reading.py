@@ -1,7 +1,6 @@
 """Reading executions: one, many, the tasks of a workflow, those that bear a tag."""
 
-from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 import responses
@@ -108,11 +107,11 @@ def time_of(stamp: str | None) -> datetime | None:
 
 @pytest.mark.parametrize("name", EXECUTIONS)
 def test_a_recorded_execution_is_read(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path=ONE)
-
-    execution = make_client().execution(ID)
-
     body = recording(name).body
+    answer(st2, name, path=f"{MANY}/{body['id']}")
+
+    execution = make_client().execution(body["id"])
+
     assert execution.id == body["id"]
     assert execution.status == body["status"]
     assert execution.status in KNOWN_STATUSES
@@ -128,9 +127,9 @@ def test_a_recorded_execution_is_read(st2: responses.RequestsMock, name: str) ->
 
 
 def test_the_whole_of_an_execution_is_typed(st2: responses.RequestsMock) -> None:
-    answer(st2, "get-execution-with-trace-tag", path=ONE)
+    answer(st2, "get-execution-with-trace-tag")
 
-    execution = make_client().execution(ID)
+    execution = make_client().execution(recording("get-execution-with-trace-tag").body["id"])
 
     assert execution.action_ref == "core.local"
     assert execution.runner_name == "local-shell-cmd"
@@ -176,13 +175,14 @@ def test_a_liveaction_may_be_its_plain_id(st2: responses.RequestsMock) -> None:
 @pytest.mark.parametrize("name", LISTS)
 def test_a_recorded_list_is_read(st2: responses.RequestsMock, name: str) -> None:
     answer(st2, name, path=MANY)
-
-    states = make_client().executions([ID])
-
     bodies = recording(name).body
-    assert len(states) == LISTS[name]
-    assert [state.id for state in states] == [body["id"] for body in bodies]
-    assert [state.status for state in states] == [body.get("status", "") for body in bodies]
+
+    states = make_client().executions([ID, *(body["id"] for body in bodies)])
+
+    assert len(bodies) == LISTS[name]
+    # Some were recorded without the status, which the client always asks for.
+    told = [(body["id"], body["status"]) for body in bodies if "status" in body]
+    assert [(state.id, state.status) for state in states] == told
 
 
 @pytest.mark.parametrize("name", LIST_REFUSALS)
@@ -246,78 +246,7 @@ def test_one_impossible_id_does_not_cost_the_others(st2: responses.RequestsMock)
     assert f"id={ID}&" in (st2.calls[0].request.url or "")
 
 
-def test_the_bearer_of_a_tag_is_found(st2: responses.RequestsMock) -> None:
-    answer(st2, "get-executions-filter-trace-tag")
-
-    (execution,) = make_client().find_by_trace_tag("client-0001")
-
-    assert execution.id == "6b03d73fc6d7d4de9b9d8863"
-    assert execution.status == "succeeded"
-    assert execution.is_top_level
-    assert (st2.calls[0].request.url or "").startswith(
-        f"{HOST}/v1/executions?{recording('get-executions-filter-trace-tag').query}"
-    )
-
-
-def test_the_search_can_begin_at_a_time(st2: responses.RequestsMock) -> None:
-    answer(st2, "get-executions-filter-trace-tag")
-    after = datetime(2026, 11, 23, 8, 0, 0, 500000, tzinfo=timezone(timedelta(hours=2)))
-
-    make_client().find_by_trace_tag("client-0001", after=after)
-
-    url = st2.calls[0].request.url or ""
-    assert "&timestamp_gt=2026-11-23T06:00:00.500000Z&" in url
-
-
-def test_retries_of_stackstorm_are_told_from_the_launch_and_the_oldest_is_first(
-    st2: responses.RequestsMock,
-) -> None:
-    answer(st2, "get-executions-retry-policy-all")
-
-    found = make_client().find_by_trace_tag("retry-1")
-
-    assert [execution.id for execution in found] == [
-        "6b03d1f8a45708e535751c05",
-        "6b03d1f9b1f97f326bcd6fcb",
-        "6b03d1fbb1f97f326bcd6fce",
-    ]
-    assert [execution.is_top_level for execution in found] == [True, False, False]
-
-
-@pytest.mark.parametrize(
-    ("context", "is_top_level"),
-    [
-        ({}, True),
-        ({"parent": {"execution_id": "e0"}}, False),
-        ({"policies": {"retry": {"retry_count": 1}}}, False),
-        ({"policies": {"concurrency": {}}}, True),
-        ({"re-run": {"ref": "e0"}}, False),
-    ],
-)
-def test_only_what_a_post_of_ours_can_have_made_is_top_level(
-    st2: responses.RequestsMock, context: dict[str, Any], is_top_level: bool
-) -> None:
-    traced = context | {"trace_context": {"trace_tag": "t"}}
-    st2.get(f"{HOST}{MANY}", json=[{"id": ID, "status": "running", "context": traced}])
-
-    (execution,) = make_client().find_by_trace_tag("t")
-
-    assert execution.is_top_level is is_top_level
-
-
-def test_strangers_are_not_taken_for_the_bearer_of_a_tag(st2: responses.RequestsMock) -> None:
-    answer(st2, "get-executions-limit-minus-1")
-
-    assert make_client().find_by_trace_tag("client-0001") == []
-
-
-def test_a_recorded_re_run_is_not_top_level(st2: responses.RequestsMock) -> None:
-    st2.get(f"{HOST}{ONE}", json=recording("post-re-run-201").body)
-
-    assert not make_client().execution(ID).is_top_level
-
-
-@pytest.mark.parametrize("body", ["{}", "null", "[{}]", '["x"]', "<html>proxy login</html>"])
+@pytest.mark.parametrize("body", ["{}", "null", '"x"', "<html>proxy login</html>"])
 def test_a_list_that_is_none_counts_as_unavailable(st2: responses.RequestsMock, body: str) -> None:
     st2.get(f"{HOST}{MANY}", body=body)
 
@@ -338,7 +267,8 @@ def test_trouble_of_the_moment_is_unavailable(st2: responses.RequestsMock, statu
 def test_an_id_cannot_lead_to_another_resource(st2: responses.RequestsMock) -> None:
     st2.get(f"{HOST}/v1/executions/x%2F..%2F..%2Fapikeys", json={"id": ID, "status": "running"})
 
-    make_client().execution("x/../../apikeys")
+    with pytest.raises(StackStormUnavailable):
+        make_client().execution("x/../../apikeys")
 
     assert len(st2.calls) == 1
 

@@ -112,10 +112,11 @@ def run(**overrides: Any) -> Execution:
 @pytest.mark.parametrize("name", CREATED)
 def test_a_created_execution_is_returned(st2: responses.RequestsMock, name: str) -> None:
     answer(st2, name)
-
-    execution = run()
-
     body = recording(name).body
+    trace = body["context"].get("trace_context", {})
+
+    execution = run(trace_tag=trace.get("trace_tag", "client-0001"))
+
     assert execution.id == body["id"]
     assert execution.status == "requested"
     assert execution.liveaction_id == body["liveaction"]["id"]
@@ -212,8 +213,9 @@ def test_the_request_is_the_recorded_one(st2: responses.RequestsMock) -> None:
 
 def test_a_notification_is_asked_for_only_with_its_data(st2: responses.RequestsMock) -> None:
     answer(st2, "post-execution-with-notify-201")
+    tag = recording("post-execution-with-notify-201").sent["context"]["trace_context"]["trace_tag"]
 
-    run(notify_data={"trace_tag": "client-0001"})
+    run(trace_tag=tag, notify_data={"trace_tag": "client-0001"})
 
     notify = json.loads(st2.calls[0].request.body or "")["notify"]["on-complete"]
     assert notify["routes"] == ["poundcake"]

@@ -145,6 +145,7 @@ ST2_AUTH_URL = env.str("ST2_AUTH_URL", "")
 ST2_USERNAME = env.str("ST2_USERNAME", "")
 ST2_PASSWORD = env_secret("ST2_PASSWORD")
 ST2_STREAM_URL = env.str("ST2_STREAM_URL", "")  # st2stream, for follow_stackstorm
+ST2_NOTIFY = env_bool("ST2_NOTIFY", False)  # ask for callbacks, each an execution of its own
 ST2_VERIFY_TLS = env_bool("ST2_VERIFY_TLS", True)
 ST2_CA_BUNDLE = env.str("ST2_CA_BUNDLE", "")  # file of certificates to trust, if not the system's
 ST2_TIMEOUT = env_seconds("ST2_TIMEOUT", 10.0, least=0.1)  # seconds, per request

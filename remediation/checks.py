@@ -77,4 +77,13 @@ def _check_addresses() -> list[CheckMessage]:
                 id="remediation.W2",
             )
         )
+    if settings.ST2_NOTIFY and settings.ST2_STREAM_URL:
+        found.append(
+            Warning(
+                "ST2_NOTIFY: each callback is an execution in StackStorm, and the stream of"
+                " ST2_STREAM_URL reports the same sooner.",
+                hint="Remove ST2_NOTIFY, or ST2_STREAM_URL where the stream cannot be reached.",
+                id="remediation.W3",
+            )
+        )
     return found

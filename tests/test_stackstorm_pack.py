@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -54,12 +55,57 @@ def rendered(parameters, payload, datastore):
     return render(parameters)
 
 
-def test_the_pack_says_what_stackstorm_asks_of_a_pack():
-    pack = yaml.safe_load((PACK / "pack.yaml").read_text())
+@pytest.fixture
+def pack():
+    return yaml.safe_load((PACK / "pack.yaml").read_text())
 
-    assert pack.keys() >= {"ref", "name", "description", "version", "author"}
+
+@pytest.mark.parametrize("name", ["name", "description", "version", "author", "email"])
+def test_the_pack_has_what_stackstorm_reads_of_every_pack(name, pack):
+    # Its schema requires the first four; without the fifth registering fails all the same.
+    assert isinstance(pack[name], str)
+    assert pack[name]
+
+
+def test_the_pack_says_it_in_the_forms_that_stackstorm_takes(pack):
     assert pack["ref"] == PACK.name
-    assert len(pack["version"].split(".")) == 3
+    assert re.fullmatch(r"[a-z0-9_]+", pack["ref"])
+    number = r"(0|[1-9][0-9]*)"
+    assert re.fullmatch(rf"{number}\.{number}\.{number}", pack["version"])
+    assert re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", pack["email"])
+    assert all(isinstance(word, str) for word in pack["keywords"])
+    assert set(pack["python_versions"]) <= {"2", "3"}
+    assert len(pack["python_versions"]) == len(set(pack["python_versions"])) > 0
+
+
+def test_the_pack_is_the_one_that_a_stackstorm_installed(pack):
+    installed = recorded("packs-get-after-install")["response"]["body"]
+
+    assert pack == {name: installed[name] for name in pack}
+    files = [path.relative_to(PACK) for path in PACK.rglob("*") if path.is_file()]
+    assert sorted(map(str, files)) == sorted(installed["files"])
+
+
+def test_the_rule_is_the_one_that_a_stackstorm_registered(rule):
+    registered = recorded("get-rule-notify-poundcake")["response"]["body"]
+
+    assert registered["ref"] == f"{rule['pack']}.{rule['name']}"
+    assert registered["metadata_file"] == "rules/notify_poundcake.yaml"
+    assert registered["trigger"].items() >= rule.pop("trigger").items()
+    assert rule == {name: registered[name] for name in rule}
+
+
+def test_the_rule_says_what_the_schema_of_rules_takes(rule):
+    taken = {"name", "pack", "description", "enabled", "trigger", "criteria", "action"}
+    taken |= {"ref", "type", "context", "tags"}
+
+    assert {"name", "trigger", "action"} <= rule.keys() <= taken
+    assert rule["enabled"] is True
+    assert isinstance(rule["trigger"]["type"], str)
+    assert {"ref"} <= rule["action"].keys() <= {"ref", "description", "parameters"}
+    for path, criterion in rule["criteria"].items():
+        assert path.startswith("trigger.")
+        assert criterion.keys() == {"type", "pattern"}
 
 
 def test_the_rule_is_one_that_stackstorm_took(rule):

@@ -65,7 +65,7 @@ class Request:
             self.rendered.action_ref,
             self.rendered.sent,
             trace_tag=self.execution.trace_tag or "",
-            notify_data={"trace_tag": self.execution.trace_tag},
+            notify_data={"trace_tag": self.execution.trace_tag} if settings.ST2_NOTIFY else None,
         )
 
 

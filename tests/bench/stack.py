@@ -110,6 +110,7 @@ class Stack:
             self.app = self.app or self._prepared()
             followed = f"{self.stub.url}/stream" if mode == STREAM else ""
             self.app.environment["ST2_STREAM_URL"] = followed
+            self.app.environment["ST2_NOTIFY"] = str(mode == CALLBACK)
             self.server_pid = self.serving.enter_context(
                 poundcake.serving(self.app, stop_seconds=STOP_SECONDS)
             ).pid

@@ -51,7 +51,7 @@ SECONDS = [
         ("ST2_TIMEOUT", "0"),
         ("POLL_INTERVAL", "0"),
         *(("ST2_MAX_CONCURRENT_REQUESTS", value) for value in ("0", "-1", "1.5", "many", "")),
-        *((name, "maybe") for name in ("DEBUG", "ST2_VERIFY_TLS", "SECURE_COOKIES")),
+        *((name, "maybe") for name in ("DEBUG", "ST2_NOTIFY", "ST2_VERIFY_TLS", "SECURE_COOKIES")),
         *(("BIND", value) for value in ("8000", ":8000", "localhost:", "h:http", "h:70000")),
         ("LOG_LEVEL", "LOUD"),
         *(

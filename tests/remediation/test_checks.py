@@ -99,3 +99,13 @@ def test_a_user_and_a_password_are_as_good_as_a_key(settings):
     settings.ST2_USERNAME, settings.ST2_PASSWORD = "user", "pass"
 
     assert check_stackstorm() == []
+
+
+def test_callbacks_beside_the_stream_are_warned_about(settings):
+    settings.ST2_STREAM_URL = "https://st2.example.com/stream/v1"
+    settings.ST2_NOTIFY = True
+
+    [found] = check_stackstorm()
+
+    assert (found.id, found.is_serious()) == ("remediation.W3", False)
+    assert "ST2_NOTIFY" in found.msg

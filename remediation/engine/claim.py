@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -37,13 +37,15 @@ def claim(
     cause: Cause,
     shown: dict[int, dict[str, Any]],
     skipped: Mapping[int, str] = MappingProxyType({}),
+    unprepared: Collection[int] = (),
 ) -> list[ActionExecution]:
     """Claim what may begin now and return it, in its order; commit before anything is called.
 
     ``shown``: by the execution's id, the parameters that it will be given, secrets masked.
     ``skipped``: by the execution's id, why its step does not run; it ends skipped, its run moves
-    on, and it is not returned. What another worker has taken, or has in its hand at this moment,
-    is passed over.
+    on, and it is not returned. ``unprepared``: ids of executions that end if their run must not
+    begin, and else stay due. What another worker has taken, or has in its hand at this moment, is
+    passed over.
     """
     with transaction.atomic():
         if pause := Pause.current(at=cause.at):
@@ -52,15 +54,15 @@ def claim(
         with Transition.together():
             runs = _locked(executions)
             claimable = _claimable(executions, runs)
-            judge = _Judge(at=cause.at)
+            checks = StartChecks(at=cause.at)
             claimed = []
             for execution in claimable:
-                if not _may_begin(execution, judge, cause=cause):
+                if not _may_begin(execution, checks, cause=cause) or execution.pk in unprepared:
                     continue
                 if execution.pk in skipped:
                     _skip_step(execution, skipped[execution.pk], cause=cause)
                     continue
-                _take(execution, judge, cause=cause, shown=shown.get(execution.pk))
+                _take(execution, checks, cause=cause, shown=shown.get(execution.pk))
                 claimed.append(execution)
             return claimed
 
@@ -105,22 +107,22 @@ def _claimable(
     return claimable
 
 
-def _may_begin(execution: ActionExecution, judge: _Judge, *, cause: Cause) -> bool:
+def _may_begin(execution: ActionExecution, checks: StartChecks, *, cause: Cause) -> bool:
     """Return whether the run goes on or may begin; skip the run if it may not."""
     run = execution.run
-    if run.status == BucketRun.Status.PENDING and (reason := judge.why_not(run)):
+    if run.status == BucketRun.Status.PENDING and (reason := checks.why_not(run)):
         _skip(run, execution, reason, cause=cause)
         return False
     return True
 
 
 def _take(
-    execution: ActionExecution, judge: _Judge, *, cause: Cause, shown: dict[str, Any] | None
+    execution: ActionExecution, checks: StartChecks, *, cause: Cause, shown: dict[str, Any] | None
 ) -> None:
     run = execution.run
     if run.status == BucketRun.Status.PENDING:
         run.mark_running(cause=cause)
-        judge.began(run)
+        checks.began(run)
     values = {} if shown is None else {"parameters": shown}
     until = cause.at + lease(is_local=not execution.executed_via_stackstorm)
     execution.claim(cause=cause, lease_until=until, **values)
@@ -147,8 +149,8 @@ def _say_why_nothing_ran(run: BucketRun, reason: str) -> None:
     alert.save(update_fields=["reason"])
 
 
-class _Judge:
-    """Says why runs must not begin after all: what people changed, and the cooldown."""
+class StartChecks:
+    """Find the reasons why runs must not begin: a disabled bucket or action, and the cooldown."""
 
     def __init__(self, *, at: datetime.datetime) -> None:
         self.at = at
@@ -164,13 +166,19 @@ class _Judge:
         """The names of the actions that are switched off now, by their ids."""
         return dict(Action.objects.filter(is_enabled=False).values_list("pk", "name"))
 
-    def why_not(self, run: BucketRun) -> str:
-        """Return why a run must not begin, or ''."""
+    def disabled(self, run: BucketRun) -> str:
+        """Return which bucket or action of a run is disabled, or ''."""
         if run.bucket_id in self.disabled_buckets:
             return f"the bucket {run.bucket.name} was disabled before the run began"
         for step in run.plan.steps:
             if name := self.disabled_actions.get(step["action"]["id"]):
                 return f"the action {name} is disabled"
+        return ""
+
+    def why_not(self, run: BucketRun) -> str:
+        """Return why a run must not begin, or ''."""
+        if reason := self.disabled(run):
+            return reason
         if run.trigger not in AUTOMATIC or not run.bucket.cooldown_seconds:
             return ""
         return cooling_down(run.bucket, self._latest_begin(run), at=self.at)

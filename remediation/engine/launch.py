@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from django.conf import settings
-from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from django.db.models import F, QuerySet
 
 from remediation import clock, local_actions, queue
-from remediation.engine import lookup, parameters, settle
+from remediation.engine import lookup, parameters, preparation, settle
 from remediation.engine.advance import retry_delay
 from remediation.engine.claim import OPEN, claim, lease
 from remediation.engine.connection import STACKSTORM
@@ -27,7 +27,6 @@ from remediation.engine.transient import repeated
 from remediation.local_actions import LocalActionError, LocalActionFailed, LocalActionTimeout
 from remediation.models import (
     ActionExecution,
-    Alert,
     BucketRun,
     Cause,
     Heartbeat,
@@ -82,27 +81,52 @@ def launch_due(*, client: StackStormClient) -> int:
     until = time.monotonic() + BUDGET_SECONDS
     # One of the calls that this machine may make at once is the poll's.
     threads = max(1, settings.ST2_MAX_CONCURRENT_REQUESTS - 1)
-    line, width, claimed, is_reachable = Line(), 1, 0, True
-    sending: dict[Future[Execution], Request] = {}
+    line, width = Line(), 1
     with ThreadPoolExecutor(max_workers=threads) as pool:
+        calls = _Calls(pool, client)
         while True:
             waiting: list[ActionExecution] = []
-            if is_reachable and time.monotonic() < until and 2 * len(sending) <= width:
-                waiting = line.take(width - len(sending))
-            for request in _prepare_all(waiting):
-                claimed += 1
-                sending[pool.submit(request.send, client)] = request
-            if not sending and not waiting:
+            if calls.is_reachable and time.monotonic() < until and 2 * len(calls.sending) <= width:
+                waiting = line.take(width - len(calls.sending))
+            calls.begin(waiting)
+            if not calls.sending and not waiting:
                 break
-            if sending:
-                is_reachable &= _record_all(_answered(sending))
+            if calls.record_some():
                 width = 2 * threads
+        if calls.is_reachable:
+            # Nothing else is in the hands of this worker while it prepares what killed another.
+            calls.begin(line.take_suspect())
+            calls.record_some()
+    claimed, is_reachable = calls.claimed, calls.is_reachable
     if claimed and is_reachable:
         Heartbeat.tell(STACKSTORM, "", at=clock.now())
     may_be_left = line.handed_out > claimed or time.monotonic() >= until
     if is_reachable and may_be_left and is_stackstorm_due():
         queue.enqueue(queue.LAUNCH_DUE, at=clock.now() + AGAIN)
     return claimed
+
+
+class _Calls:
+    """The calls of one batch: those that are under way, and what came of the others."""
+
+    def __init__(self, pool: ThreadPoolExecutor, client: StackStormClient) -> None:
+        self.sending: dict[Future[Execution], Request] = {}
+        self.claimed = 0
+        self.is_reachable = True
+        self._pool, self._client = pool, client
+
+    def begin(self, executions: Sequence[ActionExecution]) -> None:
+        """Prepare and claim executions, and begin to send them."""
+        for request in _prepare_all(executions):
+            self.claimed += 1
+            self.sending[self._pool.submit(request.send, self._client)] = request
+
+    def record_some(self) -> bool:
+        """Wait for an answer and record those that are there; return whether any was awaited."""
+        if not self.sending:
+            return False
+        self.is_reachable &= _record_all(_answered(self.sending))
+        return True
 
 
 def run_local() -> bool:
@@ -154,20 +178,26 @@ def _prepare_all(executions: Sequence[ActionExecution]) -> list[Request]:
     if not executions:
         return []
     cause = Cause()
-    alerts = Prefetch("run__alert", Alert.objects.defer("raw_data"))
-    prefetch_related_objects(list(executions), "action", alerts, "run__bucket", "run__plan")
-    rendered = parameters.render_all(executions)
-    ready = {pk: one for pk, one in rendered.items() if isinstance(one, parameters.Rendered)}
-    shown = {pk: one.shown for pk, one in ready.items()}
-    skipped = {
-        pk: one.reason for pk, one in rendered.items() if isinstance(one, parameters.Skipped)
-    }
-    claimed = repeated(
-        partial(claim, executions, cause=cause, shown=shown, skipped=skipped),
-        what=f"The claim of {len(executions)} executions",
-    )
+    preparation.load_related(executions)
+    with preparation.reserved(executions) as reservation:
+        prepared = preparation.prepare(reservation, at=cause.at)
+        ready = {pk: one for pk, one in prepared.items() if isinstance(one, parameters.Rendered)}
+        skipped = {
+            pk: one.reason for pk, one in prepared.items() if isinstance(one, parameters.Skipped)
+        }
+        claimed = repeated(
+            partial(
+                claim,
+                reservation.executions,
+                cause=cause,
+                shown={pk: one.shown for pk, one in ready.items()},
+                skipped=skipped,
+                unprepared={row.pk for row in reservation.executions} - prepared.keys(),
+            ),
+            what=f"The claim of {len(reservation.executions)} executions",
+        )
     for execution in claimed:
-        if isinstance(error := rendered[execution.pk], TemplateError):
+        if isinstance(error := prepared[execution.pk], TemplateError):
             settle.settle(execution, Outcome.failure(str(error)), cause=cause)
     return [
         Request(execution, ready[execution.pk]) for execution in claimed if execution.pk in ready
@@ -184,10 +214,15 @@ def _wake(execution: ActionExecution) -> Request | None:
     """Take a local action whose delay is over; return None when another was faster."""
     is_mine = ActionExecution.objects.filter(
         pk=execution.pk, status=Status.RUNNING, due_at=execution.due_at
-    ).update(due_at=clock.now() + lease(is_local=True))
+    ).update(
+        due_at=clock.now() + lease(is_local=True),
+        prepare_attempts=F("prepare_attempts") + 1,
+    )
     if not is_mine:
         return None
     try:
+        if execution.prepare_attempts >= preparation.ATTEMPTS_MAX:
+            raise preparation.worn_out(execution)
         return Request(execution, parameters.render(execution))
     except TemplateError as error:
         # A config value that was there before the delay may be gone.

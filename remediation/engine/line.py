@@ -31,17 +31,34 @@ class Line:
     def __init__(self) -> None:
         self._ids: deque[int] = deque()
         self._handed_out: set[int] = set()
+        self._suspects: deque[ActionExecution] = deque()
         self._read_at = 0.0
         self._launchers = _launchers()
 
     def take(self, count: int) -> list[ActionExecution]:
-        """Return the next ones, at most ``count``; [] when nobody waits."""
+        """Return the next ones, at most ``count``; [] when nobody waits.
+
+        Those that another worker prepares now are passed over, and those with which a worker died
+        are kept for ``take_suspect``.
+        """
         if not self._ids or time.monotonic() > self._read_at + FRESH_SECONDS:
             self._read()
+        taken: list[ActionExecution] = []
+        while self._ids and len(taken) < count:
+            taken += self._load(count - len(taken))
+        return taken
+
+    def _load(self, count: int) -> list[ActionExecution]:
         ids = [self._ids.popleft() for _ in range(min(count, len(self._ids)))]
         self._handed_out.update(ids)
-        rows = with_all_it_takes().in_bulk(ids) if ids else {}
-        return [rows[pk] for pk in ids if pk in rows]
+        rows = with_all_it_takes().in_bulk(ids)
+        found = [rows[pk] for pk in ids if pk in rows]
+        self._suspects += (row for row in found if row.prepare_attempts and not row.is_in_hand)
+        return [row for row in found if not row.prepare_attempts]
+
+    def take_suspect(self) -> list[ActionExecution]:
+        """Return one execution with which a worker died, to be prepared alone; or []."""
+        return [self._suspects.popleft()] if self._suspects else []
 
     @property
     def handed_out(self) -> int:

@@ -5,17 +5,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db import Error as DatabaseFault
 from django.db import connection
 
 from remediation import redaction, templating
 from remediation.engine import step_rules
 from remediation.models import ActionExecution, BucketRun, ConfigValue
 from remediation.templating import TemplateError
+
+logger = logging.getLogger(__name__)
+
+SLOW_SECONDS = 0.2  # of one rendering; steps that took longer are rendered after the others
+SLOW_REMEMBERED_SECONDS = 300.0
+SLOW_STEPS_MAX = 1_000
 
 # Runners whose parameters StackStorm renders once, at the POST. All others may render again.
 PLAIN_RUNNERS = {
@@ -48,11 +59,13 @@ def render(execution: ActionExecution) -> Rendered:
     run = execution.run
     rows = _earlier_rows([execution]).get(execution.run_id, [])
     earlier = [row for row in rows if row.step_order < execution.step_order]
-    return render_step(
-        run.plan.step(execution.step_order),
-        variables(run, steps=_step_results(earlier), config=config_values()),
-        action=execution.action,
-    )
+    config = config_values()
+    with _as_template_error(execution):
+        return render_step(
+            run.plan.step(execution.step_order),
+            variables(run, steps=_step_results(earlier), config=config),
+            action=execution.action,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +78,49 @@ class Skipped:
 Prepared = Rendered | Skipped | TemplateError
 
 
-def render_all(executions: Sequence[ActionExecution]) -> dict[int, Prepared]:
+def render_all(
+    executions: Sequence[ActionExecution], *, until: float = math.inf
+) -> dict[int, Prepared]:
     """Decide of each execution whether its step runs, and render its parameters; by their ids.
 
     With the error of those that cannot be rendered. Their runs, with alert, bucket and plan, and
-    their actions are loaded already.
+    their actions are loaded already. ``until``: of the monotonic clock; from then on no other
+    rendering begins, and what is left is left out. Steps that were slow lately come last.
     """
     rows, config = _earlier_rows(executions), config_values()
-    return {
-        execution.pk: _prepared(execution, rows.get(execution.run_id, []), config=config)
-        for execution in executions
-    }
+    rendered: dict[int, Prepared] = {}
+    for execution in sorted(executions, key=_slow_steps.__contains__):
+        begun = time.monotonic()
+        if rendered and begun > until:
+            break
+        earlier = rows.get(execution.run_id, [])
+        rendered[execution.pk] = _prepared_or_error(execution, earlier, config=config)
+        _slow_steps.note(execution, seconds=time.monotonic() - begun)
+    return rendered
+
+
+def _prepared_or_error(
+    execution: ActionExecution, rows: Sequence[ActionExecution], *, config: Mapping[str, Any]
+) -> Prepared:
+    try:
+        with _as_template_error(execution):
+            return _prepared(execution, rows, config=config)
+    except TemplateError as error:
+        return error
+
+
+@contextmanager
+def _as_template_error(execution: ActionExecution) -> Iterator[None]:
+    """Raise whatever is wrong with one execution as its own error, so that it stops no other."""
+    try:
+        yield
+    except (TemplateError, DatabaseFault):
+        raise
+    except Exception as error:  # noqa: BLE001
+        # Without the traceback and the text: they may hold a secret.
+        logger.error("Execution %s cannot be rendered: %s", execution, type(error).__name__)
+        message = f"cannot be rendered: {type(error).__name__}"
+        raise TemplateError("parameters", message) from None
 
 
 def _prepared(
@@ -87,18 +132,39 @@ def _prepared(
     available = variables(run, steps=_step_results(earlier), config=config)
     ended = {row.step_order: row for row in earlier}
     failed = step_rules.blocking_failures(run.plan.steps, ended.values())
-    try:
-        decision = step_rules.decide(
-            step, failed=failed[0] if failed else None, variables=available
-        )
-        if decision.runs:
-            return render_step(step, available, action=execution.action)
-    except TemplateError as error:
-        return error
+    decision = step_rules.decide(step, failed=failed[0] if failed else None, variables=available)
+    if decision.runs:
+        return render_step(step, available, action=execution.action)
     if execution.attempt > 1:
         # The attempts before it failed, and a skipped one would hide that.
         return TemplateError("condition", f"{decision.reason} any more, so it is not tried again")
     return Skipped(decision.reason)
+
+
+class _SlowSteps:
+    """Remember the steps that were slow to render lately in this process."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[int, int], float] = {}
+
+    def __contains__(self, execution: object) -> bool:
+        key = self._key(execution)
+        return self._until.get(key, 0.0) > time.monotonic()
+
+    def note(self, execution: ActionExecution, *, seconds: float) -> None:
+        """Take note of how long one rendering took."""
+        if seconds < SLOW_SECONDS:
+            return
+        if len(self._until) > SLOW_STEPS_MAX:
+            self._until.clear()
+        self._until[self._key(execution)] = time.monotonic() + SLOW_REMEMBERED_SECONDS
+
+    @staticmethod
+    def _key(execution: Any) -> tuple[int, int]:
+        return execution.run.plan_id, execution.step_order
+
+
+_slow_steps = _SlowSteps()
 
 
 def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any) -> Rendered:

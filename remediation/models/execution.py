@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.db import models, transaction
 
+from remediation import clock
 from remediation.models.action import Action
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
@@ -95,6 +96,10 @@ class ActionExecution(models.Model):
     # StackStorm executions that were deleted because nothing had ever taken them up.
     unanswered_launches = models.PositiveSmallIntegerField(default=0)
     lookup_until = models.DateTimeField(null=True, blank=True)
+    # How many workers began to prepare the row since its last claim, and until when the one that
+    # does so now holds it. A count without a claim means that a worker died or hung.
+    prepare_attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    preparing_until = models.DateTimeField(null=True, blank=True)
     st2_ghost_ids = models.JSONField(default=list, blank=True)
     created_at = created_field()
     started_at = models.DateTimeField(null=True, blank=True)
@@ -144,6 +149,11 @@ class ActionExecution(models.Model):
         return f"#{self.pk}: {self.name}"
 
     @property
+    def is_in_hand(self) -> bool:
+        """Whether a worker prepares the row at this moment, by the shared clock."""
+        return self.preparing_until is not None and self.preparing_until > clock.now()
+
+    @property
     def story_run_id(self) -> int:
         """The run that the execution belongs to."""
         return self.run_id
@@ -188,6 +198,8 @@ class ActionExecution(models.Model):
             due_at=lease_until,
             started_at=cause.at,
             lookup_until=None,
+            prepare_attempts=0,
+            preparing_until=None,
             **values,
         )
 

@@ -25,6 +25,17 @@ class Refused(jinja2.TemplateRuntimeError):
     """Refuse a value or a construct; raised where the field is not known."""
 
 
+# Python's own compiler gives up on deep nesting with a SyntaxError.
+MESSAGES = {
+    RecursionError: "is nested too deep",
+    SyntaxError: "is nested too deep",
+    MemoryError: "takes too much memory: make it smaller",
+    ValueError: "cannot be computed: a value does not fit",
+    LookupError: "cannot be computed: a value does not fit",
+    AttributeError: "cannot be computed: a value does not fit",
+}
+
+
 @contextmanager
 def naming(field: str) -> Iterator[None]:
     """Raise whatever goes wrong inside as a TemplateError of ``field``.
@@ -35,14 +46,19 @@ def naming(field: str) -> Iterator[None]:
         yield
     except TemplateError:
         raise
-    except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(field, f"line {error.lineno}: {error.message}") from None
-    except jinja2.TemplateError as error:
-        raise TemplateError(field, error.message or type(error).__name__) from None
-    except (RecursionError, SyntaxError):
-        # Python's own compiler gives up on deep nesting with a SyntaxError.
-        raise TemplateError(field, "is nested too deep") from None
-    except (TypeError, ArithmeticError) as error:
-        raise TemplateError(field, f"cannot be computed: {error}") from None
-    except (ValueError, LookupError, AttributeError):
-        raise TemplateError(field, "cannot be computed: a value does not fit") from None
+    except Exception as error:  # noqa: BLE001  # the next filter may raise anything
+        raise TemplateError(field, _message(error)) from None
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return f"line {error.lineno}: {error.message}"
+    if isinstance(error, jinja2.TemplateError):
+        return error.message or type(error).__name__
+    for kind, message in MESSAGES.items():
+        if isinstance(error, kind):
+            return message
+    if isinstance(error, TypeError | ArithmeticError | AssertionError) and str(error):
+        # Jinja's filters check numbers by assertions, such as the length that truncate takes.
+        return f"cannot be computed: {error}"
+    return f"cannot be computed: {type(error).__name__}"

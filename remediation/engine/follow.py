@@ -61,7 +61,7 @@ def listen(*, client: StackStormClient) -> None:
             # What happened before this moment is told by nobody else.
             poll.ask_for_all()
             is_first = False
-        early.keep(take([*early.told, *moved]))
+        early.keep(take(moved, retold=early.told))
 
 
 def gathered(updates: Iterator[list[Execution]]) -> Iterator[list[Execution]]:
@@ -114,32 +114,35 @@ class _Early:
         self._since = {pk: kept for pk, kept in since.items() if kept[0] > now - EARLY_SECONDS}
 
 
-def take(moved: Iterable[Execution]) -> list[Execution]:
+def take(moved: Iterable[Execution], *, retold: Iterable[Execution] = ()) -> list[Execution]:
     """Take the events that came together; of one execution the last counts.
 
-    What is not ours, or has ended here before, changes nothing. Returns the ends of what bears a
-    tag and is not on record.
+    What is not ours, or has ended here before, changes nothing. ``retold``: events from before,
+    which give no hint again. Returns the ends of what bears a tag and is not on record.
     """
-    told = {remote.id: remote for remote in moved}
+    hinted = {remote.id for remote in retold}
+    told = {remote.id: remote for remote in [*retold, *moved]}
     known = poll.known(told)
     final = ActionExecution.FINAL
     open_ones = [(row, told[pk]) for pk, row in known.items() if row.status not in final]
     poll.keep_words([pair for pair in open_ones if pair[1].status not in OUTCOMES])
     ended = [pair for pair in open_ones if pair[1].status in OUTCOMES]
-    poll.ended_all([pair for pair in ended if not _needs_a_look(pair[0])])
+    poll.ended_all([pair for pair in ended if not _needs_a_look(*pair)])
     for row, remote in ended:
-        if _needs_a_look(row):
+        if _needs_a_look(row, remote):
             poll.hint(st2_execution_id=remote.id, trace_tag="")
     # Our tag under another id: a launch whose answer is not in yet, or a task that it began.
     others = [remote for pk, remote in told.items() if pk not in known and remote.is_top_level]
     ends = [remote for remote in others if remote.status in OUTCOMES and remote.trace_tag]
-    poll.hint_all({remote.trace_tag for remote in ends if remote.trace_tag})
+    poll.hint_all({remote.trace_tag for remote in ends if remote.id not in hinted})
     return ends
 
 
-def _needs_a_look(row: ActionExecution) -> bool:
-    # A workflow's tasks have to be fetched; what was launched twice may be there twice.
-    return row.step_order == 0 or row.unanswered_launches > 0
+def _needs_a_look(row: ActionExecution, remote: Execution) -> bool:
+    # A workflow's tasks have to be fetched; what was launched twice may be there twice. An event
+    # that contradicts the row settles nothing.
+    is_ours = remote.is_top_level and remote.trace_tag in ("", row.trace_tag)
+    return row.step_order == 0 or row.unanswered_launches > 0 or not is_ours
 
 
 def _pause_seconds(failures: int) -> float:

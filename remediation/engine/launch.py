@@ -268,9 +268,7 @@ def _record_all(answers: Sequence[Answer]) -> bool:
     executions = [request.execution for request, _ in taken]
 
     def record_taken() -> None:
-        settle.started_all(
-            [(request.execution, future.result()) for request, future in taken], cause=Cause()
-        )
+        _record_started([(request.execution, future.result()) for request, future in taken])
 
     def read_anew() -> None:
         for execution in executions:
@@ -281,6 +279,14 @@ def _record_all(answers: Sequence[Answer]) -> bool:
     others = [answer for answer in answers if answer[1].exception() is not None]
     reached = [_record_surely(*answer) for answer in others]
     return all(reached)
+
+
+def _record_started(launched: Sequence[tuple[ActionExecution, Execution]]) -> None:
+    cause = Cause()
+    for execution, error in settle.started_all(launched, cause=cause):
+        # The launch was taken, under an id that this answer does not tell.
+        logger.warning("Execution %s is looked up: %s", execution, error)
+        lookup.begin(execution, at=cause.at, why=str(error))
 
 
 def _record_surely(request: Request, future: Future[Execution]) -> bool:
@@ -295,7 +301,7 @@ def _record(request: Request, future: Future[Execution]) -> bool:
     """Record what the call came to; return whether StackStorm could be reached."""
     execution, cause = request.execution, Cause()
     try:
-        settle.started_all([(execution, future.result())], cause=cause)
+        _record_started([(execution, future.result())])
     except StackStormRejected as error:
         settle.settle(execution, Outcome.failure(str(error)), cause=cause)
     except StackStormUnavailable as error:

@@ -12,9 +12,10 @@ import datetime
 import logging
 
 from django.conf import settings
+from django.db import IntegrityError
 
 from remediation import clock
-from remediation.engine import settle
+from remediation.engine import once, settle
 from remediation.engine.settle import Outcome
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
 from remediation.stackstorm import (
@@ -60,9 +61,9 @@ def look_up_due(*, client: StackStormClient) -> int:
         try:
             _look_up(row, client=client, cause=cause)
         except StackStormError as error:
-            logger.warning("Execution %s is looked up again: %s", row, error)
+            once.warning(logger, "Execution %s is looked up again: %s", row, error)
             _give_up_in_time(row, error, cause=cause)
-        except IllegalTransitionError as error:
+        except (IllegalTransitionError, IntegrityError) as error:
             logger.info("Looked up by another worker: %s", error)
     return len(rows)
 
@@ -123,7 +124,12 @@ def _are_dead(
 
 def _adopt(row: ActionExecution, remote: Execution, *, cause: Cause) -> None:
     reason = "found in StackStorm by its trace tag"
-    settle.started(row, remote, cause=cause, poll_at=cause.at, reason=reason)
+    try:
+        settle.started(row, remote, cause=cause, poll_at=cause.at, reason=reason)
+    except settle.ForeignIdError as error:
+        once.warning(logger, "Execution %s is looked up again: %s", row, error)
+        if row.lookup_until and cause.at >= row.lookup_until:
+            settle.settle(row, Outcome.unknown(f"{error}: look there"), cause=cause)
 
 
 def _delete(

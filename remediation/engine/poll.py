@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Min, Q, QuerySet, prefetch_related_objects
 
 from remediation import clock, queue
-from remediation.engine import pace
+from remediation.engine import once, pace
 from remediation.engine.connection import STACKSTORM
 from remediation.engine.deadlines import deadline
 from remediation.engine.remote_cancel import cancel_remote, is_to_be_canceled
@@ -222,7 +222,7 @@ def _settle_ended(
             results = {remote.id: remote for remote in client.results(list(by_id))}
         except StackStormError as error:
             # Too large, or one of them cannot be told: one by one, the others are not held up.
-            logger.warning("StackStorm does not tell %s results at once: %s", len(by_id), error)
+            once.warning(logger, "StackStorm does not tell results together: %s", error)
             results = {}
         whole = {pk: remote for pk, remote in results.items() if _is_whole(remote)}
         ended_all([(by_id[pk], remote) for pk, remote in whole.items()])
@@ -249,7 +249,7 @@ def _look_at(
         else:
             _goes_on(row, state, client=client)
     except StackStormError as error:
-        logger.warning("Execution %s is asked for again: %s", row, error)
+        once.warning(logger, "Execution %s is asked for again: %s", row, error)
         _give_up(row, f"StackStorm does not tell how it is: {error}")
 
 

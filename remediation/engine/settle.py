@@ -84,9 +84,8 @@ class Outcome:
 
 
 def stackstorm_values(remote: Execution | ExecutionResult) -> dict[str, Any]:
-    """Return the columns that hold what StackStorm says of an execution."""
+    """Return the columns that hold what StackStorm says of an execution, without its id."""
     values = {
-        "st2_execution_id": remote.id,
         "st2_action_execution_status": remote.status[:50],
         "st2_result": masked(remote.result),
     }
@@ -122,16 +121,44 @@ def failure_text(remote: Execution | ExecutionResult) -> str:
     return mask_text(text[:2_000], known_secrets())
 
 
-def started_all(launched: Sequence[tuple[ActionExecution, Execution]], *, cause: Cause) -> None:
-    """Record what StackStorm took, in one transaction; what has moved on is passed over."""
+class ForeignIdError(Exception):
+    """StackStorm named an execution that another row of ours has; the text says which."""
+
+    def __init__(self, st2_execution_id: str, owner: int) -> None:
+        super().__init__(
+            f"StackStorm named its execution {st2_execution_id}, which belongs to #{owner} here"
+        )
+
+
+def started_all(
+    launched: Sequence[tuple[ActionExecution, Execution]], *, cause: Cause
+) -> list[tuple[ActionExecution, ForeignIdError]]:
+    """Record what StackStorm took, in one transaction; what has moved on is passed over.
+
+    Returns those that are left as they were, since StackStorm named the id of another row.
+    """
     poll_at = cause.at + pace.until_next(datetime.timedelta(0), is_streamed=pace.is_streamed())
+    foreign: list[tuple[ActionExecution, ForeignIdError]] = []
     with transaction.atomic(), Transition.together():
+        known = owners(remote.id for _, remote in launched)
         for execution, remote in launched:
+            # Two answers of one batch may name the same id, too.
+            owner = known.setdefault(remote.id, execution.pk)
+            if owner != execution.pk:
+                foreign.append((execution, ForeignIdError(remote.id, owner)))
+                continue
             try:
-                started(execution, remote, cause=cause, poll_at=poll_at)
+                _record_start(execution, remote, cause=cause, poll_at=poll_at)
             except IllegalTransitionError as error:
                 logger.warning(TOO_LATE, error)
         queue.enqueue(queue.TICK, at=poll_at)
+    return foreign
+
+
+def owners(st2_execution_ids: Iterable[str]) -> dict[str, int]:
+    """Return the ids of the rows that have these ids of StackStorm, by StackStorm's."""
+    rows = ActionExecution.objects.filter(st2_execution_id__in=set(st2_execution_ids))
+    return {st2_id or "": pk for st2_id, pk in rows.values_list("st2_execution_id", "pk")}
 
 
 def started(
@@ -142,7 +169,25 @@ def started(
     poll_at: datetime.datetime,
     reason: str = "",
 ) -> None:
-    """Record that StackStorm has the execution; the poll asks for its outcome from then on."""
+    """Record that StackStorm has the execution; the poll asks for its outcome from then on.
+
+    Raises ForeignIdError when another row has that id.
+    """
+    with transaction.atomic():
+        owner = owners([remote.id]).get(remote.id, execution.pk)
+        if owner != execution.pk:
+            raise ForeignIdError(remote.id, owner)
+        _record_start(execution, remote, cause=cause, poll_at=poll_at, reason=reason)
+
+
+def _record_start(
+    execution: ActionExecution,
+    remote: Execution,
+    *,
+    cause: Cause,
+    poll_at: datetime.datetime,
+    reason: str = "",
+) -> None:
     execution.mark_running(
         cause=cause,
         reason=reason,
@@ -244,6 +289,7 @@ def _write_task(parent: ActionExecution, task: Execution, *, cause: Cause) -> No
         error_message="" if status == Status.SUCCESS else failure_text(task),
         started_at=task.start_timestamp,
         completed_at=task.end_timestamp,
+        st2_execution_id=task.id,
         **stackstorm_values(task),
     )
     row.record(cause=cause, reason=f"task of execution {parent.pk}")

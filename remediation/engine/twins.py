@@ -6,11 +6,17 @@ landed after all. It is put right as soon as a poll sees it, and stays on record
 
 from __future__ import annotations
 
+import logging
+
 from django.db import transaction
 
+from remediation.engine import once
 from remediation.engine.lookup import traced
+from remediation.engine.settle import ForeignIdError, owners
 from remediation.models import ActionExecution, Cause, Transition
 from remediation.stackstorm import UNCANCELABLE_STATUSES, StackStormClient
+
+logger = logging.getLogger(__name__)
 
 
 def follow_the_older(row: ActionExecution, *, client: StackStormClient, cause: Cause) -> bool:
@@ -33,9 +39,13 @@ def follow_the_older(row: ActionExecution, *, client: StackStormClient, cause: C
 
 
 def _keep(row: ActionExecution, older: str, younger: list[str], *, cause: Cause) -> bool:
-    """Record which execution is followed; return False when another worker moved the row."""
+    """Record which execution is followed; return False when it may not be, or is by others."""
     ghosts = [*row.st2_ghost_ids, *younger]
     with transaction.atomic():
+        owner = owners([older]).get(older, row.pk)
+        if owner != row.pk:
+            once.warning(logger, "Execution %s: %s", row, ForeignIdError(older, owner))
+            return False
         mine = ActionExecution.objects.filter(
             pk=row.pk, status=row.status, st2_execution_id=row.st2_execution_id
         )

@@ -258,7 +258,13 @@ class ActionExecution(models.Model):
         # One update compares and sets: of two workers, one sees 1 row and the other sees 0. The
         # time of the claim tells a worker that was away for long from the one that came after it.
         before = self.status
-        expected = {"status": before, "started_at": self.started_at}
+        # So does StackStorm's id: a poll that read the row before it followed another execution
+        # must not settle it with the outcome of the first.
+        expected = {
+            "status": before,
+            "started_at": self.started_at,
+            "st2_execution_id": self.st2_execution_id,
+        }
         if target == self.Status.LAUNCHING:
             expected |= {"st2_execution_id": None, "parent": None}
         with transaction.atomic(savepoint=False):

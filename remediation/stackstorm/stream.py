@@ -38,6 +38,7 @@ class _Reader:
     def __init__(self) -> None:
         self.line = bytearray()
         self.name, self.data, self.is_event = b"", b"", False
+        self.is_warned = False
 
     def read(self, piece: bytes) -> Iterator[Execution | None]:
         """Yield what ends in this piece: executions that have moved, and None as a sign of life."""
@@ -47,7 +48,7 @@ class _Reader:
                 continue
             if not self.is_event:
                 yield None
-            elif self.name == UPDATE.encode() and (execution := _execution(self.data)):
+            elif self.name == UPDATE.encode() and (execution := self._execution()):
                 yield execution
             self.name, self.data, self.is_event = b"", b"", False
 
@@ -69,11 +70,13 @@ class _Reader:
             self.line.clear()
         self.line += rest[: MAX_LINE_BYTES - len(self.line)]
 
-
-def _execution(data: bytes) -> Execution | None:
-    try:
-        return read_execution(read_json(data))
-    except ValueError as error:
-        # Not its text: what actions print may be secret.
-        logger.warning("An event of %s bytes is passed over: %s", len(data), type(error).__name__)
-        return None
+    def _execution(self) -> Execution | None:
+        try:
+            return read_execution(read_json(self.data))
+        except ValueError as error:
+            # Not its text: what actions print may be secret. The first of a connection is told of.
+            level = logging.DEBUG if self.is_warned else logging.WARNING
+            self.is_warned = True
+            size = len(self.data)
+            logger.log(level, "An event of %s bytes is passed over: %s", size, type(error).__name__)
+            return None

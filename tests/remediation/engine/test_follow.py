@@ -88,8 +88,8 @@ def test_an_execution_is_settled_by_its_event_without_a_request(
     before = len(sandbox.requests)
     take = follow.take
 
-    def take_and_cut(moved):
-        early = take(moved)
+    def take_and_cut(moved, **options):
+        early = take(moved, **options)
         if any(remote.status == "succeeded" for remote in moved):
             sandbox.stop()
         return early

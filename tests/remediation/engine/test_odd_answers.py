@@ -1,0 +1,314 @@
+"""Answers about other executions, or in another form: one row waits or fails, no other."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+from django.utils import timezone
+
+from remediation.engine import follow, launch, lookup, once, poll
+from remediation.models import ActionExecution, BucketRun
+from remediation.stackstorm import StackStormClient
+from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
+
+pytestmark = pytest.mark.django_db
+
+Status = ActionExecution.Status
+STRANGER = "f" * 24
+
+
+class AlteringClient(StackStormClient):
+    """Hands over what ``alter(method, path, body)`` makes of StackStorm's answers."""
+
+    alter = staticmethod(lambda _method, _path, body: body)
+
+    def _ask(self, method, path, **request):
+        answer = super()._ask(method, path, **request)
+        return replace(answer, body=self.alter(method, path, answer.body))
+
+
+@pytest.fixture
+def odd(sandbox):
+    client = AlteringClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
+    once._logged.clear()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def make_rows(sandbox):
+    """Make due executions of one-step runs."""
+    action = []
+
+    def make(count=3, **columns):
+        action[:] = action or [make_action(st2_runner="local-shell-cmd")]
+        bucket = make_bucket()
+        make_step(bucket, action[0], parameters={"cmd": "true"})
+        return [make_execution(make_run(bucket), **columns) for _ in range(count)]
+
+    return make
+
+
+def poll_all(client):
+    ActionExecution.objects.filter(due_at__isnull=False).update(due_at=timezone.now())
+    poll.poll_due(client=client)
+    lookup.look_up_due(client=client)
+
+
+def statuses(rows):
+    for row in rows:
+        row.refresh_from_db()
+    return [str(row.status) for row in rows]
+
+
+def own_ids(sandbox):
+    """Return StackStorm's ids by trace tag."""
+    return {one["context"]["trace_context"]["trace_tag"]: one["id"] for one in sandbox.executions}
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["of the batch", "of an earlier one"])
+def test_a_201_with_the_id_of_another_row_costs_no_other_answer(
+    is_together, sandbox, st2, odd, make_rows, settings
+):
+    rows = make_rows(1)
+    if not is_together:
+        launch.launch_due(client=st2)
+    rows += make_rows(3)
+    first = []
+
+    def name_the_first(method, path, body):
+        if method == "POST":
+            first.append(body["id"] if is_together else sandbox.executions[0]["id"])
+            is_second = body["context"]["trace_context"]["trace_tag"] == rows[1].trace_tag
+            return body | {"id": first[0]} if is_second else body
+        return body
+
+    odd.alter = name_the_first
+    settings.ST2_MAX_CONCURRENT_REQUESTS = 2
+    launch.launch_due(client=odd)
+
+    assert sorted(statuses(rows)) == ["launching", "running", "running", "running"]
+    [waiting] = [row for row in rows if row.status == Status.LAUNCHING]
+    assert "which belongs to #" in waiting.error_message
+    poll_all(odd)
+    poll_all(odd)
+    assert statuses(rows) == ["success"] * 4
+    assert {row.trace_tag: row.st2_execution_id for row in rows} == own_ids(sandbox)
+    assert set(sandbox.posts_by_trace_tag().values()) == {1}
+
+
+@pytest.mark.parametrize("odd_body", [{}, [], None, "x", {"id": 7}, {"id": "a" * 101}])
+def test_a_201_without_an_execution_costs_no_other_answer(odd_body, sandbox, odd, make_rows):
+    rows = make_rows()
+
+    def lose_one(method, path, body):
+        if method == "POST":
+            is_lost = body["context"]["trace_context"]["trace_tag"] == rows[1].trace_tag
+            return odd_body if is_lost else body
+        return body
+
+    odd.alter = lose_one
+    launch.launch_due(client=odd)
+
+    assert statuses(rows) == ["running", "launching", "running"]
+    poll_all(odd)
+    poll_all(odd)
+    assert statuses(rows) == ["success"] * 3
+
+
+ODD_LISTS = {
+    "a stranger": lambda rows: [rows[0] | {"id": STRANGER}, *rows],
+    "a member that is none": lambda rows: [None, "x", 7, {}, *rows],
+    "a member without an id": lambda rows: [{"status": "failed"}, *rows],
+    "one of ours without an id": lambda rows: [rows[0] | {"id": None}, *rows[1:]],
+    "one of ours without a status": lambda rows: [rows[0] | {"status": None}, *rows[1:]],
+    "one of ours twice": lambda rows: [rows[0], rows[0] | {"status": "failed"}, *rows[1:]],
+    "none of ours": lambda rows: [row | {"id": STRANGER} for row in rows],
+    "nothing": lambda _rows: [],
+}
+
+
+@pytest.mark.parametrize("kind", ODD_LISTS)
+@pytest.mark.parametrize("is_result", [True, False], ids=["results", "statuses"])
+def test_an_odd_list_ends_no_batch_and_settles_with_the_truth(
+    kind, is_result, sandbox, odd, make_rows
+):
+    rows = make_rows()
+    launch.launch_due(client=odd)
+
+    def alter(method, path, body):
+        if path != "/executions" or not body or is_result != ("result" in body[0]):
+            return body
+        return ODD_LISTS[kind](body)
+
+    odd.alter = alter
+    poll_all(odd)
+
+    assert statuses(rows) == ["success"] * 3
+    assert all(row.st2_result["succeeded"] for row in rows)
+    assert {row.trace_tag: row.st2_execution_id for row in rows} == own_ids(sandbox)
+
+
+def test_an_answer_about_another_execution_costs_that_row_and_is_logged_once(
+    sandbox, odd, make_rows, caplog
+):
+    rows = make_rows()
+    launch.launch_due(client=odd)
+    statuses(rows)
+    asked, other = rows[0].st2_execution_id, rows[1].st2_execution_id
+
+    def swap(method, path, body):
+        if path == "/executions":
+            return [row for row in body if row["id"] != asked]
+        return body | {"id": other} if path == f"/executions/{asked}" else body
+
+    odd.alter = swap
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            poll_all(odd)
+
+    assert statuses(rows) == ["running", "success", "success"]
+    assert rows[0].st2_execution_id == asked
+    assert rows[0].due_at > timezone.now()
+    told = [record for record in caplog.records if other in record.getMessage()]
+    assert len(told) == 1
+    long_ago = timezone.now() - timezone.timedelta(days=2)
+    ActionExecution.objects.update(running_at=long_ago, started_at=long_ago)
+    poll_all(odd)
+    assert statuses(rows)[0] == "unknown"
+
+
+def test_odd_tasks_do_not_keep_their_workflow_from_its_end(sandbox, odd):
+    bucket = make_bucket(
+        use_stackstorm=True, st2_workflow_name="host_down", st2_workflow_pack="remediation"
+    )
+    row = make_execution(make_run(bucket))
+    launch.launch_due(client=odd)
+    odd.alter = lambda _method, path, body: (
+        [{}, None, *body, body[0], body[0] | {"id": row.st2_execution_id}]
+        if path.endswith("/children")
+        else body
+    )
+    row.refresh_from_db()
+
+    poll_all(odd)
+
+    row.refresh_from_db()
+    assert row.status == "success"
+    assert row.tasks.count() == 2
+
+
+def test_an_odd_answer_to_a_cancel_costs_no_other_row(sandbox, odd, make_rows):
+    sandbox.configure(outcomes={"core.local": ["running", "succeeded"]})
+    rows = make_rows(2)
+    launch.launch_due(client=odd)
+    BucketRun.objects.filter(pk=rows[0].run_id).update(stop="cancel")
+    odd.alter = lambda method, _path, body: body | {"id": STRANGER} if method == "DELETE" else body
+
+    poll_all(odd)
+
+    assert sorted(statuses(rows)) == ["running", "success"]
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_look_up_that_finds_the_id_of_another_row_costs_no_other(
+    is_over, sandbox, st2, odd, make_rows, settings
+):
+    settings.LAUNCH_LOOKUP_SECONDS = 0.0 if is_over else 300.0
+    [owner] = make_rows(1)
+    launch.launch_due(client=st2)
+    owner.refresh_from_db()
+    rows = make_rows(2)
+    sandbox.configure(drop_answer_rate=1.0)
+    launch.launch_due(client=st2)
+    sandbox.configure(drop_answer_rate=0.0)
+    mine = own_ids(sandbox)[rows[0].trace_tag]
+
+    def alter(method, path, body):
+        if path == "/executions":
+            return [
+                row | {"id": owner.st2_execution_id} if row["id"] == mine else row for row in body
+            ]
+        return body
+
+    odd.alter = alter
+    ActionExecution.objects.filter(status="launching").update(due_at=timezone.now())
+    lookup.look_up_due(client=odd)
+
+    assert statuses(rows) == ["unknown" if is_over else "launching", "running"]
+    if is_over:
+        assert f"belongs to #{owner.pk}" in rows[0].error_message
+
+
+def test_a_twin_with_the_id_of_another_row_is_not_followed(sandbox, st2, odd, make_rows):
+    sandbox.configure(outcomes={"core.local": "running"})
+    owner, row = make_rows(2)
+    launch.launch_due(client=st2)
+    statuses([owner, row])
+    ActionExecution.objects.filter(pk=row.pk).update(unanswered_launches=1)
+    before = row.st2_execution_id
+
+    def alter(method, path, body):
+        if path == "/executions" and body and "action" in body[0]:
+            older = {"id": owner.st2_execution_id, "start_timestamp": "2020-01-01T00:00:00Z"}
+            return [*body, body[0] | older]
+        return body
+
+    odd.alter = alter
+    poll_all(odd)
+
+    assert statuses([owner, row]) == ["running", "running"]
+    assert (row.st2_execution_id, row.st2_ghost_ids) == (before, [])
+    assert not any(method == "DELETE" for method, _ in sandbox.requests)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"trace_context": {"trace_tag": "poundcake-of-another"}},
+        {"rule": {"name": "notify_poundcake"}},
+        {"re-run": {"ref": STRANGER}},
+    ],
+    ids=["another tag", "of a rule", "a re-run"],
+)
+def test_an_event_that_contradicts_its_row_only_has_stackstorm_asked(context, st2, odd, make_rows):
+    [row] = make_rows(1)
+    launch.launch_due(client=st2)
+    row.refresh_from_db()
+    ActionExecution.objects.update(due_at=timezone.now() + timezone.timedelta(hours=1))
+    event = replace(st2.execution(row.st2_execution_id), status="failed", context=context)
+
+    follow.take([event])
+
+    assert statuses([row]) == ["running"]
+    assert row.due_at <= timezone.now()
+    poll.poll_due(client=st2)
+    assert statuses([row]) == ["success"]
+
+
+def test_an_event_that_is_told_again_gives_no_hint_again(st2, make_rows):
+    [row] = make_rows(1)
+    launch.launch_due(client=st2)
+    row.refresh_from_db()
+    event = replace(st2.execution(row.st2_execution_id), id=STRANGER, status="failed")
+
+    kept = follow.take([event])
+    later = timezone.now() + timezone.timedelta(hours=1)
+    ActionExecution.objects.update(due_at=later)
+    assert follow.take([], retold=kept) == kept
+
+    row.refresh_from_db()
+    assert row.due_at == later
+
+
+def test_a_poll_does_not_settle_a_row_that_follows_another_execution_by_then(st2, make_rows):
+    [row] = make_rows(1)
+    launch.launch_due(client=st2)
+    row.refresh_from_db()
+    event = replace(st2.execution(row.st2_execution_id), status="canceled")
+    ActionExecution.objects.update(st2_execution_id=STRANGER)
+
+    poll.ended_all([(row, event)])
+
+    assert statuses([row]) == ["running"]
+    assert row.st2_execution_id == STRANGER

@@ -43,6 +43,7 @@ class ReceiptSerializer(serializers.Serializer[Receipt]):
     buckets = serializers.ListField(child=serializers.CharField())
     runs = serializers.ListField(child=serializers.IntegerField())
     reason = serializers.CharField()
+    notes = serializers.ListField(child=serializers.CharField(), required=False)
 
 
 class NotificationAnswerSerializer(serializers.Serializer[Any]):
@@ -112,7 +113,10 @@ class AlertmanagerWebhook(MachineView):
 
 
 def _told(receipt: Receipt) -> dict[str, Any]:
-    return {name: getattr(receipt, name) for name in ReceiptSerializer._declared_fields}
+    answer = {name: getattr(receipt, name) for name in ReceiptSerializer._declared_fields}
+    if not receipt.notes:
+        del answer["notes"]
+    return answer
 
 
 def _truncation(notification: Notification) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class Receipt:
     buckets: list[str] = field(default_factory=list)
     runs: list[int] = field(default_factory=list)
     reason: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def receive(notification: Notification, *, cause: Cause, client: str) -> list[Receipt]:
@@ -252,7 +253,9 @@ class _Delivery:
         receipt = Receipt(incoming.fingerprint, incoming.alert_name, disposition)
         if isinstance(incoming, InvalidAlert):
             receipt.reason = incoming.reason
-        elif alert and disposition in (Disposition.CREATED, Disposition.RESOLVED):
+            return receipt
+        receipt.notes = list(incoming.notes)
+        if alert and disposition in (Disposition.CREATED, Disposition.RESOLVED):
             trigger = "alert" if disposition is Disposition.CREATED else "resolved"
             runs = [run for run in assignments.by_alert[alert.pk] if run.trigger == trigger]
             receipt.buckets = [run.bucket.name for run in runs]

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from remediation.alertmanager.times import read_time
+
 NAME_MAX = 255  # characters of alert_name, severity, instance and receiver
 URL_MAX = 2000  # characters of generator_url and external_url
 GROUP_KEY_MAX = 10_000  # characters; it is stored with every alert of the group
@@ -21,7 +23,6 @@ DEPTH_MAX = 20
 # Bytes of one alert as JSON: MariaDB's default packet is 16 MiB, and a row holds labels twice.
 ALERT_BYTES_MAX = 1 << 20
 COUNT_MAX = 2**31 - 1  # what an integer column holds
-YEAR_MIN, YEAR_MAX = 1970, 9998  # far from the edges, so that no time zone runs over one
 
 TOO_DEEP = "[nested too deeply]"
 REPLACEMENT = "\ufffd"
@@ -46,7 +47,8 @@ class IncomingAlert:
     """One alert as it was posted.
 
     ``labels`` and ``annotations`` are whole, ``raw`` is the posted object, cleaned. Times are in
-    UTC, None where none was sent. ``status`` is ``firing`` or ``resolved``.
+    UTC, None where none was sent. ``status`` is ``firing`` or ``resolved``. ``notes``: sentences
+    on what could not be taken as it was sent.
     """
 
     fingerprint: str
@@ -57,6 +59,7 @@ class IncomingAlert:
     ends_at: datetime | None
     generator_url: str
     raw: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def alert_name(self) -> str:
@@ -72,6 +75,12 @@ class IncomingAlert:
     def instance(self) -> str:
         """Return the label instance, cut to NAME_MAX, or ""."""
         return self.labels.get("instance", "")[:NAME_MAX]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Return the values that the alert's expressions had, as Grafana sends them, or {}."""
+        values = self.raw.get("values")
+        return values if isinstance(values, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +109,9 @@ class Notification:
     size: int = field(default=0, compare=False)
 
 
-def parse(body: bytes) -> Notification:
+def parse(body: bytes, *, at: datetime | None = None) -> Notification:
     """Read a webhook body; raise PayloadError if it is not an object with a list of alerts."""
-    return read(decode(body), size=len(body))
+    return read(decode(body), size=len(body), at=at)
 
 
 def decode(body: bytes) -> object:
@@ -125,8 +134,11 @@ def decode(body: bytes) -> object:
         raise PayloadError(f"The body is nested too deeply: {_EXPECTED}.") from error
 
 
-def read(payload: object, *, size: int) -> Notification:
-    """Read a decoded body that had ``size`` bytes; raise PayloadError as ``parse`` does."""
+def read(payload: object, *, size: int, at: datetime | None = None) -> Notification:
+    """Read a decoded body that had ``size`` bytes; raise PayloadError as ``parse`` does.
+
+    ``at``: the time of receipt, by default now.
+    """
     if not isinstance(payload, dict):
         raise PayloadError(f"The body is {_kind(payload)}: {_EXPECTED}.")
     if "alerts" not in payload:
@@ -136,12 +148,13 @@ def read(payload: object, *, size: int) -> Notification:
         raise PayloadError(f"alerts is {_kind(alerts)}: {_EXPECTED}.")
     # Only a large body is worth measuring: JSON with \uXXXX takes at most three times its UTF-8.
     is_large = size > ALERT_BYTES_MAX // 3
+    group = _Group(_status_word(payload.get("status")), at or datetime.now(UTC), is_large)
     return Notification(
         receiver=_text(payload.get("receiver"))[:NAME_MAX],
         group_key=_text(payload.get("groupKey"))[:GROUP_KEY_MAX],
         external_url=_text(payload.get("externalURL"))[:URL_MAX],
         truncated_alerts=_count(payload.get("truncatedAlerts")),
-        alerts=tuple(_read_alert(i, posted, is_large) for i, posted in enumerate(alerts)),
+        alerts=tuple(_read_alert(i, posted, group) for i, posted in enumerate(alerts)),
         size=size,
     )
 
@@ -176,26 +189,42 @@ def _real(digits: str) -> float | str:
 _DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_real, parse_constant=str)
 
 
-def _read_alert(index: int, posted: object, is_large: bool) -> IncomingAlert | InvalidAlert:
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What reading an alert has to know of its notification.
+
+    ``status``: firing, resolved, or '' for any other or none.
+    """
+
+    status: str
+    at: datetime
+    is_large: bool
+
+
+def _read_alert(index: int, posted: object, group: _Group) -> IncomingAlert | InvalidAlert:
     labels: dict[str, str] = {}
     identity = ""
     try:
         raw = _clean(posted)
         if not isinstance(raw, dict):
             raise _AlertError(f"the alert is {_kind(raw)}: send an object with labels")
-        if is_large:
+        if group.is_large:
             _check_size(raw)
         labels = _read_labels(raw.get("labels"))
         identity = _read_fingerprint(raw.get("fingerprint"), labels)
+        starts_at, starts_note = read_time(raw.get("startsAt"))
+        ends_at, ends_note = read_time(raw.get("endsAt"))
+        named = (("startsAt", starts_note), ("endsAt", ends_note))
         return IncomingAlert(
             fingerprint=identity,
-            status=_read_status(raw.get("status")),
+            status=_read_status(raw.get("status"), ends_at, group),
             labels=labels,
             annotations=_read_annotations(raw.get("annotations")),
-            starts_at=_read_time("startsAt", raw.get("startsAt")),
-            ends_at=_read_time("endsAt", raw.get("endsAt")),
+            starts_at=starts_at,
+            ends_at=ends_at,
             generator_url=_text(raw.get("generatorURL"))[:URL_MAX],
             raw=raw,
+            notes=tuple(f"{name} {note}" for name, note in named if note),
         )
     except _AlertError as error:
         alert_name = labels.get("alertname", "")[:NAME_MAX]
@@ -225,15 +254,22 @@ def _check_size(raw: dict[str, Any]) -> None:
 
 
 def _read_labels(value: object) -> dict[str, str]:
+    """Return the labels as texts; null counts as a missing label, as an empty one does."""
     if not isinstance(value, dict):
         problem = "is missing" if value is None else f"is {_kind(value)}"
         raise _AlertError(f"labels {problem}: send an object of names and texts")
-    for name, text in value.items():
-        if not isinstance(text, str):
-            raise _AlertError(f"labels.{name[:NAME_MAX]} is {_kind(text)}: send a string")
-    if not any(value.values()):
+    labels = {name: _label(name, item) for name, item in value.items() if item is not None}
+    if not any(labels.values()):
         raise _AlertError("labels is empty: send at least one label, best alertname")
-    return value
+    return labels
+
+
+def _label(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        raise _AlertError(f"labels.{name[:NAME_MAX]} is {_kind(value)}: send a string")
+    return json.dumps(value)  # 500, 1.5, true
 
 
 def _read_fingerprint(value: object, labels: Mapping[str, str]) -> str:
@@ -242,14 +278,20 @@ def _read_fingerprint(value: object, labels: Mapping[str, str]) -> str:
     return fingerprint(labels)
 
 
-def _read_status(value: object) -> str:
-    """Return firing or resolved; an alert without a status is firing, as the seed posts it."""
-    if value is None:
-        return "firing"
-    if value in ("firing", "resolved"):
-        return str(value)
+def _read_status(value: object, ends_at: datetime | None, group: _Group) -> str:
+    """Return firing or resolved: the alert's own status, else the group's, else as endsAt says."""
+    if value is None or value == "":
+        has_ended = ends_at is not None and ends_at <= group.at
+        return group.status or ("resolved" if has_ended else "firing")
+    if word := _status_word(value):
+        return word
     shown = repr(value[:NAME_MAX]) if isinstance(value, str) else _kind(value)
     raise _AlertError(f"status is {shown}: send firing or resolved")
+
+
+def _status_word(value: object) -> str:
+    word = value.strip().lower() if isinstance(value, str) else ""
+    return word if word in ("firing", "resolved") else ""
 
 
 def _read_annotations(value: object) -> dict[str, str]:
@@ -259,27 +301,6 @@ def _read_annotations(value: object) -> dict[str, str]:
     return {
         name: text if isinstance(text, str) else json.dumps(text) for name, text in value.items()
     }
-
-
-def _read_time(name: str, value: object) -> datetime | None:
-    """Read an RFC 3339 time, cut to microseconds; Go's zero time, year 1, means none."""
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        raise _AlertError(f"{name} is {_kind(value)}: send a time as 2026-11-23T05:46:06Z")
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise _AlertError(
-            f"{name} is {value[:NAME_MAX]!r}: send a time with its zone, as 2026-11-23T05:46:06Z"
-        )
-    if time.year == 1:
-        return None
-    if not YEAR_MIN <= time.year <= YEAR_MAX:
-        raise _AlertError(f"{name} is in the year {time.year}: send {YEAR_MIN} to {YEAR_MAX}")
-    return time.astimezone(UTC)
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ from django.db import transaction
 from remediation import clock, queue
 from remediation.engine import cancel, launch, lookup, pace, poll, recover
 from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
-from remediation.models import Heartbeat
+from remediation.models import EarlyResolve, Heartbeat
 from remediation.stackstorm import StackStormClient
 
 TICK_GRACE = datetime.timedelta(seconds=5)
@@ -76,10 +76,11 @@ def _do_what_time_makes_due(at: datetime.datetime) -> None:
 
 
 def prune() -> None:
-    """Forget failed jobs and dead workers; what happened to alerts is kept elsewhere, for good."""
+    """Delete failed jobs, dead workers and old early resolves; the history of alerts stays."""
     before = clock.now() - KEPT
     queue.prune(before=before)
     Heartbeat.prune(before=before)
+    EarlyResolve.prune(before=before)
 
 
 def _plan_sooner(planned: datetime.datetime) -> None:

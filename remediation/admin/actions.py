@@ -20,7 +20,9 @@ from remediation.models import Action, Bucket, Cause
 TEMPLATES = (
     "Templates are written {{ … }} and may read alert.instance, alert.alert_name, alert.severity,"
     " alert.status, alert.fingerprint, alert.starts_at, alert.labels.KEY, alert.annotations.KEY,"
-    " parameters.KEY (of the step), config.KEY, steps.NAME.status, steps.NAME.result, run and"
+    " alert.generator_url, alert.ends_at, alert.receiver, alert.external_url,"
+    " alert.group_labels.KEY, alert.values.KEY, parameters.KEY (of the step), config.KEY,"
+    " steps.NAME.status, steps.NAME.result, run and"
     " bucket. What is not defined is an error before anything is called; | default(none) makes it"
     " optional. The host without its port is {{ alert.instance | host }}. In a parameter called"
     " cmd, what comes from the alert or a step ends in | quote."

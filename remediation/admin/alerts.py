@@ -75,6 +75,7 @@ class AlertAdmin(VerbAdmin[Alert]):
                     "whole_reason",
                     ("began", "ended", "seen", "occurrences"),
                     ("shown_annotations", "shown_labels"),
+                    "shown_values",
                 ]
             },
         ),
@@ -84,7 +85,7 @@ class AlertAdmin(VerbAdmin[Alert]):
                 "fields": [
                     ("receiver", "fingerprint", "story"),
                     "group_key",
-                    "generator",
+                    ("generator", "alertmanager"),
                     "shown_raw_data",
                 ]
             },
@@ -93,7 +94,7 @@ class AlertAdmin(VerbAdmin[Alert]):
 
     def for_list(self, rows: QuerySet[Alert]) -> QuerySet[Alert]:
         """Read the runs of a page at once; leave out the long columns that a list does not show."""
-        return rows.defer("labels", "annotations", "raw_data").prefetch_related("runs__bucket")
+        return rows.defer(*Alert.LONG_COLUMNS).prefetch_related("runs__bucket")
 
     def tools(self, obj: Alert) -> list[str]:
         """Return the story, the runbook and the other episodes."""
@@ -166,6 +167,16 @@ class AlertAdmin(VerbAdmin[Alert]):
     def shown_annotations(self, alert: Alert) -> str:
         """Return the annotations as a table, with links where they are safe."""
         return cells.pairs(alert.annotations)
+
+    @admin.display(description="values (Grafana)")
+    def shown_values(self, alert: Alert) -> str:
+        """Return the values of the alert's expressions as a table."""
+        return cells.pairs(alert.values)
+
+    @admin.display(description="Alertmanager")
+    def alertmanager(self, alert: Alert) -> str:
+        """Return the link to the Alertmanager that sent the alert, if it is safe."""
+        return cells.outside_link(alert.external_url)
 
     @admin.display(description="request id")
     def story(self, alert: Alert) -> str:

@@ -20,7 +20,7 @@ from remediation.admin.tables import (
 )
 from remediation.admin.verbs import VerbAdmin
 from remediation.admin.waiting import Notice, about_execution
-from remediation.models import ActionExecution, Transition
+from remediation.models import ActionExecution, Alert, Transition
 
 OUTPUT_NAMES = ("stdout", "stderr", "traceback")
 
@@ -80,9 +80,7 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
         return rows.defer(
             "parameters",
             "st2_result",
-            "alert__labels",
-            "alert__annotations",
-            "alert__raw_data",
+            *(f"alert__{column}" for column in Alert.LONG_COLUMNS),
             "bucket__st2_workflow_params",
         )
 

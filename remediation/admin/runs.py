@@ -14,7 +14,7 @@ from remediation.admin.run_verbs import Cancel, RetryFromFailed, RetryFromStart,
 from remediation.admin.tables import EXECUTION_ORDER, Table, execution_table, transition_table
 from remediation.admin.verbs import VerbAdmin, button, list_action
 from remediation.admin.waiting import Notice, about_run
-from remediation.models import ActionExecution, BucketRun, Transition
+from remediation.models import ActionExecution, Alert, BucketRun, Transition
 
 
 @admin.register(BucketRun)
@@ -58,7 +58,7 @@ class BucketRunAdmin(VerbAdmin[BucketRun]):
 
     def for_list(self, rows: QuerySet[BucketRun]) -> QuerySet[BucketRun]:
         """Leave out the alerts' long columns."""
-        return rows.defer("alert__labels", "alert__annotations", "alert__raw_data")
+        return rows.defer(*(f"alert__{column}" for column in Alert.LONG_COLUMNS))
 
     def notices(self, obj: BucketRun) -> list[Notice]:
         """Return why the run has not ended."""

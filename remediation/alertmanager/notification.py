@@ -17,7 +17,8 @@ from remediation.alertmanager.times import read_time
 
 NAME_MAX = 255  # characters of alert_name, severity, instance and receiver
 URL_MAX = 2000  # characters of generator_url and external_url
-GROUP_KEY_MAX = 10_000  # characters; it is stored with every alert of the group
+# Characters of the group key, and of the group labels as JSON: every alert of a group stores them.
+GROUP_KEY_MAX = GROUP_LABELS_MAX = 10_000
 # Levels of nesting kept of one alert: MariaDB refuses JSON of 32 levels, and a body adds two.
 DEPTH_MAX = 20
 # Bytes of one alert as JSON: MariaDB's default packet is 16 MiB, and a row holds labels twice.
@@ -98,6 +99,7 @@ class Notification:
     """One webhook call: the alerts of one group, in their order.
 
     ``truncated_alerts``: how many the sender left out (max_alerts); they may never come.
+    ``group_labels``: those that all its alerts have in common, {} where they are not sent.
     ``size``: of the body, in bytes.
     """
 
@@ -106,6 +108,7 @@ class Notification:
     external_url: str
     truncated_alerts: int
     alerts: tuple[IncomingAlert | InvalidAlert, ...]
+    group_labels: dict[str, str] = field(default_factory=dict)
     size: int = field(default=0, compare=False)
 
 
@@ -155,6 +158,7 @@ def read(payload: object, *, size: int, at: datetime | None = None) -> Notificat
         external_url=_text(payload.get("externalURL"))[:URL_MAX],
         truncated_alerts=_count(payload.get("truncatedAlerts")),
         alerts=tuple(_read_alert(i, posted, group) for i, posted in enumerate(alerts)),
+        group_labels=_read_group_labels(payload.get("groupLabels")),
         size=size,
     )
 
@@ -301,6 +305,11 @@ def _read_annotations(value: object) -> dict[str, str]:
     return {
         name: text if isinstance(text, str) else json.dumps(text) for name, text in value.items()
     }
+
+
+def _read_group_labels(value: object) -> dict[str, str]:
+    labels = _read_annotations(_clean(value))
+    return labels if len(json.dumps(labels)) <= GROUP_LABELS_MAX else {}
 
 
 def _text(value: object) -> str:

@@ -17,20 +17,21 @@ from django.db.models import F
 
 from remediation import queue
 from remediation.alertmanager import IncomingAlert, InvalidAlert, Notification
-from remediation.engine import cancel, episodes
+from remediation.engine import episodes
+from remediation.engine.alert_moves import AlertMove, skip_unbegun, stop_begun
 from remediation.engine.assignment import Assignments, assign
+from remediation.engine.early_resolves import EarlyResolves
 from remediation.engine.episodes import Disposition, Received
 from remediation.engine.transient import repeated
 from remediation.models import (
     ActionExecution,
     Alert,
     BucketRun,
-    BucketVersion,
     Cause,
     Pause,
     Transition,
 )
-from remediation.models.statements import insert
+from remediation.models.statements import ROWS_MAX, insert
 
 # A row holds its alert twice, and SQL escapes it: four times this is within MariaDB's default
 # max_allowed_packet of 16 MiB.
@@ -44,6 +45,8 @@ CHANGED_FIELDS = [
     "last_seen_at",
     "reason",
 ]
+REFRESHED_FIELDS = ["annotations", "generator_url", "values"]
+CAME_LATE = "Its resolve came in before it: it is recorded as ended, and nothing was started."
 
 
 @dataclass(slots=True)
@@ -73,31 +76,6 @@ def receive(notification: Notification, *, cause: Cause, client: str) -> list[Re
     return repeated(deliver, what=f"Intake of {cause.request_id}")
 
 
-@dataclass(slots=True)
-class _Move:
-    """A change of an alert, to be recorded once all alerts have ids."""
-
-    alert: Alert
-    from_status: str
-    superseded_by: Alert | None = None
-
-    def transition(self, cause: Cause, data: dict[str, str]) -> Transition:
-        """Return the row; the first one of an alert says how it came in."""
-        return Transition.of(
-            self.alert,
-            cause=cause,
-            from_status=self.from_status,
-            to_status="resolved" if self.from_status == "firing" else "firing",
-            reason=superseded(self.superseded_by) if self.superseded_by else "",
-            data={} if self.from_status else data,
-        )
-
-
-def superseded(by: Alert) -> str:
-    """Return why an episode ended that no resolve had ended."""
-    return f"superseded by alert {by.pk}"
-
-
 class _Delivery:
     """One notification on its way into the database."""
 
@@ -109,21 +87,25 @@ class _Delivery:
             request_id=cause.request_id,
             receiver=notification.receiver,
             group_key=notification.group_key,
+            external_url=notification.external_url,
+            group_labels=notification.group_labels,
             at=cause.at,
             resolve_timeout=datetime.timedelta(seconds=settings.RESOLVE_TIMEOUT),
         )
         self.newest: dict[str, Alert] = {}
+        self.early = EarlyResolves()
         self.opened: list[Alert] = []
+        self.came_late: list[Alert] = []
         self.resolved: list[Alert] = []
         self.repeated: dict[int, int] = {}
         self.changed: dict[int, Alert] = {}
-        self.moves: list[_Move] = []
+        self.refreshed: dict[int, Alert] = {}
+        self.moves: list[AlertMove] = []
         self.held_back = ""
 
     def store(self) -> list[Receipt]:
         """Apply every alert in its order and write what came of it."""
-        alerts = self.notification.alerts
-        self._lock(alert.fingerprint for alert in alerts if isinstance(alert, IncomingAlert))
+        alerts = self._identify()
         applied = [
             (None, Disposition.INVALID, alert)
             if isinstance(alert, InvalidAlert)
@@ -139,23 +121,40 @@ class _Delivery:
             for alert, disposition, incoming in applied
         ]
 
-    def _lock(self, fingerprints: Iterable[str]) -> None:
+    def _identify(self) -> list[IncomingAlert | InvalidAlert]:
+        """Lock the newest episodes of the alerts; return them with the fingerprints they go by."""
+        alerts = self.notification.alerts
+        sent = [alert for alert in alerts if isinstance(alert, IncomingAlert)]
+        self._lock({alert.fingerprint for alert in sent})
+        known = list(episodes.identify(sent, self.newest))
+        self._lock({alert.fingerprint for alert in known} - {alert.fingerprint for alert in sent})
+        newest = self.newest
+        self.early = EarlyResolves.of(
+            alert
+            for alert in known
+            if alert.fingerprint not in newest or not newest[alert.fingerprint].is_open
+        )
+        identified = iter(known)
+        return [alert if isinstance(alert, InvalidAlert) else next(identified) for alert in alerts]
+
+    def _lock(self, fingerprints: set[str]) -> None:
         """Read the newest episode of each fingerprint, locked in the order of their ids."""
-        ids = Alert.newest_ids(set(fingerprints))
-        if not ids:
-            return
-        locked = Alert.objects.filter(pk__in=ids).order_by("pk").select_for_update()
-        self.newest = {alert.fingerprint: alert for alert in locked}
+        if ids := Alert.newest_ids(fingerprints):
+            locked = Alert.objects.filter(pk__in=ids).order_by("pk").select_for_update()
+            self.newest |= {alert.fingerprint: alert for alert in locked}
 
     def _apply(self, incoming: IncomingAlert) -> tuple[Alert | None, Disposition]:
         newest = self.newest.get(incoming.fingerprint)
         if incoming.status == "resolved":
-            if newest is None or not episodes.resolves(incoming, newest, self.received):
-                return newest, Disposition.IGNORED
-            self._resolve(newest, incoming)
-            return newest, Disposition.RESOLVED
-        if newest is None or not episodes.belongs(incoming, newest, self.received):
+            return newest, self._apply_resolve(incoming, newest)
+        is_known = newest is not None and episodes.belongs(incoming, newest, self.received)
+        if (newest is None or not newest.is_open) and (early := self.early.find(incoming)):
+            return (newest if is_known else self._open_ended(incoming, early.ends_at)), (
+                Disposition.IGNORED
+            )
+        if newest is None or not is_known:
             return self._open(incoming, newest), Disposition.CREATED
+        self._refresh(newest, incoming)
         if newest.is_open:
             episodes.see_again(newest, self.received)
             if newest.pk:
@@ -164,6 +163,15 @@ class _Delivery:
         episodes.reopen(newest, self.received)
         self._note(newest, "resolved")
         return newest, Disposition.REOPENED
+
+    def _apply_resolve(self, incoming: IncomingAlert, newest: Alert | None) -> Disposition:
+        if episodes.is_early(incoming, newest, self.received):
+            self.early.remember(incoming, at=self.received.at)
+        if newest is None or not episodes.resolves(incoming, newest, self.received):
+            return Disposition.IGNORED
+        self._refresh(newest, incoming)
+        self._resolve(newest, incoming)
+        return Disposition.RESOLVED
 
     def _open(self, incoming: IncomingAlert, newest: Alert | None) -> Alert:
         alert = episodes.opened(incoming, self.received)
@@ -175,6 +183,21 @@ class _Delivery:
         self._note(alert, "")
         return alert
 
+    def _open_ended(self, incoming: IncomingAlert, ends_at: datetime.datetime) -> Alert:
+        """Record an episode that had ended when it came in."""
+        alert = episodes.opened(incoming, self.received)
+        episodes.close(alert, ends_at=ends_at)
+        alert.first_resolved_at, alert.reason = self.received.at, CAME_LATE
+        self.came_late.append(alert)
+        self.newest[alert.fingerprint] = alert
+        self._note(alert, "")
+        self._note(alert, "firing")
+        return alert
+
+    def _refresh(self, alert: Alert, incoming: IncomingAlert) -> None:
+        if episodes.refresh(alert, incoming) and alert.pk:
+            self.refreshed[alert.pk] = alert
+
     def _resolve(self, alert: Alert, incoming: IncomingAlert) -> None:
         episodes.close(alert, ends_at=incoming.ends_at or self.received.at)
         if alert.first_resolved_at is None:
@@ -183,7 +206,7 @@ class _Delivery:
         self._note(alert, "firing")
 
     def _note(self, alert: Alert, from_status: str, *, superseded_by: Alert | None = None) -> None:
-        self.moves.append(_Move(alert, from_status, superseded_by=superseded_by))
+        self.moves.append(AlertMove(alert, from_status, superseded_by=superseded_by))
         if alert.pk:
             self.changed[alert.pk] = alert
 
@@ -199,15 +222,19 @@ class _Delivery:
             )
         if self.changed:
             Alert.objects.bulk_update(self.changed.values(), CHANGED_FIELDS)
-        for packet in _packets(self.opened, size=self.notification.size):
+        for packet in _packets(list(self.refreshed.values()), size=self.notification.size):
+            Alert.objects.bulk_update(packet, REFRESHED_FIELDS, batch_size=ROWS_MAX)
+        opened = [*self.opened, *self.came_late]
+        for packet in _packets(opened, size=self.notification.size):
             insert(packet)
+        self.early.write(opened)
         data = {"receiver": self.received.receiver, "client": self.client}
         Transition.write(*(move.transition(self.cause, data) for move in self.moves))
 
     def _write_runs(self, assignments: Assignments) -> None:
         """Write the new runs with their first executions, and end those that come too late."""
-        _skip_unbegun(self.moves, cause=self.cause)
-        _stop_begun(self.moves, cause=self.cause)
+        skip_unbegun(self.moves, cause=self.cause)
+        stop_begun(self.moves, cause=self.cause)
         runs = assignments.runs
         insert(runs)
         executions = [
@@ -255,6 +282,8 @@ class _Delivery:
             receipt.reason = incoming.reason
             return receipt
         receipt.notes = list(incoming.notes)
+        if disposition is Disposition.IGNORED and incoming.status == "firing":
+            receipt.reason = CAME_LATE
         if alert and disposition in (Disposition.CREATED, Disposition.RESOLVED):
             trigger = "alert" if disposition is Disposition.CREATED else "resolved"
             runs = [run for run in assignments.by_alert[alert.pk] if run.trigger == trigger]
@@ -277,76 +306,10 @@ def _packets(alerts: list[Alert], *, size: int) -> Iterable[list[Alert]]:
     packet: list[Alert] = []
     room = PACKET_BYTES
     for alert in alerts:
-        weight = len(json.dumps(alert.raw_data))
+        weight = sum(len(json.dumps(part)) for part in (alert.raw_data, alert.annotations))
         if packet and weight > room:
             yield packet
             packet, room = [], PACKET_BYTES
         packet.append(alert)
         room -= weight
     yield packet
-
-
-def _skip_unbegun(moves: Iterable[_Move], *, cause: Cause) -> None:
-    """End the automatic runs that have not begun when their alert ends."""
-    reasons = {
-        move.alert.pk: superseded(move.superseded_by)
-        if move.superseded_by
-        else "the alert resolved before the run began"
-        for move in moves
-        if move.from_status == "firing"
-    }
-    if not reasons:
-        return
-    runs = list(
-        BucketRun.objects.filter(
-            alert__in=reasons, status=BucketRun.Status.PENDING, trigger=BucketRun.Trigger.ALERT
-        )
-        .order_by("pk")
-        .select_for_update()
-    )
-    executions = list(
-        ActionExecution.objects.filter(run__in=runs, status=ActionExecution.Status.PENDING)
-    )
-    for run in runs:
-        run.status, run.completed_at = BucketRun.Status.SKIPPED, cause.at
-        run.reason = reasons[run.alert_id]
-    for execution in executions:
-        execution.status, execution.completed_at = ActionExecution.Status.SKIPPED, cause.at
-        execution.error_message, execution.due_at = reasons[execution.alert_id], None
-    BucketRun.objects.bulk_update(runs, ["status", "reason", "completed_at"])
-    ActionExecution.objects.bulk_update(
-        executions, ["status", "error_message", "due_at", "completed_at"]
-    )
-    skipped: list[BucketRun | ActionExecution] = [*runs, *executions]
-    Transition.write(
-        *(
-            Transition.of(
-                row,
-                cause=cause,
-                from_status="pending",
-                to_status="skipped",
-                reason=reasons[row.alert_id],
-            )
-            for row in skipped
-        )
-    )
-
-
-def _stop_begun(moves: Iterable[_Move], *, cause: Cause) -> None:
-    """Ask the automatic runs that have begun to stop, where their bucket says so."""
-    resolved = {
-        move.alert.pk for move in moves if move.from_status == "firing" and not move.superseded_by
-    }
-    if not resolved:
-        return
-    runs = list(
-        BucketRun.objects.filter(
-            alert__in=resolved, status=BucketRun.Status.RUNNING, trigger=BucketRun.Trigger.ALERT
-        )
-        .order_by("pk")
-        .select_for_update()
-    )
-    plans = BucketVersion.objects.in_bulk({run.plan_id for run in runs})
-    for stop in (BucketRun.Stop.STOP, BucketRun.Stop.CANCEL):
-        wanted = [run for run in runs if plans[run.plan_id].on_resolved == stop]
-        cancel.ask(wanted, stop=stop, reason="the alert resolved (on_resolved)", cause=cause)

@@ -4,6 +4,7 @@ from remediation.models.action import Action
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket, BucketStep
 from remediation.models.config import ConfigValue
+from remediation.models.early_resolve import EarlyResolve
 from remediation.models.execution import ActionExecution
 from remediation.models.heartbeat import Heartbeat
 from remediation.models.ids import new_id
@@ -25,6 +26,7 @@ __all__ = [
     "BucketVersion",
     "Cause",
     "ConfigValue",
+    "EarlyResolve",
     "Heartbeat",
     "IllegalTransitionError",
     "Pause",

@@ -23,6 +23,14 @@ class Alert(models.Model):
         RESOLVED = "resolved"
 
     SUBJECT_TYPE: ClassVar[str] = "alert"
+    # Lists do not show them.
+    LONG_COLUMNS: ClassVar[tuple[str, ...]] = (
+        "labels",
+        "annotations",
+        "group_labels",
+        "values",
+        "raw_data",
+    )
 
     request_id = KeyField(max_length=64, db_index=True)
     fingerprint = KeyField(max_length=16)
@@ -39,6 +47,10 @@ class Alert(models.Model):
     generator_url = models.TextField(blank=True)
     group_key = models.TextField(blank=True)
     receiver = models.CharField(max_length=255, blank=True)
+    external_url = models.TextField(blank=True, default="", db_default="")
+    group_labels = models.JSONField(default=dict, db_default={}, blank=True)
+    # The values of the alert's expressions, as Grafana sends them.
+    values = models.JSONField(default=dict, db_default={}, blank=True)
     occurrences = models.PositiveIntegerField(default=1)
     last_seen_at = models.DateTimeField()
     # Why nothing ran, in one sentence; empty when something did.
@@ -93,8 +105,8 @@ class Alert(models.Model):
         return
 
     def variables(self) -> dict[str, Any]:
-        """Return what templates may read of the alert."""
-        return {
+        """Return what templates may read of the alert, as its last delivery has it."""
+        variables = {
             "instance": self.instance,
             "alert_name": self.alert_name,
             "severity": self.severity,
@@ -103,4 +115,12 @@ class Alert(models.Model):
             "starts_at": self.starts_at.isoformat(),
             "labels": self.labels,
             "annotations": self.annotations,
+            "generator_url": self.generator_url,
+            "receiver": self.receiver,
+            "external_url": self.external_url,
+            "group_labels": self.group_labels,
+            "values": self.values,
         }
+        if self.ends_at:
+            variables["ends_at"] = self.ends_at.isoformat()
+        return variables

@@ -11,6 +11,12 @@ ALERT_ATTRIBUTES = (
     "starts_at",
     "labels",
     "annotations",
+    "generator_url",
+    "ends_at",
+    "receiver",
+    "external_url",
+    "group_labels",
+    "values",
 )
 ROOTS = frozenset({"alert", "bucket", "config", "parameters", "run", "steps"})
 DATASTORE = "st2kv"

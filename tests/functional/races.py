@@ -120,6 +120,27 @@ def fire_and_resolve(number: int) -> dict[str, Any]:
     }
 
 
+def overtake(number: int) -> dict[str, Any]:
+    """Deliver the first firing of four alerts and their resolves, each in a thread of its own."""
+    name = f"Overtake{number}"
+
+    def act(thread: int) -> None:
+        status, labels = (
+            ("firing", "resolved")[thread % 2],
+            {"alertname": name, "i": str(thread // 2)},
+        )
+        alert = factories.alert_payload(
+            labels=labels, status=status, startsAt="2026-11-23T05:46:06Z", fingerprint=None
+        )
+        body = json.dumps(factories.notification_body(alert)).encode()
+        cause = Cause(request_id=f"{name}-{thread}")
+        intake.receive(alertmanager.parse(body), cause=cause, client="10.0.0.9")
+
+    at_once(act)
+    rows = Alert.objects.filter(alert_name=name)
+    return {"rows": rows.count(), "open": rows.exclude(active_fingerprint=None).count()}
+
+
 def start(number: int) -> dict[str, Any]:
     """Launch the same five due executions in every thread."""
     ActionExecution.objects.update(due_at=None)  # what other races have left
@@ -196,7 +217,7 @@ def beat(number: int) -> dict[str, Any]:
 def main() -> None:
     """Run all races and print what came of their rounds, by the name of the race."""
     told = {}
-    for race in (deliver, fire_and_resolve, start, end, rescue, beat):
+    for race in (deliver, fire_and_resolve, overtake, start, end, rescue, beat):
         told[race.__name__] = [race(number) for number in range(ROUNDS)]
     at_once(lambda _: connection.close())
     connection.close()

@@ -73,6 +73,10 @@ def test_an_alert_and_its_resolve_at_once_leave_one_story_without_a_gap(race):
     ]
 
 
+def test_an_alert_whose_resolve_comes_at_the_same_time_does_not_stay_open(race):
+    assert race["overtake"] == ROUNDS * [{"rows": THREADS // 2, "open": 0}]
+
+
 def test_what_is_due_is_started_once_whoever_launches(race):
     assert race["start"] == ROUNDS * [
         {

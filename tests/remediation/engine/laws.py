@@ -96,6 +96,7 @@ class Laws:
         is_marked = Q(status="firing", active_fingerprint=F("fingerprint"))
         is_closed = Q(status="resolved", active_fingerprint=None)
         assert not Alert.objects.exclude(is_marked | is_closed).exists()
+        assert not Alert.objects.filter(ends_at__lt=F("starts_at")).exists()
 
     def _check_runs(self) -> None:
         automatic = Counter(

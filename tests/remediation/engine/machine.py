@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import itertools
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, ClassVar
@@ -16,15 +14,13 @@ from django.db.models import Min
 from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
 )
 
-from remediation import alertmanager
-from remediation.engine import cancel, intake, launch, lookup, pause, poll, recover, retry
+from remediation.engine import cancel, launch, lookup, pause, poll, recover, retry
 from remediation.engine.retry import NotPossible
 from remediation.models import (
     Action,
@@ -38,11 +34,7 @@ from remediation.models import (
 from remediation.sandbox import Sandbox
 from remediation.sandbox.timeline import STATUSES
 from remediation.stackstorm import Execution, StackStormError
-from tests.factories import (
-    LABELS,
-    alert_payload,
-    notification_body,
-)
+from tests.remediation.engine.alert_events import AlertEvents
 from tests.remediation.engine.buckets import make_buckets
 from tests.remediation.engine.laws import OPEN, Laws
 from tests.remediation.engine.slow_client import SlowClient
@@ -66,7 +58,6 @@ FAULTS = [
     {"unavailable": True},
     {"unauthorized": True},
 ]
-HOSTS = st.sampled_from(["web-01:9100", "web-02:9100"])
 WORDS = [
     *STATUSES,
     *["failed", "timeout", "succeeded"] * 3,
@@ -85,7 +76,7 @@ LIMITS = {
 DRAIN_ROUNDS = 300
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(AlertEvents):
     """Two hosts, three buckets, any number of workers, and people who interfere."""
 
     sandbox: ClassVar[Sandbox]
@@ -99,8 +90,6 @@ class Machine(RuleBasedStateMachine):
         self.sandbox.reset()
         self.sandbox.configure(**WELL, outcomes={}, duration_seconds=0)
         self.laws = Laws(self.sandbox)
-        self.calls = itertools.count(1)
-        self.started: dict[str, datetime.datetime] = {}
         self.requests: list[tuple[launch.Request, datetime.datetime]] = []
         self.answers: list[tuple[launch.Request, Future[Execution]]] = []
 
@@ -123,43 +112,6 @@ class Machine(RuleBasedStateMachine):
         self.alert_fires("web-01:9100", "newer")
         self.executions_end_as(word, 3)
         self.sandbox.configure(**faults)
-
-    # Alerts
-
-    @rule(host=HOSTS, start=st.sampled_from(["same", "moved", "newer", "older", None]))
-    def alert_fires(self, host: str, start: str | None) -> None:
-        """Deliver a new one, a repeat, a late copy, or the copy of an HA pair's other half."""
-        known = self.started.get(host, timezone.now())
-        starts_at = {
-            "same": known,
-            "moved": known + datetime.timedelta(milliseconds=400),
-            "newer": timezone.now(),
-            "older": known - datetime.timedelta(minutes=10),
-        }.get(start or "")
-        if starts_at is None:
-            self._deliver(host, startsAt=None)
-            return
-        newest = Alert.objects.filter(instance=host).order_by("pk").last()
-        self.started[host] = max(known, starts_at)
-
-        disposition = self._deliver(host, startsAt=starts_at.isoformat())
-
-        until = (newest.last_seen_at if newest.is_open else newest.ends_at) if newest else None
-        is_known = newest and (starts_at <= newest.starts_at or (until and starts_at <= until))
-        assert (disposition in {"repeated", "reopened"}) == bool(is_known)
-
-    @rule(host=HOSTS, end=st.sampled_from(["now", "older", None]))
-    def alert_resolves(self, host: str, end: str | None) -> None:
-        ends_at = timezone.now() - datetime.timedelta(hours=1 if end == "older" else 0)
-        self._deliver(host, status="resolved", endsAt=ends_at.isoformat() if end else None)
-
-    def _deliver(self, host: str, **members: Any) -> str:
-        labels = LABELS | {"instance": host}
-        body = notification_body(alert_payload(labels=labels, **members))
-        notification = alertmanager.parse(json.dumps(body).encode())
-        cause = self._cause("alertmanager")
-        [receipt] = intake.receive(notification, cause=cause, client="127.0.0.1")
-        return receipt.disposition
 
     # Workers
 

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from remediation.alertmanager import parse
-from remediation.engine.intake import receive
-from remediation.models import Alert, Cause, Transition
-from tests.factories import LABELS, alert_payload, notification_body
+from remediation.alertmanager import fingerprint, parse
+from remediation.engine.intake import CAME_LATE, Receipt, receive
+from remediation.models import Alert, BucketRun, Cause, EarlyResolve, Transition
+from tests.factories import LABELS, alert_payload, make_bucket, make_step, notification_body
 
 pytestmark = pytest.mark.django_db
 
@@ -19,11 +19,17 @@ def at(minutes: float) -> datetime.datetime:
     return NOON + datetime.timedelta(minutes=minutes)
 
 
-def deliver(now: float, *alerts: dict[str, object], request_id: str = "") -> list[str]:
-    """Deliver a body ``now`` minutes after noon and return its dispositions."""
+def receipts(now: float, *alerts: dict[str, object], request_id: str = "") -> list[Receipt]:
+    """Deliver a body ``now`` minutes after noon."""
     body = json.dumps(notification_body(*alerts)).encode()
     cause = Cause(at=at(now), actor="alertmanager", request_id=request_id or f"call-at-{now}")
-    return [str(receipt.disposition) for receipt in receive(parse(body), cause=cause, client="am")]
+    return receive(parse(body), cause=cause, client="am")
+
+
+def deliver(now: float, *alerts: dict[str, object], request_id: str = "") -> list[str]:
+    """Deliver a body ``now`` minutes after noon and return its dispositions."""
+    found = receipts(now, *alerts, request_id=request_id)
+    return [str(receipt.disposition) for receipt in found]
 
 
 def firing(starts: float | None) -> dict[str, object]:
@@ -31,9 +37,10 @@ def firing(starts: float | None) -> dict[str, object]:
     return alert_payload(startsAt=starts_at)
 
 
-def resolved(ends: float | None, starts: float = 0) -> dict[str, object]:
+def resolved(ends: float | None, starts: float | None = 0) -> dict[str, object]:
+    starts_at = None if starts is None else at(starts).isoformat()
     ends_at = None if ends is None else at(ends).isoformat()
-    return alert_payload(status="resolved", startsAt=at(starts).isoformat(), endsAt=ends_at)
+    return alert_payload(status="resolved", startsAt=starts_at, endsAt=ends_at)
 
 
 def transitions_of(alert):
@@ -107,6 +114,63 @@ CASES = {
         ],
         ["resolved"],
     ),
+    "a resolve that ends before it starts": (
+        [(1, firing(0), "unmatched"), (5, resolved(-1), "resolved")],
+        ["resolved"],
+    ),
+    "a resolve by a clock that is slow": (
+        [(1, firing(10), "unmatched"), (5, resolved(5, starts=10), "resolved")],
+        ["resolved"],
+    ),
+    "a resolve of a later start": (
+        [(1, firing(0), "unmatched"), (5, resolved(-1, starts=0.5), "resolved")],
+        ["resolved"],
+    ),
+    "a resolve without startsAt by a clock that is slow": (
+        [(1, firing(None), "unmatched"), (2, resolved(-3, starts=None), "resolved")],
+        ["resolved"],
+    ),
+    "an old resolve without startsAt": (
+        [(1, firing(None), "unmatched"), (2, resolved(-9, starts=None), "ignored")],
+        ["firing"],
+    ),
+    "a resolve that overtakes its firing": (
+        [(5, resolved(4), "ignored"), (6, firing(0), "ignored"), (7, firing(0), "ignored")],
+        ["resolved"],
+    ),
+    "a resolve that overtakes the firing of the next episode": (
+        [
+            (1, firing(0), "unmatched"),
+            (2, resolved(2), "resolved"),
+            (9, resolved(8, starts=7), "ignored"),
+            (10, firing(7), "ignored"),
+        ],
+        ["resolved", "resolved"],
+    ),
+    "a resolve that overtakes the firing of the next episode while one is open": (
+        [
+            (1, firing(0), "unmatched"),
+            (9, resolved(8, starts=7), "resolved"),
+            (10, firing(7), "ignored"),
+        ],
+        ["resolved"],
+    ),
+    "a new episode after a resolve that overtook its firing": (
+        [(5, resolved(4), "ignored"), (6, firing(5), "unmatched"), (7, firing(0), "repeated")],
+        ["firing"],
+    ),
+    "the late firing of a resolve that ended before it started": (
+        [(5, resolved(-1), "ignored"), (6, firing(0), "ignored"), (7, firing(1), "unmatched")],
+        ["resolved", "firing"],
+    ),
+    "startsAt of 1970": (
+        [
+            (1, alert_payload(startsAt="1970-01-01T00:00:00Z"), "unmatched"),
+            (2, resolved(2, starts=None), "resolved"),
+            (30, alert_payload(startsAt="1970-01-01T00:00:00Z"), "unmatched"),
+        ],
+        ["resolved", "firing"],
+    ),
     "without startsAt, seen lately": (
         [(1, firing(None), "unmatched"), (5, firing(None), "repeated")],
         ["firing"],
@@ -135,6 +199,83 @@ def test_a_delivery_finds_its_episode(deliveries, states):
     assert [alert.status for alert in episodes] == states
     opened = [alert for alert in episodes if alert.active_fingerprint is not None]
     assert len(opened) == states.count("firing") <= 1
+
+
+def test_no_episode_ends_before_it_starts():
+    deliver(1, firing(10))
+    deliver(5, resolved(5, starts=10))
+
+    alert = Alert.objects.get()
+    assert alert.ends_at == alert.starts_at == at(10)
+
+
+def test_a_late_firing_is_on_record_with_its_resolve_and_starts_nothing():
+    make_step()
+    make_step(make_bucket(trigger_on="resolved"))
+    deliver(5, resolved(4))
+
+    [receipt] = receipts(6, firing(0))
+
+    alert = Alert.objects.get()
+    assert (receipt.disposition, receipt.runs) == ("ignored", [])
+    assert receipt.reason == alert.reason == CAME_LATE
+    assert (alert.starts_at, alert.ends_at, alert.first_resolved_at) == (at(0), at(4), at(6))
+    assert [row.to_status for row in transitions_of(alert)] == ["firing", "resolved"]
+    assert not BucketRun.objects.exists()
+
+
+def test_an_early_resolve_is_remembered_once_and_not_for_ever():
+    deliver(5, resolved(4), resolved(4))
+    deliver(6, resolved(3, starts=-1))
+    deliver(7, resolved(6, starts=5))
+
+    early = EarlyResolve.objects.get()
+    assert (early.starts_at, early.ends_at, early.received_at) == (at(5), at(6), at(7))
+    EarlyResolve.prune(before=at(7))
+    assert EarlyResolve.objects.exists()
+    EarlyResolve.prune(before=at(8))
+    assert not EarlyResolve.objects.exists()
+
+
+def shared(number: int, **members: object) -> dict[str, object]:
+    """Return an alert of a sender that gives every alert the same fingerprint."""
+    labels = LABELS | {"disk": f"sd{number}"}
+    return alert_payload(labels=labels, fingerprint="b7279a1f35f409de", **members)
+
+
+def test_two_label_sets_under_one_fingerprint_are_two_alerts():
+    start = at(0).isoformat()
+    both = [shared(number, startsAt=start) for number in (1, 2)]
+
+    assert deliver(1, *both) == ["unmatched", "unmatched"]
+    assert deliver(2, *reversed(both)) == ["repeated", "repeated"]
+    assert deliver(3, shared(2, status="resolved", startsAt=start)) == ["resolved"]
+    assert deliver(4, shared(1, startsAt=start)) == ["repeated"]
+
+    first, second = Alert.objects.order_by("pk")
+    assert (first.labels["disk"], first.status) == ("sd1", "firing")
+    assert (second.labels["disk"], second.status) == ("sd2", "resolved")
+    assert first.fingerprint == "b7279a1f35f409de"
+    assert second.fingerprint == fingerprint(second.labels)
+
+
+def test_a_label_set_is_not_taken_for_a_closed_episode_of_another_one():
+    start = at(0).isoformat()
+    deliver(1, shared(1, startsAt=start))
+    deliver(2, shared(1, status="resolved", startsAt=start, endsAt=at(2).isoformat()))
+
+    assert deliver(3, shared(2, startsAt=start)) == ["unmatched"]
+    assert deliver(4, shared(2, startsAt=start)) == ["repeated"]
+
+
+def test_an_early_resolve_counts_for_its_own_label_set():
+    start, end = at(0).isoformat(), at(4).isoformat()
+    deliver(5, shared(1, status="resolved", startsAt=start, endsAt=end))
+
+    assert deliver(6, shared(2, startsAt=start), shared(1, startsAt=start)) == [
+        "unmatched",
+        "ignored",
+    ]
 
 
 def test_a_superseded_episode_says_by_which():

@@ -30,10 +30,12 @@ def errors_of(template: object, **options: object) -> list[str]:
         ("{{ now() }}", [f"now is not a variable; {KNOWN}"]),
         ("{{ alert.hostname }}", [
             "alert.hostname is not an attribute of alert; it has instance, alert_name, severity, "
-            "status, fingerprint, starts_at, labels, annotations"]),
+            "status, fingerprint, starts_at, labels, annotations, generator_url, ends_at, "
+            "receiver, external_url, group_labels, values"]),
         ("{{ alert['team'] }}", [
             "alert.team is not an attribute of alert; it has instance, alert_name, severity, "
-            "status, fingerprint, starts_at, labels, annotations"]),
+            "status, fingerprint, starts_at, labels, annotations, generator_url, ends_at, "
+            "receiver, external_url, group_labels, values"]),
         ("{{ 1 | shout | whisper }}", ["there is no filter shout", "there is no filter whisper"]),
         ("{{ 1 is loud }}", ["there is no test loud"]),
         ("{% set steps = 1 %}",
@@ -100,7 +102,8 @@ def test_a_command_is_checked_on_save(command: str, errors: list[str]) -> None:
         ("steps.check.status == 'success' and run.number > 1", []),
         ("alert.severty == 'critical'", [
             "alert.severty is not an attribute of alert; it has instance, alert_name, severity, "
-            "status, fingerprint, starts_at, labels, annotations"]),
+            "status, fingerprint, starts_at, labels, annotations, generator_url, ends_at, "
+            "receiver, external_url, group_labels, values"]),
         ("severity == 'x'", [f"severity is not a variable; {KNOWN}"]),
         ("alert.severity | loud", ["there is no filter loud"]),
         ("(", ["line 1: unexpected 'end of template'"]),

@@ -1,0 +1,34 @@
+"""Resolves that came in before their alert did."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import models
+
+from remediation.models.fields import KeyField
+
+
+class EarlyResolve(models.Model):
+    """The newest resolve of an alert that was not open: its late firing must start nothing.
+
+    ``labels_fingerprint`` is computed from the labels, whatever fingerprint was sent. Rows are
+    pruned by ``received_at``.
+    """
+
+    labels_fingerprint = KeyField(max_length=16, unique=True)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "early_resolves"
+        indexes = [models.Index(fields=["received_at"], name="early_resolve_received")]
+
+    def __str__(self) -> str:
+        return f"resolve of {self.labels_fingerprint} from {self.starts_at:%Y-%m-%d %H:%M:%S}"
+
+    @classmethod
+    def prune(cls, *, before: datetime.datetime) -> None:
+        """Delete the rows that came in before that time."""
+        cls.objects.filter(received_at__lt=before).delete()

@@ -1,0 +1,120 @@
+"""What senders of alerts do, in any order: the alert rules of the stateful test."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django.utils import timezone
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from remediation import alertmanager
+from remediation.engine import intake
+from remediation.models import Alert, BucketRun, Cause, EarlyResolve
+from tests.factories import LABELS, alert_payload, notification_body
+
+HOSTS = st.sampled_from(["web-01:9100", "web-02:9100"])
+HOUR = datetime.timedelta(hours=1)
+
+
+class AlertEvents(RuleBasedStateMachine):
+    """Alerts of two hosts that fire, repeat, change, resolve, and arrive in the wrong order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Iterator[int] = itertools.count(1)
+        self.started: dict[str, datetime.datetime] = {}
+
+    @rule(host=HOSTS, start=st.sampled_from(["same", "moved", "newer", "older", None]))
+    def alert_fires(self, host: str, start: str | None) -> None:
+        """Deliver a new one, a repeat, a late copy, or the copy of an HA pair's other half."""
+        known = self.started.get(host, timezone.now())
+        starts_at = {
+            "same": known,
+            "moved": known + datetime.timedelta(milliseconds=400),
+            "newer": timezone.now(),
+            "older": known - datetime.timedelta(minutes=10),
+        }.get(start or "")
+        if starts_at is None:
+            self._deliver(host, startsAt=None)
+            return
+        newest = _newest_of(host)
+        is_overtaken = not (newest and newest.is_open) and _is_overtaken(host, starts_at)
+        runs = BucketRun.objects.count()
+        self.started[host] = max(known, starts_at)
+
+        disposition = self._deliver(host, startsAt=starts_at.isoformat())
+
+        until = (newest.last_seen_at if newest.is_open else newest.ends_at) if newest else None
+        is_known = newest and (starts_at <= newest.starts_at or (until and starts_at <= until))
+        if is_overtaken:
+            assert (disposition, BucketRun.objects.count()) == ("ignored", runs)
+            assert not Alert.objects.filter(instance=host, status="firing").exists()
+        else:
+            assert (disposition in {"repeated", "reopened"}) == bool(is_known)
+
+    @rule(host=HOSTS, end=st.sampled_from(["now", "older", None]))
+    def alert_resolves(self, host: str, end: str | None) -> None:
+        ends_at = timezone.now() - (HOUR if end == "older" else datetime.timedelta(0))
+        self._deliver(host, status="resolved", endsAt=ends_at.isoformat() if end else None)
+
+    @rule(
+        host=HOSTS,
+        start=st.sampled_from(["same", "newer"]),
+        end=st.sampled_from(["now", "older", None]),
+    )
+    def alert_resolves_by_its_start(self, host: str, start: str, end: str | None) -> None:
+        """Deliver the resolve of a known start, or one that overtakes its firing."""
+        known = self.started.get(host, timezone.now())
+        starts_at = known if start == "same" else timezone.now()
+        ends_at = timezone.now() - (HOUR if end == "older" else datetime.timedelta(0))
+        newest = _newest_of(host)
+        self.started[host] = max(known, starts_at)
+
+        self._deliver(
+            host,
+            status="resolved",
+            startsAt=starts_at.isoformat(),
+            endsAt=ends_at.isoformat() if end else None,
+        )
+
+        if newest and starts_at >= newest.starts_at:
+            newest.refresh_from_db()
+            assert not newest.is_open, "a resolve of its start left the alert open"
+
+    def _deliver(self, host: str, **members: Any) -> str:
+        """Deliver an alert; its annotations are new each time."""
+        call = str(next(self.calls))
+        labels, annotations = LABELS | {"instance": host}, {"call": call}
+        newest = _newest_of(host)
+        payload = alert_payload(labels=labels, annotations=annotations, **members)
+        notification = alertmanager.parse(json.dumps(notification_body(payload)).encode())
+        cause = Cause(actor="alertmanager", request_id=f"request-{call}")
+        [receipt] = intake.receive(notification, cause=cause, client="127.0.0.1")
+        self._check_annotations(newest, _newest_of(host), receipt.disposition, call)
+        return receipt.disposition
+
+    def _check_annotations(
+        self, before: Alert | None, after: Alert | None, disposition: str, call: str
+    ) -> None:
+        """Of what is taken the annotations are the latest, and the first delivery is kept."""
+        is_same = before is not None and after is not None and before.pk == after.pk
+        if after and (not is_same or disposition != "ignored"):
+            assert after.annotations == {"call": call}
+        if before and after and is_same:
+            assert after.raw_data == before.raw_data
+
+
+def _newest_of(host: str) -> Alert | None:
+    return Alert.objects.filter(instance=host).order_by("pk").last()
+
+
+def _is_overtaken(host: str, starts_at: datetime.datetime) -> bool:
+    """Return whether a resolve of this start, or of a later one, came in before it."""
+    key = alertmanager.fingerprint(LABELS | {"instance": host})
+    early = EarlyResolve.objects.filter(labels_fingerprint=key).first()
+    return early is not None and starts_at <= max(early.starts_at, early.ends_at)

@@ -1,0 +1,168 @@
+"""What a later delivery says of an alert: pages and templates see it, the first stays on record."""
+
+import json
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from remediation import templating
+from remediation.alertmanager import parse
+from remediation.engine import intake
+from remediation.models import Alert, BucketRun, Cause
+from tests.factories import LABELS, alert_payload, make_bucket, make_step, notification_body
+
+pytestmark = pytest.mark.django_db
+
+START, END = "2026-11-28T09:00:00Z", "2026-11-28T09:05:00Z"
+GRAPH = "https://prometheus.example/graph"
+
+
+def deliver(*alerts, **fields):
+    body = notification_body(*alerts) | fields
+    return intake.receive(
+        parse(json.dumps(body).encode()), cause=Cause(request_id="call"), client="am"
+    )
+
+
+def sent(**members):
+    return alert_payload(**{"startsAt": START, **members})
+
+
+def render(template):
+    variables = {"alert": Alert.objects.get().variables()}
+    return templating.render_step_parameters({"text": template}, variables)
+
+
+def test_a_repeat_brings_its_annotations_and_the_first_stay_on_record():
+    deliver(sent(annotations={"v": "91"}, generatorURL="https://old", values={"B": 91}))
+    deliver(
+        sent(
+            annotations={"v": "99", "runbook_url": "https://r"},
+            generatorURL=GRAPH,
+            values={"B": 99},
+        )
+    )
+
+    alert = Alert.objects.get()
+    assert alert.annotations == {"v": "99", "runbook_url": "https://r"}
+    assert (alert.generator_url, alert.values) == (GRAPH, {"B": 99})
+    assert alert.raw_data["annotations"] == {"v": "91"}
+    assert alert.occurrences == 2
+
+
+def test_what_a_delivery_leaves_out_stays():
+    deliver(sent(annotations={"v": "91"}, generatorURL=GRAPH, values={"B": 91}))
+    deliver(sent(annotations={}, generatorURL="", values=None))
+
+    alert = Alert.objects.get()
+    assert (alert.annotations, alert.generator_url) == ({"v": "91"}, GRAPH)
+    assert alert.values == {"B": 91}
+
+
+def test_a_resolve_and_a_late_copy_bring_theirs():
+    deliver(sent(annotations={"v": "1"}))
+    deliver(sent(status="resolved", endsAt=END, annotations={"v": "2"}))
+    assert Alert.objects.get().annotations == {"v": "2"}
+
+    deliver(sent(annotations={"v": "3"}))
+    assert Alert.objects.get().annotations == {"v": "3"}
+
+
+def test_of_several_in_one_body_the_last_counts():
+    deliver(sent(annotations={"v": "1"}), sent(annotations={"v": "2"}))
+
+    assert Alert.objects.get().annotations == {"v": "2"}
+    assert Alert.objects.get().raw_data["annotations"] == {"v": "1"}
+
+
+def test_an_ignored_resolve_brings_nothing():
+    deliver(sent(annotations={"v": "1"}))
+    older = {"startsAt": "2026-11-28T08:00:00Z", "endsAt": "2026-11-28T08:30:00Z"}
+    [receipt] = deliver(sent(status="resolved", annotations={"v": "0"}, **older))
+
+    assert receipt.disposition == "ignored"
+    assert Alert.objects.get().annotations == {"v": "1"}
+
+
+def test_a_run_that_starts_with_a_resolve_sees_what_the_resolve_says():
+    make_step(make_bucket(trigger_on="resolved"))
+    deliver(sent(annotations={"v": "1"}))
+    deliver(sent(status="resolved", endsAt=END, annotations={"v": "2"}))
+
+    assert BucketRun.objects.get().alert.annotations == {"v": "2"}
+
+
+def test_templates_reach_what_is_behind_an_alert():
+    grafana = {"values": {"B": 91.5}, "generatorURL": GRAPH}
+    group = {
+        "receiver": "ops",
+        "externalURL": "https://am.example",
+        "groupLabels": {"team": "db", "n": 1},
+    }
+    deliver(sent(**grafana), **group)
+    deliver(sent(status="resolved", endsAt=END, **grafana), **group)
+
+    template = (
+        "{{ alert.generator_url }} {{ alert.ends_at }} {{ alert.receiver }}"
+        " {{ alert.external_url }} {{ alert.group_labels.team }}{{ alert.group_labels.n }}"
+        " {{ alert.values.B }}"
+    )
+    assert render(template) == {
+        "text": f"{GRAPH} 2026-11-28T09:05:00+00:00 ops https://am.example db1 91.5"
+    }
+
+
+def test_a_firing_alert_has_no_end_and_a_missing_link_is_empty():
+    deliver(sent(generatorURL=""))
+
+    assert render("{{ alert.ends_at | default('fires') }}{{ alert.generator_url }}") == {
+        "text": "fires"
+    }
+    with pytest.raises(templating.TemplateError, match=r"alert\.ends_at is not defined"):
+        render("{{ alert.ends_at }}")
+
+
+def test_group_labels_that_are_too_many_to_be_stored_with_each_alert_are_left_out():
+    deliver(sent(), groupLabels={"a": "x" * 20_000})
+
+    assert Alert.objects.get().group_labels == {}
+
+
+def test_a_repeat_without_news_writes_no_annotations():
+    alerts = [sent(labels=LABELS | {"instance": str(number)}) for number in range(3)]
+    deliver(*alerts)
+
+    with CaptureQueriesContext(connection) as queries:
+        deliver(*alerts)
+
+    assert not [query for query in queries if "annotations" in query["sql"].partition("SET")[2]]
+
+
+def test_news_of_a_big_group_takes_a_bounded_number_of_statements():
+    def group(value, count=600):
+        return [
+            sent(labels=LABELS | {"instance": str(number)}, annotations={"v": value})
+            for number in range(count)
+        ]
+
+    deliver(*group("1"))
+
+    with CaptureQueriesContext(connection) as queries:
+        deliver(*group("2"))
+
+    assert len(queries) < 30
+    assert not Alert.objects.exclude(annotations={"v": "2"}).exists()
+
+
+def test_news_larger_than_a_packet_of_mariadb_are_written():
+    def group(letter):
+        return [
+            sent(labels=LABELS | {"instance": str(number)}, annotations={"v": letter * 150_000})
+            for number in range(40)
+        ]
+
+    deliver(*group("é"))
+    deliver(*group("漢"))
+
+    assert {alert.annotations["v"][0] for alert in Alert.objects.all()} == {"漢"}

@@ -11,8 +11,9 @@ from typing import Any
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
+from remediation.engine.inquiries import stay_open
 from remediation.engine.step_rules import blocking_failures, reason_by_outcome
-from remediation.models import ActionExecution, BucketRun, BucketVersion, Cause
+from remediation.models import ActionExecution, BucketRun, BucketVersion, Cause, Transition
 from remediation.models.statements import insert
 
 Status = ActionExecution.Status
@@ -58,12 +59,23 @@ def end_stopped(run: BucketRun, *, cause: Cause) -> None:
     if run.executions.filter(parent=None).exclude(status__in=ActionExecution.FINAL).exists():
         return
     ended = last_attempts(run)
-    status, reason = BucketRun.Status.CANCELED, run.reason
     if run.stop == BucketRun.Stop.STOP and _is_complete(run, ended):
         status, reason = _result(run, ended)
-    elif run.reason == time_limit_reason(run.plan):
-        status = BucketRun.Status.TIMEOUT
+        run.finish(status, cause=cause, reason=reason)
+        return
+    reason = _reason_of_stop(run)
+    is_overdue = reason == time_limit_reason(run.plan)
+    status = BucketRun.Status.TIMEOUT if is_overdue else BucketRun.Status.CANCELED
+    if still_open := [inquiry["id"] for row in ended for inquiry in row.inquiries]:
+        reason = f"{reason}; {stay_open(still_open)}"
     run.finish(status, cause=cause, reason=reason)
+
+
+def _reason_of_stop(run: BucketRun) -> str:
+    """Return why the run was stopped, also if it was unknown since and has another reason now."""
+    moves = Transition.objects.filter(subject_type=BucketRun.SUBJECT_TYPE, subject_id=run.pk)
+    stops = [move.reason for move in moves.order_by("pk") if move.data.get("stop")]
+    return stops[-1] if stops else run.reason
 
 
 def _is_complete(run: BucketRun, ended: list[ActionExecution]) -> bool:

@@ -12,10 +12,14 @@ from remediation.models import ActionExecution
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When an execution must have ended. ``limit``: seconds and name of the setting that counts."""
+    """When an execution must have ended.
+
+    ``limit``: seconds and name of the setting that counts. ``is_asking``: an inquiry is open.
+    """
 
     at: datetime.datetime
     limit: str
+    is_asking: bool
 
     def is_over(self, at: datetime.datetime) -> bool:
         """Return whether the execution should have ended by ``at``."""
@@ -23,7 +27,9 @@ class Deadline:
 
     @property
     def out_of_time(self) -> str:
-        """The reason of an execution that was canceled at the deadline."""
+        """The reason of an execution that was ended at the deadline."""
+        if self.is_asking:
+            return f"not answered within {self.limit}"
         return f"not ended within {self.limit} and canceled; the command may still run"
 
 
@@ -37,4 +43,8 @@ def deadline(row: ActionExecution) -> Deadline:
     else:
         begun = row.started_at or row.created_at
         seconds, name = settings.ST2_QUEUE_TIMEOUT, "ST2_QUEUE_TIMEOUT"
-    return Deadline(begun + datetime.timedelta(seconds=seconds), f"{seconds:g} s ({name})")
+    return Deadline(
+        begun + datetime.timedelta(seconds=seconds),
+        f"{seconds:g} s ({name})",
+        is_asking=bool(row.inquiries) or row.st2_action_execution_status == "pending",
+    )

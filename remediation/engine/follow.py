@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent import futures
 from typing import NoReturn
 
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
 from remediation import clock
-from remediation.engine import pace, poll
+from remediation.engine import inquiries, pace, poll
 from remediation.engine.settle import OUTCOMES
 from remediation.models import ActionExecution, Heartbeat
 from remediation.stackstorm import Execution, StackStormClient, StackStormError
@@ -126,6 +126,7 @@ def take(moved: Iterable[Execution], *, retold: Iterable[Execution] = ()) -> lis
     final = ActionExecution.FINAL
     open_ones = [(row, told[pk]) for pk, row in known.items() if row.status not in final]
     poll.keep_words([pair for pair in open_ones if pair[1].status not in OUTCOMES])
+    inquiries.expect(_asking(told.values(), ours=known))
     ended = [pair for pair in open_ones if pair[1].status in OUTCOMES]
     poll.ended_all([pair for pair in ended if not _needs_a_look(*pair)])
     for row, remote in ended:
@@ -138,11 +139,19 @@ def take(moved: Iterable[Execution], *, retold: Iterable[Execution] = ()) -> lis
     return ends
 
 
+def _asking(moved: Iterable[Execution], *, ours: Collection[str]) -> set[str]:
+    """Return the ids of our executions that may ask a person, or of which a task asks one."""
+    found = {one.id for one in moved if one.status in {*inquiries.MAY_ASK, "pending"}}
+    parents = {one.parent_id for one in moved if one.status == "pending" and one.parent_id}
+    return (found & set(ours)) | parents
+
+
 def _needs_a_look(row: ActionExecution, remote: Execution) -> bool:
     # A workflow's tasks have to be fetched; what was launched twice may be there twice. An event
     # that contradicts the row settles nothing.
     is_ours = remote.is_top_level and remote.trace_tag in ("", row.trace_tag)
-    return row.step_order == 0 or row.unanswered_launches > 0 or not is_ours
+    has_tasks = row.step_order == 0 or bool(remote.children)
+    return has_tasks or row.unanswered_launches > 0 or not is_ours
 
 
 def _pause_seconds(failures: int) -> float:

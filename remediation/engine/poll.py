@@ -20,6 +20,8 @@ from remediation import clock, queue
 from remediation.engine import once, pace
 from remediation.engine.connection import STACKSTORM
 from remediation.engine.deadlines import deadline
+from remediation.engine.inquiries import asking_changes, look, must_look_again
+from remediation.engine.inquiry_outcomes import with_inquiries
 from remediation.engine.remote_cancel import cancel_remote, is_to_be_canceled
 from remediation.engine.settle import OUTCOMES, Ending, Outcome, settle, settle_all
 from remediation.engine.transient import repeated
@@ -42,10 +44,15 @@ BUDGET_SECONDS = 5.0  # after which a slow StackStorm makes room for what else i
 RESULTS_PER_REQUEST = 25  # a result can be a megabyte
 CANCEL_GRACE = datetime.timedelta(seconds=60)  # for StackStorm to end what was canceled
 UNKNOWN_INTERVAL = datetime.timedelta(minutes=5)  # between two polls of what is unknown
-ASKING = {"pending", "paused"}  # StackStorm's words while it waits for a person
 WITHOUT_RESULT = {"canceled", "abandoned"}  # final words that may come without one
 # What _news changes.
-TOLD_FIELDS = ("st2_action_execution_status", "running_at", "asking_since")
+TOLD_FIELDS = (
+    "st2_action_execution_status",
+    "running_at",
+    "asking_since",
+    "inquiries",
+    "inquiries_checked_at",
+)
 Status = ActionExecution.Status
 
 
@@ -151,7 +158,7 @@ def _take(*, at: datetime.datetime) -> list[ActionExecution]:
     is_streamed = pace.is_streamed()
     with transaction.atomic():
         rows = list(_due(at=at)[:MAX_IDS_PER_REQUEST])
-        prefetch_related_objects(rows, "run__plan")
+        prefetch_related_objects(rows, "run__plan", "action")
         now = clock.now()
         by_time = sorted((_next_poll(row, at=now, is_streamed=is_streamed), row.pk) for row in rows)
         for due_at, group in groupby(by_time, key=lambda pair: pair[0]):
@@ -232,9 +239,9 @@ def _settle_ended(
 
 
 def _is_whole(remote: ExecutionResult) -> bool:
-    return remote.status in OUTCOMES and (
-        remote.result is not None or remote.status in WITHOUT_RESULT
-    )
+    # One with tasks is a workflow: they have to be looked at.
+    is_plainly_ended = remote.status in OUTCOMES and not remote.children
+    return is_plainly_ended and (remote.result is not None or remote.status in WITHOUT_RESULT)
 
 
 def _look_at(
@@ -271,7 +278,8 @@ def _fetch(row: ActionExecution, *, client: StackStormClient) -> None:
 
 
 def _settle_final(row: ActionExecution, remote: Execution, *, client: StackStormClient) -> None:
-    tasks = client.children(remote.id) if row.step_order == 0 else []
+    has_tasks = row.step_order == 0 or remote.children
+    tasks = client.children(remote.id) if has_tasks else []
     settle_all([_ending(row, remote, tasks=tasks)], cause=Cause(actor="stackstorm"))
 
 
@@ -300,13 +308,16 @@ def _ending(
         limit = deadline(row)
         if limit.is_over(clock.now()):
             outcome = Outcome(Status.TIMEOUT, limit.out_of_time, outcome.values)
-    return Ending(row, outcome, tasks)
+    outcome = with_inquiries(outcome, row, remote, tasks)
+    # The tasks of a step's workflow have no rows: their places are those of the bucket's steps.
+    return Ending(row, outcome, tasks if row.step_order == 0 else ())
 
 
 def _goes_on(row: ActionExecution, state: ExecutionState, *, client: StackStormClient) -> None:
     """Keep StackStorm's word, and cancel what has to end."""
     at = clock.now()
     keep_word(row, state.status, at=at)
+    look(row, state.status, client=client, at=at)
     limit = deadline(row)
     if row.status != Status.RUNNING or not (limit.is_over(at) or is_to_be_canceled(row)):
         return
@@ -348,14 +359,10 @@ def _news(row: ActionExecution, word: str, *, at: datetime.datetime) -> dict[str
         changed["st2_action_execution_status"] = word[:50]
     if word == "running" and row.running_at is None:
         changed["running_at"] = at
-    if word in ASKING and row.asking_since is None:
-        changed["asking_since"] = at
-    elif word not in ASKING and row.asking_since:
-        # The time that a person took does not count.
-        changed["asking_since"] = None
-        if row.running_at:
-            changed["running_at"] = row.running_at + (at - row.asking_since)
-    return changed
+    if changed and must_look_again(row, word):
+        changed["inquiries_checked_at"] = None
+    asking = asking_changes(row, word, inquiries=row.inquiries, at=at)
+    return changed | asking
 
 
 def _give_up(row: ActionExecution, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from remediation.engine.deadlines import Deadline
+from remediation.engine.inquiries import stay_open, stored_inquiry
 from remediation.engine.settle import Outcome, settle
 from remediation.models import ActionExecution, BucketRun, Cause
 from remediation.stackstorm import FINAL_STATUSES, Execution, ExecutionState, StackStormClient
@@ -35,11 +36,11 @@ def cancel_remote(
 
 
 def _left_open(row: ActionExecution, inquiry_id: str, *, limit: Deadline) -> Outcome:
-    open_there = (
-        f"StackStorm cannot cancel an open inquiry: {inquiry_id} stays open there, and an answer"
-        " to it has no effect any more"
-    )
-    values = {"st2_action_execution_status": "pending"}
+    note = stay_open([inquiry_id])
+    values = {
+        "st2_action_execution_status": "pending",
+        "inquiries": row.inquiries or [stored_inquiry(inquiry_id)],
+    }
     if is_to_be_canceled(row):
-        return Outcome(Status.SKIPPED, open_there, values)
-    return Outcome(Status.TIMEOUT, f"not answered within {limit.limit}; {open_there}", values)
+        return Outcome(Status.SKIPPED, f"StackStorm cannot cancel an open inquiry: {note}", values)
+    return Outcome(Status.TIMEOUT, f"{limit.out_of_time}; {note}", values)

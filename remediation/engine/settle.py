@@ -18,6 +18,7 @@ from django.db.models import prefetch_related_objects
 from remediation import queue
 from remediation.engine import pace
 from remediation.engine.advance import advance, attempts
+from remediation.engine.inquiries import end_of_task
 from remediation.engine.parameters import known_secrets, masked
 from remediation.models import (
     ActionExecution,
@@ -274,6 +275,9 @@ def _write_task(parent: ActionExecution, task: Execution, *, cause: Cause) -> No
     if ActionExecution.objects.filter(st2_execution_id=task.id).exists():
         return
     status = OUTCOMES.get(task.status, Status.UNKNOWN)
+    reason = "" if status == Status.SUCCESS else failure_text(task)
+    if unanswered := end_of_task(task):
+        status, reason = unanswered
     last = parent.tasks.order_by("step_order").last()
     row = ActionExecution.objects.create(
         request_id=parent.request_id,
@@ -286,7 +290,7 @@ def _write_task(parent: ActionExecution, task: Execution, *, cause: Cause) -> No
         name=(task.task_name or task.action_ref)[:200],
         status=status,
         parameters=masked(dict(task.parameters)),
-        error_message="" if status == Status.SUCCESS else failure_text(task),
+        error_message=reason,
         started_at=task.start_timestamp,
         completed_at=task.end_timestamp,
         st2_execution_id=task.id,

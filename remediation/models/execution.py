@@ -106,6 +106,10 @@ class ActionExecution(models.Model):
     running_at = models.DateTimeField(null=True, blank=True)
     # Since when StackStorm waits for a person's answer.
     asking_since = models.DateTimeField(null=True, blank=True)
+    # The inquiries that are open in StackStorm, also after the end of this row (see
+    # engine/inquiries.py), and when StackStorm was last asked for them.
+    inquiries = models.JSONField(default=list, db_default=[], blank=True)
+    inquiries_checked_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -14,6 +14,13 @@ from remediation.stackstorm.executions import (
     StatusChange,
     TracedExecution,
 )
+from remediation.stackstorm.inquiries import (
+    Inquiry,
+    expired_reason,
+    inquiries_among,
+    read_inquiry,
+    ttl_of,
+)
 from remediation.stackstorm.urls import api_base, stream_base
 from remediation.stackstorm.users import UserInfo
 
@@ -28,6 +35,7 @@ __all__ = [
     "Execution",
     "ExecutionResult",
     "ExecutionState",
+    "Inquiry",
     "ParameterInfo",
     "StackStormClient",
     "StackStormError",
@@ -37,5 +45,9 @@ __all__ = [
     "TracedExecution",
     "UserInfo",
     "api_base",
+    "expired_reason",
+    "inquiries_among",
+    "read_inquiry",
     "stream_base",
+    "ttl_of",
 ]

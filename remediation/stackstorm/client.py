@@ -27,6 +27,7 @@ from remediation.stackstorm.executions import (
     read_traced,
 )
 from remediation.stackstorm.failures import failure_of, no_answer
+from remediation.stackstorm.inquiries import OPEN_STATUS, RUNNER, Inquiry, read_inquiry
 from remediation.stackstorm.reading import (
     action_with,
     each,
@@ -157,7 +158,8 @@ class StackStormClient:
         As ``executions``; but a result may be large, so it is for those that have ended, and for
         as many at a time as can be held in memory.
         """
-        return self._by_ids(ids, read_result, "status,start_timestamp,end_timestamp,result")
+        attributes = "status,start_timestamp,end_timestamp,result,children"
+        return self._by_ids(ids, read_result, attributes)
 
     def find_by_trace_tag(
         self, tag: str, *, action_ref: str, after: datetime | None = None
@@ -206,6 +208,38 @@ class StackStormClient:
         found = read_answer("GET", path, self._ask("GET", path), each_readable(read_execution))
         children = {child.id: child for child in found if child.id != execution_id}
         return list(children.values())
+
+    def pending_inquiries(self, workflow_id: str) -> list[Inquiry]:
+        """Return the open inquiries that are direct tasks of a workflow, at most 100.
+
+        Those of its sub-workflows are among ``children``; ``has_paused_task`` tells whether
+        there can be any.
+        """
+        found = self._tasks(
+            workflow_id,
+            runner=RUNNER,
+            status=OPEN_STATUS,
+            include_attributes="status,parent,result,context,start_timestamp",
+        )
+        return [read_inquiry(one) for one in found]
+
+    def has_paused_task(self, workflow_id: str) -> bool:
+        """Return whether a direct task of a workflow is paused, as a sub-workflow that asks is."""
+        attributes = "status,parent"
+        return bool(self._tasks(workflow_id, status="paused", include_attributes=attributes))
+
+    def inquiry(self, execution_id: str) -> Inquiry:
+        """Return the inquiry that was launched under this id; its ``status`` may be any."""
+        return read_inquiry(self.execution(execution_id))
+
+    def _tasks(self, workflow_id: str, *, status: str, **query: str) -> list[Execution]:
+        if not _EXECUTION_ID.fullmatch(workflow_id):
+            return []
+        found = self._executions(
+            each_readable(read_execution), parent=workflow_id, status=status, **query
+        )
+        # StackStorm answers to a filter that it does not know with everything it has.
+        return [one for one in found if (one.parent_id, one.status) == (workflow_id, status)]
 
     def cancel(self, execution_id: str) -> CancelAnswer:
         """Ask to cancel an execution; asking twice does no harm. Poll until its status is final.

@@ -49,9 +49,10 @@ class ExecutionState:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionResult(ExecutionState):
-    """How far an execution is and its result; see Execution for that."""
+    """How far an execution is, its result and its ``children``; see Execution for those."""
 
     result: object = field(repr=False)
+    children: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,10 @@ def read_state(value: object) -> ExecutionState:
 
 def read_result(value: object) -> ExecutionResult:
     """Return an execution asked for with its result; ValueError if it is none."""
-    return ExecutionResult(**_state(value), result=as_object(value).get("result"))
+    body = as_object(value)
+    return ExecutionResult(
+        **_state(value), result=body.get("result"), children=_texts(body.get("children"))
+    )
 
 
 def read_traced(value: object) -> TracedExecution:
@@ -157,7 +161,7 @@ def read_execution(value: object) -> Execution:
             for entry in map(as_object, as_list(body.get("log")))
         ),
         task_name=_task_name(origin["context"]),
-        children=tuple(filter(None, map(as_text, as_list(body.get("children"))))),
+        children=_texts(body.get("children")),
     )
 
 
@@ -197,6 +201,10 @@ def _origin(value: object) -> dict[str, Any]:
         "is_from_rule": bool(body.get("rule") or body.get("trigger_instance")),
         "context": context,
     }
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(filter(None, map(as_text, as_list(value))))
 
 
 def _name_of(value: object, key: str) -> str:

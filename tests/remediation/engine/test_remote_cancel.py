@@ -54,7 +54,7 @@ def test_an_open_inquiry_is_asked_once_and_its_run_ends_canceled(sandbox, st2, l
     assert run.status == "canceled"
     assert run.reason.startswith("wrong host")
     assert row.status == "skipped"
-    assert f"{row.st2_execution_id} stays open there" in row.error_message
+    assert f"{row.st2_execution_id} stays open in StackStorm" in row.error_message
     assert len(deletes(sandbox)) == 1
 
 

@@ -6,9 +6,12 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 MASK = "********"
 MAX_WORDS = 500  # characters of an error text
+MAX_RETRY_AFTER = 300.0  # seconds; a longer Retry-After is cut to this
 
 _MAX_PAGE = 20_000  # characters of a page in which its text is looked for
 
@@ -24,7 +27,7 @@ class Answer:
     """An HTTP answer. ``body``: its JSON, None when it is none. ``words``: its error text.
 
     ``location``, ``date``: the headers of these names, empty without. Neither they nor the
-    words hold a secret of ours.
+    words hold a secret of ours. ``retry_after``: seconds of the header Retry-After, None without.
     """
 
     status: int
@@ -32,6 +35,7 @@ class Answer:
     location: str
     date: str
     body: object = field(repr=False)
+    retry_after: float | None = None
 
 
 def read_json(content: bytes) -> object:
@@ -62,6 +66,32 @@ def read_words(content: bytes, body: object, *, secrets: Iterable[str]) -> str:
         return shown(body["faultstring"], secrets=secrets)
     text = mask(content.decode("utf-8", errors="replace"), secrets)[:_MAX_PAGE]
     return shown(html.unescape(_MARKUP.sub(" ", text)), secrets=secrets)
+
+
+def read_retry_after(value: str, *, date: str) -> float | None:
+    """Return the seconds that a Retry-After header asks for, 0 to MAX_RETRY_AFTER.
+
+    ``value``: seconds or an HTTP date, which is compared with ``date``, the answer's own Date
+    header, because our clock may differ. None for an empty or unreadable value.
+    """
+    text = value.strip()
+    if text.isdecimal():
+        # By its length first: Python refuses to read very long integers.
+        seconds = float(text) if len(text) < 10 else MAX_RETRY_AFTER
+    else:
+        until, now = _http_date(text), _http_date(date) or datetime.now(UTC)
+        if until is None:
+            return None
+        seconds = (until - now).total_seconds()
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def shown(text: str, *, secrets: Iterable[str]) -> str:

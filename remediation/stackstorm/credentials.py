@@ -117,6 +117,7 @@ class Login:
             may_have_been_sent=False,
             status=answer.status,
             remedy=CHECK_LOGIN if answer.status == 401 else CHECK_AUTH_URL,
+            retry_after=answer.retry_after,
         )
 
 

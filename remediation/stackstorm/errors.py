@@ -39,6 +39,8 @@ class StackStormUnavailable(StackStormError):
 
     ``may_have_been_sent``: False only when it is certain that StackStorm did not act on the
     request. True means nobody knows: what was asked may have happened, or may still.
+    ``by_gateway``: a proxy before StackStorm answered (502, 503, 504). ``retry_after``: for how
+    many seconds StackStorm or its proxy asks not to be called, None if it does not say.
     """
 
     def __init__(
@@ -50,9 +52,18 @@ class StackStormUnavailable(StackStormError):
         may_have_been_sent: bool,
         status: int | None = None,
         remedy: str = "",
+        by_gateway: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(method, path, message, status=status, remedy=remedy)
         self.may_have_been_sent = may_have_been_sent
+        self.by_gateway = by_gateway
+        self.retry_after = retry_after
+
+    @property
+    def stops_others(self) -> bool:
+        """Whether other calls would fail too now: no connection, a refusal, or a 5xx answer."""
+        return not self.may_have_been_sent or (self.status or 0) >= 500
 
     def __str__(self) -> str:
         if self.status is not None:

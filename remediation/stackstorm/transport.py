@@ -14,7 +14,13 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 
-from remediation.stackstorm.answers import Answer, read_json, read_words, shown
+from remediation.stackstorm.answers import (
+    Answer,
+    read_json,
+    read_retry_after,
+    read_words,
+    shown,
+)
 
 PIECE_BYTES = 65_536
 
@@ -121,12 +127,14 @@ def _answer(response: requests.Response, secrets: Sequence[str]) -> Answer:
         content = read_json(response.content)
     except ValueError:
         content = None
+    date = response.headers.get("Date", "")
     return Answer(
         status=response.status_code,
         words=read_words(response.content, content, secrets=secrets),
         location=shown(response.headers.get("Location", ""), secrets=secrets),
-        date=response.headers.get("Date", ""),
+        date=date,
         body=content,
+        retry_after=read_retry_after(response.headers.get("Retry-After", ""), date=date),
     )
 
 

@@ -1,0 +1,160 @@
+"""What each kind of refusal means for a launch, and how long StackStorm asks to be left alone."""
+
+from typing import Any
+
+import pytest
+import responses
+
+from remediation.stackstorm import StackStormError, StackStormRejected, StackStormUnavailable
+from remediation.stackstorm.answers import read_retry_after
+from remediation.stackstorm.failures import Verdict, verdict_on
+from tests.remediation.stackstorm.recordings import HOST, answer, make_client, recording
+
+PATH = "/v1/executions"
+API_IS_DOWN = "Nginx is unable to reach st2api. Make sure service is running."
+# No proxy but StackStorm's nginx was recorded: these are the default pages of nginx and HAProxy.
+PAGE_429 = "<html><body><h1>429 Too Many Requests</h1></body></html>"
+PAGE_502 = "<html><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+PAGE_503 = "<html><body><h1>503 Service Unavailable</h1>No server is available.</body></html>"
+PAGE_504 = "<html><body><center><h1>504 Gateway Time-out</h1></center></body></html>"
+
+# recording -> what it means for a POST
+RECORDED = {
+    "post-execution-unknown-action-400": Verdict.REJECTED,
+    "post-execution-wrong-key-401": Verdict.REFUSED,
+    "rbac-post-execution-403": Verdict.REJECTED,
+    "nginx-404": Verdict.REJECTED,
+    "nginx-method-405": Verdict.UNCERTAIN,
+    "nginx-post-over-1mb-413": Verdict.REJECTED,
+    "nginx-plain-http-308": Verdict.REFUSED,
+    "nginx-api-down-503": Verdict.REFUSED,
+    "post-execution-array-body-500": Verdict.UNCERTAIN,
+    "rabbit-down-post-execution-500": Verdict.UNCERTAIN,
+    "nginx-post-execution-after-broker-restart-500": Verdict.UNCERTAIN,
+}
+
+
+def run() -> None:
+    make_client().run_action("core.local", {"cmd": "true"}, trace_tag="client-0001")
+
+
+def refusal_of(st2: responses.RequestsMock, status: int, body: str = "", **headers: str) -> Any:
+    st2.post(f"{HOST}{PATH}", status=status, body=body, headers=headers)
+    with pytest.raises(StackStormError) as caught:
+        run()
+    return caught.value
+
+
+def meaning(error: StackStormError) -> Verdict:
+    if isinstance(error, StackStormRejected):
+        return Verdict.REJECTED
+    assert isinstance(error, StackStormUnavailable)
+    if not error.may_have_been_sent:
+        return Verdict.REFUSED
+    return Verdict.GATEWAY if error.by_gateway else Verdict.UNCERTAIN
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recorded_answer_to_a_launch(st2: responses.RequestsMock, name: str) -> None:
+    answer(st2, name, path=PATH, method="POST")
+
+    with pytest.raises(StackStormError) as caught:
+        run()
+
+    assert meaning(caught.value) is RECORDED[name]
+    assert caught.value.status == recording(name).status
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (429, PAGE_429, Verdict.REFUSED),
+        (502, PAGE_502, Verdict.GATEWAY),
+        (503, PAGE_503, Verdict.GATEWAY),
+        (504, PAGE_504, Verdict.GATEWAY),
+        (502, f'{{"faultstring": "{API_IS_DOWN}"}}', Verdict.REFUSED),
+        (500, "", Verdict.UNCERTAIN),
+        (505, "", Verdict.UNCERTAIN),
+        (408, "", Verdict.UNCERTAIN),
+        (409, "", Verdict.UNCERTAIN),
+        (202, "", Verdict.UNCERTAIN),
+    ],
+)
+def test_an_answer_to_a_launch_that_no_recording_shows(
+    st2: responses.RequestsMock, status: int, body: str, verdict: Verdict
+) -> None:
+    assert meaning(refusal_of(st2, status, body)) is verdict
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (400, Verdict.REJECTED),
+        (401, Verdict.REFUSED),
+        (403, Verdict.REJECTED),
+        (404, Verdict.REJECTED),
+        (405, Verdict.REJECTED),
+        (408, Verdict.UNCERTAIN),
+        (409, Verdict.REJECTED),
+        (425, Verdict.UNCERTAIN),
+        (429, Verdict.REFUSED),
+        (500, Verdict.UNCERTAIN),
+        (502, Verdict.GATEWAY),
+        (503, Verdict.GATEWAY),
+        (504, Verdict.GATEWAY),
+        (302, Verdict.REFUSED),
+    ],
+)
+def test_an_answer_to_a_read_or_a_cancel(method: str, status: int, verdict: Verdict) -> None:
+    assert verdict_on(method, status, "") is verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "stops"), [(401, True), (429, True), (500, True), (502, True), (202, False)]
+)
+def test_what_stops_the_calls_that_wait_behind_it(
+    st2: responses.RequestsMock, status: int, stops: bool
+) -> None:
+    assert refusal_of(st2, status).stops_others is stops
+
+
+DATE = "Mon, 30 Nov 2026 14:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("Mon, 30 Nov 2026 14:00:09 GMT", 9.0),
+        ("Mon, 30 Nov 2026 13:00:00 GMT", 0.0),
+        ("86400", 300.0),
+        ("9" * 5_000, 300.0),
+        ("Mon, 30 Nov 2099 13:00:00 GMT", 300.0),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("Mon, 99 Nov 2026 14:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_bounded(value: str, seconds: float | None) -> None:
+    assert read_retry_after(value, date=DATE) == seconds
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_kept_with_the_refusal(st2: responses.RequestsMock, status: int) -> None:
+    assert refusal_of(st2, status, **{"Retry-After": "7"}).retry_after == 7.0
+
+
+def test_a_date_in_retry_after_is_compared_with_the_answers_own_clock(
+    st2: responses.RequestsMock,
+) -> None:
+    headers = {"Retry-After": "Mon, 30 Nov 2026 14:00:20 GMT", "Date": DATE}
+
+    assert refusal_of(st2, 429, **headers).retry_after == 20.0
+
+
+def test_a_refusal_without_retry_after_names_no_time(st2: responses.RequestsMock) -> None:
+    assert refusal_of(st2, 429).retry_after is None

@@ -3,49 +3,86 @@
 from __future__ import annotations
 
 import datetime
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
+from typing import ParamSpec
 
 from django.conf import settings
 from django.db import transaction
 
 from remediation import clock, queue
-from remediation.engine import cancel, launch, lookup, pace, poll, recover
+from remediation.engine import cancel, launch, lookup, outage, pace, poll, problems, recover
 from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
 from remediation.models import EarlyResolve, Heartbeat
 from remediation.stackstorm import StackStormClient
 
+logger = logging.getLogger(__name__)
+
 TICK_GRACE = datetime.timedelta(seconds=5)
 KEPT = datetime.timedelta(days=1)
 PLANNED_AHEAD = datetime.timedelta(seconds=30)  # at the most; what is delivered is locked longer
-PRUNE_INTERVAL = datetime.timedelta(hours=1)
+PRUNE_INTERVAL = datetime.timedelta(minutes=10)
+PRUNED_MAX = 2_000  # rows of each kind that are deleted at once
 
 
-def launch_due(**_newer: object) -> None:
+Wrapped = ParamSpec("Wrapped")
+
+
+def reported(job: Callable[Wrapped, bool]) -> Callable[Wrapped, None]:
+    """Record a job's exceptions as a problem and raise them again; a success ends the problem.
+
+    ``job``: returns whether it did all that it is there for, so that its success says so.
+    """
+
+    @wraps(job)
+    def run(*args: Wrapped.args, **kwargs: Wrapped.kwargs) -> None:
+        try:
+            is_complete = job(*args, **kwargs)
+        except Exception as error:
+            problems.report(job.__name__, error)
+            raise
+        if is_complete:
+            problems.end(job.__name__)
+
+    return run
+
+
+@reported
+def launch_due(**_newer: object) -> bool:
     """Start what is due in StackStorm, a bounded batch."""
     _show_life()
     queue.absorb(queue.LAUNCH_DUE)
-    if client := _stackstorm():
+    if (client := _stackstorm()) and not outage.is_held(at=clock.now()):
         launch.launch_due(client=client)
+    return True
 
 
-def run_local(**_newer: object) -> None:
+@reported
+def run_local(**_newer: object) -> bool:
     """Carry out one due local action, and have the next one carried out by whoever is free."""
     _show_life()
     if launch.run_local() and launch.is_local_due():
         queue.enqueue(queue.RUN_LOCAL)
+    return True
 
 
-def beat(**_newer: object) -> None:
+@reported
+def beat(**_newer: object) -> bool:
     """Prove to the worker command that this cluster works; revive the chain of ticks."""
     _show_life()
     if Heartbeat.is_late("tick", at=clock.now() - TICK_GRACE):
         queue.enqueue(queue.TICK)
+    return True
 
 
-def tick(**_newer: object) -> None:
+@reported
+def tick(**_newer: object) -> bool:
     """Follow what is in flight; the next tick is planned first, so that the chain never ends.
 
     What time alone makes due is looked for once in POLL_INTERVAL. A tick that somebody asked for,
-    or that an execution's age made due, comes in between.
+    or that an execution's age made due, comes in between. Each part is a bounded batch, and one
+    that raises does not keep the others from their turn.
     """
     _show_life()
     interval = datetime.timedelta(seconds=settings.POLL_INTERVAL)
@@ -54,33 +91,57 @@ def tick(**_newer: object) -> None:
         queue.absorb(queue.TICK, until=at + PLANNED_AHEAD)
         is_beat = Heartbeat.beat("tick", at=at, interval=interval)
         queue.enqueue(queue.TICK, at=at + interval)
-    cancel.carry_out_due()
-    if is_beat:
-        _do_what_time_makes_due(at)
-    if client := _stackstorm():
-        poll.poll_due(client=client)
-        lookup.look_up_due(client=client)
-        _plan_sooner(at + interval)
+    wake = [_wake_launchers] if is_beat else []
+    what_is_due = [recover.recover, launch.expire, cancel.cancel_overdue, _prune] if is_beat else []
+    _each_in_turn([*wake, partial(_follow, at + interval), cancel.carry_out_due, *what_is_due])
+    return is_beat
 
 
-def _do_what_time_makes_due(at: datetime.datetime) -> None:
-    recover.recover()
-    launch.expire()
-    cancel.cancel_overdue()
+def _each_in_turn(parts: Iterable[Callable[[], object]]) -> None:
+    """Carry out all parts. Raises what the first of those that failed has raised."""
+    failures: list[Exception] = []
+    for part in parts:
+        try:
+            part()
+        except Exception as error:
+            if failures:
+                logger.exception("Another part of the tick failed.")
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def _follow(planned: datetime.datetime) -> None:
+    """Ask StackStorm how the executions are, unless it asked not to be called."""
+    client = _stackstorm()
+    if client is None or outage.is_held(at=clock.now()):
+        return
+    asked = poll.poll_due(client=client) + lookup.look_up_due(client=client)
+    if not asked:
+        # Nothing else would find out that the problem is over.
+        outage.probe(client=client)
+    _plan_sooner(planned)
+
+
+def _wake_launchers() -> None:
+    """Wake those who start what time has made due."""
     if launch.is_local_due():
         queue.enqueue(queue.RUN_LOCAL)
-    if launch.is_stackstorm_due():
+    if not outage.is_held(at=clock.now()) and launch.is_stackstorm_due():
         queue.enqueue(queue.LAUNCH_DUE)
-    if Heartbeat.beat("prune", at=at, interval=PRUNE_INTERVAL):
+
+
+def _prune() -> None:
+    if Heartbeat.beat("prune", at=clock.now(), interval=PRUNE_INTERVAL):
         prune()
 
 
 def prune() -> None:
     """Delete failed jobs, dead workers and old early resolves; the history of alerts stays."""
     before = clock.now() - KEPT
-    queue.prune(before=before)
-    Heartbeat.prune(before=before)
-    EarlyResolve.prune(before=before)
+    queue.prune(before=before, most=PRUNED_MAX)
+    Heartbeat.prune(before=before, most=PRUNED_MAX)
+    EarlyResolve.prune(before=before, most=PRUNED_MAX)
 
 
 def _plan_sooner(planned: datetime.datetime) -> None:

@@ -46,6 +46,7 @@ ALL_JOBS = (LAUNCH_DUE, TICK, RUN_LOCAL, BEAT)
 CLUSTERS = (LAUNCH, FOLLOW, LOCAL)
 # In the environment of the clusters: which worker command started them.
 WORKER_ID = "WORKER_ID"
+ABSORBED_MAX = 5_000  # wake-ups that one job deletes
 
 
 class Packer(ORM):  # type: ignore[misc]  # django-q2 has no types
@@ -86,9 +87,10 @@ def absorb(job: Job, *, until: datetime.datetime | None = None) -> None:
     a time before that.
     """
     until = until or clock.now()
-    # By their ids: a scan would wait for the locks of those that are just being enqueued.
+    # By their ids: a scan would wait for the locks of those that are just being enqueued. What is
+    # left of very many is absorbed by the next job.
     waiting = OrmQ.objects.filter(key=job.cluster, lock__lte=until).values_list("pk", flat=True)
-    if ids := list(waiting):
+    if ids := list(waiting[:ABSORBED_MAX]):
         OrmQ.objects.filter(pk__in=ids).delete()
 
 
@@ -176,10 +178,15 @@ def forget(own: str) -> None:
     OrmQ.objects.filter(key=own).delete()
 
 
-def prune(*, before: datetime.datetime) -> None:
-    """Forget what django-q2 kept of jobs that failed, and what nobody will ever take."""
-    Task.objects.filter(stopped__lt=before).delete()
-    OrmQ.objects.filter(lock__lt=before).exclude(key__in=CLUSTERS).delete()
+def prune(*, before: datetime.datetime, most: int) -> None:
+    """Delete old records of failed jobs, and wake-ups that no cluster will take.
+
+    At most ``most`` of each.
+    """
+    failed = Task.objects.filter(stopped__lt=before)
+    Task.objects.filter(pk__in=list(failed.values_list("pk", flat=True)[:most])).delete()
+    lost = OrmQ.objects.filter(lock__lt=before).exclude(key__in=CLUSTERS)
+    OrmQ.objects.filter(pk__in=list(lost.values_list("pk", flat=True)[:most])).delete()
 
 
 def oldest_waiting(cluster: str) -> datetime.datetime | None:
@@ -187,6 +194,12 @@ def oldest_waiting(cluster: str) -> datetime.datetime | None:
     due = OrmQ.objects.filter(key=cluster, lock__lte=clock.now())
     oldest: datetime.datetime | None = due.aggregate(since=Min("lock"))["since"]
     return oldest
+
+
+def neglected(*, before: datetime.datetime) -> dict[str, datetime.datetime]:
+    """Return since when wake-ups wait that were due before a time, by the cluster they wait for."""
+    due = OrmQ.objects.filter(key__in=CLUSTERS, lock__lte=before)
+    return dict(due.values_list("key").annotate(since=Min("lock")).order_by("key"))
 
 
 def run_cluster() -> None:

@@ -7,12 +7,14 @@ run starts; ``carry_out`` does the rest and is repeated until the run has ended,
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Iterable
 
 from django.db import transaction
 from django.db.models import prefetch_related_objects
 
 from remediation import clock, queue
+from remediation.engine import batches
 from remediation.engine.advance import end_stopped, time_limit_reason
 from remediation.models import (
     ActionExecution,
@@ -23,8 +25,14 @@ from remediation.models import (
     Transition,
 )
 
+logger = logging.getLogger(__name__)
+
 Status = ActionExecution.Status
 OPEN = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING)
+READ_MAX = 2_000  # running runs that one call compares with their time limits
+
+_stopped_in_turn = batches.Rotation()
+_limited_in_turn = batches.Rotation()
 
 
 def cancel(run: BucketRun, *, stop: BucketRun.Stop, reason: str, cause: Cause) -> None:
@@ -62,35 +70,46 @@ def ask(runs: Iterable[BucketRun], *, stop: BucketRun.Stop, reason: str, cause: 
 
 
 def carry_out_due() -> int:
-    """Do what is left to do for every stopped run that is still open; return how many."""
-    ids = list(
-        BucketRun.objects.filter(status__in=OPEN)
-        .exclude(stop=BucketRun.Stop.NO)
-        .order_by("pk")
-        .values_list("pk", flat=True)
-    )
+    """Do what is left to do for stopped runs that are still open; return how many.
+
+    A bounded batch: of more runs the others follow in the next calls.
+    """
+    stopped = BucketRun.objects.filter(status__in=OPEN).exclude(stop=BucketRun.Stop.NO)
+    ids = _stopped_in_turn.take(stopped)
     for run_id in ids:
-        carry_out(run_id, cause=Cause())
+        with batches.alone(f"run {run_id}", job="cancel"):
+            carry_out(run_id, cause=Cause())
     return len(ids)
 
 
 def cancel_overdue() -> int:
-    """Cancel the runs that are older than the time limit of their bucket; return how many."""
+    """Cancel runs that are older than the time limit of their bucket, a bounded batch.
+
+    Returns how many were overdue.
+    """
     at = clock.now()
     limited = list(Bucket.objects.filter(timeout_seconds__gt=0).values_list("pk", flat=True))
+    if not limited:
+        return 0
     running = BucketRun.objects.filter(status=BucketRun.Status.RUNNING, bucket__in=limited)
     # Most are in time, so no more of them is read than tells that.
     rows = running.exclude(stop=BucketRun.Stop.CANCEL).only("plan", "started_at")
-    runs = list(rows) if limited else []
+    ids = _limited_in_turn.take(rows, most=READ_MAX)
+    runs = list(rows.filter(pk__in=ids))
     prefetch_related_objects(runs, "plan")
-    overdue = [run.pk for run in runs if _is_out_of_time(run, at=at)]
+    overdue = [run.pk for run in runs if _is_out_of_time(run, at=at)][: batches.ROWS_MAX]
     for run in BucketRun.objects.filter(pk__in=overdue).select_related("plan"):
-        reason = time_limit_reason(run.plan)
-        try:
-            cancel(run, stop=BucketRun.Stop.CANCEL, reason=reason, cause=Cause(at=at))
-        except IllegalTransitionError:
-            continue
+        with batches.alone(run, job="cancel"):
+            _cancel_overdue(run, at=at)
     return len(overdue)
+
+
+def _cancel_overdue(run: BucketRun, *, at: datetime.datetime) -> None:
+    reason = time_limit_reason(run.plan)
+    try:
+        cancel(run, stop=BucketRun.Stop.CANCEL, reason=reason, cause=Cause(at=at))
+    except IllegalTransitionError as error:
+        logger.info("Ended before it was canceled: %s", error)
 
 
 def _is_out_of_time(run: BucketRun, *, at: datetime.datetime) -> bool:

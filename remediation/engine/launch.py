@@ -17,10 +17,9 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 
 from remediation import clock, local_actions, queue
-from remediation.engine import lookup, parameters, preparation, settle
+from remediation.engine import batches, lookup, outage, parameters, preparation, settle
 from remediation.engine.advance import retry_delay
 from remediation.engine.claim import OPEN, claim, lease
-from remediation.engine.connection import STACKSTORM
 from remediation.engine.line import Line
 from remediation.engine.settle import Outcome
 from remediation.engine.transient import repeated
@@ -29,7 +28,6 @@ from remediation.models import (
     ActionExecution,
     BucketRun,
     Cause,
-    Heartbeat,
     IllegalTransitionError,
     Pause,
 )
@@ -46,7 +44,6 @@ logger = logging.getLogger(__name__)
 Status = ActionExecution.Status
 
 BUDGET_SECONDS = 5.0  # after which a batch ends, to go on as another job
-RELEASED_SECONDS = 5.0  # before what could not be sent is tried again
 GATHER_SECONDS = 0.01  # in which further answers are waited for, to be recorded together
 AGAIN = datetime.timedelta(seconds=0.1)  # when what is left, or was in others' hands, is due
 
@@ -76,8 +73,11 @@ def launch_due(*, client: StackStormClient) -> int:
 
     The first call goes alone: it probes StackStorm, and the others follow side by side when it is
     there. As many again are claimed as are under way, so that no thread waits for the database.
-    When StackStorm cannot be reached the batch ends, and what is left stays due.
+    When StackStorm cannot be reached or answers with a 5xx the batch ends, and what is left stays
+    due; the next batch begins with one read.
     """
+    if not outage.probe(client=client):
+        return 0
     until = time.monotonic() + BUDGET_SECONDS
     # One of the calls that this machine may make at once is the poll's.
     threads = max(1, settings.ST2_MAX_CONCURRENT_REQUESTS - 1)
@@ -98,8 +98,6 @@ def launch_due(*, client: StackStormClient) -> int:
             calls.begin(line.take_suspect())
             calls.record_some()
     claimed, is_reachable = calls.claimed, calls.is_reachable
-    if claimed and is_reachable:
-        Heartbeat.tell(STACKSTORM, "", at=clock.now())
     may_be_left = line.handed_out > claimed or time.monotonic() >= until
     if is_reachable and may_be_left and is_stackstorm_due():
         queue.enqueue(queue.LAUNCH_DUE, at=clock.now() + AGAIN)
@@ -125,7 +123,12 @@ class _Calls:
         """Wait for an answer and record those that are there; return whether any was awaited."""
         if not self.sending:
             return False
-        self.is_reachable &= _record_all(_answered(self.sending))
+        answers = _answered(self.sending)
+        self.is_reachable &= _record_all(answers)
+        if not self.is_reachable:
+            _call_off(self.sending)
+        elif any(future.exception() is None for _, future in answers):
+            outage.end_by_launch(at=clock.now())
         return True
 
 
@@ -231,20 +234,30 @@ def _wake(execution: ActionExecution) -> Request | None:
 
 
 def expire() -> int:
-    """End what was not started within LAUNCH_TIMEOUT, paused or not; return how many."""
+    """End what was not started within LAUNCH_TIMEOUT, paused or not, a bounded batch.
+
+    Returns how many were overdue.
+    """
     cause = Cause()
-    limit = datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT)
-    rows = ActionExecution.objects.filter(
-        status=Status.PENDING, due_at__isnull=False, created_at__lt=cause.at - limit
+    limit = cause.at - datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT)
+    pending = ActionExecution.objects.filter(
+        status=Status.PENDING, due_at__isnull=False, created_at__lt=limit
     ).select_related("run__plan")
-    overdue = [row for row in rows if _first_due(row) < cause.at - limit]
-    for row in overdue:
-        reason = (
-            f"not started within {settings.LAUNCH_TIMEOUT:g} s (LAUNCH_TIMEOUT):"
-            f" {row.error_message or 'no worker took it'}"
-        )
-        settle.settle(row, Outcome(Status.TIMEOUT, reason), cause=cause)
-    return len(overdue)
+    overdue = 0
+    # Not all are overdue: an attempt is made before the pause that it waits for.
+    for row in batches.walk(pending, order="created_at"):
+        if _first_due(row) >= limit:
+            continue
+        overdue += 1
+        with batches.alone(row, job="expiry"):
+            reason = (
+                f"not started within {settings.LAUNCH_TIMEOUT:g} s (LAUNCH_TIMEOUT):"
+                f" {row.error_message or 'no worker took it'}"
+            )
+            settle.settle(row, Outcome(Status.TIMEOUT, reason), cause=cause)
+        if overdue == batches.ROWS_MAX:
+            break
+    return overdue
 
 
 def _first_due(execution: ActionExecution) -> datetime.datetime:
@@ -289,6 +302,27 @@ def _record_started(launched: Sequence[tuple[ActionExecution, Execution]]) -> No
         lookup.begin(execution, at=cause.at, why=str(error))
 
 
+def _call_off(sending: dict[Future[Execution], Request]) -> None:
+    """Give back what no thread has begun to send."""
+    for future in [future for future in sending if future.cancel()]:
+        request, cause = sending.pop(future), Cause()
+        reason = "not sent: StackStorm refused the launch before it"
+        _release(request.execution, reason, due_at=cause.at, cause=cause)
+
+
+def _release(
+    execution: ActionExecution, reason: str, *, due_at: datetime.datetime, cause: Cause
+) -> None:
+    try:
+        repeated(
+            partial(execution.release, cause=cause, reason=reason, due_at=due_at),
+            what=f"The release of {execution}",
+            afresh=execution.refresh_from_db,
+        )
+    except IllegalTransitionError as error:
+        logger.warning(settle.TOO_LATE, error)
+
+
 def _record_surely(request: Request, future: Future[Execution]) -> bool:
     return repeated(
         partial(_record, request, future),
@@ -305,18 +339,26 @@ def _record(request: Request, future: Future[Execution]) -> bool:
     except StackStormRejected as error:
         settle.settle(execution, Outcome.failure(str(error)), cause=cause)
     except StackStormUnavailable as error:
-        if not error.may_have_been_sent:
-            Heartbeat.tell(STACKSTORM, str(error), at=cause.at)
-            later = cause.at + datetime.timedelta(seconds=RELEASED_SECONDS)
-            execution.release(cause=cause, reason=str(error), due_at=later)
-            return False
-        lookup.begin(execution, at=cause.at, why=str(error))
+        return _record_unavailable(execution, error, cause=cause)
     except (TypeError, ValueError) as error:
         # The client refused to send it: the parameters are no JSON.
         settle.settle(execution, Outcome.failure(str(error)), cause=cause)
     except IllegalTransitionError as error:
         logger.warning(settle.TOO_LATE, error)
     return True
+
+
+def _record_unavailable(
+    execution: ActionExecution, error: StackStormUnavailable, *, cause: Cause
+) -> bool:
+    """Release what StackStorm cannot have got, look the rest up; return whether to go on."""
+    next_try = outage.report(error, at=cause.at) if error.stops_others else cause.at
+    if error.may_have_been_sent:
+        lookup.begin(execution, at=cause.at, why=str(error), by_gateway=error.by_gateway)
+    else:
+        reason = f"{str(error).rstrip('.')}. {outage.next_try_text(next_try)}"
+        execution.release(cause=cause, reason=reason, due_at=next_try)
+    return not error.stops_others
 
 
 def _carry_out(request: Request) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import datetime
 import logging
+import time
 
 from django.conf import settings
 from django.db import IntegrityError
 
 from remediation import clock
-from remediation.engine import once, settle
+from remediation.engine import batches, once, outage, settle
 from remediation.engine.settle import Outcome
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
 from remediation.stackstorm import (
@@ -24,28 +25,44 @@ from remediation.stackstorm import (
     Execution,
     StackStormClient,
     StackStormError,
+    StackStormUnavailable,
     TracedExecution,
 )
 
 logger = logging.getLogger(__name__)
 
 BATCH = 50
+BUDGET_SECONDS = 5.0  # after which a slow StackStorm makes room for what else is due
 CLOCK_TOLERANCE = datetime.timedelta(days=1)  # between StackStorm's clock and ours
 LAUNCHES_MAX = 2  # that get no answer, before a person has to look
 NEVER_RAN = {"requested", "canceling", "canceled"}
 
 
-def begin(execution: ActionExecution, *, at: datetime.datetime, why: str) -> None:
-    """Have a launch that got no answer looked up from a second on."""
+def begin(
+    execution: ActionExecution, *, at: datetime.datetime, why: str, by_gateway: bool = False
+) -> None:
+    """Have a launch that got no answer, or one from a proxy, looked up from a second on."""
+    until = at + datetime.timedelta(seconds=settings.LAUNCH_LOOKUP_SECONDS)
+    counted = execution.unanswered_launches - execution.refused_launches
+    is_last = not by_gateway and counted + 1 >= LAUNCHES_MAX
+    follows = "a person has to look" if is_last else "it is sent again"
     execution.await_lookup(
         at=at + datetime.timedelta(seconds=min(1.0, settings.LAUNCH_LOOKUP_SECONDS)),
-        until=at + datetime.timedelta(seconds=settings.LAUNCH_LOOKUP_SECONDS),
-        why=f"StackStorm is asked whether it has it: {why}",
+        until=until,
+        why=(
+            f"StackStorm is asked whether it has it: {why.rstrip('.')}. If it shows nothing by"
+            f" {until:%Y-%m-%d %H:%M:%S} UTC, {follows}."
+        ),
+        by_gateway=by_gateway,
     )
 
 
 def look_up_due(*, client: StackStormClient) -> int:
-    """Look up the launches without an answer, a bounded batch; return how many."""
+    """Look up the launches without an answer, a bounded batch; return how many.
+
+    When StackStorm cannot be reached the batch ends: the others would wait for it in vain.
+    """
+    until, looked_up = time.monotonic() + BUDGET_SECONDS, 0
     rows = (
         ActionExecution.objects.filter(
             status=ActionExecution.Status.LAUNCHING,
@@ -56,16 +73,31 @@ def look_up_due(*, client: StackStormClient) -> int:
         .order_by("due_at")[:BATCH]
     )
     for row in rows:
-        cause = Cause()
-        _put_off(row, at=cause.at)
-        try:
-            _look_up(row, client=client, cause=cause)
-        except StackStormError as error:
-            once.warning(logger, "Execution %s is looked up again: %s", row, error)
-            _give_up_in_time(row, error, cause=cause)
-        except (IllegalTransitionError, IntegrityError) as error:
-            logger.info("Looked up by another worker: %s", error)
-    return len(rows)
+        if time.monotonic() > until:
+            break
+        looked_up += 1
+        with batches.alone(row, job="lookup"):
+            if not _look_up_one(row, client=client):
+                break
+    return looked_up
+
+
+def _look_up_one(row: ActionExecution, *, client: StackStormClient) -> bool:
+    """Look up one launch; return whether StackStorm can be asked for others too."""
+    cause = Cause()
+    _put_off(row, at=cause.at)
+    try:
+        _look_up(row, client=client, cause=cause)
+        outage.end_by_read(at=cause.at)
+    except StackStormError as error:
+        once.warning(logger, "Execution %s is looked up again: %s", row, error)
+        _give_up_in_time(row, error, cause=cause)
+        if isinstance(error, StackStormUnavailable) and error.stops_others:
+            outage.report(error, at=cause.at)
+            return False
+    except (IllegalTransitionError, IntegrityError) as error:
+        logger.info("Looked up by another worker: %s", error)
+    return True
 
 
 def _put_off(row: ActionExecution, *, at: datetime.datetime) -> None:
@@ -157,8 +189,13 @@ def _give_up_in_time(row: ActionExecution, error: StackStormError, *, cause: Cau
 
 
 def _not_there(row: ActionExecution, *, dead: int, cause: Cause) -> None:
-    """Launch it anew, unless that was tried before without an answer."""
-    if row.unanswered_launches - dead < LAUNCHES_MAX:
+    """Launch it again, unless that was tried before without an answer, or for LAUNCH_TIMEOUT.
+
+    A launch that a proxy refused does not count as one without an answer.
+    """
+    counted = row.unanswered_launches - row.refused_launches - dead
+    is_too_old = cause.at - row.created_at >= datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT)
+    if counted < LAUNCHES_MAX and not is_too_old:
         reason = "StackStorm has nothing of it, or nothing that it ever took up: it is sent anew"
         row.release(cause=cause, reason=reason, due_at=cause.at)
         return

@@ -17,8 +17,7 @@ from django.db import transaction
 from django.db.models import Min, Q, QuerySet, prefetch_related_objects
 
 from remediation import clock, queue
-from remediation.engine import once, pace
-from remediation.engine.connection import STACKSTORM
+from remediation.engine import once, outage, pace
 from remediation.engine.deadlines import deadline
 from remediation.engine.inquiries import asking_changes, look, must_look_again
 from remediation.engine.inquiry_outcomes import with_inquiries
@@ -26,7 +25,7 @@ from remediation.engine.remote_cancel import cancel_remote, is_to_be_canceled
 from remediation.engine.settle import OUTCOMES, Ending, Outcome, settle, settle_all
 from remediation.engine.transient import repeated
 from remediation.engine.twins import follow_the_older
-from remediation.models import ActionExecution, Cause, Heartbeat
+from remediation.models import ActionExecution, Cause
 from remediation.models.statements import compare_and_set
 from remediation.stackstorm import (
     MAX_IDS_PER_REQUEST,
@@ -67,7 +66,7 @@ def poll_due(*, client: StackStormClient) -> int:
             _ask(rows, client=client, until=until)
         except StackStormError as error:
             logger.warning("StackStorm does not tell how %s executions are: %s", len(rows), error)
-            Heartbeat.tell(STACKSTORM, str(error), at=clock.now())
+            outage.report(error, at=clock.now())
             for row in rows:
                 _give_up(row, f"StackStorm does not answer: {error}")
             break
@@ -200,7 +199,7 @@ def _ask(rows: Sequence[ActionExecution], *, client: StackStormClient, until: fl
     """Take what StackStorm says of these executions. Raises StackStormError if it says nothing."""
     by_id = {row.st2_execution_id or "": row for row in rows}
     states = {state.id: state for state in client.executions(list(by_id))}
-    Heartbeat.tell(STACKSTORM, "", at=clock.now())
+    outage.end_by_read(at=clock.now())
     ended = {pk for pk, state in states.items() if _is_plainly_ended(by_id[pk], state)}
     _settle_ended([by_id[pk] for pk in states if pk in ended], client=client, until=until)
     for st2_id, row in by_id.items():

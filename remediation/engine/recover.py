@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remediation import clock, local_actions, queue
-from remediation.engine import lookup
+from remediation.engine import batches, lookup
 from remediation.engine.settle import Outcome, settle
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
 
@@ -11,19 +11,26 @@ REPEATS_MAX = 2  # of a local action whose worker died: it may be what kills the
 
 
 def recover() -> int:
-    """Take up every execution whose worker's lease has ended; return how many there were."""
+    """Take up executions whose worker's lease has ended, a bounded batch; return how many."""
     rows = ActionExecution.objects.filter(
         status=ActionExecution.Status.LAUNCHING, lookup_until=None, due_at__lte=clock.now()
     ).select_related("action")
     recovered = 0
-    for row in rows:
-        try:
-            _rescue(row, cause=Cause())
-        except IllegalTransitionError:
-            # Its worker lives after all, or another one rescued it.
-            continue
-        recovered += 1
+    for row in batches.walk(rows, order="due_at"):
+        with batches.alone(row, job="recovery"):
+            recovered += _is_rescued(row)
+        if recovered == batches.ROWS_MAX:
+            break
     return recovered
+
+
+def _is_rescued(row: ActionExecution) -> bool:
+    try:
+        _rescue(row, cause=Cause())
+    except IllegalTransitionError:
+        # Its worker lives after all, or another one rescued it.
+        return False
+    return True
 
 
 def _rescue(row: ActionExecution, *, cause: Cause) -> None:

@@ -29,6 +29,7 @@ class EarlyResolve(models.Model):
         return f"resolve of {self.labels_fingerprint} from {self.starts_at:%Y-%m-%d %H:%M:%S}"
 
     @classmethod
-    def prune(cls, *, before: datetime.datetime) -> None:
-        """Delete the rows that came in before that time."""
-        cls.objects.filter(received_at__lt=before).delete()
+    def prune(cls, *, before: datetime.datetime, most: int = 2_000) -> None:
+        """Delete rows that came in before that time, at most ``most``."""
+        old = cls.objects.filter(received_at__lt=before).order_by("pk")
+        cls.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:most])).delete()

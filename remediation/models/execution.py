@@ -95,6 +95,8 @@ class ActionExecution(models.Model):
     # Of launches without an answer: how many there were, until when each is looked up, and the
     # StackStorm executions that were deleted because nothing had ever taken them up.
     unanswered_launches = models.PositiveSmallIntegerField(default=0)
+    # Of these, the launches that a proxy before StackStorm answered (502, 503, 504).
+    refused_launches = models.PositiveSmallIntegerField(default=0, db_default=0)
     lookup_until = models.DateTimeField(null=True, blank=True)
     # How many workers began to prepare the row since its last claim, and until when the one that
     # does so now holds it. A count without a claim means that a worker died or hung.
@@ -207,13 +209,24 @@ class ActionExecution(models.Model):
             **values,
         )
 
-    def await_lookup(self, *, at: datetime.datetime, until: datetime.datetime, why: str) -> None:
-        """Have a launch without an answer looked up: it may have reached StackStorm or not."""
+    def await_lookup(
+        self,
+        *,
+        at: datetime.datetime,
+        until: datetime.datetime,
+        why: str,
+        by_gateway: bool = False,
+    ) -> None:
+        """Have a launch without an answer looked up: it may have reached StackStorm or not.
+
+        ``by_gateway``: a proxy answered, so it never counts as a launch that nobody answered.
+        """
         row = ActionExecution.objects.filter(pk=self.pk, status=self.Status.LAUNCHING)
         row.filter(lookup_until=None).update(
             due_at=at,
             lookup_until=until,
             unanswered_launches=models.F("unanswered_launches") + 1,
+            refused_launches=models.F("refused_launches") + int(by_gateway),
             error_message=why,
         )
         self.refresh_from_db()

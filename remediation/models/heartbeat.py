@@ -6,6 +6,8 @@ import datetime
 
 from django.db import models
 
+from remediation.models.statements import fetch
+
 
 class Heartbeat(models.Model):
     """When a recurring job last beat and beats next; it also keeps the beat from forking.
@@ -18,6 +20,8 @@ class Heartbeat(models.Model):
     due_at = models.DateTimeField()
     # What is wrong, for people to read; empty when all is well.
     note = models.TextField(blank=True, default="", db_default="")
+    # How often in a row it went wrong; 0 when all is well.
+    failures = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         db_table = "heartbeats"
@@ -53,18 +57,40 @@ class Heartbeat(models.Model):
         return cls.objects.filter(name=name).values_list("beat_at", flat=True).first()
 
     @classmethod
-    def prune(cls, *, before: datetime.datetime) -> None:
-        """Forget the workers that have shown no life since."""
-        cls.objects.filter(name__contains="@", beat_at__lt=before).delete()
+    def prune(cls, *, before: datetime.datetime, most: int) -> None:
+        """Forget workers that have shown no life since, at most ``most``."""
+        dead = cls.objects.filter(name__contains="@", beat_at__lt=before).order_by("pk")
+        cls.objects.filter(pk__in=list(dead.values_list("pk", flat=True)[:most])).delete()
 
     @classmethod
-    def tell(cls, name: str, note: str, *, at: datetime.datetime) -> None:
-        """Keep what is wrong with something, since when, or '' when it is well again."""
-        told = cls.objects.filter(name=name).first()
-        if told is None and note:
-            cls.objects.get_or_create(
-                name=name, defaults={"note": note, "beat_at": at, "due_at": at}
-            )
-        elif told is not None and told.note != note:
-            since = told.beat_at if told.note and note else at
-            cls.objects.filter(pk=told.pk).update(note=note, beat_at=since)
+    def tell(
+        cls, name: str, note: str, *, at: datetime.datetime, until: datetime.datetime | None = None
+    ) -> None:
+        """Record a component's problem and since when it lasts; '' clears it.
+
+        ``until``: when the component is tried again, kept as ``due_at``; default: ``at``.
+        """
+        until = until or at
+        known = cls.objects.filter(name=name).first()
+        if known is None and note:
+            defaults = {"note": note, "beat_at": at, "due_at": until, "failures": 1}
+            cls.objects.get_or_create(name=name, defaults=defaults)
+        elif known is not None and note:
+            since = known.beat_at if known.note else at
+            # Counted in the database, for others may report at the same time.
+            count = models.F("failures") + 1 if known.note else 1
+            rows = cls.objects.filter(pk=known.pk)
+            rows.update(note=note, beat_at=since, due_at=until, failures=count)
+        elif known is not None and known.note:
+            cls.objects.filter(pk=known.pk).update(note="", beat_at=at, due_at=at, failures=0)
+
+    @classmethod
+    def has_problem(cls, name: str) -> bool:
+        """Return whether a problem of a component is on record: one look into an index."""
+        table = cls._meta.db_table
+        return bool(fetch(f"SELECT 1 FROM {table} WHERE name = %s AND note <> ''", [name]))  # noqa: S608
+
+    @classmethod
+    def problems(cls) -> list[Heartbeat]:
+        """Return what is wrong now, the oldest first."""
+        return list(cls.objects.exclude(note="").order_by("beat_at", "pk"))

@@ -61,10 +61,14 @@ class Api:
             return faultstring(
                 503, f"Nginx is unable to reach {service}. Make sure service is running."
             )
+        refusal = self._world.refusals.next()
+        if refusal is not None and not self._world.options.refusal_after:
+            return refusal
         try:
-            return self._routed(call)
+            answer = self._routed(call)
         except RefusedError as refused:
-            return faultstring(refused.status, refused.faultstring)
+            answer = faultstring(refused.status, refused.faultstring)
+        return answer if refusal is None else refusal
 
     def _routed(self, call: Call) -> Answer | Subscription:
         if call.path == "/" and not call.service and call.method == "GET":
@@ -109,7 +113,7 @@ class Api:
         return Answer(201, answer, {"X-API-URL": self._world.mint.url})
 
     def _post(self, call: Call, caller: Caller, name: str) -> Answer:
-        fault = self._world.choices.fault()
+        fault = "ghost_rate" if self._world.options.broker_down else self._world.choices.fault()
         if fault == "drop_request_rate":
             raise CutError
         body = validation.parse(call.body, call.headers.get("content-type", ""))
@@ -186,6 +190,8 @@ class Api:
             self._world.cancel(execution, user=caller.username)
         except NotCancelableError as error:
             return faultstring(200, str(error))  # 200, with a faultstring: as recorded
+        if self._world.options.broker_down:
+            raise RefusedError(500, "Failed canceling execution.")
         return Answer(200, self._view(call, name))
 
     def _put(self, call: Call, caller: Caller, name: str) -> Answer:

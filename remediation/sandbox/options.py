@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from .timeline import STATUSES
 
+REFUSAL_STATUSES = (429, 500, 502, 503, 504)
 DEFAULT_PACKS = ("clienttest", "core", "email", "linux", "remediation", "slack")
 
 
@@ -39,6 +40,12 @@ class SandboxOptions:
     land_late_seconds: float = 0.0  # from a cut answer until its execution appears
     error_rate: float = 0.0  # 500 before anything is made
     ghost_rate: float = 0.0  # 500, and the execution stays requested (message bus down)
+    refusal_status: int = 0  # of a proxy, to every call: 429, 500, 502, 503 or 504
+    refusal_rate: float = 1.0  # the share of calls that get refusal_status
+    refusal_after: bool = False  # StackStorm has carried the call out before it is refused
+    retry_after: str = ""  # the header Retry-After of refusals
+    limit_per_second: float = 0.0  # calls beyond get refusal_status, or 429; 0: no limit
+    broker_down: bool = False  # a POST is a 500 that leaves a ghost, a DELETE a 500 that cancels
     unavailable: bool = False  # nginx's 503 to everything
     unauthorized: bool = False  # 401 to everything
     latency_seconds: float = 0.0  # before every answer
@@ -58,7 +65,8 @@ class SandboxOptions:
             _check_number(name, getattr(self, name), most=1)
         if sum(getattr(self, name) for name in rates) > 1:
             raise OptionError(f"{', '.join(rates)} are shares: together they may be at most 1")
-        for name in ("unavailable", "unauthorized"):
+        _check_refusals(self)
+        for name in ("unavailable", "unauthorized", "broker_down", "refusal_after"):
             _check_type(name, getattr(self, name), bool, "true or false")
         for name in ("callback_url", "callback_token"):
             _check_type(name, getattr(self, name), str, "a string")
@@ -90,6 +98,15 @@ def _check_number(name: str, value: object, *, most: float) -> None:
 def _check_type(name: str, value: object, kind: type, words: str) -> None:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise OptionError(f"{name} must be {words}")
+
+
+def _check_refusals(options: SandboxOptions) -> None:
+    if options.refusal_status not in (0, *REFUSAL_STATUSES):
+        statuses = ", ".join(map(str, REFUSAL_STATUSES))
+        raise OptionError(f"refusal_status must be 0 or one of {statuses}")
+    _check_number("refusal_rate", options.refusal_rate, most=1)
+    _check_number("limit_per_second", options.limit_per_second, most=math.inf)
+    _check_type("retry_after", options.retry_after, str, "a string: seconds or an HTTP date")
 
 
 def _check_catalogue(options: SandboxOptions) -> None:

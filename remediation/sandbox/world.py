@@ -14,6 +14,7 @@ from .executions import Execution, WallClock, now_in_utc
 from .feed import Feed
 from .options import SandboxOptions
 from .planning import Fate, Mint, Planner
+from .refusals import Refusals
 from .store import KEPT, Store
 from .timeline import Moment
 from .validation import Request
@@ -43,6 +44,7 @@ class World:
         self.options = options
         self.catalogue = Catalogue(options.packs, options.actions)
         self.choices = Choices(options)
+        self.refusals = Refusals(options, clock)
 
     def configure(self, values: Mapping[str, object]) -> SandboxOptions:
         """Change options by name; draws begin anew from the seed.
@@ -52,6 +54,7 @@ class World:
         options = self.options.changed(values)
         self.catalogue = Catalogue(options.packs, options.actions)
         self.choices = Choices(options)
+        self.refusals = Refusals(options, self.clock)
         self.options = options
         return options
 

@@ -1,7 +1,6 @@
 """Recordings that the sandbox does not play yet."""
 
 NOT_PLAYED = {
-    "api-restarted-after-rabbit-back-execution",
     "callback-execution-core-http",
     "callback-executions-by-trace-tag-rule-null",
     "callback-executions-by-trace-tag-whole",
@@ -118,9 +117,6 @@ NOT_PLAYED = {
     "packs-install-with-email-execution",
     "packs-uninstall-202",
     "packs-uninstall-execution",
-    "rabbit-down-delete-ghost",
-    "rabbit-down-ghost-after-delete",
-    "rabbit-down-post-execution-500",
     "rerun-action-chain-with-tasks",
     "rerun-by-context-ref",
     "rerun-failed-task-201",

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from .client import Client
 
 CONTRACTS = Path(__file__).parents[2] / "contracts" / "stackstorm"
-OBJECT_ID = re.compile(r"6b03[0-9a-f]{20}")
+OBJECT_ID = re.compile(r"6b0[0-9a-f]{21}")
 SECONDS = 10.0  # that an execution, or a task of a workflow, takes
 # How far into those seconds an execution shows this status; 25 is after the end of any.
 WHEN = {"requested": 0.0, "delayed": 1.5, "scheduled": 1.5, "running": 5.0}
@@ -177,6 +177,8 @@ def _rows_in(recording: Recording) -> Iterator[dict[str, Any]]:
 def _view_before(recording: Recording) -> dict[str, Any]:
     """Return what an execution was like before an answer that does not show it."""
     text = recording.body.get("faultstring", "") if isinstance(recording.body, dict) else ""
+    if text == "Failed canceling execution.":
+        return {"status": "requested", "context": {}, "result": {}, "log": []}
     found = re.search(r"State = (\w+)", text)
     status = found[1] if found else "running" if "pause" in text else "succeeded"
     return {"status": status, "context": {}, "result": {}}

@@ -42,6 +42,8 @@ LEFT_OUT = {
 OPTIONS = {
     "nginx-api-down-503": {"unavailable": True},
     "post-execution-rabbit-down": {"ghost_rate": 1.0},
+    "rabbit-down-delete-ghost": {"broker_down": True},
+    "rabbit-down-post-execution-500": {"broker_down": True},
 }
 
 

@@ -1,0 +1,54 @@
+"""Refusals that a limiter or a proxy before StackStorm gives, in place of StackStorm's answer.
+
+No proxy but StackStorm's own nginx is recorded: the pages are the default ones of nginx.
+"""
+
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+
+from .messages import Answer, html
+from .options import SandboxOptions
+
+CONTENT = "<hr><center>nginx</center>"
+
+
+class Refusals:
+    """Decides which calls are refused; of one seed and one order of calls always the same."""
+
+    def __init__(self, options: SandboxOptions, clock: Callable[[], float]) -> None:
+        self._options = options
+        self._clock = clock
+        self._random = random.Random(options.seed)  # noqa: S311  repeatable, no secret
+        self._passed: deque[float] = deque()
+        self._lock = threading.Lock()
+
+    def next(self) -> Answer | None:
+        """Return the refusal that the next call gets, None if it is passed on."""
+        with self._lock:
+            if self._options.refusal_status and self._random.random() < self._options.refusal_rate:
+                return self._refusal(self._options.refusal_status)
+            if self._is_beyond_limit():
+                return self._refusal(self._options.refusal_status or 429)
+        return None
+
+    def _is_beyond_limit(self) -> bool:
+        limit = self._options.limit_per_second
+        if not limit:
+            return False
+        now = self._clock()
+        while self._passed and self._passed[0] <= now - 1.0:
+            self._passed.popleft()
+        if len(self._passed) >= limit:
+            return True
+        self._passed.append(now)
+        return False
+
+    def _refusal(self, status: int) -> Answer:
+        page = html(status, f"{status} {HTTPStatus(status).phrase}", CONTENT)
+        headers = dict(page.headers)
+        if self._options.retry_after:
+            headers["Retry-After"] = self._options.retry_after
+        return Answer(status, page.body, headers, page.content_type)

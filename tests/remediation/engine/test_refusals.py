@@ -1,0 +1,294 @@
+"""Refused launches: due again or looked up, without harm to the others, and never unknown."""
+
+import datetime
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from remediation import jobs
+from remediation.engine import launch, lookup, outage, poll
+from remediation.models import ActionExecution, BucketRun, Heartbeat, Transition
+from remediation.stackstorm import StackStormClient, StackStormError
+from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
+
+pytestmark = pytest.mark.django_db
+
+Status = ActionExecution.Status
+GATEWAY = (502, 503, 504)
+
+
+@pytest.fixture
+def st2_settings(sandbox, settings):
+    """Let the jobs call the sandbox."""
+    settings.ST2_API_URL, settings.ST2_API_KEY = sandbox.url, "sandbox-key"
+    settings.ST2_MAX_CONCURRENT_REQUESTS = 4
+    settings.LAUNCH_LOOKUP_SECONDS = 20.0
+
+
+def due_executions(count):
+    bucket = make_bucket()
+    make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
+    return [make_execution(make_run(bucket)) for _ in range(count)]
+
+
+def live(seconds, clock):
+    """Let the workers do for some seconds what they do every two seconds."""
+    for _ in range(seconds // 2):
+        clock.shift(datetime.timedelta(seconds=2))
+        jobs.tick()
+        jobs.launch_due()
+
+
+def statuses():
+    return sorted(ActionExecution.objects.values_list("status", flat=True))
+
+
+def note():
+    problem = outage.current()
+    return problem.note if problem else ""
+
+
+LIMITERS = [
+    {"refusal_status": 429},
+    {"refusal_status": 429, "retry_after": "7"},
+    {"refusal_status": 502},
+    {"refusal_status": 503},
+    {"refusal_status": 504},
+    {"refusal_status": 504, "refusal_after": True},
+    {"refusal_status": 500},
+    {"limit_per_second": 2.0},
+    {"limit_per_second": 2.0, "refusal_status": 0, "retry_after": "1"},
+    {"broker_down": True},
+    {"unavailable": True},
+    {"unauthorized": True},
+]
+
+
+@pytest.mark.usefixtures("st2_settings")
+@pytest.mark.parametrize("refusal", LIMITERS, ids=str)
+def test_twenty_runs_survive_refusals_of_thirty_seconds(refusal, sandbox):
+    executions = due_executions(20)
+    with time_machine.travel(timezone.now()) as clock:
+        sandbox.configure(**refusal)
+        live(30, clock)
+        assert "unknown" not in statuses()
+        sandbox.configure(
+            refusal_status=0,
+            limit_per_second=0.0,
+            broker_down=False,
+            unavailable=False,
+            unauthorized=False,
+        )
+        live(60, clock)
+
+    assert statuses() == ["success"] * 20
+    assert set(BucketRun.objects.values_list("status", flat=True)) == {"success"}
+    assert not sandbox.started_twice()
+    assert set(sandbox.posts_by_trace_tag()) == {row.trace_tag for row in executions}
+    assert note() == ""
+
+
+@pytest.mark.parametrize("status", [429, *GATEWAY])
+def test_a_refusal_ends_the_batch_and_is_on_record(status, sandbox, st2, settings):
+    settings.ST2_MAX_CONCURRENT_REQUESTS = 2
+    due_executions(6)
+    sandbox.configure(refusal_status=status)
+
+    launch.launch_due(client=st2)
+
+    assert [method for method, _ in sandbox.requests] == ["POST"]
+    assert f"({status})" in note()
+    assert statuses().count("pending") == (6 if status == 429 else 5)
+
+
+def test_while_there_is_a_problem_a_batch_begins_with_one_read(sandbox, st2):
+    due_executions(3)
+    sandbox.configure(refusal_status=503)
+    launch.launch_due(client=st2)
+    sandbox.reset()
+
+    launch.launch_due(client=st2)
+
+    assert sandbox.requests == (("GET", "/v1/"),)
+    assert statuses() == ["launching", "pending", "pending"]
+    sandbox.configure(refusal_status=0)
+    launch.launch_due(client=st2)
+    assert statuses() == ["launching", "running", "running"]
+    assert note() == ""
+
+
+def test_after_a_429_it_is_due_when_retry_after_says(sandbox, st2):
+    [execution] = due_executions(1)
+    sandbox.configure(refusal_status=429, retry_after="40")
+    before = timezone.now()
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert (execution.status, execution.unanswered_launches) == (Status.PENDING, 0)
+    assert 39 <= (execution.due_at - before).total_seconds() <= 45
+    at = f"{execution.due_at:%Y-%m-%d %H:%M:%S} UTC"
+    assert execution.error_message.endswith(f"It is tried again from {at} on.")
+    assert outage.is_held(at=before + datetime.timedelta(seconds=38))
+    assert not outage.is_held(at=execution.due_at)
+
+
+@pytest.mark.usefixtures("st2_settings")
+def test_nobody_calls_before_retry_after_is_over(sandbox):
+    due_executions(3)
+    with time_machine.travel(timezone.now()) as clock:
+        sandbox.configure(refusal_status=429, retry_after="20")
+        live(2, clock)
+        sandbox.reset()
+
+        live(12, clock)
+
+        assert sandbox.requests == ()
+        live(10, clock)
+        assert len(sandbox.requests) >= 1
+
+
+@pytest.mark.parametrize("status", GATEWAY)
+def test_what_a_proxy_refused_is_looked_up_and_does_not_count_as_unanswered(
+    status, sandbox, st2, settings
+):
+    settings.LAUNCH_LOOKUP_SECONDS = 0.0
+    [execution] = due_executions(1)
+
+    for launches in (1, 2, 3, 4):
+        outage.end_by_launch(at=timezone.now())
+        sandbox.configure(refusal_status=status)
+        launch.launch_due(client=st2)
+        execution.refresh_from_db()
+        assert execution.status == Status.LAUNCHING
+        assert (execution.unanswered_launches, execution.refused_launches) == (launches, launches)
+        sandbox.configure(refusal_status=0)
+        ActionExecution.objects.update(due_at=timezone.now())
+        lookup.look_up_due(client=st2)
+        execution.refresh_from_db()
+        assert execution.status == Status.PENDING
+
+    assert not sandbox.executions
+
+
+@pytest.mark.parametrize("status", GATEWAY)
+def test_what_stackstorm_took_before_a_proxy_refused_is_adopted(status, sandbox, st2):
+    [execution] = due_executions(1)
+    sandbox.configure(refusal_status=status, refusal_after=True)
+    launch.launch_due(client=st2)
+    sandbox.configure(refusal_status=0)
+
+    ActionExecution.objects.update(due_at=timezone.now())
+    lookup.look_up_due(client=st2)
+
+    execution.refresh_from_db()
+    assert (execution.status, len(sandbox.executions)) == (Status.RUNNING, 1)
+
+
+def test_the_text_of_a_refused_launch_says_when_it_is_sent_again(sandbox, st2, settings):
+    settings.LAUNCH_LOOKUP_SECONDS = 300.0
+    [execution] = due_executions(1)
+    sandbox.configure(refusal_status=502)
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    at = f"{execution.lookup_until:%Y-%m-%d %H:%M:%S} UTC"
+    assert "502 Bad Gateway" in execution.error_message
+    assert execution.error_message.endswith(f"If it shows nothing by {at}, it is sent again.")
+
+
+def test_what_a_proxy_refuses_for_launch_timeout_is_for_a_person(sandbox, st2, settings):
+    settings.LAUNCH_LOOKUP_SECONDS, settings.LAUNCH_TIMEOUT = 0.0, 60.0
+    [execution] = due_executions(1)
+    sandbox.configure(refusal_status=502)
+    launch.launch_due(client=st2)
+    sandbox.configure(refusal_status=0)
+    before = timezone.now() - datetime.timedelta(seconds=61)
+    ActionExecution.objects.update(due_at=timezone.now(), created_at=before)
+
+    lookup.look_up_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.UNKNOWN
+
+
+def test_looks_end_with_the_first_that_is_refused(sandbox, st2, settings):
+    settings.LAUNCH_LOOKUP_SECONDS = 0.0
+    due_executions(3)
+    sandbox.configure(drop_request_rate=1.0)
+    launch.launch_due(client=st2)
+    ActionExecution.objects.update(due_at=timezone.now())
+    sandbox.reset()
+    sandbox.configure(drop_request_rate=0.0, refusal_status=503)
+
+    lookup.look_up_due(client=st2)
+
+    assert len(sandbox.requests) == 1
+    assert statuses() == ["launching"] * 3
+    assert "(503)" in note()
+
+
+def test_an_answered_read_does_not_hide_that_launches_are_refused(sandbox, st2):
+    running, *_ = due_executions(2)
+    sandbox.configure(outcomes={"core.local": "running"})
+    launch.launch_due(client=st2)
+    due_executions(1)
+    sandbox.configure(broker_down=True)
+    launch.launch_due(client=st2)
+    ActionExecution.objects.filter(pk=running.pk).update(due_at=timezone.now())
+
+    poll.poll_due(client=st2)
+
+    assert "ECONNREFUSED" in note()
+    later = timezone.now() + datetime.timedelta(minutes=2)
+    outage.end_by_read(at=later)
+    assert note() == ""
+
+
+def test_a_poll_that_is_refused_is_on_record_and_the_row_stays(sandbox, st2):
+    [execution] = due_executions(1)
+    sandbox.configure(outcomes={"core.local": "running"})
+    launch.launch_due(client=st2)
+    sandbox.configure(refusal_status=429, retry_after="9")
+    ActionExecution.objects.update(due_at=timezone.now())
+
+    poll.poll_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.RUNNING
+    assert "(429)" in note()
+    assert outage.is_held(at=timezone.now() + datetime.timedelta(seconds=8))
+
+
+def test_pauses_between_tries_grow_with_the_outage():
+    error = outage_error()
+    begun = timezone.now()
+    waits = []
+    for seconds in (0, 10, 40, 400):
+        at = begun + datetime.timedelta(seconds=seconds)
+        waits.append((outage.report(error, at=at) - at).total_seconds())
+
+    assert waits == [1.0, 2.5, 10.0, 15.0]
+    assert Heartbeat.objects.get(name="stackstorm").beat_at == begun
+
+
+def outage_error():
+    nobody = StackStormClient(api_url="http://127.0.0.1:9", api_key="k", timeout=1)
+    try:
+        nobody.version()
+    except StackStormError as error:
+        return error
+    raise AssertionError("nobody listens there")
+
+
+def test_refusals_are_on_record_as_transitions(sandbox, st2):
+    [execution] = due_executions(1)
+    sandbox.configure(refusal_status=429)
+
+    launch.launch_due(client=st2)
+
+    moves = Transition.objects.filter(subject_type="execution", subject_id=execution.pk)
+    assert [move.to_status for move in moves.order_by("pk")] == ["launching", "pending"]
+    assert "429 Too Many Requests" in moves.latest("pk").reason

@@ -227,6 +227,7 @@ class ExecutionSerializer(serializers.ModelSerializer[ActionExecution]):
             "trace_tag",
             "st2_execution_id",
             "st2_liveaction_id",
+            "st2_ghost_ids",
             "st2_action_execution_status",
             "st2_web_url",
             "st2_result",

@@ -67,6 +67,12 @@ def claim(
             return claimed
 
 
+def begin_within(*, is_local: bool) -> datetime.timedelta:
+    """Return how long after a claim it may be begun, so that it ends within its lease."""
+    seconds = local_actions.MAX_SECONDS if is_local else settings.ST2_TIMEOUT
+    return lease(is_local=is_local) - datetime.timedelta(seconds=seconds)
+
+
 def lease(*, is_local: bool) -> datetime.timedelta:
     """Return how long a claim holds before its worker counts as dead."""
     if is_local:

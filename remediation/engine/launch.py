@@ -10,17 +10,17 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from functools import partial
 
 from django.conf import settings
 from django.db.models import F, QuerySet
 
 from remediation import clock, local_actions, queue
-from remediation.engine import batches, lookup, outage, parameters, preparation, settle
+from remediation.engine import batches, late, lookup, outage, parameters, preparation, settle
 from remediation.engine.advance import retry_delay
 from remediation.engine.claim import OPEN, claim, lease
 from remediation.engine.line import Line
+from remediation.engine.request import Request, begin_timer
 from remediation.engine.settle import Outcome
 from remediation.engine.transient import repeated
 from remediation.local_actions import LocalActionError, LocalActionFailed, LocalActionTimeout
@@ -36,6 +36,7 @@ from remediation.stackstorm import (
     StackStormClient,
     StackStormRejected,
     StackStormUnavailable,
+    TooLateToSend,
 )
 from remediation.templating import TemplateError
 
@@ -46,23 +47,6 @@ Status = ActionExecution.Status
 BUDGET_SECONDS = 5.0  # after which a batch ends, to go on as another job
 GATHER_SECONDS = 0.01  # in which further answers are waited for, to be recorded together
 AGAIN = datetime.timedelta(seconds=0.1)  # when what is left, or was in others' hands, is due
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A claimed execution, rendered and ready to be sent."""
-
-    execution: ActionExecution
-    rendered: parameters.Rendered
-
-    def send(self, client: StackStormClient) -> Execution:
-        """Call StackStorm. Runs in a thread and touches no database."""
-        return client.run_action(
-            self.rendered.action_ref,
-            self.rendered.sent,
-            trace_tag=self.execution.trace_tag or "",
-            notify_data={"trace_tag": self.execution.trace_tag} if settings.ST2_NOTIFY else None,
-        )
 
 
 Answer = tuple[Request, Future[Execution]]
@@ -124,7 +108,7 @@ class _Calls:
         if not self.sending:
             return False
         answers = _answered(self.sending)
-        self.is_reachable &= _record_all(answers)
+        self.is_reachable &= _record_all(answers, client=self._client)
         if not self.is_reachable:
             _call_off(self.sending)
         elif any(future.exception() is None for _, future in answers):
@@ -180,14 +164,16 @@ def _prepare_all(executions: Sequence[ActionExecution]) -> list[Request]:
     """
     if not executions:
         return []
-    cause = Cause()
     preparation.load_related(executions)
     with preparation.reserved(executions) as reservation:
-        prepared = preparation.prepare(reservation, at=cause.at)
+        prepared = preparation.prepare(reservation, at=clock.now())
         ready = {pk: one for pk, one in prepared.items() if isinstance(one, parameters.Rendered)}
         skipped = {
             pk: one.reason for pk, one in prepared.items() if isinstance(one, parameters.Skipped)
         }
+        # Both begin here: a worker that was stopped while it rendered has lost nothing yet.
+        timers = {is_local: begin_timer(is_local=is_local) for is_local in (True, False)}
+        cause = Cause()
         claimed = repeated(
             partial(
                 claim,
@@ -203,7 +189,14 @@ def _prepare_all(executions: Sequence[ActionExecution]) -> list[Request]:
         if isinstance(error := prepared[execution.pk], TemplateError):
             settle.settle(execution, Outcome.failure(str(error)), cause=cause)
     return [
-        Request(execution, ready[execution.pk]) for execution in claimed if execution.pk in ready
+        Request(
+            execution,
+            ready[execution.pk],
+            timers[not execution.executed_via_stackstorm],
+            execution.started_at,
+        )
+        for execution in claimed
+        if execution.pk in ready
     ]
 
 
@@ -215,6 +208,7 @@ def _prepare(execution: ActionExecution) -> Request | None:
 
 def _wake(execution: ActionExecution) -> Request | None:
     """Take a local action whose delay is over; return None when another was faster."""
+    timer = begin_timer(is_local=True)
     is_mine = ActionExecution.objects.filter(
         pk=execution.pk, status=Status.RUNNING, due_at=execution.due_at
     ).update(
@@ -226,7 +220,7 @@ def _wake(execution: ActionExecution) -> Request | None:
     try:
         if execution.prepare_attempts >= preparation.ATTEMPTS_MAX:
             raise preparation.worn_out(execution)
-        return Request(execution, parameters.render(execution))
+        return Request(execution, parameters.render(execution), timer, execution.started_at)
     except TemplateError as error:
         # A config value that was there before the delay may be gone.
         settle.settle(execution, Outcome.failure(str(error)), cause=Cause())
@@ -272,34 +266,39 @@ def _answered(sending: dict[Future[Execution], Request]) -> list[Answer]:
     return [(sending.pop(future), future) for future in done]
 
 
-def _record_all(answers: Sequence[Answer]) -> bool:
+def _record_all(answers: Sequence[Answer], *, client: StackStormClient) -> bool:
     """Record what the calls came to; return whether StackStorm could be reached.
 
     A lost race in the database must not lose an answer.
     """
     taken = [answer for answer in answers if answer[1].exception() is None]
-    executions = [request.execution for request, _ in taken]
 
     def record_taken() -> None:
-        _record_started([(request.execution, future.result()) for request, future in taken])
+        launched = [(request.execution, future.result()) for request, future in taken]
+        _record_started(launched, client=client)
 
-    def read_anew() -> None:
-        for execution in executions:
-            execution.refresh_from_db()
+    def read_again() -> None:
+        for request, _ in taken:
+            request.read_again()
 
     if taken:
-        repeated(record_taken, what=f"The answers for {len(taken)} executions", afresh=read_anew)
+        repeated(record_taken, what=f"The answers for {len(taken)} executions", afresh=read_again)
     others = [answer for answer in answers if answer[1].exception() is not None]
-    reached = [_record_surely(*answer) for answer in others]
+    reached = [_record_surely(*answer, client=client) for answer in others]
     return all(reached)
 
 
-def _record_started(launched: Sequence[tuple[ActionExecution, Execution]]) -> None:
+def _record_started(
+    launched: Sequence[tuple[ActionExecution, Execution]], *, client: StackStormClient
+) -> None:
     cause = Cause()
-    for execution, error in settle.started_all(launched, cause=cause):
-        # The launch was taken, under an id that this answer does not tell.
-        logger.warning("Execution %s is looked up: %s", execution, error)
-        lookup.begin(execution, at=cause.at, why=str(error))
+    for execution, remote, error in settle.started_all(launched, cause=cause):
+        if error is None:
+            late.record_answer(execution, remote, client=client)
+        else:
+            # The launch was taken, under an id that this answer does not tell.
+            logger.warning("Execution %s is looked up: %s", execution, error)
+            lookup.begin(execution, at=cause.at, why=str(error))
 
 
 def _call_off(sending: dict[Future[Execution], Request]) -> None:
@@ -307,35 +306,37 @@ def _call_off(sending: dict[Future[Execution], Request]) -> None:
     for future in [future for future in sending if future.cancel()]:
         request, cause = sending.pop(future), Cause()
         reason = "not sent: StackStorm refused the launch before it"
-        _release(request.execution, reason, due_at=cause.at, cause=cause)
+        _release(request, reason, due_at=cause.at, cause=cause)
 
 
-def _release(
-    execution: ActionExecution, reason: str, *, due_at: datetime.datetime, cause: Cause
-) -> None:
+def _release(request: Request, reason: str, *, due_at: datetime.datetime, cause: Cause) -> None:
     try:
         repeated(
-            partial(execution.release, cause=cause, reason=reason, due_at=due_at),
-            what=f"The release of {execution}",
-            afresh=execution.refresh_from_db,
+            partial(request.execution.release, cause=cause, reason=reason, due_at=due_at),
+            what=f"The release of {request.execution}",
+            afresh=request.read_again,
         )
     except IllegalTransitionError as error:
-        logger.warning(settle.TOO_LATE, error)
+        logger.info("Moved on before it was released: %s", error)
 
 
-def _record_surely(request: Request, future: Future[Execution]) -> bool:
+def _record_surely(
+    request: Request, future: Future[Execution], *, client: StackStormClient
+) -> bool:
     return repeated(
-        partial(_record, request, future),
+        partial(_record, request, future, client=client),
         what=f"The answer for {request.execution}",
-        afresh=request.execution.refresh_from_db,
+        afresh=request.read_again,
     )
 
 
-def _record(request: Request, future: Future[Execution]) -> bool:
+def _record(request: Request, future: Future[Execution], *, client: StackStormClient) -> bool:
     """Record what the call came to; return whether StackStorm could be reached."""
     execution, cause = request.execution, Cause()
     try:
-        _record_started([(execution, future.result())])
+        _record_started([(execution, future.result())], client=client)
+    except TooLateToSend:
+        late.release_unsent(execution)
     except StackStormRejected as error:
         settle.settle(execution, Outcome.failure(str(error)), cause=cause)
     except StackStormUnavailable as error:
@@ -344,7 +345,8 @@ def _record(request: Request, future: Future[Execution]) -> bool:
         # The client refused to send it: the parameters are no JSON.
         settle.settle(execution, Outcome.failure(str(error)), cause=cause)
     except IllegalTransitionError as error:
-        logger.warning(settle.TOO_LATE, error)
+        # It was not started, and another worker has taken it over.
+        logger.info("Moved on before it was released: %s", error)
     return True
 
 
@@ -372,6 +374,9 @@ def _carry_out(request: Request) -> None:
                 until = cause.at + datetime.timedelta(seconds=delay)
                 execution.mark_running(cause=cause, due_at=until, running_at=cause.at)
                 return
+        if request.timer.is_over():
+            late.release_unsent(execution)
+            return
         result = local_actions.run(name, request.rendered.sent)
         outcome = Outcome.success(result)
     except LocalActionFailed as error:
@@ -380,4 +385,5 @@ def _carry_out(request: Request) -> None:
         outcome = Outcome(Status.TIMEOUT, str(error))
     except LocalActionError as error:
         outcome = Outcome.failure(str(error))
-    settle.settle(execution, outcome, cause=Cause())
+    if not settle.settle(execution, outcome, cause=Cause()):
+        late.record_outcome(execution, outcome)

@@ -14,6 +14,7 @@ import time
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.db.models import QuerySet
 
 from remediation import clock
 from remediation.engine import batches, once, outage, settle
@@ -106,7 +107,17 @@ def _put_off(row: ActionExecution, *, at: datetime.datetime) -> None:
     later = at + datetime.timedelta(seconds=min(max(1.0, waited / 4), 30.0))
     if row.lookup_until and at < row.lookup_until:
         later = min(later, row.lookup_until)
-    ActionExecution.objects.filter(pk=row.pk, status=row.status).update(due_at=later)
+    _still_looked_up(row).update(due_at=later)
+
+
+def _still_looked_up(row: ActionExecution) -> QuerySet[ActionExecution]:
+    """Return the row if it is still the launch that was read, for this worker may be slow."""
+    return ActionExecution.objects.filter(
+        pk=row.pk,
+        status=ActionExecution.Status.LAUNCHING,
+        started_at=row.started_at,
+        lookup_until=row.lookup_until,
+    )
 
 
 def _look_up(row: ActionExecution, *, client: StackStormClient, cause: Cause) -> None:
@@ -170,9 +181,9 @@ def _delete(
     """Delete what StackStorm never took up; the next look makes sure that it never ran."""
     ids = [*row.st2_ghost_ids, *(ghost.id for ghost in ghosts)]
     # First on record: should this worker die now, the next look knows whom it has to ask about.
-    ActionExecution.objects.filter(pk=row.pk).update(
-        st2_ghost_ids=ids, due_at=clock.now() + datetime.timedelta(seconds=1)
-    )
+    later = clock.now() + datetime.timedelta(seconds=1)
+    if not _still_looked_up(row).update(st2_ghost_ids=ids, due_at=later):
+        return
     for ghost in ghosts:
         client.cancel(ghost.id)
 

@@ -42,7 +42,6 @@ OUTCOMES = {
     "timeout": Status.TIMEOUT,
     "canceled": Status.SKIPPED,
 }
-TOO_LATE = "The answer came after the row had moved on: %s"
 CANCELED_REASON = (
     "canceled in StackStorm; the command that it had started may still have run to its end"
 )
@@ -133,27 +132,29 @@ class ForeignIdError(Exception):
 
 def started_all(
     launched: Sequence[tuple[ActionExecution, Execution]], *, cause: Cause
-) -> list[tuple[ActionExecution, ForeignIdError]]:
-    """Record what StackStorm took, in one transaction; what has moved on is passed over.
+) -> list[tuple[ActionExecution, Execution, ForeignIdError | None]]:
+    """Record what StackStorm took, in one transaction.
 
-    Returns those that are left as they were, since StackStorm named the id of another row.
+    Returns those that are left as they were: since StackStorm named the id of another row, or,
+    with None, since the row has moved on.
     """
     poll_at = cause.at + pace.until_next(datetime.timedelta(0), is_streamed=pace.is_streamed())
-    foreign: list[tuple[ActionExecution, ForeignIdError]] = []
+    left: list[tuple[ActionExecution, Execution, ForeignIdError | None]] = []
     with transaction.atomic(), Transition.together():
         known = owners(remote.id for _, remote in launched)
         for execution, remote in launched:
             # Two answers of one batch may name the same id, too.
             owner = known.setdefault(remote.id, execution.pk)
             if owner != execution.pk:
-                foreign.append((execution, ForeignIdError(remote.id, owner)))
+                left.append((execution, remote, ForeignIdError(remote.id, owner)))
                 continue
             try:
                 _record_start(execution, remote, cause=cause, poll_at=poll_at)
             except IllegalTransitionError as error:
-                logger.warning(TOO_LATE, error)
+                logger.warning("The answer came after the row had moved on: %s", error)
+                left.append((execution, remote, None))
         queue.enqueue(queue.TICK, at=poll_at)
-    return foreign
+    return left
 
 
 def owners(st2_execution_ids: Iterable[str]) -> dict[str, int]:

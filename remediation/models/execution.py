@@ -30,6 +30,7 @@ class ActionExecution(models.Model):
 
     pending -> launching -> running -> success | failure | timeout | skipped | unknown
     launching -> pending, when StackStorm cannot have got the request
+    pending -> running, when StackStorm's answer to an earlier launch comes late
     unknown -> success | failure | timeout | skipped, by a late answer or by a person
 
     Only a pending row without ``st2_execution_id`` can be claimed. ``due_at`` says when the row
@@ -54,7 +55,7 @@ class ActionExecution(models.Model):
     MOVES = {
         Status.LAUNCHING: (Status.PENDING,),
         Status.PENDING: (Status.LAUNCHING,),
-        Status.RUNNING: (Status.LAUNCHING, Status.UNKNOWN),
+        Status.RUNNING: (Status.PENDING, Status.LAUNCHING, Status.UNKNOWN),
         Status.SUCCESS: (Status.LAUNCHING, Status.RUNNING, Status.UNKNOWN),
         Status.FAILURE: (Status.LAUNCHING, Status.RUNNING, Status.UNKNOWN),
         Status.TIMEOUT: (Status.PENDING, Status.LAUNCHING, Status.RUNNING, Status.UNKNOWN),
@@ -221,7 +222,10 @@ class ActionExecution(models.Model):
 
         ``by_gateway``: a proxy answered, so it never counts as a launch that nobody answered.
         """
-        row = ActionExecution.objects.filter(pk=self.pk, status=self.Status.LAUNCHING)
+        # Of this very claim: a worker that was stopped may come here after another one claimed it.
+        row = ActionExecution.objects.filter(
+            pk=self.pk, status=self.Status.LAUNCHING, started_at=self.started_at
+        )
         row.filter(lookup_until=None).update(
             due_at=at,
             lookup_until=until,

@@ -21,6 +21,7 @@ from remediation.stackstorm.inquiries import (
     read_inquiry,
     ttl_of,
 )
+from remediation.stackstorm.sending import TooLateToSend, unless_too_late
 from remediation.stackstorm.urls import api_base, stream_base
 from remediation.stackstorm.users import UserInfo
 
@@ -42,6 +43,7 @@ __all__ = [
     "StackStormRejected",
     "StackStormUnavailable",
     "StatusChange",
+    "TooLateToSend",
     "TracedExecution",
     "UserInfo",
     "api_base",
@@ -50,4 +52,5 @@ __all__ = [
     "read_inquiry",
     "stream_base",
     "ttl_of",
+    "unless_too_late",
 ]

@@ -1,6 +1,6 @@
 """Carry one HTTP request to StackStorm and tell whether it can have left this machine."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
@@ -14,6 +14,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 
+from remediation.stackstorm import sending
 from remediation.stackstorm.answers import (
     Answer,
     read_json,
@@ -189,11 +190,25 @@ class _Connection(HTTPConnection):
         with _connecting(self):
             super().connect()
 
+    def send(self, data: Any) -> None:
+        _send_in_time(self, data, super().send)
+
 
 class _TLSConnection(HTTPSConnection):
     def connect(self) -> None:
         with _connecting(self):
             super().connect()
+
+    def send(self, data: Any) -> None:
+        _send_in_time(self, data, super().send)
+
+
+def _send_in_time(connection: HTTPConnection, data: Any, send: Callable[[Any], None]) -> None:
+    if connection.sock is None and connection.auto_open:
+        connection.connect()
+    # Connecting takes time: only now do bytes leave.
+    sending.check()
+    send(data)
 
 
 class _Pool(HTTPConnectionPool):

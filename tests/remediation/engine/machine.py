@@ -33,7 +33,7 @@ from remediation.models import (
 )
 from remediation.sandbox import Sandbox
 from remediation.sandbox.timeline import STATUSES
-from remediation.stackstorm import Execution, StackStormError
+from remediation.stackstorm import Execution, StackStormError, TooLateToSend
 from tests.remediation.engine.alert_events import AlertEvents
 from tests.remediation.engine.buckets import make_buckets
 from tests.remediation.engine.laws import OPEN, Laws
@@ -90,7 +90,7 @@ class Machine(AlertEvents):
         self.sandbox.reset()
         self.sandbox.configure(**WELL, outcomes={}, duration_seconds=0)
         self.laws = Laws(self.sandbox)
-        self.requests: list[tuple[launch.Request, datetime.datetime]] = []
+        self.requests: list[launch.Request] = []
         self.answers: list[tuple[launch.Request, Future[Execution]]] = []
 
     @initialize(
@@ -159,8 +159,7 @@ class Machine(AlertEvents):
             if request is None or fate == "dies":
                 continue
             if fate == "sends later":
-                # A request takes less than a lease: after that, its worker is dead.
-                self.requests.append((request, execution.due_at or timezone.now()))
+                self.requests.append(request)
                 continue
             answer = self._send(request)
             if fate == "records later":
@@ -169,22 +168,22 @@ class Machine(AlertEvents):
     @precondition(lambda self: self.requests)
     @rule()
     def worker_sends(self) -> None:
-        request, lease_until = self.requests.pop(0)
-        if timezone.now() < lease_until:
-            self.answers.append((request, self._send(request)))
+        """A worker that was stopped after its claim goes on, before or after its lease."""
+        request = self.requests.pop(0)
+        self.answers.append((request, self._send(request)))
 
     def _send(self, request: launch.Request) -> Future[Execution]:
         answer: Future[Execution] = Future()
         try:
             answer.set_result(request.send(self.client))
-        except StackStormError as error:
+        except (StackStormError, TooLateToSend) as error:
             answer.set_exception(error)
         return answer
 
     @precondition(lambda self: self.answers)
     @rule()
     def worker_records(self) -> None:
-        launch._record(*self.answers.pop(0))
+        launch._record(*self.answers.pop(0), client=self.client)
 
     # StackStorm
 

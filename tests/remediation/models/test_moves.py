@@ -20,7 +20,8 @@ pytestmark = pytest.mark.django_db
 ENDS = ("success", "failure", "timeout", "skipped")
 # What each status may become, as the design says; written again on purpose.
 EXECUTION_MOVES = {
-    "pending": {"launching", "timeout", "skipped"},
+    # To running by a late answer to an earlier launch.
+    "pending": {"running", "launching", "timeout", "skipped"},
     "launching": {"pending", "running", "unknown"} | set(ENDS),
     "running": {"unknown"} | set(ENDS),
     "unknown": {"running"} | set(ENDS),

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from remediation.stackstorm import StackStormUnavailable
+from remediation.stackstorm import StackStormUnavailable, TooLateToSend, unless_too_late
 from tests.remediation.stackstorm.recordings import make_client, make_login_client
 
 Behavior = Callable[[socket.socket], None]
@@ -277,3 +277,51 @@ def test_an_earlier_failure_of_the_caller_is_not_taken_for_this_one(closed_port:
             error = failure(f"http://{address}")
 
     assert error.may_have_been_sent is True
+
+
+def test_what_is_too_late_is_not_sent() -> None:
+    received: list[bytes] = []
+    with server(lambda connection: received.append(request_of(connection))) as address:
+        client = make_client(api_url=f"http://{address}")
+        with pytest.raises(TooLateToSend), unless_too_late(lambda: True):
+            client.run_action("core.local", {"cmd": "true"}, trace_tag="t")
+        client.close()
+
+    assert received in ([], [b""])
+
+
+def test_whether_it_is_too_late_is_asked_when_the_connection_is_there() -> None:
+    connected = threading.Event()
+    received: list[bytes] = []
+
+    def accept(connection: socket.socket) -> None:
+        connected.set()
+        received.append(request_of(connection))
+
+    with server(accept) as address:
+        client = make_client(api_url=f"http://{address}")
+        with pytest.raises(TooLateToSend), unless_too_late(lambda: connected.wait(PATIENCE)):
+            client.run_action("core.local", {"cmd": "true"}, trace_tag="t")
+        client.close()
+
+    assert received == [b""]
+
+
+def test_a_body_that_is_too_late_leaves_the_request_incomplete() -> None:
+    received: list[bytes] = []
+    asked = iter([False, True])
+    is_closed = threading.Event()
+
+    def read_all(connection: socket.socket) -> None:
+        while piece := connection.recv(65_536):
+            received.append(piece)
+        is_closed.set()
+
+    with server(read_all) as address:
+        client = make_client(api_url=f"http://{address}")
+        with pytest.raises(TooLateToSend), unless_too_late(lambda: next(asked)):
+            client.run_action("core.local", {"cmd": "true"}, trace_tag="t")
+        client.close()
+        assert is_closed.wait(PATIENCE)
+
+    assert b"".join(received).endswith(b"\r\n\r\n")

@@ -88,6 +88,7 @@ def make_run(bucket: Bucket | None = None, alert: Alert | None = None, **columns
     alert = alert or make_alert()
     defaults = {
         "request_id": alert.request_id,
+        "identity": alert.fingerprint,
         "plan": columns.get("plan") or BucketVersion.record(bucket, cause=Cause()),
     }
     return BucketRun.objects.create(alert=alert, bucket=bucket, **defaults | columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
@@ -17,6 +17,7 @@ from remediation.admin.cause import cause_of
 from remediation.admin.definitions import DefinitionAdmin
 from remediation.admin.steps import StepInline
 from remediation.engine import definitions
+from remediation.engine.bucket_warnings import warnings_of
 from remediation.models import Bucket, BucketRun, BucketVersion, Cause
 
 WORKFLOW_TITLE = "One whole StackStorm workflow in place of steps"
@@ -57,6 +58,7 @@ class BucketForm(forms.ModelForm[Bucket]):
             "priority",
             "continue_matching",
             "cooldown_seconds",
+            "group_by",
             "on_resolved",
             "timeout_seconds",
             *WORKFLOW_FIELDS,
@@ -64,10 +66,13 @@ class BucketForm(forms.ModelForm[Bucket]):
         widgets = {
             "description": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}),
             "label_matchers": forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField json"}),
+            "group_by": forms.TextInput(attrs={"class": "vTextField json"}),
         }
         help_texts = {
             "cooldown_seconds": "No automatic run sooner than this after the last one began for the"
-            " same fingerprint",
+            " same alert; it begins later, when the alert is repeated",
+            "group_by": "The labels that make two alerts the same for the cooldown, separated by"
+            " commas: alertname, instance. Empty: all labels",
             "timeout_seconds": "Of the whole run, then it is canceled. 0: none; of a whole workflow"
             " 3600",
             "st2_workflow_name": "host_down or remediation.host_down",
@@ -104,7 +109,7 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
                     "alert_name_pattern",
                     "label_matchers",
                     ("trigger_on", "priority", "continue_matching"),
-                    "cooldown_seconds",
+                    ("cooldown_seconds", "group_by"),
                 ]
             },
         ),
@@ -161,6 +166,9 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
     ) -> HttpResponse:
         """Add the ways to the bucket's history."""
         if bucket := kwargs.get("obj"):
+            if request.method == "GET":
+                for warning in warnings_of(bucket):
+                    messages.warning(request, warning)
             context["tools"] = [
                 cells.tool(cells.list_url(BucketRun, bucket=bucket.pk), "Runs"),
                 cells.tool(cells.list_url(BucketVersion, bucket=bucket.pk), "Version history"),
@@ -182,7 +190,7 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
 
     @admin.display(description="cooldown", ordering="cooldown_seconds")
     def cooldown(self, bucket: Bucket) -> str:
-        """Return the pause between two automatic runs for one fingerprint."""
+        """Return the shortest time between two automatic runs for the same alert."""
         return f"{bucket.cooldown_seconds} s" if bucket.cooldown_seconds else "none"
 
     @admin.display(description="last run")

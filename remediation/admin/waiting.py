@@ -91,7 +91,9 @@ def _state(row: ActionExecution) -> list[Notice]:
 def _pending_lines(row: ActionExecution) -> Iterator[str]:
     at = clock.now()
     reasons = list(_held_back(row, at=at))
-    if row.due_at and row.due_at > at:
+    if row.run.held_until and row.due_at and row.due_at > at:
+        reasons.append(f"It is {row.run.reason}. It begins when the alert is repeated after that.")
+    elif row.due_at and row.due_at > at:
         why = f": {row.error_message}" if row.error_message else ""
         if row.attempt > 1 and not why:
             why = f": it is attempt {row.attempt}, after a pause (retry_delay_seconds)."

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from remediation.engine.bucket_warnings import warnings_of
 from remediation.models import (
     Action,
     ActionExecution,
@@ -106,6 +107,9 @@ class BucketSerializer(StrictSerializer):
     """A bucket with its steps; ``steps`` that are sent take the place of all there were."""
 
     steps = BucketStepSerializer(many=True, required=False)
+    warnings = serializers.SerializerMethodField(
+        help_text="Of a single bucket: what its runs show to be wrong with it"
+    )
 
     class Meta:
         model = Bucket
@@ -121,14 +125,20 @@ class BucketSerializer(StrictSerializer):
             "trigger_on",
             "on_resolved",
             "cooldown_seconds",
+            "group_by",
             "timeout_seconds",
             "use_stackstorm",
             "st2_workflow_name",
             "st2_workflow_pack",
             "st2_workflow_params",
             "steps",
+            "warnings",
             "created_at",
         ]
+
+    def get_warnings(self, bucket: Bucket) -> list[str]:
+        """Return the warnings of a bucket; none in a list, where each would cost a query."""
+        return [] if isinstance(self.parent, serializers.ListSerializer) else warnings_of(bucket)
 
     def to_representation(self, instance: Bucket) -> dict[str, Any]:
         """Return the bucket with its steps in their order."""

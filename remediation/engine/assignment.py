@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import Max
-
-from remediation.engine import catalogue
+from remediation.engine import catalogue, cooldown
 from remediation.engine.catalogue import Catalogue
 from remediation.models import Alert, Bucket, BucketRun, BucketVersion, Cause
 
@@ -26,46 +24,57 @@ class Assignments:
         """All of them."""
         return [run for runs in self.by_alert.values() for run in runs]
 
+    def explain(self, alert: Alert, reason: str) -> None:
+        """Write on an alert why nothing ran, or '' when a run begins."""
+        if alert.reason != reason:
+            alert.reason = reason
+            self.reasoned.append(alert)
 
-def assign(opened: Sequence[Alert], resolved: Sequence[Alert], *, cause: Cause) -> Assignments:
-    """Match the saved ``opened`` and first ``resolved`` alerts; return the runs to be saved.
 
-    Runs that must not begin (the bucket cools down, the alert has ended already, the plan cannot
-    be carried out) are made too, in their end state and with the reason.
+def assign(
+    opened: Sequence[Alert], resolved: Sequence[Alert], *, cause: Cause, again: Sequence[Alert] = ()
+) -> Assignments:
+    """Match saved alerts; return the runs to be saved.
+
+    ``opened``: new episodes; ``resolved``: those that ended for the first time; ``again``: repeated
+    ones that no bucket took so far. Runs that must not begin (the alert has ended already, the plan
+    cannot be carried out) are made too, in their end state and with the reason; one that a cooldown
+    delays is held.
     """
     assignments = Assignments()
-    if not opened and not resolved:
+    if not (opened or resolved or again):
         return assignments
     buckets = catalogue.current()
-    chosen = _choose(opened, Bucket.TriggerOn.FIRING, buckets, assignments)
+    chosen = _choose([*opened, *again], Bucket.TriggerOn.FIRING, buckets, assignments)
     chosen += _choose(resolved, Bucket.TriggerOn.RESOLVED, buckets, assignments)
     taken = _taken(resolved)
-    begun = _latest_begins(chosen, at=cause.at)
+    keys = [cooldown.identity(alert, bucket) for alert, bucket in chosen]
+    begins = cooldown.latest_begins([bucket for _, bucket in chosen], keys, at=cause.at)
     plans: dict[int, BucketVersion] = {}
-    for alert, bucket in chosen:
+    for (alert, bucket), key in zip(chosen, keys, strict=True):
         if (alert.pk, bucket.pk) in taken:
             continue
         if bucket.pk not in plans:
             plans[bucket.pk] = buckets.plan(bucket.pk, cause=Cause(at=cause.at))
         run = _run(alert, bucket, plans[bucket.pk], cause=cause)
-        _judge(run, begun.get((bucket.pk, alert.fingerprint)), cause=cause)
+        run.identity = key
+        _judge(run, begins.get((bucket.pk, key)), cause=cause)
         assignments.by_alert[alert.pk].append(run)
     _explain(assignments)
     return assignments
 
 
-def cooling_down(bucket: Bucket, begun: datetime.datetime | None, *, at: datetime.datetime) -> str:
-    """Return why the bucket must not begin again yet for a fingerprint, or ''."""
-    if begun is None or not bucket.cooldown_seconds:
-        return ""
-    until = begun + datetime.timedelta(seconds=bucket.cooldown_seconds)
-    if at >= until:
-        return ""
-    return (
-        f"cooling down until {until:%Y-%m-%d %H:%M:%S} UTC: the bucket last began for this"
-        f" fingerprint at {begun:%Y-%m-%d %H:%M:%S} UTC (cooldown_seconds"
-        f" {bucket.cooldown_seconds})"
-    )
+def without_bucket(alerts: Sequence[Alert]) -> list[Alert]:
+    """Return those of the repeated alerts that no bucket took so far.
+
+    Only an alert with a reason can be one: it says that no bucket matched.
+    """
+    candidates = [alert for alert in alerts if alert.reason]
+    if not candidates:
+        return []
+    runs = BucketRun.objects.filter(alert__in=candidates, number=BucketRun.AUTOMATIC)
+    taken = set(runs.values_list("alert_id", flat=True))
+    return [alert for alert in candidates if alert.pk not in taken]
 
 
 def _choose(
@@ -77,12 +86,12 @@ def _choose(
         chosen += [(alert, buckets.by_id[spec.id]) for spec in specs]
         if not specs and trigger_on == Bucket.TriggerOn.FIRING:
             would = buckets.disabled[trigger_on].match(alert.labels)
-            alert.reason = (
+            assignments.explain(
+                alert,
                 f"The bucket {would[0].name} matches but is disabled."
                 if would
-                else "No bucket matches this alert."
+                else "No bucket matches this alert.",
             )
-            assignments.reasoned.append(alert)
     return chosen
 
 
@@ -92,27 +101,6 @@ def _taken(resolved: Sequence[Alert]) -> set[tuple[int, int]]:
         return set()
     runs = BucketRun.objects.filter(alert__in=resolved, number=BucketRun.AUTOMATIC)
     return set(runs.values_list("alert_id", "bucket_id"))
-
-
-def _latest_begins(
-    chosen: Iterable[tuple[Alert, Bucket]], *, at: datetime.datetime
-) -> dict[tuple[int, str], datetime.datetime]:
-    """Return when a bucket that may be cooling last began for a fingerprint, by any trigger."""
-    cooling = [(alert, bucket) for alert, bucket in chosen if bucket.cooldown_seconds]
-    if not cooling:
-        return {}
-    longest = max(bucket.cooldown_seconds for _, bucket in cooling)
-    rows = (
-        BucketRun.objects.filter(
-            bucket__in={bucket.pk for _, bucket in cooling},
-            alert__fingerprint__in={alert.fingerprint for alert, _ in cooling},
-            # A begin before that holds nothing back, so its runs need not be looked at.
-            started_at__gt=at - datetime.timedelta(seconds=longest),
-        )
-        .values_list("bucket_id", "alert__fingerprint")
-        .annotate(begun=Max("started_at"))
-    )
-    return {(bucket_id, fingerprint): begun for bucket_id, fingerprint, begun in rows}
 
 
 def _run(alert: Alert, bucket: Bucket, plan: BucketVersion, *, cause: Cause) -> BucketRun:
@@ -136,19 +124,31 @@ def _judge(run: BucketRun, begun: datetime.datetime | None, *, cause: Cause) -> 
     """End a run that must not begin."""
     if problem := run.plan.problem:
         run.status, run.reason = BucketRun.Status.FAILURE, problem
-    elif reason := cooling_down(run.bucket, begun, at=cause.at):
-        run.status, run.reason = BucketRun.Status.SKIPPED, reason
     elif run.trigger == BucketRun.Trigger.ALERT and not run.alert.is_open:
         run.status = BucketRun.Status.SKIPPED
         run.reason = "the alert had ended when it came in"
+    elif until := cooldown.held_until(run.bucket, begun, at=cause.at):
+        run.reason = cooldown.reason(run.bucket, until)
+        if cooldown.waits_for_repeat(run):
+            run.held_until = until
+        else:
+            run.status = BucketRun.Status.SKIPPED
     if run.status != BucketRun.Status.PENDING:
         run.completed_at = cause.at
 
 
 def _explain(assignments: Assignments) -> None:
-    """Write on each alert of which no run can begin why that is so."""
+    """Write on each alert of which no run begins now why that is so, and when one will."""
     for runs in assignments.by_alert.values():
-        alert = runs[0].alert
-        if not alert.reason and all(run.completed_at for run in runs):
-            alert.reason = f"The bucket {runs[0].bucket.name} took it, but {runs[0].reason}"
-            assignments.reasoned.append(alert)
+        alert, first = runs[0].alert, runs[0]
+        if all(run.completed_at or run.held_until for run in runs):
+            if not alert.reason or alert.is_open:
+                assignments.explain(alert, why_nothing_ran(first))
+        elif alert.is_open:
+            assignments.explain(alert, "")
+
+
+def why_nothing_ran(run: BucketRun) -> str:
+    """Return the sentence for the alert of a run that was skipped or is held."""
+    taken = f"The bucket {run.bucket.name} took it, but {run.reason}."
+    return f"{taken} It begins when the alert is repeated after that." if run.held_until else taken

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
 
 from remediation import local_actions
-from remediation.engine import settle
+from remediation.engine import cooldown, settle
 from remediation.engine.advance import advance
-from remediation.engine.assignment import cooling_down
-from remediation.models import Action, ActionExecution, Bucket, BucketRun, Cause, Pause, Transition
+from remediation.engine.assignment import why_nothing_ran
+from remediation.models import (
+    Action,
+    ActionExecution,
+    Alert,
+    Bucket,
+    BucketRun,
+    Cause,
+    Pause,
+    Transition,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +62,7 @@ def claim(
         with Transition.together():
             runs = _locked(executions)
             claimable = _claimable(executions, runs)
+            _lock_cooling_buckets(claimable)
             checks = StartChecks(at=cause.at)
             claimed = []
             for execution in claimable:
@@ -92,6 +101,22 @@ def _locked(executions: Sequence[ActionExecution]) -> dict[int, BucketRun]:
     return {run.pk: run for run in rows.order_by("pk").select_for_update(skip_locked=True)}
 
 
+def _lock_cooling_buckets(executions: Iterable[ActionExecution]) -> None:
+    """Let one claim at a time begin runs of a bucket with a cooldown.
+
+    Else two workers would each begin a run of the same identity, unseen by each other.
+    """
+    cooling = {
+        execution.run.bucket_id
+        for execution in executions
+        if execution.run.status == BucketRun.Status.PENDING
+        and execution.run.bucket.cooldown_seconds
+    }
+    if cooling:
+        rows = Bucket.objects.filter(pk__in=cooling).order_by("pk").select_for_update()
+        list(rows.values_list("pk"))
+
+
 def _claimable(
     executions: Sequence[ActionExecution], runs: dict[int, BucketRun]
 ) -> list[ActionExecution]:
@@ -116,10 +141,18 @@ def _claimable(
 def _may_begin(execution: ActionExecution, checks: StartChecks, *, cause: Cause) -> bool:
     """Return whether the run goes on or may begin; skip the run if it may not."""
     run = execution.run
-    if run.status == BucketRun.Status.PENDING and (reason := checks.why_not(run)):
+    if run.status != BucketRun.Status.PENDING:
+        return True
+    reason, until = checks.why_not(run), None
+    if not reason and (until := checks.held_until(run)):
+        if cooldown.waits_for_repeat(run):
+            cooldown.hold(run, execution, until, cause=cause)
+            _say_why_nothing_ran(run)
+            return False
+        reason = cooldown.reason(run.bucket, until)
+    if reason:
         _skip(run, execution, reason, cause=cause)
-        return False
-    return True
+    return not reason
 
 
 def _take(
@@ -129,6 +162,8 @@ def _take(
     if run.status == BucketRun.Status.PENDING:
         run.mark_running(cause=cause)
         checks.began(run)
+        if run.held_until:
+            Alert.objects.filter(pk=run.alert_id).update(reason="")
     values = {} if shown is None else {"parameters": shown}
     until = cause.at + lease(is_local=not execution.executed_via_stackstorm)
     execution.claim(cause=cause, lease_until=until, **values)
@@ -140,19 +175,19 @@ def _skip_step(execution: ActionExecution, reason: str, *, cause: Cause) -> None
     execution.finish(Status.SKIPPED, cause=cause, reason=reason)
     settle.wake(advance(run, execution, cause=cause))
     if run.status == BucketRun.Status.SKIPPED:
-        _say_why_nothing_ran(run, f"{run.reason}: {reason}")
+        run.alert.reason = f"The bucket {run.bucket.name} took it, but {run.reason}: {reason}."
+        run.alert.save(update_fields=["reason"])
 
 
 def _skip(run: BucketRun, execution: ActionExecution, reason: str, *, cause: Cause) -> None:
     execution.finish(Status.SKIPPED, cause=cause, reason=reason)
     run.finish(BucketRun.Status.SKIPPED, cause=cause, reason=reason)
-    _say_why_nothing_ran(run, reason)
+    _say_why_nothing_ran(run)
 
 
-def _say_why_nothing_ran(run: BucketRun, reason: str) -> None:
-    alert = run.alert
-    alert.reason = f"The bucket {run.bucket.name} took it, but {reason}."
-    alert.save(update_fields=["reason"])
+def _say_why_nothing_ran(run: BucketRun) -> None:
+    run.alert.reason = why_nothing_ran(run)
+    run.alert.save(update_fields=["reason"])
 
 
 class StartChecks:
@@ -185,22 +220,20 @@ class StartChecks:
         """Return why a run must not begin, or ''."""
         if reason := self.disabled(run):
             return reason
+        return cooldown.reason_without_repeat(run) if run.trigger in AUTOMATIC else ""
+
+    def held_until(self, run: BucketRun) -> datetime.datetime | None:
+        """Return until when the cooldown of its bucket delays a run; None when it does not."""
         if run.trigger not in AUTOMATIC or not run.bucket.cooldown_seconds:
-            return ""
-        return cooling_down(run.bucket, self._latest_begin(run), at=self.at)
+            return None
+        return cooldown.held_until(run.bucket, self._latest_begin(run), at=self.at)
 
     def began(self, run: BucketRun) -> None:
         """Take note of a run that begins in this transaction."""
-        self.begun[run.bucket_id, run.alert.fingerprint] = self.at
+        self.begun[run.bucket_id, run.identity] = self.at
 
     def _latest_begin(self, run: BucketRun) -> datetime.datetime | None:
-        if begun := self.begun.get((run.bucket_id, run.alert.fingerprint)):
-            return begun
-        rows = BucketRun.objects.filter(
-            bucket=run.bucket_id,
-            alert__fingerprint=run.alert.fingerprint,
-            # A begin before that holds nothing back, so its runs need not be looked at.
-            started_at__gt=self.at - datetime.timedelta(seconds=run.bucket.cooldown_seconds),
-        )
-        latest: datetime.datetime | None = rows.aggregate(begun=Max("started_at"))["begun"]
-        return latest
+        key = (run.bucket_id, run.identity)
+        if key not in self.begun:
+            self.begun |= cooldown.latest_begins([run.bucket], [run.identity], at=self.at)
+        return self.begun.get(key)

@@ -17,9 +17,9 @@ from django.db.models import F
 
 from remediation import queue
 from remediation.alertmanager import IncomingAlert, InvalidAlert, Notification
-from remediation.engine import episodes
+from remediation.engine import cooldown, episodes, settle
 from remediation.engine.alert_moves import AlertMove, skip_unbegun, stop_begun
-from remediation.engine.assignment import Assignments, assign
+from remediation.engine.assignment import Assignments, assign, without_bucket
 from remediation.engine.early_resolves import EarlyResolves
 from remediation.engine.episodes import Disposition, Received
 from remediation.engine.transient import repeated
@@ -98,6 +98,8 @@ class _Delivery:
         self.came_late: list[Alert] = []
         self.resolved: list[Alert] = []
         self.repeated: dict[int, int] = {}
+        self.seen_again: list[Alert] = []
+        self.matched_again: list[Alert] = []
         self.changed: dict[int, Alert] = {}
         self.refreshed: dict[int, Alert] = {}
         self.moves: list[AlertMove] = []
@@ -113,8 +115,12 @@ class _Delivery:
             for alert in alerts
         ]
         self._write_alerts()
-        assignments = assign(self.opened, self.resolved, cause=self.cause)
+        waiting = [alert for alert in self.seen_again if alert.reason and alert.is_open]
+        self.matched_again = without_bucket(waiting)
+        assignments = assign(self.opened, self.resolved, cause=self.cause, again=self.matched_again)
         self._write_runs(assignments)
+        if waiting:
+            settle.wake(cooldown.make_due(waiting, at=self.cause.at))
         self.held_back = self._why_held_back(assignments)
         return [
             self._receipt(alert, disposition, incoming, assignments)
@@ -159,6 +165,7 @@ class _Delivery:
             episodes.see_again(newest, self.received)
             if newest.pk:
                 self.repeated[newest.pk] = self.repeated.get(newest.pk, 0) + 1
+                self.seen_again.append(newest)
             return newest, Disposition.REPEATED
         episodes.reopen(newest, self.received)
         self._note(newest, "resolved")
@@ -244,6 +251,10 @@ class _Delivery:
             for run in runs
             if run.status == BucketRun.Status.PENDING
         ]
+        for execution in executions:
+            if until := execution.run.held_until:
+                execution.due_at = cooldown.last_look(until)
+                execution.error_message = execution.run.reason
         insert(executions)
         made: list[BucketRun | ActionExecution] = [*runs, *executions]
         Transition.write(
@@ -260,9 +271,10 @@ class _Delivery:
         )
         if assignments.reasoned:
             Alert.objects.bulk_update(assignments.reasoned, ["reason"])
-        if any(execution.executed_via_stackstorm for execution in executions):
+        due = [execution for execution in executions if not execution.run.held_until]
+        if any(execution.executed_via_stackstorm for execution in due):
             queue.enqueue(queue.LAUNCH_DUE)
-        if any(not execution.executed_via_stackstorm for execution in executions):
+        if any(not execution.executed_via_stackstorm for execution in due):
             queue.enqueue(queue.RUN_LOCAL)
 
     def _why_held_back(self, assignments: Assignments) -> str:
@@ -284,8 +296,11 @@ class _Delivery:
         receipt.notes = list(incoming.notes)
         if disposition is Disposition.IGNORED and incoming.status == "firing":
             receipt.reason = CAME_LATE
-        if alert and disposition in (Disposition.CREATED, Disposition.RESOLVED):
-            trigger = "alert" if disposition is Disposition.CREATED else "resolved"
+        if alert and (
+            disposition in (Disposition.CREATED, Disposition.RESOLVED)
+            or (disposition is Disposition.REPEATED and alert in self.matched_again)
+        ):
+            trigger = "resolved" if disposition is Disposition.RESOLVED else "alert"
             runs = [run for run in assignments.by_alert[alert.pk] if run.trigger == trigger]
             receipt.buckets = [run.bucket.name for run in runs]
             receipt.runs = [run.pk for run in runs]
@@ -293,7 +308,7 @@ class _Delivery:
                 receipt.reason = alert.reason
                 if not runs:
                     receipt.disposition = Disposition.UNMATCHED
-            if any(run.status == BucketRun.Status.PENDING for run in runs):
+            if any(run.status == BucketRun.Status.PENDING and not run.held_until for run in runs):
                 receipt.reason = self.held_back
         return receipt
 

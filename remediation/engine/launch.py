@@ -256,7 +256,8 @@ def expire() -> int:
 
 def _first_due(execution: ActionExecution) -> datetime.datetime:
     step = execution.run.plan.step(execution.step_order)
-    return execution.created_at + retry_delay(step, execution.attempt)
+    first = execution.created_at + retry_delay(step, execution.attempt)
+    return max(first, execution.run.held_until or first)
 
 
 def _answered(sending: dict[Future[Execution], Request]) -> list[Answer]:

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from remediation import queue
+from remediation.engine import cooldown
 from remediation.engine.advance import last_attempts
 from remediation.engine.settle import Outcome, settle
 from remediation.matching import Matcher
@@ -119,6 +120,7 @@ def _start(
                 trigger=trigger,
                 retry_of=retry_of,
                 actor=cause.actor,
+                identity=cooldown.identity(alert, bucket),
                 plan=plan,
                 created_at=cause.at,
             )
@@ -135,15 +137,18 @@ def _next_number(alert: Alert, bucket: Bucket) -> int:
     runs = BucketRun.objects.filter(alert=alert, bucket=bucket)
     unsettled = runs.filter(status__in=UNSETTLED).first()
     if unsettled:
-        advice = (
-            "judge its unknown execution first"
-            if unsettled.status == BucketRun.Status.UNKNOWN
-            else "wait for its end or cancel it"
-        )
-        raise NotPossible(f"Run {unsettled} is {unsettled.status}: {advice}.")
+        raise NotPossible(f"Run {unsettled} is {unsettled.status}: {_advice(unsettled)}.")
     newest = runs.aggregate(number=Max("number"))["number"]
     # Number 1 is the automatic run's alone.
     return max(newest or 0, BucketRun.AUTOMATIC) + 1
+
+
+def _advice(unsettled: BucketRun) -> str:
+    if unsettled.status == BucketRun.Status.UNKNOWN:
+        return "judge its unknown execution first"
+    if unsettled.held_until:
+        return f"{unsettled.reason}. Cancel it to start the bucket now"
+    return "wait for its end or cancel it"
 
 
 def _make_executions(run: BucketRun, done: list[ActionExecution], *, cause: Cause) -> None:

@@ -235,6 +235,12 @@ class ActionExecution(models.Model):
         )
         self.refresh_from_db()
 
+    def postpone(self, due_at: datetime.datetime, *, reason: str) -> None:
+        """Make a pending row due later; its status stays."""
+        pending = {"status": self.Status.PENDING}
+        if compare_and_set(self, expected=pending, due_at=due_at, error_message=reason):
+            self.due_at, self.error_message = due_at, reason
+
     def release(
         self, *, cause: Cause, reason: str, due_at: datetime.datetime, **values: Any
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, ClassVar
 
 from django.db import models, transaction
@@ -72,6 +73,10 @@ class BucketRun(models.Model):
     status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
     reason = models.TextField(blank=True)
     stop = models.CharField(max_length=20, choices=Stop, default=Stop.NO, blank=True)
+    # All alerts that count as the same one for the bucket (its group_by labels) share it.
+    identity = KeyField(max_length=16, blank=True, default="", db_default="")
+    # Of a pending run that a cooldown delays: when that is over.
+    held_until = models.DateTimeField(null=True, blank=True)
     plan = models.ForeignKey(BucketVersion, on_delete=models.PROTECT, related_name="runs")
     created_at = created_field()
     started_at = models.DateTimeField(null=True, blank=True)
@@ -123,6 +128,26 @@ class BucketRun(models.Model):
         """Begin: an execution is claimed, or a late answer lets the run go on."""
         values = {} if self.started_at else {"started_at": cause.at}
         self._move(self.Status.RUNNING, cause=cause, reason=reason, completed_at=None, **values)
+
+    def hold(self, until: datetime.datetime, *, cause: Cause, reason: str) -> None:
+        """Delay a pending run; the transition from pending to pending says why."""
+        pending = self.Status.PENDING
+        with transaction.atomic(savepoint=False):
+            if not compare_and_set(
+                self, expected={"status": pending}, held_until=until, reason=reason
+            ):
+                raise IllegalTransitionError(f"Run {self} is not pending and cannot be held.")
+            Transition.write(
+                Transition.of(
+                    self,
+                    cause=cause,
+                    from_status=pending,
+                    to_status=pending,
+                    reason=reason,
+                    data={"held_until": until.isoformat()},
+                )
+            )
+        self.held_until, self.reason = until, reason
 
     def finish(self, status: BucketRun.Status, *, cause: Cause, reason: str = "") -> None:
         """End in ``status``, or rest as unknown until somebody knows."""

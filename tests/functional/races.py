@@ -21,7 +21,7 @@ from django.db import connection  # noqa: E402  Django has to be set up first
 from django.utils import timezone  # noqa: E402
 
 from remediation import alertmanager  # noqa: E402
-from remediation.engine import intake, launch, recover, settle  # noqa: E402
+from remediation.engine import cooldown, intake, launch, recover, settle  # noqa: E402
 from remediation.engine.settle import Outcome  # noqa: E402
 from remediation.models import (  # noqa: E402
     ActionExecution,
@@ -166,6 +166,31 @@ def start(number: int) -> dict[str, Any]:
     }
 
 
+def cool_down(number: int) -> dict[str, Any]:
+    """Launch alerts that are the same to a bucket with a cooldown, one in every thread."""
+    ActionExecution.objects.update(due_at=None)  # what other races have left
+    bucket = factories.make_bucket(cooldown_seconds=3600, group_by="alertname")
+    factories.make_step(bucket, factories.make_local_action(), parameters={"message": "x"})
+    alerts = [
+        factories.make_alert(labels={"alertname": f"Cool{number}", "replica": str(replica)})
+        for replica in range(THREADS)
+    ]
+    key = cooldown.identity(alerts[0], bucket)
+    rows = [
+        factories.make_execution(factories.make_run(bucket, alert, identity=key))
+        for alert in alerts
+    ]
+
+    at_once(lambda thread: launch._prepare(_loaded(rows[thread])))
+
+    runs = BucketRun.objects.filter(bucket=bucket)
+    return {"runs": dict(Counter(runs.values_list("status", flat=True)))}
+
+
+def _loaded(row: ActionExecution) -> ActionExecution:
+    return ActionExecution.objects.select_related("run__alert", "run__bucket").get(pk=row.pk)
+
+
 def end(number: int) -> dict[str, Any]:
     """Settle the same running execution in every thread, each with its own outcome."""
     bucket = factories.make_bucket()
@@ -217,7 +242,8 @@ def beat(number: int) -> dict[str, Any]:
 def main() -> None:
     """Run all races and print what came of their rounds, by the name of the race."""
     told = {}
-    for race in (deliver, fire_and_resolve, overtake, start, end, rescue, beat):
+    races = (deliver, fire_and_resolve, overtake, start, cool_down, end, rescue, beat)
+    for race in races:
         told[race.__name__] = [race(number) for number in range(ROUNDS)]
     at_once(lambda _: connection.close())
     connection.close()

@@ -88,6 +88,10 @@ def test_what_is_due_is_started_once_whoever_launches(race):
     ]
 
 
+def test_one_run_begins_of_those_that_a_cooldown_counts_as_the_same(race):
+    assert race["cool_down"] == ROUNDS * [{"runs": {"running": 1, "pending": THREADS - 1}}]
+
+
 def test_an_execution_ends_once_and_the_next_step_is_made_once(race):
     assert race["end"] == ROUNDS * [
         {"won": 1, "moves": 1, "is_final": True, "next": [[2, "pending"]]}

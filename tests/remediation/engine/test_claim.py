@@ -82,11 +82,13 @@ def test_of_two_episodes_claimed_together_the_second_cools_down():
     Alert.objects.filter(pk=second.alert_id).update(
         fingerprint=first.alert.fingerprint, active_fingerprint=first.alert.fingerprint
     )
+    BucketRun.objects.filter(pk=second.run_id).update(identity=first.run.identity)
 
     assert [row.pk for row in claimed([first, second])] == [first.pk]
 
     second.run.refresh_from_db()
-    assert second.run.status == "skipped"
+    assert second.run.status == "pending"
+    assert second.run.held_until is not None
     assert second.run.reason.startswith("cooling down until")
 
 

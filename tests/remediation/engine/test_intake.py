@@ -223,34 +223,6 @@ def test_a_workflow_bucket_starts_with_step_zero_and_makes_its_action():
     assert execution.action.st2_action_ref == "remediation.host_down"
 
 
-def test_a_cooling_bucket_skips_the_new_episode_and_says_until_when():
-    bucket = make_step(make_bucket(name="restart", cooldown_seconds=3600)).bucket
-    deliver(alert_payload(startsAt="2026-11-23T05:00:00Z"))
-    BucketRun.objects.get().mark_running(cause=Cause())
-
-    later = (timezone.now() + datetime.timedelta(seconds=1)).isoformat()
-    [receipt] = deliver(alert_payload(startsAt=later))
-
-    run = BucketRun.objects.order_by("pk").last()
-    assert run.status == "skipped"
-    assert run.reason.startswith("cooling down until ")
-    assert receipt.reason.startswith("The bucket restart took it, but cooling down until ")
-    assert bucket.runs.count() == 2
-
-
-def test_cooldown_holds_back_neither_other_fingerprints_nor_runs_that_never_began():
-    make_step(make_bucket(cooldown_seconds=3600))
-    deliver(alert_payload(startsAt="2026-11-23T05:00:00Z"))
-    later = (timezone.now() + datetime.timedelta(seconds=1)).isoformat()
-
-    deliver(
-        alert_payload(startsAt=later),
-        alert_payload(labels=LABELS | {"instance": "server-02:9100"}),
-    )
-
-    assert BucketRun.objects.filter(status="pending").count() == 2
-
-
 def test_the_plan_is_the_bucket_as_it_was():
     step = make_step(parameters={"cmd": "true"})
     deliver(alert_payload())

@@ -9,6 +9,7 @@ from heapq import nlargest
 
 from django.db.models import QuerySet
 
+from audit.reports.asking import Asking, waiting_for_an_answer
 from audit.reports.wording import safe_url
 from remediation.models import ActionExecution, BucketRun
 
@@ -60,8 +61,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailurePage:
-    """The unknown runs, which wait for a person however old they are, and one page of failures.
+    """What waits for a person however old it is, and one page of failures.
 
+    ``waiting``: the unknown runs. ``asking``: the executions that wait for a person's answer.
     ``next_before``: the run id before which the next page begins, None on the last page.
     """
 
@@ -69,6 +71,8 @@ class FailurePage:
     before: int | None
     waiting: tuple[Failure, ...]
     waiting_is_cut: bool
+    asking: tuple[Asking, ...]
+    asking_is_cut: bool
     failures: tuple[Failure, ...]
     next_before: int | None
 
@@ -86,12 +90,15 @@ def recent_failures(
     runs = _runs([*unknown, *newest])
     waiting = [runs[pk] for pk, _ in unknown]
     failed = [runs[pk] for pk, _ in newest]
+    asking = waiting_for_an_answer(size + 1) if before is None else []
     executions = _failed_executions([*waiting[:size], *failed[:size]])
     return FailurePage(
         days=days,
         before=before,
         waiting=_failures(waiting[:size], executions),
         waiting_is_cut=len(waiting) > size,
+        asking=tuple(asking[:size]),
+        asking_is_cut=len(asking) > size,
         failures=_failures(failed[:size], executions),
         next_before=failed[size - 1].pk if len(failed) > size else None,
     )

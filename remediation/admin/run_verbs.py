@@ -43,6 +43,7 @@ class Cancel(Stop):
     meaning = (
         "No further step starts, and StackStorm is asked to cancel what runs there. "
         + CANCELED_IS_NOT_STOPPED
+        + " An open inquiry is not canceled: it stays open there, and an answer has no effect."
     )
     is_grave = True
     stop = BucketRun.Stop.CANCEL

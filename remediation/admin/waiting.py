@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.utils.html import format_html, format_html_join
 
 from remediation import clock
 from remediation.admin import cells
+from remediation.admin.asking import (
+    INQUIRY_STAYS_OPEN,
+    asking_lines,
+    is_inquiry,
+    open_after_the_end,
+)
 from remediation.engine.connection import STACKSTORM
 from remediation.models import ActionExecution, BucketRun, Heartbeat, Pause
 
@@ -33,22 +38,25 @@ class Notice:
 
 
 def about_run(run: BucketRun) -> list[Notice]:
-    """Return why a run that has not ended is where it is."""
-    if run.status in BucketRun.FINAL:
-        return []
-    found = [_stopping(run)] if run.stop else []
-    rows = run.executions.filter(parent=None).exclude(status__in=ActionExecution.FINAL)
-    for row in rows.select_related("run", "alert", "action").order_by("pk"):
-        found += _state(row)
-    return found
+    """Return why a run that has not ended is where it is, and which inquiries it left open."""
+    rows = run.executions.filter(parent=None).select_related("run", "alert", "action")
+    rows = rows.defer("parameters", "st2_result").order_by("pk")
+    found = []
+    if run.status not in BucketRun.FINAL:
+        in_flight = [row for row in rows if row.status not in ActionExecution.FINAL]
+        found += [_stopping(run, in_flight)] if run.stop else []
+        for row in in_flight:
+            found += _state(row)
+    return found + _left_open(rows)
 
 
 def about_execution(row: ActionExecution) -> list[Notice]:
-    """Return why an execution waits, and what was unusual about its launch."""
+    """Return why an execution waits, what it left open, and what was unusual about its launch."""
     found = []
     if row.parent_id is None and row.status not in ActionExecution.FINAL:
-        found += [_stopping(row.run)] if row.run.stop and row.run.status in OPEN else []
+        found += [_stopping(row.run, [row])] if row.run.stop and row.run.status in OPEN else []
         found += _state(row)
+    found += _left_open([row])
     if launch := tuple(_launch_lines(row)):
         found.append(Notice("About its launch", launch))
     if row.done_in:
@@ -59,10 +67,18 @@ def about_execution(row: ActionExecution) -> list[Notice]:
     return found
 
 
-def _stopping(run: BucketRun) -> Notice:
+def _left_open(rows: Iterable[ActionExecution]) -> list[Notice]:
+    lines = tuple(open_after_the_end(rows))
+    return [Notice("Still open in StackStorm", lines)] if lines else []
+
+
+def _stopping(run: BucketRun, in_flight: Iterable[ActionExecution]) -> Notice:
     lines = [run.reason, "Nothing more of it starts. It ends when what is in flight has ended."]
     if run.stop == BucketRun.Stop.CANCEL:
-        lines += ["StackStorm is asked to cancel what runs there.", CANCELED_IS_NOT_STOPPED]
+        asking = [row for row in in_flight if row.asking_since]
+        if not asking or not all(map(is_inquiry, asking)):
+            lines += ["StackStorm is asked to cancel what runs there.", CANCELED_IS_NOT_STOPPED]
+        lines += [INQUIRY_STAYS_OPEN] if asking else []
     title = "To be canceled" if run.stop == BucketRun.Stop.CANCEL else "To stop"
     return Notice(title, tuple(line for line in lines if line))
 
@@ -146,25 +162,13 @@ def _running_lines(row: ActionExecution) -> Iterator[str]:
         return
     yield from _unreachable("How it ended is asked for when StackStorm is back.")
     if row.asking_since:
-        yield from _asking(row)
+        yield from asking_lines(row)
     elif word in STACKSTORM_QUEUES:
         yield format_html(
             "It is queued in StackStorm ({}) since {} UTC: no action runner has taken it yet.",
             word,
             cells.moment(row.started_at),
         )
-
-
-def _asking(row: ActionExecution) -> Iterator[str]:
-    if row.st2_action_execution_status == "paused":
-        text = "It is paused in StackStorm since {} UTC. Resume it there: {}"
-        command = f"st2 execution resume {row.st2_execution_id}"
-    else:
-        text = "It waits for a person's answer since {} UTC. Find the question in StackStorm: {}"
-        command = "st2 inquiry list"
-    yield format_html(text, cells.moment(row.asking_since), cells.code(command))
-    limit = f"{settings.ST2_INQUIRY_TIMEOUT:g} s (ST2_INQUIRY_TIMEOUT)"
-    yield f"Without an answer it is canceled after {limit}."
 
 
 def _unknown(row: ActionExecution) -> Notice:

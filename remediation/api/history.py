@@ -61,7 +61,9 @@ class AlertViewSet(HistoryViewSet):
 class RunViewSet(HistoryViewSet):
     """Buckets carried out for alerts."""
 
-    queryset = BucketRun.objects.select_related("alert", "bucket", "plan")
+    queryset = BucketRun.objects.select_related("alert", "bucket", "plan").prefetch_related(
+        serializers.STEPS_OF_RUN
+    )
     serializer_class = serializers.RunSerializer
     filterset_class = filters.RunFilter
     ordering_fields = ["id", "created_at"]

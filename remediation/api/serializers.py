@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from django.db.models import Prefetch, prefetch_related_objects
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from remediation.engine.bucket_warnings import warnings_of
+from remediation.engine.inquiry_texts import questions, respond_command
 from remediation.models import (
     Action,
     ActionExecution,
@@ -178,12 +182,58 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
         ]
 
 
+STEPS_OF_RUN = Prefetch(
+    "executions",
+    ActionExecution.objects.filter(parent=None).only("run", "inquiries").order_by("pk"),
+    to_attr="steps_read",
+)
+
+
+def steps_of(run: BucketRun) -> Iterable[ActionExecution]:
+    """Return the executions of a run's steps, with no more than their inquiries."""
+    if not hasattr(run, "steps_read"):
+        prefetch_related_objects([run], STEPS_OF_RUN)
+    steps: list[ActionExecution] = run.steps_read  # type: ignore[attr-defined]
+    return steps
+
+
+def shown_inquiries(execution: ActionExecution) -> list[dict[str, Any]]:
+    """Return the inquiries of an execution, with the execution and the command that answers."""
+    return [
+        found
+        | {
+            "execution": execution.pk,
+            "questions": questions(found),
+            "respond": respond_command(found),
+        }
+        for found in execution.inquiries
+    ]
+
+
+class InquirySerializer(serializers.Serializer[Any]):
+    """A question of StackStorm to a person; ``respond`` is the command that answers it."""
+
+    id = serializers.CharField()
+    execution = serializers.IntegerField()
+    task = serializers.CharField(allow_blank=True)
+    workflow_id = serializers.CharField(allow_blank=True)
+    route = serializers.CharField(allow_blank=True)
+    ttl_minutes = serializers.IntegerField(allow_null=True)
+    users = serializers.ListField(child=serializers.CharField())
+    roles = serializers.ListField(child=serializers.CharField())
+    asked_at = serializers.DateTimeField(allow_null=True)
+    schema = serializers.DictField()
+    questions = serializers.ListField(child=serializers.CharField())
+    respond = serializers.CharField()
+
+
 class RunSerializer(serializers.ModelSerializer[BucketRun]):
     """One bucket carried out for one alert; ``plan_number`` is the version it follows."""
 
     bucket_name = serializers.CharField(source="bucket.name")
     alert_name = serializers.CharField(source="alert.alert_name")
     plan_number = serializers.IntegerField(source="plan.number")
+    inquiries = serializers.SerializerMethodField()
 
     class Meta:
         model = BucketRun
@@ -202,10 +252,17 @@ class RunSerializer(serializers.ModelSerializer[BucketRun]):
             "reason",
             "stop",
             "plan_number",
+            "inquiries",
             "created_at",
             "started_at",
             "completed_at",
         ]
+
+    @extend_schema_field(InquirySerializer(many=True))
+    def get_inquiries(self, run: BucketRun) -> list[dict[str, Any]]:
+        """Return the open inquiries of the run's executions."""
+        rows = [row for row in steps_of(run) if row.inquiries]
+        return [found for row in rows for found in shown_inquiries(row)]
 
 
 class ExecutionSerializer(serializers.ModelSerializer[ActionExecution]):
@@ -214,6 +271,7 @@ class ExecutionSerializer(serializers.ModelSerializer[ActionExecution]):
     bucket_name = serializers.CharField(source="bucket.name")
     action_name = serializers.CharField(source="action.name", default=None)
     st2_action_ref = serializers.CharField(source="action.st2_action_ref", default=None)
+    inquiries = serializers.SerializerMethodField()
 
     class Meta:
         model = ActionExecution
@@ -246,8 +304,15 @@ class ExecutionSerializer(serializers.ModelSerializer[ActionExecution]):
             "created_at",
             "started_at",
             "running_at",
+            "asking_since",
+            "inquiries",
             "completed_at",
         ]
+
+    @extend_schema_field(InquirySerializer(many=True))
+    def get_inquiries(self, execution: ActionExecution) -> list[dict[str, Any]]:
+        """Return the inquiries that are open, or were when the execution ended."""
+        return shown_inquiries(execution)
 
 
 class TransitionSerializer(serializers.ModelSerializer[Transition]):

@@ -14,6 +14,7 @@ from remediation.api.serializers import (
     VerdictSerializer,
 )
 from remediation.engine import retry
+from remediation.engine.inquiries import stay_open
 from remediation.models import ActionExecution, Alert, BucketRun
 
 REASON_MAX = 2_000  # characters
@@ -55,8 +56,13 @@ class CanceledSerializer(serializers.Serializer[Any]):
 
     def get_warning(self, canceled: dict[str, Any]) -> str:
         """Return what cancel does not promise, where something had been sent to StackStorm."""
-        was_sent = any(row.st2_execution_id for row in canceled["executions"])
-        return MAY_RUN_ON if was_sent and canceled["run"].stop == BucketRun.Stop.CANCEL else ""
+        if canceled["run"].stop != BucketRun.Stop.CANCEL:
+            return ""
+        rows = list(canceled["executions"])
+        warnings = [MAY_RUN_ON] if any(row.st2_execution_id for row in rows) else []
+        if still_open := [one["id"] for row in rows for one in row.inquiries]:
+            warnings.append(f"StackStorm cannot cancel an inquiry: {stay_open(still_open)}.")
+        return " ".join(warnings)
 
 
 class RetryBody(Body):

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from audit import reports
+from remediation.engine.inquiries import stored_inquiry
 from remediation.models import BucketRun
 from tests.factories import make_alert, make_execution, make_run
 
@@ -119,7 +120,32 @@ def test_any_number_of_failures_takes_the_same_number_of_queries(size, django_as
         for _ in range(size):
             make_execution(make_run(status=status), status="failure")
 
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         found = page()
 
     assert len(found.failures) == 3 * size
+
+
+def test_what_waits_for_an_answer_is_shown_with_its_question_and_command():
+    schema = {"properties": {"approve": {"type": "boolean", "description": "Reboot?"}}}
+    inquiry = stored_inquiry("6b0a", task="ask", schema=schema)
+    asking = make_execution(
+        status="running", asking_since=timezone.now(), inquiries=[inquiry], name="reboot"
+    )
+    make_execution(status="running")
+    make_execution(status="skipped", asking_since=timezone.now(), inquiries=[inquiry])
+
+    [found] = page().asking
+
+    assert (found.execution_id, found.name) == (asking.pk, "reboot")
+    [shown] = found.inquiries
+    assert (shown.id, shown.task) == ("6b0a", "ask")
+    assert shown.questions == ("approve (boolean): Reboot?",)
+    assert shown.respond == "st2 inquiry respond 6b0a"
+
+
+def test_an_older_page_does_not_repeat_what_waits_for_an_answer():
+    make_execution(status="running", asking_since=timezone.now())
+
+    assert len(page().asking) == 1
+    assert page(before=99).asking == ()

@@ -134,21 +134,6 @@ def test_what_runs_while_stackstorm_is_away_is_asked_for_later(operator):
     assert "asked for when StackStorm is back" in text_of(operator, execution)
 
 
-@pytest.mark.parametrize(
-    ("word", "advice"), [("pending", "st2 inquiry list"), ("paused", "st2 execution resume e1")]
-)
-def test_a_question_of_stackstorm_waits_for_a_person(operator, word, advice):
-    execution = at_stackstorm(
-        st2_execution_id="e1", st2_action_execution_status=word, asking_since=timezone.now()
-    )
-
-    for row in (execution, execution.run):
-        [(text, is_urgent)] = notices_of(operator, row)
-        assert is_urgent
-        assert advice in text
-        assert "86400 s (ST2_INQUIRY_TIMEOUT)" in text
-
-
 def test_a_wait_tells_until_when(operator):
     run = make_run(make_step(make_bucket(), make_local_action("wait")).bucket)
     waiting = at_stackstorm(run=run, due_at=timezone.now() + SOON)

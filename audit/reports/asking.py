@@ -1,0 +1,93 @@
+"""The executions that wait for a person's answer in StackStorm, and how to give it."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from audit.reports.wording import safe_url
+from remediation.engine.inquiry_texts import questions, respond_command
+from remediation.models import ActionExecution
+
+COLUMNS = (
+    "name",
+    "run",
+    "request_id",
+    "asking_since",
+    "inquiries",
+    "st2_execution_id",
+    "st2_web_url",
+    "bucket__name",
+    "alert__alert_name",
+    "alert__instance",
+    "alert__severity",
+    "alert__status",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenInquiry:
+    """One question: its lines, and the command that answers it."""
+
+    id: str
+    task: str
+    questions: tuple[str, ...]
+    respond: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """An execution that waits for a person since ``at``; without inquiries a person paused it."""
+
+    execution_id: int
+    name: str
+    run_id: int
+    request_id: str
+    bucket: str
+    alert_name: str
+    alert_status: str
+    instance: str
+    severity: str
+    at: datetime.datetime
+    st2_execution_id: str | None
+    st2_web_url: str | None
+    inquiries: tuple[OpenInquiry, ...]
+
+
+def waiting_for_an_answer(size: int) -> list[Asking]:
+    """Return the executions that ask a person, the newest first, at most ``size``."""
+    rows = (
+        ActionExecution.objects.filter(
+            status=ActionExecution.Status.RUNNING, asking_since__isnull=False, parent=None
+        )
+        .select_related("bucket", "alert")
+        .only(*COLUMNS)
+        .order_by("-pk")
+    )
+    return [_asking(row, row.asking_since) for row in rows[:size] if row.asking_since]
+
+
+def _asking(row: ActionExecution, since: datetime.datetime) -> Asking:
+    return Asking(
+        execution_id=row.pk,
+        name=row.name,
+        run_id=row.run_id,
+        request_id=row.request_id,
+        bucket=row.bucket.name,
+        alert_name=row.alert.alert_name,
+        alert_status=row.alert.status,
+        instance=row.alert.instance,
+        severity=row.alert.severity,
+        at=since,
+        st2_execution_id=row.st2_execution_id,
+        st2_web_url=safe_url(row.st2_web_url),
+        inquiries=tuple(
+            OpenInquiry(
+                id=inquiry["id"],
+                task=inquiry["task"],
+                questions=tuple(questions(inquiry)),
+                respond=respond_command(inquiry),
+            )
+            for inquiry in row.inquiries
+        ),
+    )

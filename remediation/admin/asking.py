@@ -1,0 +1,113 @@
+"""What a page says of an execution that waits for a person's answer, and of what stays open."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.utils.html import format_html
+
+from remediation.admin import cells
+from remediation.engine.inquiry_texts import questions, respond_command
+from remediation.models import ActionExecution
+
+INQUIRY_STAYS_OPEN = (
+    "StackStorm cannot cancel an open inquiry: it stays open there until it is answered or expires,"
+    " and an answer has no effect any more."
+)
+
+
+def is_inquiry(row: ActionExecution) -> bool:
+    """Return whether the execution itself is an open inquiry, and no workflow that asks."""
+    return row.st2_action_execution_status == "pending"
+
+
+def asking_lines(row: ActionExecution) -> Iterator[str]:
+    """Yield what is asked, who may answer, how, and what happens without an answer."""
+    since = cells.moment(row.asking_since)
+    for inquiry in row.inquiries:
+        yield from _inquiry_lines(inquiry, row)
+    if row.inquiries:
+        yield _without_answer(row)
+    elif row.inquiries_checked_at is None:
+        yield format_html(
+            "It waits for a person since {} UTC. The next poll asks StackStorm for its inquiry.",
+            since,
+        )
+    elif is_inquiry(row):
+        yield format_html(
+            "It is an inquiry, open since {} UTC, whose question StackStorm does not show. Answer"
+            " it in StackStorm: {}",
+            since,
+            cells.code(respond_command({"id": row.st2_execution_id})),
+        )
+        yield _without_answer(row)
+    else:
+        yield format_html(
+            "It is paused in StackStorm since {} UTC, and StackStorm shows no open inquiry of it:"
+            " a person has paused it. Whoever did has to let it go on in StackStorm: {}",
+            since,
+            cells.outside_link(row.st2_web_url, row.st2_execution_id or ""),
+        )
+        yield f"After {_limit()} it is canceled."
+
+
+def _inquiry_lines(inquiry: Mapping[str, Any], row: ActionExecution) -> Iterator[str]:
+    yield format_html("{} asks:", _name(inquiry))
+    for question in questions(inquiry) or ["StackStorm shows no schema of the answer."]:
+        yield format_html("• {}", question)
+    if who := [*inquiry.get("users", []), *(f"role {role}" for role in inquiry.get("roles", []))]:
+        yield format_html("May answer: {}.", ", ".join(who))
+    yield format_html(
+        "Answer it in StackStorm: {} or in its web UI: {}",
+        cells.code(respond_command(inquiry)),
+        cells.outside_link(row.st2_web_url, row.st2_execution_id or ""),
+    )
+    if inquiry.get("ttl_minutes") is not None:
+        yield f"StackStorm lets it expire {inquiry['ttl_minutes']} min after it was asked."
+
+
+def _name(inquiry: Mapping[str, Any]) -> str:
+    name = format_html("The inquiry {}", cells.code(inquiry["id"]))
+    if task := inquiry.get("task"):
+        name = format_html("{} of task {}", name, task)
+    if route := inquiry.get("route"):
+        name = format_html("{}, route {},", name, route)
+    if asked_at := _time(inquiry.get("asked_at")):
+        name = format_html("{} since {} UTC (StackStorm's clock)", name, cells.moment(asked_at))
+    return name
+
+
+def _time(text: object) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _without_answer(row: ActionExecution) -> str:
+    if is_inquiry(row):
+        return f"Without an answer it ends here as timeout after {_limit()}. {INQUIRY_STAYS_OPEN}"
+    return (
+        f"Without an answer the workflow is canceled after {_limit()}; its inquiry stays open in"
+        " StackStorm."
+    )
+
+
+def _limit() -> str:
+    return f"{settings.ST2_INQUIRY_TIMEOUT:g} s (ST2_INQUIRY_TIMEOUT)"
+
+
+def open_after_the_end(rows: Iterable[ActionExecution]) -> Iterator[str]:
+    """Yield a line for each inquiry that was open when its execution ended."""
+    for row in rows:
+        if row.status in ActionExecution.FINAL:
+            for inquiry in row.inquiries:
+                yield format_html(
+                    "The inquiry {} of {} was open when it ended. {}",
+                    cells.code(inquiry["id"]),
+                    cells.row_link(row),
+                    INQUIRY_STAYS_OPEN,
+                )

@@ -1,0 +1,118 @@
+"""A page names the inquiry that an execution waits for, its question and how to answer."""
+
+import pytest
+from django.utils import timezone
+
+from remediation.engine import inquiries
+from remediation.models import ActionExecution, BucketRun
+from remediation.stackstorm import read_inquiry
+from remediation.stackstorm.executions import read_execution
+from tests.factories import make_bucket, make_execution, make_run
+from tests.remediation.admin.test_waiting import EVIL, notices_of, text_of
+from tests.remediation.stackstorm.recordings import recording
+
+ASK = "6b0ab195f61463f7f50ce075"
+WEB = "https://st2.example.com/#/history/6b0ab193f1d0b61be1aa7fd0"
+
+
+def stored(name="inquiry-in-workflow-execution"):
+    return inquiries.as_stored([read_inquiry(read_execution(recording(name).body))])
+
+
+def asking(status="paused", run=None, **columns):
+    defaults = {
+        "status": "running",
+        "started_at": timezone.now(),
+        "st2_execution_id": "6b0ab193f1d0b61be1aa7fd0",
+        "st2_web_url": WEB,
+        "st2_action_execution_status": status,
+        "asking_since": timezone.now(),
+        "inquiries": stored(),
+        "inquiries_checked_at": timezone.now(),
+    }
+    return make_execution(run, **defaults | columns)
+
+
+@pytest.mark.parametrize("status", ["paused", "pausing", "resuming", "running"])
+def test_the_inquiry_its_question_and_the_way_to_answer_are_named(operator, status):
+    execution = asking(status)
+
+    for row in (execution, execution.run):
+        [(text, is_urgent)] = notices_of(operator, row)
+        assert is_urgent
+        assert "waits for a person" in text
+        assert f"<code>{ASK}</code> of task ask, route ops" in text
+        assert "approve (boolean, required): Reboot the host?" in text
+        assert "reason (string): Why" in text
+        assert "May answer: st2admin, alice." in text
+        assert f"<code>st2 inquiry respond {ASK}</code>" in text
+        assert f'href="{WEB}"' in text
+        assert "expire 60 min after it was asked" in text
+        assert "the workflow is canceled after 86400 s (ST2_INQUIRY_TIMEOUT)" in text
+        assert "execution resume" not in text, "that hangs while an inquiry is open"
+
+
+def test_an_inquiry_by_itself_is_never_said_to_be_canceled(operator):
+    execution = asking("pending", inquiries=stored("inquiry-plain-pending"))
+
+    text = text_of(operator, execution)
+
+    assert "when (string, one of now, tonight, default now): When" in text
+    assert "it ends here as timeout after 86400 s (ST2_INQUIRY_TIMEOUT)" in text
+    assert "StackStorm cannot cancel an open inquiry" in text
+    assert "is canceled" not in text
+
+
+def test_a_pause_by_a_person_says_so_and_offers_no_resume(operator):
+    text = text_of(operator, asking(inquiries=[]))
+
+    assert "a person has paused it" in text
+    assert "st2 execution resume" not in text
+
+
+def test_before_stackstorm_was_asked_nothing_is_claimed(operator):
+    text = text_of(operator, asking(inquiries=[], inquiries_checked_at=None))
+
+    assert "The next poll asks StackStorm for its inquiry." in text
+
+
+def test_a_question_that_could_not_be_read_is_still_answered_by_its_id(operator):
+    text = text_of(operator, asking("pending", inquiries=[]))
+
+    assert "st2 inquiry respond 6b0ab193f1d0b61be1aa7fd0" in text
+
+
+def test_what_a_question_holds_is_text(operator):
+    [inquiry] = stored()
+    inquiry |= {"task": EVIL, "route": EVIL, "users": [EVIL], "asked_at": EVIL}
+    inquiry["schema"] = {"properties": {EVIL: {"description": EVIL, "type": EVIL}}}
+
+    text = text_of(operator, asking(inquiries=[inquiry]))
+
+    assert "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize("status", ["pending", "paused"])
+def test_a_cancel_promises_nothing_about_the_inquiry(operator, status):
+    execution = asking(status)
+    BucketRun.objects.update(status="running", stop="cancel", reason="wrong host")
+
+    for row in (execution, execution.run):
+        text = text_of(operator, row)
+        assert "StackStorm cannot cancel an open inquiry" in text
+        is_asked = "StackStorm is asked to cancel what runs there" in text
+        assert is_asked == (status == "paused")
+
+
+def test_after_the_end_the_open_inquiry_is_named(operator):
+    run = make_run(make_bucket(st2_workflow_name="x.y", use_stackstorm=True))
+    execution = asking(run=run)
+    ActionExecution.objects.update(status="skipped")
+    BucketRun.objects.update(status="canceled")
+
+    for row in (execution, run):
+        [(text, is_urgent)] = notices_of(operator, row)
+        assert not is_urgent
+        assert text.startswith("Still open in StackStorm")
+        assert f"<code>{ASK}</code>" in text
+        assert "an answer has no effect any more" in text

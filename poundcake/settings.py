@@ -157,6 +157,8 @@ LAUNCH_LOOKUP_SECONDS = env_seconds("LAUNCH_LOOKUP_SECONDS", 300.0)  # for an un
 ST2_QUEUE_TIMEOUT = env_seconds("ST2_QUEUE_TIMEOUT", 3_600.0)  # until StackStorm runs it
 ST2_INQUIRY_TIMEOUT = env_seconds("ST2_INQUIRY_TIMEOUT", 86_400.0)  # while it asks a person
 LAUNCH_TIMEOUT = env_seconds("LAUNCH_TIMEOUT", 86_400.0)  # seconds an execution may wait unsent
+TEMPLATE_TIMEOUT_SECONDS = env_seconds("TEMPLATE_TIMEOUT_SECONDS", 1.0, least=0.05)
+TEMPLATE_MAX_BYTES = env_count("TEMPLATE_MAX_BYTES", 1_048_576, least=1_000)  # of what one makes
 
 SEVERITY_ORDER = env.list(  # whose alerts' steps are launched first when many wait
     "SEVERITY_ORDER", default=["critical", "page", "error", "warning", "info"]

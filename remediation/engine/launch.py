@@ -38,7 +38,7 @@ from remediation.stackstorm import (
     StackStormUnavailable,
     TooLateToSend,
 )
-from remediation.templating import TemplateError
+from remediation.templating import RendererUnavailable, TemplateError
 
 logger = logging.getLogger(__name__)
 
@@ -221,6 +221,11 @@ def _wake(execution: ActionExecution) -> Request | None:
         if execution.prepare_attempts >= preparation.ATTEMPTS_MAX:
             raise preparation.worn_out(execution)
         return Request(execution, parameters.render(execution), timer, execution.started_at)
+    except RendererUnavailable as error:
+        logger.warning(
+            "Execution %s is rendered again when its lease is over: %s", execution, error
+        )
+        return None
     except TemplateError as error:
         # A config value that was there before the delay may be gone.
         settle.settle(execution, Outcome.failure(str(error)), cause=Cause())

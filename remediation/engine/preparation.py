@@ -21,10 +21,10 @@ from remediation.engine import parameters
 from remediation.engine.claim import OPEN, StartChecks
 from remediation.engine.transient import repeated
 from remediation.models import ActionExecution, Alert, BucketRun
-from remediation.templating import TemplateError
+from remediation.templating import RendererUnavailable, TemplateError
 
 ATTEMPTS_MAX = 3  # to prepare one execution, of workers that died with it
-LEASE = datetime.timedelta(seconds=10)  # in which no other worker prepares the same execution
+LEASE = datetime.timedelta(seconds=15)  # in which no other worker prepares the same execution
 RENDER_SECONDS = 2.0  # after which a batch is claimed, and the rest waits for the next batch
 
 Status = ActionExecution.Status
@@ -72,7 +72,11 @@ def prepare(reservation: Reservation, *, at: datetime.datetime) -> dict[int, par
             prepared[execution.pk] = worn_out(execution)
         else:
             wanted.append(execution)
-    prepared |= parameters.render_all(wanted, until=until)
+    for pk, one in parameters.render_all(wanted, until=until).items():
+        if not isinstance(one, RendererUnavailable):
+            prepared[pk] = one
+        elif one.is_suspect:
+            reservation.doubtful.add(pk)
     return prepared
 
 

@@ -1,6 +1,6 @@
 """What is said when a template cannot be rendered. No message repeats a value."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import jinja2
@@ -25,6 +25,8 @@ class Refused(jinja2.TemplateRuntimeError):
     """Refuse a value or a construct; raised where the field is not known."""
 
 
+_reporters: list[Callable[[str], None]] = []
+
 # Python's own compiler gives up on deep nesting with a SyntaxError.
 MESSAGES = {
     RecursionError: "is nested too deep",
@@ -42,12 +44,19 @@ def naming(field: str) -> Iterator[None]:
 
     The cause is cut off: its traceback holds alert data and results, and may be logged.
     """
+    for report in _reporters:
+        report(field)
     try:
         yield
     except TemplateError:
         raise
     except Exception as error:  # noqa: BLE001  # the next filter may raise anything
         raise TemplateError(field, _message(error)) from None
+
+
+def report_fields(report: Callable[[str], None]) -> None:
+    """Have every field reported before it is rendered: a process that is ended cannot tell."""
+    _reporters.append(report)
 
 
 def _message(error: Exception) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from remediation.templating import escaping, rules
+from remediation.templating import budget, escaping, rules
+from remediation.templating.budget import Meter
 from remediation.templating.errors import Refused, TemplateError, naming
 from remediation.templating.filters import to_json
 from remediation.templating.program import Piece, Program, parse, parse_condition
@@ -17,6 +18,7 @@ from remediation.templating.values import (
     bounded,
     bounded_value,
     kind,
+    size,
 )
 from remediation.templating.variables import context_of
 from remediation.templating.walking import Spot, each_value, is_template, templates
@@ -34,7 +36,7 @@ def render_step_parameters(
     rendering expects as ``variables["parameters"]``: it remembers which of its values hold data.
     Raises TemplateError.
     """
-    template = _Template(context_of(variables), Provenance.of(variables))
+    template = _Template.over(variables)
 
     def rendered(value: object, spot: Spot) -> object:
         value = template.render(value, spot)
@@ -119,6 +121,13 @@ class _Template:
 
     context: Mapping[str, object]
     provenance: Provenance
+    meter: Meter
+
+    @classmethod
+    def over(cls, variables: Mapping[str, object]) -> "_Template":
+        """Return what renders over these variables, within one budget."""
+        meter = Meter(budget.current())
+        return cls(context_of(variables), Provenance.of(variables), meter)
 
     def render(self, value: object, spot: Spot) -> object:
         """Return what ``value`` comes to: JSON, a DatastoreReference or a DatastoreText."""
@@ -128,11 +137,15 @@ class _Template:
             program = parse(value)
             pieces = self._evaluate(program, spot.rule)
             if program.is_whole:
-                return bounded_value(pieces[0].value)
+                value = bounded_value(pieces[0].value)
+                self.meter.add(size(value))
+                return value
             parts = [_text(piece) for piece in pieces]
             if spot.rule == rules.COMMAND:
                 rules.check_command(parts)
-            return _joined(parts)
+            joined = _joined(parts)
+            self.meter.add(sum(map(size, parts)))
+            return joined
 
     def _evaluate(self, program: Program, rule: str | None) -> list[Piece]:
         if rules.is_passed_on(program, rule, self.provenance):
@@ -177,7 +190,7 @@ def _parts(value: object) -> tuple[Part, ...]:
 
 def _to_send(mapping: Mapping[str, object], variables: Mapping[str, object]) -> dict[str, object]:
     if mapping:
-        template = _Template(context_of(variables), Provenance.of(variables))
+        template = _Template.over(variables)
         values = each_value(mapping, template.render)
     else:
         values = dict(_passed_on(variables))

@@ -118,6 +118,15 @@ def bounded(length: int) -> None:
         raise Refused(f"is longer than {TEXT_LIMIT} characters")
 
 
+def size(value: object) -> int:
+    """Return how many bytes a plain value or a part of a text takes when it is sent."""
+    if isinstance(value, str):
+        return len(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, dict | list):
+        return len(json.dumps(value, default=lambda reference: reference.path))
+    return 1
+
+
 def bounded_value(value: object) -> object:
     """Return the plain ``value`` unless it is too long to be sent."""
     if isinstance(value, str):

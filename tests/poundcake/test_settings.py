@@ -41,6 +41,7 @@ SECONDS = [
     "LAUNCH_TIMEOUT",
     "ST2_QUEUE_TIMEOUT",
     "ST2_INQUIRY_TIMEOUT",
+    "TEMPLATE_TIMEOUT_SECONDS",
 ]
 
 
@@ -51,6 +52,8 @@ SECONDS = [
         ("ST2_TIMEOUT", "0"),
         ("POLL_INTERVAL", "0"),
         *(("ST2_MAX_CONCURRENT_REQUESTS", value) for value in ("0", "-1", "1.5", "many", "")),
+        ("TEMPLATE_TIMEOUT_SECONDS", "0"),
+        *(("TEMPLATE_MAX_BYTES", value) for value in ("0", "999", "1 MiB", "")),
         *((name, "maybe") for name in ("DEBUG", "ST2_NOTIFY", "ST2_VERIFY_TLS", "SECURE_COOKIES")),
         *(("BIND", value) for value in ("8000", ":8000", "localhost:", "h:http", "h:70000")),
         ("LOG_LEVEL", "LOUD"),

@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from remediation import clock
+from remediation import clock, templating
 from remediation.engine import launch, parameters, preparation
 from remediation.models import Action, ActionExecution, Bucket, BucketRun, Cause, Pause
 from tests.factories import (
@@ -46,18 +46,88 @@ def rendered(monkeypatch):
     return batches
 
 
-def test_a_template_that_jinja_refuses_by_an_assertion_fails_alone(sandbox, st2):
+NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+MEMORY = "".join(f"{{% set a{number} = [0] * 900000 %}}" for number in range(200))
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{{ alert.instance | truncate(2) }}", "cannot be computed: expected length >= 3, got 2"),
+        (NESTED, "takes longer than 1 s (TEMPLATE_TIMEOUT_SECONDS): make it simpler"),
+        (MEMORY, "takes too much memory: make it smaller"),
+    ],
+    ids=["assertion", "time", "memory"],
+)
+def test_a_template_that_cannot_be_rendered_fails_alone(template, reason, sandbox, st2):
     before = good()
-    bad = execution_of({"message": "{{ alert.instance | truncate(2) }}"})
+    bad = execution_of({"message": template})
     after = good()
 
+    launch.launch_due(client=st2)
     launch.launch_due(client=st2)
 
     for row in (before, bad, after):
         row.refresh_from_db()
     assert (before.status, after.status) == (Status.RUNNING, Status.RUNNING)
-    assert bad.status == Status.FAILURE
-    assert bad.error_message == "message: cannot be computed: expected length >= 3, got 2"
+    assert (bad.status, bad.error_message) == (Status.FAILURE, f"message: {reason}")
+
+
+def test_a_condition_that_takes_too_long_fails_alone(sandbox, st2):
+    bucket = make_bucket()
+    values = "range(99999) | map('string') | join | list | sort | unique | list"
+    condition = " or ".join([f"({values} | length) > 99999999"] * 30)
+    make_step(bucket, make_action(), parameters={"cmd": "true"}, condition=condition)
+    bad, fine = make_execution(make_run(bucket)), good()
+
+    launch.launch_due(client=st2)
+    launch.launch_due(client=st2)
+
+    bad.refresh_from_db()
+    fine.refresh_from_db()
+    assert (bad.status, fine.status) == (Status.FAILURE, Status.RUNNING)
+    assert bad.error_message.startswith("condition: takes longer than 1 s")
+
+
+def unavailable(*, is_suspect):
+    return templating.RendererUnavailable("p", "it was ended", is_suspect=is_suspect)
+
+
+@pytest.mark.parametrize(("is_suspect", "attempts"), [(True, 1), (False, 0)])
+def test_without_a_renderer_it_stays_due(is_suspect, attempts, sandbox, st2, monkeypatch):
+    execution, fine = good(), good()
+    render_step = parameters.render_step
+
+    def no_renderer_for_one(step, variables, *, action):
+        if variables["run"]["id"] == execution.run_id:
+            raise unavailable(is_suspect=is_suspect)
+        return render_step(step, variables, action=action)
+
+    monkeypatch.setattr(parameters, "render_step", no_renderer_for_one)
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    fine.refresh_from_db()
+    assert (execution.status, fine.status) == (Status.PENDING, Status.RUNNING)
+    assert execution.prepare_attempts == attempts
+
+
+def test_a_wait_without_a_renderer_is_woken_again(monkeypatch):
+    execution = execution_of({"seconds": 60}, action=make_local_action("wait"))
+    launch.run_local()
+    ActionExecution.objects.update(due_at=clock.now())
+
+    def no_renderer(*_arguments, **_options):
+        raise unavailable(is_suspect=True)
+
+    monkeypatch.setattr(parameters, "render_step", no_renderer)
+
+    launch.run_local()
+
+    execution.refresh_from_db()
+    assert (execution.status, execution.prepare_attempts) == (Status.RUNNING, 1)
+    assert execution.due_at > clock.now()
 
 
 def test_any_exception_fails_its_execution_alone_and_shows_no_value(
@@ -301,6 +371,7 @@ def test_a_row_that_was_claimed_is_not_given_back():
 def test_slow_steps_are_rendered_last_and_do_not_hold_the_batch(monkeypatch):
     slow, fine = good(), good()
     rows = list(ActionExecution.objects.select_related("run__plan", "run__alert", "run__bucket"))
+    monkeypatch.setattr(parameters, "_slow_steps", parameters._SlowSteps())
     monkeypatch.setattr(parameters, "SLOW_SECONDS", 0.0)
     parameters.render_all([row for row in rows if row.pk == slow.pk])
     monkeypatch.setattr(parameters, "SLOW_SECONDS", 60.0)

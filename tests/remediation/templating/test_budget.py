@@ -1,0 +1,179 @@
+"""No template takes more time, memory or space than its budget, whatever it is made of."""
+
+import time
+
+import pytest
+
+from remediation.templating import (
+    TemplateError,
+    budget,
+    check,
+    check_condition,
+    configure,
+    evaluate_condition,
+    render_for_local,
+    render_for_stackstorm,
+    render_step_parameters,
+    saving,
+    tainted,
+)
+from tests.remediation.templating.variables import make_variables
+
+SECONDS = 0.2
+PATIENCE = 60.0  # for a budget of processor time on a busy machine
+TOO_LONG = "takes longer than 0.2 s (TEMPLATE_TIMEOUT_SECONDS): make it simpler"
+NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+@pytest.fixture
+def small_budget():
+    configure(seconds=SECONDS, max_bytes=10_000)
+    yield
+    configure(seconds=budget.Budget().seconds, max_bytes=budget.Budget().max_bytes)
+
+
+def repeated(expression: str, *, setup: str = "") -> str:
+    """Return a template that evaluates an expression without an end."""
+    return f"{setup}{{% for i in range(99999) %}}{{% set x = {expression} %}}{{% endfor %}}"
+
+
+TEXT = "{% set text = 'x' * 900000 %}"
+LIST = "{% set list = range(99999) | list %}"
+ROWS = "{% set rows = [{'k': 1}, {'k': 2}] * 9999 %}"
+BOMBS = {
+    "nested loops": NESTED,
+    "~": repeated("text ~ text ~ text", setup=TEXT),
+    "+": repeated("text + text + text", setup=TEXT),
+    "list multiplication": repeated("[0] * 900000"),
+    "list addition": repeated("list + list + list", setup=LIST),
+    "tojson": repeated("list | tojson", setup=LIST),
+    "string": repeated("list | string", setup=LIST),
+    "map": repeated("rows | map(attribute='k') | list", setup=ROWS),
+    "sort": repeated("rows | sort(attribute='k')", setup=ROWS),
+    "max": repeated("list | max", setup=LIST),
+    "groupby": repeated("rows | groupby('k')", setup=ROWS),
+    "unique": repeated("list | unique | list", setup=LIST),
+    "urlencode": repeated("text" + " | urlencode" * 8, setup="{% set text = '%' * 99999 %}"),
+    "numbers": repeated("list | map('int', base=36) | sum", setup=LIST),
+    "in": repeated("-1 in list", setup=LIST),
+    "a method": repeated("text.split('x')", setup=TEXT),
+}
+
+
+@pytest.mark.usefixtures("small_budget")
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_time_bomb_is_ended_and_named(name: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(TemplateError) as caught:
+        render_step_parameters({"fine": "{{ 1 + 1 }}", "bomb": BOMBS[name]}, make_variables())
+
+    assert str(caught.value) == f"bomb: {TOO_LONG}"
+    assert time.monotonic() - begun < PATIENCE
+
+
+@pytest.mark.usefixtures("small_budget")
+def test_every_function_has_the_budget() -> None:
+    variables = make_variables()
+    with pytest.raises(TemplateError, match=r"^bomb: takes longer"):
+        render_for_stackstorm({"bomb": NESTED}, variables, rendered_again=False)
+    with pytest.raises(TemplateError, match=r"^bomb: takes longer"):
+        render_for_local({"bomb": NESTED}, variables)
+    with pytest.raises(TemplateError, match=r"^condition: takes longer"):
+        evaluate_condition(
+            "(range(99999) | map('string') | join | length)"
+            " * (range(99999) | map('string') | join | list | sort | unique | list | length) > 0",
+            variables,
+        )
+
+
+@pytest.mark.usefixtures("small_budget")
+def test_what_comes_after_a_bomb_is_rendered() -> None:
+    with pytest.raises(TemplateError):
+        render_step_parameters({"bomb": NESTED}, make_variables())
+
+    assert render_step_parameters({"p": "{{ 1 + 1 }}"}, make_variables()) == {"p": 2}
+
+
+def test_a_memory_bomb_is_ended_and_named() -> None:
+    sets = "".join(f"{{% set a{n} = [0] * 900000 %}}" for n in range(200))
+
+    with pytest.raises(TemplateError) as caught:
+        render_step_parameters({"bomb": sets}, make_variables())
+
+    assert str(caught.value) == "bomb: takes too much memory: make it smaller"
+    assert render_step_parameters({"p": "{{ 1 + 1 }}"}, make_variables()) == {"p": 2}
+
+
+@pytest.mark.usefixtures("small_budget")
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"p": "{{ config.text }}{{ config.text }}"},
+        {"p": "{{ [config.text, config.text] }}"},
+        {"a": "{{ config.text }}", "p": "{{ config.text }}"},
+        {"a": "{{ config.text }}", "p": "{{ config.text ~ '' }}"},
+    ],
+)
+def test_all_values_together_are_bounded(parameters: dict[str, str]) -> None:
+    with pytest.raises(TemplateError) as caught:
+        render_for_local(parameters, make_variables(config={"text": "é" * 3_000}))
+
+    message = "makes the parameters larger than 10000 bytes (TEMPLATE_MAX_BYTES)"
+    assert str(caught.value) == f"p: {message}"
+
+
+def test_a_thousand_expressions_are_checked_and_more_are_refused_at_once() -> None:
+    assert check({"message": "{{ alert.instance }}" * 1_000}) == []
+    begun = time.process_time()
+
+    errors = check({"a": "{{ alert.instance }}" * 600, "message": "{{ alert.instance }}" * 3_400})
+
+    assert time.process_time() - begun < 0.1
+    assert [str(error) for error in errors] == [
+        "message: has, with those before it, more than 1000 expressions: split the step, or use"
+        " fewer"
+    ]
+
+
+@pytest.mark.usefixtures("small_budget")
+def test_a_source_is_bounded_on_save() -> None:
+    assert [str(error) for error in check({"p": "{{ 1 }}" + "x" * 10_000})] == [
+        "p: is, with those before it, larger than TEMPLATE_MAX_BYTES allows"
+    ]
+
+
+def test_a_condition_of_any_length_is_checked_or_refused_in_time() -> None:
+    begun = time.monotonic()
+
+    found = check_condition(" or ".join(["alert.instance == 'x'"] * 20_000))
+
+    assert time.monotonic() - begun < PATIENCE
+    assert found
+    assert {error.field for error in found} == {"condition"}
+
+
+def test_what_cannot_be_read_in_time_counts_as_data() -> None:
+    configure(seconds=0.05, max_bytes=2**20)
+    try:
+        assert tainted({"p": "{{ 1 + 1 }}" * 20_000, "q": "x"}) == {"p", "q"}
+    finally:
+        configure(seconds=budget.Budget().seconds, max_bytes=budget.Budget().max_bytes)
+
+
+def test_all_that_is_saved_together_is_checked_within_one_limit() -> None:
+    with saving(seconds=0.0), saving(seconds=60.0):
+        time.sleep(0.01)
+        (error,) = check({"p": "{{ alert.instance }}"})
+
+    assert str(error).startswith("p: was not checked, since the templates before it took too long")
+    assert check({"p": "{{ alert.instance }}"}) == []
+
+
+def test_what_is_nested_too_deep_is_an_error_and_no_crash() -> None:
+    deep: object = "{{ alert.instance ~ 'x' }}"
+    for _ in range(3_000):
+        deep = [deep]
+
+    with pytest.raises(TemplateError, match="nested too deep"):
+        render_step_parameters({"p": deep}, make_variables())
+    assert "nested too deep" in str(check({"p": deep})[0])

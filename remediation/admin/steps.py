@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 
+from remediation import templating
 from remediation.admin.json_fields import JSONObjectField
 from remediation.admin.readable import Readable
 from remediation.engine import definitions
@@ -63,6 +64,11 @@ class StepFormSet(BaseInlineFormSet[BucketStep, Bucket, Form]):
         super().add_fields(form, index)
         if "action" in form.fields:
             form.fields["action"].choices = self.action_choices  # type: ignore[attr-defined]
+
+    def full_clean(self) -> None:
+        """Check the steps within one limit of time for all of their templates."""
+        with templating.saving():
+            super().full_clean()
 
     def clean(self) -> None:
         """Refuse a bucket that could not be carried out, and put the steps into their order."""

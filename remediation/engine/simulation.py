@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from remediation.models import Action, ActionExecution, Alert, Bucket, BucketRun
 from remediation.templating import TemplateError
 
 Status = ActionExecution.Status
+
+SIMULATE_SECONDS = 3.0  # after which no further step is rendered: a caller waits for the answer
+TOO_LATE = "is not simulated, since the steps before it took too long to render"
 
 
 class NotAnAlert(Exception):
@@ -113,6 +117,7 @@ def _simulate_steps(run: BucketRun, given: Mapping[str, Any]) -> list[SimulatedS
             f"The bucket has no step {', '.join(unknown)}; its steps are {', '.join(names)}."
         )
     actions = Action.objects.in_bulk(step["action"]["id"] for step in plan_steps)
+    until = time.monotonic() + SIMULATE_SECONDS
     simulated: list[SimulatedStep] = []
     ended: list[_AssumedStep] = []
     results: dict[str, dict[str, Any]] = {}
@@ -123,6 +128,7 @@ def _simulate_steps(run: BucketRun, given: Mapping[str, Any]) -> list[SimulatedS
             parameters.variables(run, steps=results, config=config),
             failed=failed[0] if failed else None,
             action=actions.get(step["action"]["id"]),
+            is_late=time.monotonic() > until,
         )
         simulated.append(one)
         result = _result_of(one, given)
@@ -147,6 +153,7 @@ def _simulate_step(
     *,
     failed: _AssumedStep | None,
     action: Action | None,
+    is_late: bool,
 ) -> SimulatedStep:
     values: dict[str, Any] = {
         "step_order": step["step_order"],
@@ -156,6 +163,8 @@ def _simulate_step(
         "run_when": step["run_when"],
     }
     try:
+        if is_late:
+            raise TemplateError("parameters", TOO_LATE)
         decision = step_rules.decide(step, failed=failed, variables=variables)
         values |= asdict(decision)
         if decision.runs:

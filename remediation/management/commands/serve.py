@@ -39,7 +39,11 @@ def _ended(processes: Processes) -> list[str]:
 
 
 def web_command() -> list[str]:
-    """Return gunicorn's command line. SQLite has one writer at a time: threads would wait."""
-    threads = "1" if connection.vendor == "sqlite" else "4"
+    """Return gunicorn's command line.
+
+    SQLite has one writer at a time, and more threads would only wait for each other; three, so
+    that two calls that take their time do not keep /healthz waiting.
+    """
+    threads = "3" if connection.vendor == "sqlite" else "4"
     options = ["--workers", "2", "--threads", threads, "--bind", settings.BIND]
     return [sys.executable, "-m", "gunicorn", *options, "--log-level", "warning", "poundcake.wsgi"]

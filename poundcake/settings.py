@@ -190,6 +190,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "audit.middleware.RequestIdMiddleware",
+    "remediation.api.bodies.BodyMiddleware",
     "audit.middleware.ApiCallMiddleware",
     "poundcake.hosts.HostMiddleware",
     "django.middleware.security.SecurityMiddleware",

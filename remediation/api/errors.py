@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 API_PREFIX = "/api/"
 NON_FIELD = {NON_FIELD_ERRORS, api_settings.NON_FIELD_ERRORS_KEY}
 
+# What Django raises, the first time and later, for a body that cannot be read.
+UNREADABLE = (UnreadablePostError, RawPostDataException)
+
 Fields = dict[str, list[str]]
 
 
@@ -57,12 +60,31 @@ class TooLarge(exceptions.APIException):
     default_code = "too_large"
 
 
+class TruncatedBody(exceptions.ParseError):
+    """The body ended too early, or what compressed it is damaged."""
+
+    default_detail = "The body broke off before its end: send it again."
+
+
+class UnsupportedCoding(exceptions.APIException):
+    """The body is encoded in a way that nothing here undoes."""
+
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_code = "unsupported_coding"
+
+
 class Unavailable(exceptions.APIException):
     """The database cannot do it now; the same request may succeed soon."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
     default_detail = "The database cannot take the request now, nothing was stored: send it again."
+
+
+class UnreadableBody(Unavailable):
+    """The body could not be read, and the sender repeats only what is answered with 5xx."""
+
+    default_code = "unreadable_body"
 
 
 class Broken(exceptions.APIException):
@@ -92,9 +114,11 @@ class ErrorAnswerSerializer(serializers.Serializer[Any]):
 def exception_handler(exception: Exception, context: dict[str, Any]) -> Response:
     """Return the answer for whatever a view of the API raised."""
     request = context["request"]
-    error = _translate(exception)
+    error = body_error(request) if isinstance(exception, UNREADABLE) else _translate(exception)
     if isinstance(error, Broken):
         logger.error("%s %s failed", request.method, request.path, exc_info=exception)
+    elif isinstance(error, UnreadableBody):
+        logger.warning("%s %s: %s", request.method, request.path, error.detail)
     elif isinstance(error, Unavailable):
         logger.warning("%s %s: the database: %s", request.method, request.path, exception)
     answer = Response(body_of(error, request), status=error.status_code)
@@ -103,6 +127,12 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
     if isinstance(error, Unavailable):
         answer["Retry-After"] = "5"
     return answer
+
+
+def body_error(request: Any) -> exceptions.APIException:
+    """Return why the body of a request could not be read."""
+    error: exceptions.APIException = getattr(request, "body_error", None) or TruncatedBody()
+    return error
 
 
 def body_of(error: exceptions.APIException, request: Any) -> dict[str, Any]:
@@ -153,10 +183,6 @@ _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
     ),
     ((DatabaseError, InterfaceError), lambda _: Unavailable()),
     (RequestDataTooBig, lambda _: TooLarge("The body is larger than 32 MiB: send less in one.")),
-    (
-        (UnreadablePostError, RawPostDataException),
-        lambda _: exceptions.ParseError("The body broke off before its end: send it again."),
-    ),
 )
 
 

@@ -21,7 +21,14 @@ from remediation import alertmanager
 from remediation.alertmanager import Notification
 from remediation.api.authentication import TokenAuthentication
 from remediation.api.calls import AlwaysJson, cause_of, remember_body
-from remediation.api.errors import ErrorAnswerSerializer, Unavailable
+from remediation.api.errors import (
+    UNREADABLE,
+    ErrorAnswerSerializer,
+    TooLarge,
+    Unavailable,
+    UnreadableBody,
+    body_error,
+)
 from remediation.api.parsers import read_json
 from remediation.engine import intake, poll
 from remediation.engine.episodes import Disposition
@@ -88,9 +95,10 @@ class AlertmanagerWebhook(MachineView):
     def post(self, request: Request) -> Response:
         """Store the alerts and make their runs; answer 202 with a receipt per alert."""
         try:
-            payload = alertmanager.decode(request.body)
+            body = _read_body(request)
+            payload = alertmanager.decode(body)
             remember_body(request, payload)
-            notification = alertmanager.read(payload, size=len(request.body))
+            notification = alertmanager.read(payload, size=len(body))
         except alertmanager.PayloadError as error:
             raise ParseError(str(error)) from error
         cause = cause_of(request)
@@ -110,6 +118,19 @@ class AlertmanagerWebhook(MachineView):
             **_truncation(notification),
         }
         return Response(answer, status=status.HTTP_202_ACCEPTED)
+
+
+def _read_body(request: Request) -> bytes:
+    """Return the body. Raises UnreadableBody where it helps to send it again, or TooLarge."""
+    try:
+        body: bytes = request.body
+    except UNREADABLE as error:
+        cause = body_error(request)
+        if isinstance(cause, TooLarge):
+            raise cause from error
+        # With 4xx Alertmanager would give the alerts up.
+        raise UnreadableBody(str(cause.detail)) from error
+    return body
 
 
 def _told(receipt: Receipt) -> dict[str, Any]:

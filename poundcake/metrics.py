@@ -19,7 +19,15 @@ from audit.middleware import unrecorded_calls
 from remediation import clock, queue
 from remediation.api.calls import AlwaysJson
 from remediation.engine.connection import STACKSTORM
-from remediation.models import ActionExecution, Alert, BucketRun, Heartbeat, Pause, Scope
+from remediation.models import (
+    ActionExecution,
+    Alert,
+    BucketRun,
+    Heartbeat,
+    Pause,
+    RejectedAlert,
+    Scope,
+)
 
 RUNS_IN_FLIGHT = ("pending", "running", "unknown")
 EXECUTIONS_IN_FLIGHT = ("pending", "launching", "running", "unknown")
@@ -65,6 +73,12 @@ class Metrics(APIView):
                     "poundcake_stackstorm_unreachable",
                     "1 while StackStorm did not answer the last call.",
                     _unreachable(),
+                ),
+                _metric(
+                    "poundcake_rejected_alerts_total",
+                    "Alerts that were received and could not be acted on.",
+                    [("", RejectedAlert.count_all())],
+                    kind="counter",
                 ),
                 _metric(
                     "poundcake_unrecorded_calls_total",

@@ -19,6 +19,8 @@ from remediation.models import (
     BucketStep,
     BucketVersion,
     Cause,
+    RejectedAlert,
+    new_id,
 )
 from remediation.models.execution import new_trace_tag
 
@@ -120,6 +122,18 @@ def make_token(scopes: list[str], **columns: Any) -> tuple[ApiToken, str]:
     """Return a token's row and its text."""
     defaults = {"name": f"token_{next(_numbers)}"}
     return ApiToken.issue(scopes=scopes, **defaults | columns)
+
+
+def make_rejected_alert(**columns: Any) -> RejectedAlert:
+    """Return an alert that could not be acted on."""
+    defaults = {
+        "request_id": new_id(),
+        "received_at": timezone.now(),
+        "place": 0,
+        "reason": "labels is missing",
+        "total": next(_numbers),
+    }
+    return RejectedAlert.objects.create(**defaults | columns)
 
 
 def alert_payload(**members: Any) -> dict[str, Any]:

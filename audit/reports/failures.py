@@ -11,9 +11,10 @@ from django.db.models import QuerySet
 
 from audit.reports.asking import Asking, waiting_for_an_answer
 from audit.reports.wording import safe_url
-from remediation.models import ActionExecution, BucketRun
+from remediation.models import ActionExecution, BucketRun, RejectedAlert
 
 PAGE_SIZE = 100
+REJECTED_SIZE = 50
 FAILED = (BucketRun.Status.FAILURE, BucketRun.Status.TIMEOUT, BucketRun.Status.CANCELED)
 COLUMNS = (
     "request_id",
@@ -64,6 +65,7 @@ class FailurePage:
     """What waits for a person however old it is, and one page of failures.
 
     ``waiting``: the unknown runs. ``asking``: the executions that wait for a person's answer.
+    ``rejected``: the newest alerts that could not be acted on, on the first page.
     ``next_before``: the run id before which the next page begins, None on the last page.
     """
 
@@ -75,6 +77,7 @@ class FailurePage:
     asking_is_cut: bool
     failures: tuple[Failure, ...]
     next_before: int | None
+    rejected: tuple[RejectedAlert, ...] = ()
 
 
 def recent_failures(
@@ -101,7 +104,13 @@ def recent_failures(
         asking_is_cut=len(asking) > size,
         failures=_failures(failed[:size], executions),
         next_before=failed[size - 1].pk if len(failed) > size else None,
+        rejected=_rejected(since) if before is None else (),
     )
+
+
+def _rejected(since: datetime.datetime) -> tuple[RejectedAlert, ...]:
+    newest = RejectedAlert.objects.order_by("-pk")[:REJECTED_SIZE]
+    return tuple(alert for alert in newest if alert.received_at >= since)
 
 
 def _newest(

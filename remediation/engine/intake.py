@@ -17,7 +17,7 @@ from django.db.models import F
 
 from remediation import queue
 from remediation.alertmanager import IncomingAlert, InvalidAlert, Notification
-from remediation.engine import cooldown, episodes, settle
+from remediation.engine import cooldown, episodes, rejections, settle
 from remediation.engine.alert_moves import AlertMove, skip_unbegun, stop_begun
 from remediation.engine.assignment import Assignments, assign, without_bucket
 from remediation.engine.early_resolves import EarlyResolves
@@ -73,7 +73,13 @@ def receive(notification: Notification, *, cause: Cause, client: str) -> list[Re
         with transaction.atomic(durable=True), Transition.together():
             return _Delivery(notification, cause, client).store()
 
-    return repeated(deliver, what=f"Intake of {cause.request_id}")
+    receipts = repeated(deliver, what=f"Intake of {cause.request_id}")
+    rejections.log(_rejected(notification), request_id=cause.request_id)
+    return receipts
+
+
+def _rejected(notification: Notification) -> list[InvalidAlert]:
+    return [alert for alert in notification.alerts if isinstance(alert, InvalidAlert)]
 
 
 class _Delivery:
@@ -115,6 +121,7 @@ class _Delivery:
             for alert in alerts
         ]
         self._write_alerts()
+        rejections.record(_rejected(self.notification), received=self.received, client=self.client)
         waiting = [alert for alert in self.seen_again if alert.reason and alert.is_open]
         self.matched_again = without_bucket(waiting)
         assignments = assign(self.opened, self.resolved, cause=self.cause, again=self.matched_again)

@@ -9,6 +9,7 @@ from remediation.models.execution import ActionExecution
 from remediation.models.heartbeat import Heartbeat
 from remediation.models.ids import new_id
 from remediation.models.pause import Pause
+from remediation.models.rejected_alert import RejectedAlert
 from remediation.models.run import BucketRun
 from remediation.models.token import ApiToken, Scope
 from remediation.models.transition import AppendOnlyError, Cause, IllegalTransitionError, Transition
@@ -30,6 +31,7 @@ __all__ = [
     "Heartbeat",
     "IllegalTransitionError",
     "Pause",
+    "RejectedAlert",
     "Scope",
     "Transition",
     "new_id",

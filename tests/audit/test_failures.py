@@ -120,7 +120,7 @@ def test_any_number_of_failures_takes_the_same_number_of_queries(size, django_as
         for _ in range(size):
             make_execution(make_run(status=status), status="failure")
 
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         found = page()
 
     assert len(found.failures) == 3 * size

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from tests.audit.test_stories import make_call, move
-from tests.factories import make_alert, make_execution, make_run
+from tests.factories import make_alert, make_execution, make_rejected_alert, make_run
 
 pytestmark = pytest.mark.django_db
 
@@ -144,6 +146,22 @@ def test_failures_show_what_waits_and_what_went_wrong(person):
     assert text.index("the error of unknown") < text.index("the error of timeout")
     assert story_url("req-unknown") in text
     assert story_url("req-timeout") in text
+
+
+def test_failures_show_the_alerts_that_could_not_be_acted_on(person):
+    columns = {"alert_name": MARKUP, "client": "10.0.0.9", "request_id": "req-a"}
+    make_rejected_alert(reason="status is 'up': send firing or resolved", **columns)
+    old = timezone.now() - datetime.timedelta(days=9)
+    make_rejected_alert(reason="long ago", received_at=old)
+
+    page = person.get(FAILURES).content.decode()
+
+    assert "status is &#x27;up&#x27;: send firing or resolved" in page
+    assert story_url("req-a") in page
+    assert "10.0.0.9" in page
+    assert MARKUP not in page
+    assert "long ago" not in page
+    assert "could not be acted on" not in person.get(f"{FAILURES}?before=9").content.decode()
 
 
 def test_what_waits_for_a_person_is_judged_from_there_by_operators(person):

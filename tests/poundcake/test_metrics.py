@@ -48,6 +48,14 @@ def test_what_is_in_flight_is_counted(reader):
     assert 'poundcake_executions{status="success"}' not in found
 
 
+def test_rejected_alerts_are_counted(reader):
+    assert samples(reader)["poundcake_rejected_alerts_total"] == 0
+    factories.make_rejected_alert(total=41)
+    factories.make_rejected_alert(total=42)
+
+    assert samples(reader)["poundcake_rejected_alerts_total"] == 42
+
+
 def test_workers_that_do_nothing_are_seen(reader):
     before = timezone.now() - datetime.timedelta(minutes=2)
     OrmQ.objects.create(key="launch", payload="", lock=before)
@@ -85,5 +93,5 @@ def test_the_cost_does_not_grow(reader, django_assert_max_num_queries):
     for _ in range(5):
         factories.make_execution()
 
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         samples(reader)

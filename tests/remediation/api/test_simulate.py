@@ -225,7 +225,7 @@ def test_a_bucket_that_could_not_run_says_why(simulate: Reader, columns: dict[st
         ({"alert": 1, "labels": LABELS}, "alert", "does not exist"),
         ({"labels": []}, "labels", "dictionary"),
         ({"labels": {}}, "labels", "at least one label"),
-        ({"labels": {"alertname": 7}}, "labels", "labels.alertname"),
+        ({"labels": {"alertname": [7]}}, "labels", "labels.alertname"),
         ({"labels": LABELS, "annotations": "x"}, "annotations", "dictionary"),
         ({"labels": LABELS, "steps": {"a": 1}}, "steps.a", "dictionary"),
         ({"labels": LABELS, "steps": {"a": {"status": "odd"}}}, "steps.a.status", "odd"),

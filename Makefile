@@ -26,7 +26,7 @@ serve: $(READY) ## Run web and worker with the settings of the environment (BIND
 test: check ## Run all checks and tests, on MariaDB and SQLite, with a real Alertmanager
 	scripts/test-parts.sh
 	$(BIN)/python -m tests.parts.mariadb $(BIN)/pytest -n 2 -m django_db
-	env -u DATABASE_URL $(BIN)/pytest -n 2
+	env -u DATABASE_URL $(BIN)/pytest -n 2 --cov
 
 chaos: $(READY) ## Send 1,000 alerts while answers are cut and processes killed (CHAOS="--alerts 100")
 	scripts/test-parts.sh

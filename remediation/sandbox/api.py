@@ -1,11 +1,10 @@
 """StackStorm's endpoints, as far as a client of its executions calls them."""
 
 import re
-from collections.abc import Callable, Mapping
-from hashlib import md5
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import queries, validation
+from . import queries, reruns, rules, validation
 from .credentials import Caller, unknown_key
 from .executions import Execution, NotCancelableError, trace_tag_in
 from .messages import BANNER, Answer, Call, CutError, Subscription, faultstring
@@ -37,6 +36,7 @@ class Api:
                 ("GET", "api", r"/executions/([^/]+)/result", self._result),
                 ("GET", "api", r"/executions/([^/]+)/output", self._output),
                 ("GET", "api", r"/executions/([^/]+/attribute/[^/]+)", self._attribute),
+                ("POST", "api", r"/executions/([^/]+)/re_run", self._rerun),
                 ("DELETE", "api", r"/executions/([^/]+)", self._delete),
                 ("PUT", "api", r"/executions/([^/]+)", self._put),
                 ("GET", "api", r"/traces/?", self._traces),
@@ -131,6 +131,10 @@ class Api:
         first = execution.moments[0]
         return Answer(201, execution.view(first.at, until=first))
 
+    def _rerun(self, call: Call, caller: Caller, name: str) -> Answer:
+        body = validation.parse(call.body, call.headers.get("content-type", ""))
+        return reruns.answer(self._world, self._execution(name), body, user=caller.username)
+
     def _judged(self, call: Call, caller: Caller, body: Mapping[str, Any]) -> validation.Request:
         try:
             return validation.judge(
@@ -224,8 +228,9 @@ class Api:
                 found = store.tagged(one.trace_tag) if one and one.trace_tag else []
             else:
                 found = [one for one in reversed(store.visible()) if one.trace_tag]
-            roots = [one for one in found if one.parent is None]
-            traces = [_trace(root, self._world.clock()) for root in reversed(roots)]
+            roots = [one for one in found if one.parent is None and not one.of_rule]
+            reports = [one for one in found if one.of_rule]
+            traces = [_trace(root, reports, self._world.clock()) for root in reversed(roots)]
         page = queries.page_of(traces, call.query, default=queries.DEFAULT_LIMIT)
         return Answer(200, page.rows, page.headers)
 
@@ -286,10 +291,11 @@ class Api:
             return execution.view(self._world.clock(), show_secrets=show_secrets)
 
 
-def _trace(root: Execution, now: float) -> dict[str, Any]:
-    """Return the trace that a POST began: its execution and, of a workflow, those of its tasks."""
+def _trace(root: Execution, reports: Sequence[Execution], now: float) -> dict[str, Any]:
+    """Return the trace that a POST began: its execution, its tasks and its rules' executions."""
     # A trace is not kept by itself: its id has to come out the same every time.
-    trace_id = md5(root.id.encode(), usedforsecurity=False).hexdigest()
+    trace_id = rules.trace_id(root)
+    mine = [one for one in reports if one.context["trace_context"]["id_"] == trace_id]
     return {
         "uid": f"trace:{trace_id}",
         "trace_tag": root.trace_tag,
@@ -300,12 +306,19 @@ def _trace(root: Execution, now: float) -> dict[str, Any]:
                 "object_id": one.id,
                 "ref": one.action.ref,
                 "updated_at": one.wall.stamp(one.start),
-                "caused_by": {"type": "action_execution", "id": one.parent.id}
-                if one.parent
-                else {},
+                "caused_by": _cause(one),
             }
-            for one in (root, *root.descendants(now))
+            for one in (root, *root.descendants(now), *mine)
         ],
         "start_timestamp": root.wall.stamp(root.start),
-        "id": trace_id[:24],
+        "id": trace_id,
     }
+
+
+def _cause(execution: Execution) -> dict[str, str]:
+    if execution.of_rule:
+        rule, instance = execution.of_rule["rule"], execution.of_rule["trigger_instance"]
+        return {"type": "rule", "id": f"{rule['id']}:{instance['id']}"}
+    if execution.parent:
+        return {"type": "action_execution", "id": execution.parent.id}
+    return {}

@@ -1,8 +1,10 @@
 """Play a StackStorm rule on `core.st2.generic.notifytrigger` that tells a client of each end.
 
-Best effort, as in StackStorm: one try, no signature (callback-from-rule-notify.json).
+Best effort, as in StackStorm: one try, no signature (callback-from-rule-notify.json). Each call is
+an execution of its own, which ends as the call does.
 """
 
+import base64
 import http.client
 import json
 import logging
@@ -12,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from . import rules
 from .executions import Execution
 from .options import SandboxOptions
 from .timeline import FINAL, Moment
@@ -25,9 +28,12 @@ MOST_WAITING = 10_000
 class Callbacks:
     """A thread that POSTs the call-backs, one after the other."""
 
-    def __init__(self, options: Callable[[], SandboxOptions]) -> None:
+    def __init__(self, options: Callable[[], SandboxOptions], rule: rules.Rule) -> None:
         self._options = options
-        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)
+        self._rule = rule
+        self._waiting: queue.Queue[tuple[dict[str, Any], Execution | None] | None] = queue.Queue(
+            MOST_WAITING
+        )
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -47,17 +53,21 @@ class Callbacks:
             return
         for body in bodies(execution, moment):
             try:
-                self._waiting.put_nowait(body)
+                self._waiting.put_nowait((body, self._rule.begin(execution, body, self._options())))
             except queue.Full:
                 logger.warning("a call-back of execution %s was dropped", execution.id)
 
     def _run(self) -> None:
-        while (body := self._waiting.get()) is not None:
+        while (waiting := self._waiting.get()) is not None:
+            body, made = waiting
             options = self._options()
             try:
-                _post(options.callback_url, options.callback_token, body)
+                end = _post(options.callback_url, options.callback_token, body)
             except (OSError, http.client.HTTPException) as error:
                 logger.warning("call-back of %s failed: %s", body["execution_id"], error)
+                end = ("failed", {"error": str(error), "traceback": ""})
+            if made is not None:
+                self._rule.finish(made, *end)
 
 
 def bodies(execution: Execution, moment: Moment) -> list[dict[str, Any]]:
@@ -89,7 +99,8 @@ def _body(
     }
 
 
-def _post(url: str, token: str, body: dict[str, Any]) -> None:
+def _post(url: str, token: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Call; return the status and the result of a core.http that did so."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
@@ -99,12 +110,24 @@ def _post(url: str, token: str, body: dict[str, Any]) -> None:
         "X-Stanley-Action": "http",
     }
     if token:
-        headers["Authorization"] = f"Bearer {token}"
+        login = base64.b64encode(f"{rules.USERNAME}:{token}".encode()).decode()
+        headers["Authorization"] = f"Basic {login}"
     try:
         path = parts._replace(scheme="", netloc="").geturl() or "/"
         connection.request("POST", path, json.dumps(body), headers)
         answer = connection.getresponse()
-        answer.read()
+        content = answer.read().decode(errors="replace")
         logger.debug("call-back of %s: %s", body["execution_id"], answer.status)
     finally:
         connection.close()
+    try:
+        parsed, is_parsed = json.loads(content), True
+    except ValueError:
+        parsed, is_parsed = content, False
+    result = {
+        "status_code": answer.status,
+        "body": parsed,
+        "parsed": is_parsed,
+        "headers": dict(answer.headers.items()),
+    }
+    return ("failed" if answer.status >= 400 else "succeeded"), result

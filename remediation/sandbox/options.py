@@ -50,7 +50,7 @@ class SandboxOptions:
     unauthorized: bool = False  # 401 to everything
     latency_seconds: float = 0.0  # before every answer
     callback_url: str = ""  # told the end of every execution POSTed with `notify`
-    callback_token: str = field(default="", repr=False)  # sent there as bearer token
+    callback_token: str = field(default="", repr=False)  # sent there as password
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -79,14 +79,16 @@ class Store:
     def started_twice(self) -> list[str]:
         """Name the trace tags under which more than one execution was started.
 
-        Started means past `requested`: a ghost does not count, nor do the tasks of workflows.
+        Started means past `requested`: a ghost does not count, nor do the tasks of workflows and
+        the executions of rules.
         """
         with self.lock:
             now = self.clock()
             started = Counter(
                 one.trace_tag
                 for one in self.visible()
-                if one.parent is None and one.trace_tag and _has_started(one, now)
+                if one.parent is None and one.trace_tag and not one.of_rule
+                if _has_started(one, now)
             )
         return [tag for tag, times in started.items() if times > 1]
 

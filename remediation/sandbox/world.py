@@ -15,6 +15,7 @@ from .feed import Feed
 from .options import SandboxOptions
 from .planning import Fate, Mint, Planner
 from .refusals import Refusals
+from .rules import Rule
 from .store import KEPT, Store
 from .timeline import Moment
 from .validation import Request
@@ -37,7 +38,8 @@ class World:
         self.store = Store(clock)
         self.mint = Mint(clock, self.wall)
         self.feed = Feed(self.store)
-        self.callbacks = Callbacks(lambda: self.options)
+        rule = Rule(self.mint, self.store, self.feed, lambda: self.catalogue)
+        self.callbacks = Callbacks(lambda: self.options, rule)
         self.feed.listen(self.callbacks.tell)
         self.credentials = Credentials(clock, api_key=api_key, username=username, password=password)
         self.journal = Journal()

@@ -7,6 +7,7 @@ from typing import Any
 from . import queries, reruns, rules, validation
 from .credentials import Caller, unknown_key
 from .executions import Execution, NotCancelableError, trace_tag_in
+from .inquiries import Inquiries
 from .messages import BANNER, Answer, Call, CutError, Subscription, faultstring
 from .timeline import FINAL
 from .validation import RefusedError
@@ -23,6 +24,7 @@ class Api:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._asked = Inquiries(world)
         # Method, service (bare ports serve all), path, handler; the group is the handler's name.
         self._routes: tuple[tuple[str, str, re.Pattern[str], Handler], ...] = tuple(
             (method, service, re.compile(path), handler)
@@ -39,6 +41,9 @@ class Api:
                 ("POST", "api", r"/executions/([^/]+)/re_run", self._rerun),
                 ("DELETE", "api", r"/executions/([^/]+)", self._delete),
                 ("PUT", "api", r"/executions/([^/]+)", self._put),
+                ("GET", "api", r"/inquiries/?", self._inquiries),
+                ("GET", "api", r"/inquiries/([^/]+)", self._inquiry),
+                ("PUT", "api", r"/inquiries/([^/]+)", self._respond),
                 ("GET", "api", r"/traces/?", self._traces),
                 ("GET", "api", r"/actions/?", self._actions),
                 ("GET", "api", r"/actions/views/overview", self._overviews),
@@ -212,11 +217,24 @@ class Api:
                 f'Failed updating execution. Unable to pause liveaction "{execution.liveaction_id}"'
                 f' because it is not supported by the "{execution.action.runner_name}" runner.',
             )
+        if self._asked.change_status(execution, wanted, username=caller.username):
+            return Answer(200, self._view(call, name))
         if wanted != "canceling":
             raise RefusedError(
                 400, f"sandbox: a status of {wanted!r} is not played, only 'canceling'"
             )
         return self._delete(call, caller, name)
+
+    def _inquiries(self, call: Call, caller: Caller, name: str) -> Answer:
+        page = queries.page_of(self._asked.open_ones(), call.query)
+        return Answer(200, page.rows, page.headers)
+
+    def _inquiry(self, call: Call, caller: Caller, name: str) -> Answer:
+        return Answer(200, self._asked.shown(name))
+
+    def _respond(self, call: Call, caller: Caller, name: str) -> Answer:
+        body = validation.parse(call.body, call.headers.get("content-type", ""))
+        return Answer(200, self._asked.answer(name, body, username=caller.username))
 
     def _traces(self, call: Call, caller: Caller, name: str) -> Answer:
         store = self._world.store

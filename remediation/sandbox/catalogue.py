@@ -17,11 +17,15 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task of a workflow; parameter values are Jinja over the workflow's parameters."""
+    """A task of a workflow; parameter values are Jinja over the workflow's parameters.
+
+    ``after``: the tasks that it comes after, None for the one before it in the list.
+    """
 
     name: str
     action_ref: str
     parameters: Mapping[str, Any]
+    after: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,12 @@ class Catalogue:
             view=view,
             parameters=_merged(runner["runner_parameters"], own),
             tasks=tuple(
-                Task(task["name"], task["action"], task.get("parameters", {}))
+                Task(
+                    task["name"],
+                    task["action"],
+                    task.get("parameters", {}),
+                    tuple(task["after"]) if "after" in task else None,
+                )
                 for task in metadata.get("tasks", ())
             ),
             output=metadata.get("output", {}),

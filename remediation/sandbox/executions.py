@@ -58,6 +58,7 @@ class Execution:
     of_rule: Mapping[str, Any] = field(default_factory=dict)  # shown beside it: rule and trigger
     children: "list[Execution]" = field(default_factory=list)
     is_dropped: bool = False  # a task that its canceled workflow never started
+    tasks_plan: Any = None  # of a workflow: its fate and inputs, for what follows an answer
 
     @property
     def start(self) -> float:
@@ -119,15 +120,22 @@ class Execution:
             self._replan(now, Moment(now, "canceling", message), end)
 
     def _cancel_workflow(self, now: float, message: Mapping[str, str]) -> None:
-        # A workflow starts no other task and waits for those that run.
+        # A workflow starts no other task and waits for those that run, but not for a person:
+        # an open inquiry stays open.
         for child in self.children:
             child.is_dropped = child.start > now
         self.children = [child for child in self.children if not child.is_dropped]
         for child in self.children:
-            if child.status(now) == "pending":
-                child._replan(now, Moment(now, "canceled", message))
+            if child.is_workflow and child.status(now) == "paused":
+                child._cancel_workflow(now, message)
+        if self.status(now) in ("paused", "resuming"):
+            self._replan(now, Moment(now, "canceled", message))
+            return
         self._replan(now, Moment(now, "canceling", message))
-        ends = [child.end for child in self.children]
+        asks = [
+            child for child in self.children if any(m.status == "pending" for m in child.moments)
+        ]
+        ends = [child.end for child in self.children if child not in asks]
         if None not in ends:
             last = max([now + CANCEL_SECONDS, *(end for end in ends if end is not None)])
             self.moments += (Moment(last, "canceled", {"output": None}, is_sized=True),)
@@ -193,13 +201,20 @@ class Execution:
         }
 
     def _context(self, passed: Sequence[Moment]) -> dict[str, Any]:
-        has_run = any(moment.status == "running" for moment in passed)
-        hidden = () if has_run else ("workflow_execution",)
+        statuses = {moment.status for moment in passed}
+        hidden = [
+            name
+            for name, status in (("workflow_execution", "running"), ("resumed_by", "resuming"))
+            if status not in statuses
+        ]
         return {name: value for name, value in self.context.items() if name not in hidden}
 
     def _end_stamp(self, passed: Sequence[Moment]) -> str | None:
-        # StackStorm sets no end for `abandoned` (get-execution-abandoned).
-        if passed[-1].status not in FINAL or passed[-1].status == "abandoned":
+        # StackStorm sets no end for `abandoned` (get-execution-abandoned), nor for an inquiry that
+        # expired (inquiry-ttl-expired-plain).
+        last = passed[-1].status
+        is_expired = last == "timeout" and any(one.status == "pending" for one in passed)
+        if last not in FINAL or last == "abandoned" or is_expired:
             return None
         return self.wall.stamp(passed[-1].at)
 

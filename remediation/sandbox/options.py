@@ -22,7 +22,8 @@ class SandboxOptions:
     ``outcomes`` maps an action ref to the status that its executions end in, or to a list of
     statuses used in turn, the last one staying. Every StackStorm status is possible: final ones
     are reached after ``duration_seconds``, the others are where the execution then stays for
-    ever (``requested`` is a ghost, ``running`` a lost runner, ``pending`` an inquiry). A string
+    ever (``requested`` is a ghost, ``running`` a lost runner, ``pending`` a question to a person).
+    An inquiry (``core.ask``) stays open until its answer or its ``ttl``. A string
     parameter that begins with ``sandbox:STATUS`` or ``sandbox:STATUS:SECONDS`` chooses for its
     own execution, before ``outcomes`` does.
 

@@ -2,11 +2,11 @@
 
 import itertools
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import rendering, results
+from . import asking, rendering, results
 from .catalogue import Action, Catalogue, Task
 from .executions import Execution, WallClock
 from .timeline import FINAL, Moment, plan
@@ -93,6 +93,8 @@ class Planner:
             result=results.result_of(request.action.runner_name, full, fate.outcome),
             delay=request.delay_milliseconds / 1000,
         )
+        if request.action.runner_name == asking.RUNNER:
+            moments = asking.until_expiry(moments, full.get("ttl"))
         execution = self.mint.new_execution(request, moments, parent)
         if has_tasks and any(moment.status == "running" for moment in moments):
             self._run_tasks(execution, fate, full)
@@ -102,15 +104,54 @@ class Planner:
         before = [one for one in workflow.moments if one.status in ("requested", "scheduled")]
         begun = next(one.at for one in workflow.moments if one.status == "running")
         workflow.context["workflow_execution"] = self.mint.new_id()
-        at = begun
-        for task in workflow.action.tasks:
-            child = self._task(workflow, task, fate, inputs, at)
-            workflow.children.append(child)
-            if child.end is None or child.moments[-1].status != "succeeded":
-                break
-            at = child.end
+        workflow.tasks_plan = (fate, inputs)
+        self._begin_tasks(workflow, fate, inputs, begun)
         running = Moment(begun, "running", {"output": None}, is_sized=True)
-        workflow.moments = (*before, running, *self._ending(workflow, fate, inputs))
+        workflow.moments = (*before, running, *self._ending(workflow, fate, inputs, begun))
+
+    def go_on(self, workflow: Execution, now: float, *, by: str) -> list[Execution]:
+        """Plan a workflow again after an inquiry below it was answered; return what it starts.
+
+        ``by``: who answered, if the inquiry is a task of this workflow itself, else empty.
+        """
+        passed = tuple(workflow.passed(now))
+        if passed[-1].status not in ("running", "paused", "resuming"):
+            return []
+        fate, inputs = workflow.tasks_plan
+        lead: list[Moment] = []
+        at = now
+        if passed[-1].status != "running":
+            if by and passed[-1].status == "paused":
+                lead.append(Moment(now, "resuming", {"output": None}, is_sized=True))
+            at += asking.RESUME_SECONDS
+            lead.append(Moment(at, "running", {"output": None}, is_sized=True))
+        if by:
+            workflow.context["resumed_by"] = by
+        for child in workflow.children:
+            child.is_dropped = child.start > now
+        workflow.children = [child for child in workflow.children if not child.is_dropped]
+        begun = self._begin_tasks(workflow, fate, inputs, at)
+        workflow.moments = (*passed, *lead, *self._ending(workflow, fate, inputs, at))
+        above = self.go_on(workflow.parent, now, by="") if workflow.parent else []
+        return [one for child in begun for one in (child, *_below(child))] + above
+
+    def _begin_tasks(
+        self, workflow: Execution, fate: Fate, inputs: Mapping[str, Any], at: float
+    ) -> list[Execution]:
+        """Plan the tasks that can start because those before them succeed; return the new ones."""
+        started = {_task_name(child): child for child in workflow.children}
+        begun = []
+        for task, before in _in_order(workflow.action.tasks):
+            awaited = [started.get(name) for name in before]
+            ends = [one.end for one in awaited if one and one.moments[-1].status == "succeeded"]
+            if task.name in started or len(ends) < len(awaited):
+                continue
+            start = max([at, *(end for end in ends if end is not None)])
+            child = self._task(workflow, task, fate, _with_responses(inputs, started), start)
+            started[task.name] = child
+            workflow.children.append(child)
+            begun.append(child)
+        return begun
 
     def _task(
         self,
@@ -137,9 +178,19 @@ class Planner:
         return child
 
     def _ending(
-        self, workflow: Execution, fate: Fate, inputs: Mapping[str, Any]
+        self, workflow: Execution, fate: Fate, inputs: Mapping[str, Any], at: float
     ) -> tuple[Moment, ...]:
-        last = workflow.children[-1]
+        waits = {id(child): asking.wait_of(child, at) for child in workflow.children}
+        open_waits = [wait for wait in waits.values() if wait is not None]
+        others = [child for child in workflow.children if waits[id(child)] is None]
+        if open_waits and not fate.is_chosen:
+            ends = [child.end for child in others]
+            if None in ends:
+                return ()
+            workflow.context["resumed_by"] = asking.COLLECTOR_USER
+            others_end = max([at, *(end for end in ends if end is not None)])
+            return asking.waiting_workflow(open_waits, others_end)
+        last = max(workflow.children, key=lambda child: child.moments[-1].at)
         ended = last.moments[-1]
         status = _AFTER_TASK.get(ended.status, "running")
         if fate.is_chosen:
@@ -148,13 +199,36 @@ class Planner:
             return ()
         if status not in FINAL:
             return (Moment(ended.at, status, {"output": None}, is_sized=True),)
+        values = _with_responses(inputs, {_task_name(child): child for child in workflow.children})
         output = {
-            name: rendering.render_task(value, inputs, self.datastore)
+            name: rendering.render_task(value, values, self.datastore)
             for name, value in workflow.action.output.items()
         }
-        task_name = last.context["orquesta"]["task_name"]
-        result = results.result_of_workflow(status, output, task_name, ended.result)
-        return (Moment(ended.at, status, result, is_sized=True),)
+        result = results.result_of_workflow(status, output, _task_name(last), ended.result)
+        return (Moment(max(ended.at, at), status, result, is_sized=True),)
+
+
+def _task_name(child: Execution) -> str:
+    return str(child.context["orquesta"]["task_name"])
+
+
+def _in_order(tasks: Sequence[Task]) -> Iterator[tuple[Task, Sequence[str]]]:
+    """Yield each task with the names of those that it comes after: its own, or the one before."""
+    previous: tuple[str, ...] = ()
+    for task in tasks:
+        yield task, previous if task.after is None else task.after
+        previous = (task.name,)
+
+
+def _with_responses(inputs: Mapping[str, Any], tasks: Mapping[str, Execution]) -> dict[str, Any]:
+    """Return the values for templates: the inputs, and the answer to each inquiry by its task."""
+    results_by_task = {name: child.moments[-1].result for name, child in tasks.items()}
+    responses = {
+        name: result["response"]
+        for name, result in results_by_task.items()
+        if isinstance(result, dict) and "response" in result
+    }
+    return {**inputs, **responses}
 
 
 def with_defaults(action: Action, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
         # Its own words name hosts and users: they are for the log.
         logger.warning("Not ready, the database: %s", error)
         return _unavailable("The database does not answer: see DATABASE_URL and the log.")
-    return JsonResponse({"status": "ok", "workers": beats})
+    return JsonResponse({"status": "ok", "clock": _clock(), "workers": beats})
 
 
 def _unavailable(problem: str) -> JsonResponse:
@@ -60,6 +60,13 @@ def check_migrations() -> None:
         raise NotReady("The tables are not up to date: run manage.py migrate.")
 
 
+def _clock() -> dict[str, Any]:
+    """Return by how much this machine's clock is ahead of the shared time, and what is wrong."""
+    warning = clock.skew_warning()
+    shown: dict[str, Any] = {"skew_seconds": round(clock.skew_seconds(), 3)}
+    return shown | ({"warning": warning} if warning else {})
+
+
 def _heartbeats() -> dict[str, dict[str, Any]]:
     """Return how long ago each recurring job of the workers beat."""
     # Why StackStorm cannot be reached is kept beside them; it is no job and not for everybody.
@@ -69,6 +76,7 @@ def _heartbeats() -> dict[str, dict[str, Any]]:
         beat.name: {
             "beat_at": beat.beat_at.isoformat(),
             "age_seconds": round((at - beat.beat_at).total_seconds(), 3),
+            "skew_seconds": beat.skew_seconds,
         }
         for beat in jobs
     }

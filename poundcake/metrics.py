@@ -30,6 +30,7 @@ from remediation.models import (
 )
 
 RUNS_IN_FLIGHT = ("pending", "running", "unknown")
+SKEW_KNOWN = datetime.timedelta(minutes=5)
 EXECUTIONS_IN_FLIGHT = ("pending", "launching", "running", "unknown")
 
 Samples = Iterable[tuple[str, float]]
@@ -45,6 +46,7 @@ class Metrics(APIView):
     def get(self, _request: Request) -> HttpResponse:
         """Return all samples."""
         at = clock.now()
+        beats = list(Heartbeat.objects.exclude(name=STACKSTORM).order_by("name"))
         text = "".join(
             [
                 _metric("poundcake_alerts_firing", "Open alerts.", _alerts()),
@@ -66,7 +68,12 @@ class Metrics(APIView):
                 _metric(
                     "poundcake_heartbeat_age_seconds",
                     "Time since a recurring job of the workers last beat.",
-                    _heartbeats(at),
+                    _heartbeats(at, beats),
+                ),
+                _metric(
+                    "poundcake_clock_skew_seconds",
+                    "By how much the clock of a process's machine is ahead of the database's.",
+                    _skew(at, beats),
                 ),
                 _metric("poundcake_paused", "1 while people hold everything back.", _paused(at)),
                 _metric(
@@ -116,9 +123,17 @@ def _wakeups(at: datetime.datetime) -> Samples:
         yield f'{{cluster="{cluster}"}}', (at - since).total_seconds() if since else 0
 
 
-def _heartbeats(at: datetime.datetime) -> Samples:
-    for beat in Heartbeat.objects.exclude(name=STACKSTORM).order_by("name"):
+def _heartbeats(at: datetime.datetime, beats: Iterable[Heartbeat]) -> Samples:
+    for beat in beats:
         yield f'{{job="{beat.name}"}}', (at - beat.beat_at).total_seconds()
+
+
+def _skew(at: datetime.datetime, beats: Iterable[Heartbeat]) -> Samples:
+    yield '{process="web"}', clock.skew_seconds()
+    for beat in beats:
+        # Each cluster tells that of its own machine; a dead one's is not known any more.
+        if beat.name.partition("@")[0] in queue.CLUSTERS and at - beat.beat_at < SKEW_KNOWN:
+            yield f'{{process="{beat.name}"}}', beat.skew_seconds
 
 
 def _paused(at: datetime.datetime) -> Samples:

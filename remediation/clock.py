@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import socket
 import time
 from threading import Lock
 
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 READ_AGAIN_SECONDS = 5.0  # between two readings of the database's clock
 ROUND_TRIP_SECONDS = 1.0  # a reading that took longer says too little
 READINGS_MAX = 3  # at once, while none is good enough
+# Stamps this much ahead of now are still those of another process that read the clock as well.
+TOLERANCE = datetime.timedelta(seconds=2)
+SKEW_WARNING_SECONDS = 5.0  # of a machine's clock, which people should set right
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 # It never steps, and on Linux it also counts the time that the machine was suspended.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -107,6 +111,18 @@ def now() -> datetime.datetime:
 def skew_seconds() -> float:
     """Return by how much this machine's clock is ahead of the shared time."""
     return (_machine.now() - now()).total_seconds()
+
+
+def skew_warning() -> str:
+    """Return what is wrong with this machine's clock, '' when nothing is."""
+    seconds = skew_seconds()
+    if abs(seconds) < SKEW_WARNING_SECONDS:
+        return ""
+    direction = "ahead of" if seconds > 0 else "behind"
+    return (
+        f"the clock of {socket.gethostname()} is {abs(seconds):.1f} s {direction} the database's:"
+        " PoundCake goes by the database's; set this one by NTP"
+    )
 
 
 def _shared() -> MachineClock | DatabaseClock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import socket
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from typing import ParamSpec
@@ -12,7 +13,17 @@ from django.conf import settings
 from django.db import transaction
 
 from remediation import clock, queue
-from remediation.engine import cancel, launch, lookup, outage, pace, poll, problems, recover
+from remediation.engine import (
+    cancel,
+    future_stamps,
+    launch,
+    lookup,
+    outage,
+    pace,
+    poll,
+    problems,
+    recover,
+)
 from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
 from remediation.models import EarlyResolve, Heartbeat
 from remediation.stackstorm import StackStormClient
@@ -24,6 +35,10 @@ KEPT = datetime.timedelta(days=1)
 PLANNED_AHEAD = datetime.timedelta(seconds=30)  # at the most; what is delivered is locked longer
 PRUNE_INTERVAL = datetime.timedelta(minutes=10)
 PRUNED_MAX = 2_000  # rows of each kind that are deleted at once
+
+
+class ClockSkew(Exception):
+    """The clock of a machine is wrong; the text says which and by how much."""
 
 
 Wrapped = ParamSpec("Wrapped")
@@ -71,7 +86,8 @@ def run_local(**_newer: object) -> bool:
 def beat(**_newer: object) -> bool:
     """Prove to the worker command that this cluster works; revive the chain of ticks."""
     _show_life()
-    if Heartbeat.is_late("tick", at=clock.now() - TICK_GRACE):
+    interval = datetime.timedelta(seconds=settings.POLL_INTERVAL)
+    if Heartbeat.is_late("tick", at=clock.now(), interval=interval, grace=TICK_GRACE):
         queue.enqueue(queue.TICK)
     return True
 
@@ -92,7 +108,10 @@ def tick(**_newer: object) -> bool:
         is_beat = Heartbeat.beat("tick", at=at, interval=interval)
         queue.enqueue(queue.TICK, at=at + interval)
     wake = [_wake_launchers] if is_beat else []
-    what_is_due = [recover.recover, launch.expire, cancel.cancel_overdue, _prune] if is_beat else []
+    what_is_due: list[Callable[[], object]] = []
+    if is_beat:
+        what_is_due = [recover.recover, launch.expire, cancel.cancel_overdue, _prune]
+        what_is_due += [future_stamps.bring_back, _report_skew]
     _each_in_turn([*wake, partial(_follow, at + interval), cancel.carry_out_due, *what_is_due])
     return is_beat
 
@@ -164,6 +183,15 @@ def _stackstorm() -> StackStormClient | None:
         return None
 
 
+def _report_skew() -> None:
+    """Record a wrong clock of this machine as a problem, or that it is right again."""
+    job = f"clock@{socket.gethostname()[:30]}"
+    if warning := clock.skew_warning():
+        problems.report(job, ClockSkew(warning))
+    else:
+        problems.end(job)
+
+
 def _show_life() -> None:
     if own := queue.this_cluster():
-        Heartbeat.show_life(own, at=clock.now())
+        Heartbeat.show_life(own, at=clock.now(), skew_seconds=clock.skew_seconds())

@@ -76,9 +76,9 @@ class Line:
 
 def _launchers() -> int:
     """Return how many clusters launch at the same time as this one, itself included."""
-    lately = clock.now() - LAUNCHER_SILENCE
+    alive = Heartbeat.alive(at=clock.now(), silence=LAUNCHER_SILENCE)
     prefix = queue.own_name(queue.LAUNCH, "")
-    return Heartbeat.objects.filter(name__startswith=prefix, beat_at__gt=lately).count() or 1
+    return alive.filter(name__startswith=prefix).count() or 1
 
 
 def with_all_it_takes() -> QuerySet[ActionExecution]:

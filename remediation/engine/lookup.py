@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 BATCH = 50
 BUDGET_SECONDS = 5.0  # after which a slow StackStorm makes room for what else is due
 CLOCK_TOLERANCE = datetime.timedelta(days=1)  # between StackStorm's clock and ours
+LONGEST_WAIT = datetime.timedelta(seconds=30)  # between two looks for one launch
 LAUNCHES_MAX = 2  # that get no answer, before a person has to look
 NEVER_RAN = {"requested", "canceling", "canceled"}
 
@@ -104,7 +105,7 @@ def _look_up_one(row: ActionExecution, *, client: StackStormClient) -> bool:
 def _put_off(row: ActionExecution, *, at: datetime.datetime) -> None:
     # Ever more seldom, for a look at StackStorm's database by tag is no cheap one.
     waited = (at - (row.started_at or at)).total_seconds()
-    later = at + datetime.timedelta(seconds=min(max(1.0, waited / 4), 30.0))
+    later = at + min(datetime.timedelta(seconds=max(1.0, waited / 4)), LONGEST_WAIT)
     if row.lookup_until and at < row.lookup_until:
         later = min(later, row.lookup_until)
     _still_looked_up(row).update(due_at=later)

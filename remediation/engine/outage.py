@@ -12,7 +12,12 @@ import logging
 from remediation import clock
 from remediation.engine.connection import STACKSTORM
 from remediation.models import Heartbeat
-from remediation.stackstorm import StackStormClient, StackStormError, StackStormRejected
+from remediation.stackstorm import (
+    MAX_RETRY_AFTER,
+    StackStormClient,
+    StackStormError,
+    StackStormRejected,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +47,10 @@ def current() -> Heartbeat | None:
 
 def is_held(*, at: datetime.datetime) -> bool:
     """Return whether StackStorm is not to be called yet."""
-    return Heartbeat.objects.filter(name=STACKSTORM, due_at__gt=at).exclude(note="").exists()
+    # A time that is too far ahead comes from a clock that was wrong, and holds nothing.
+    longest = datetime.timedelta(seconds=MAX_RETRY_AFTER) + clock.TOLERANCE
+    held = Heartbeat.objects.filter(name=STACKSTORM, due_at__gt=at, due_at__lte=at + longest)
+    return held.exclude(note="").exists()
 
 
 def end_by_launch(*, at: datetime.datetime) -> None:

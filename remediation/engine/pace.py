@@ -34,5 +34,7 @@ def shortest() -> datetime.timedelta:
 
 def is_streamed() -> bool:
     """Return whether somebody follows StackStorm's stream now."""
-    last = Heartbeat.last(STREAM) if settings.ST2_STREAM_URL else None
-    return last is not None and last > clock.now() - STREAM_SILENCE
+    if not settings.ST2_STREAM_URL:
+        return False
+    alive = Heartbeat.alive(at=clock.now(), silence=STREAM_SILENCE)
+    return alive.filter(name=STREAM).exists()

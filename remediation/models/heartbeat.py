@@ -6,6 +6,7 @@ import datetime
 
 from django.db import models
 
+from remediation import clock
 from remediation.models.statements import fetch
 
 
@@ -23,6 +24,9 @@ class Heartbeat(models.Model):
     # How often in a row it went wrong; 0 when all is well.
     failures = models.PositiveIntegerField(default=0, db_default=0)
 
+    # Of the machine of a cluster: by how much its clock is ahead of the shared time.
+    skew_seconds = models.FloatField(default=0.0, db_default=0.0)
+
     class Meta:
         db_table = "heartbeats"
 
@@ -33,23 +37,49 @@ class Heartbeat(models.Model):
     def beat(cls, name: str, *, at: datetime.datetime, interval: datetime.timedelta) -> bool:
         """Take the beat that is due; of several callers one gets True."""
         cls.objects.get_or_create(name=name, defaults={"beat_at": at, "due_at": at})
-        due = cls.objects.filter(name=name, due_at__lte=at)
+        due = cls.objects.exclude(cls._awaited(at=at, longest=interval)).filter(name=name)
         return bool(due.update(beat_at=at, due_at=at + interval))
 
     @classmethod
-    def is_late(cls, name: str, *, at: datetime.datetime) -> bool:
-        """Return whether the next beat was due before a time, and nobody took it."""
-        return not cls.objects.filter(name=name, due_at__gte=at).exists()
+    def is_late(
+        cls,
+        name: str,
+        *,
+        at: datetime.datetime,
+        interval: datetime.timedelta,
+        grace: datetime.timedelta,
+    ) -> bool:
+        """Return whether the next beat has been due for longer than ``grace``."""
+        on_time = cls._awaited(at=at - grace, longest=interval + grace)
+        return not cls.objects.filter(on_time, name=name).exists()
+
+    @staticmethod
+    def _awaited(*, at: datetime.datetime, longest: datetime.timedelta) -> models.Q:
+        """Return the rows whose time is still to come.
+
+        A time further ahead than ``longest`` comes from a clock that was wrong, and has passed.
+        """
+        return models.Q(due_at__gt=at, due_at__lte=at + longest + clock.TOLERANCE)
 
     @classmethod
-    def show_life(cls, name: str, *, at: datetime.datetime) -> None:
-        """Keep that something lives; more than once a second is not worth a write."""
-        recent = at - datetime.timedelta(seconds=1)
-        if cls.objects.filter(name=name, beat_at__gt=recent).exists():
+    def alive(
+        cls, *, at: datetime.datetime, silence: datetime.timedelta
+    ) -> models.QuerySet[Heartbeat]:
+        """Return those that showed life in the last ``silence``, and not in the future."""
+        return cls.objects.filter(beat_at__gt=at - silence, beat_at__lte=at + clock.TOLERANCE)
+
+    @classmethod
+    def show_life(cls, name: str, *, at: datetime.datetime, skew_seconds: float = 0.0) -> None:
+        """Record that something lives; more than once a second is not worth a write.
+
+        ``skew_seconds``: by how much the clock of its machine is ahead.
+        """
+        if cls.alive(at=at, silence=datetime.timedelta(seconds=1)).filter(name=name).exists():
             return
         # Not update_or_create: several processes of one cluster would wait for each other's locks.
-        if not cls.objects.filter(name=name).update(beat_at=at):
-            cls.objects.get_or_create(name=name, defaults={"beat_at": at, "due_at": at})
+        values = {"beat_at": at, "skew_seconds": round(skew_seconds, 3)}
+        if not cls.objects.filter(name=name).update(**values):
+            cls.objects.get_or_create(name=name, defaults=values | {"due_at": at})
 
     @classmethod
     def last(cls, name: str) -> datetime.datetime | None:

@@ -1,6 +1,7 @@
 """The typed door to StackStorm: one client, frozen answers, two kinds of error."""
 
 from remediation.stackstorm.actions import ActionInfo, ParameterInfo
+from remediation.stackstorm.answers import MAX_RETRY_AFTER
 from remediation.stackstorm.client import MAX_IDS_PER_REQUEST, NOTIFY_ROUTE, StackStormClient
 from remediation.stackstorm.errors import StackStormError, StackStormRejected, StackStormUnavailable
 from remediation.stackstorm.executions import (
@@ -29,6 +30,7 @@ __all__ = [
     "FINAL_STATUSES",
     "KNOWN_STATUSES",
     "MAX_IDS_PER_REQUEST",
+    "MAX_RETRY_AFTER",
     "NOTIFY_ROUTE",
     "UNCANCELABLE_STATUSES",
     "ActionInfo",

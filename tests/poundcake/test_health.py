@@ -88,3 +88,19 @@ def test_ready_is_cheap_once_the_tables_are_there(django_assert_max_num_queries)
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_health_is_only_read(path):
     assert Client().post(path).status_code == 405
+
+
+@pytest.mark.django_db
+def test_a_wrong_clock_of_this_machine_is_told(monkeypatch):
+    monkeypatch.setattr("remediation.clock.skew_seconds", lambda: -600.0)
+
+    answer = Client().get("/readyz").json()
+
+    assert answer["clock"]["skew_seconds"] == -600
+    assert "600.0 s behind the database's" in answer["clock"]["warning"]
+    assert answer["status"] == "ok"
+
+
+@pytest.mark.django_db
+def test_a_clock_that_agrees_needs_no_warning():
+    assert Client().get("/readyz").json()["clock"] == {"skew_seconds": 0.0}

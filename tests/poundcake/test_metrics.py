@@ -15,7 +15,7 @@ from tests import factories
 
 pytestmark = pytest.mark.django_db
 
-SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="[a-z0-9_.]+"\})? [0-9.e+-]+')
+SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="[a-z0-9_.@:-]+"\})? [0-9.e+-]+')
 
 
 @pytest.fixture
@@ -95,3 +95,19 @@ def test_the_cost_does_not_grow(reader, django_assert_max_num_queries):
 
     with django_assert_max_num_queries(11):
         samples(reader)
+
+
+def test_the_clocks_of_all_machines_are_compared(reader, monkeypatch):
+    at = timezone.now()
+    Heartbeat.show_life("launch@web-1", at=at, skew_seconds=600.0)
+    Heartbeat.show_life("launch@gone-1", at=at - datetime.timedelta(hours=1), skew_seconds=9.0)
+    Heartbeat.tell("failing:clock@web-1", "wrong", at=at)
+    monkeypatch.setattr("remediation.clock.skew_seconds", lambda: 0.25)
+
+    found = samples(reader)
+
+    named = {name: value for name, value in found.items() if "skew" in name}
+    assert named == {
+        'poundcake_clock_skew_seconds{process="web"}': 0.25,
+        'poundcake_clock_skew_seconds{process="launch@web-1"}': 600,
+    }

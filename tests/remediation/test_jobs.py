@@ -254,3 +254,16 @@ def test_what_is_wrong_is_told_since_it_began():
     again = timezone.now()
     Heartbeat.tell("stackstorm", "refused", at=again)
     assert Heartbeat.objects.get().beat_at == again
+
+
+def test_a_wrong_clock_is_a_problem_until_it_is_right(monkeypatch):
+    monkeypatch.setattr("remediation.clock.skew_seconds", lambda: 600.0)
+    jobs._report_skew()
+
+    [problem] = Heartbeat.problems()
+    assert problem.name.startswith("failing:clock@")
+    assert "600.0 s ahead of the database's" in problem.note
+
+    monkeypatch.setattr("remediation.clock.skew_seconds", lambda: 0.1)
+    jobs._report_skew()
+    assert not Heartbeat.problems()

@@ -156,6 +156,8 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
         """Save the steps; then number, check and keep the whole in one engine call."""
         super().save_related(request, form, formsets, change)
         definitions.record(form.instance, cause=cause_of(request))
+        for warning in form.instance.matcher_warnings():
+            messages.warning(request, warning)
 
     def delete_model(self, request: HttpRequest, obj: Bucket) -> None:
         """Delete through the engine."""

@@ -112,7 +112,7 @@ class BucketSerializer(StrictSerializer):
 
     steps = BucketStepSerializer(many=True, required=False)
     warnings = serializers.SerializerMethodField(
-        help_text="Of a single bucket: what its runs show to be wrong with it"
+        help_text="Of a single bucket: what is valid and probably not meant, and what its runs show"
     )
 
     class Meta:

@@ -14,7 +14,7 @@ ALERTS_MAX = 3  # of one instance that begin runs within the cooldown, before it
 
 def warnings_of(bucket: Bucket) -> list[str]:
     """Return sentences for the operator, [] when there is nothing to say."""
-    return [*_cooldown_without_effect(bucket)]
+    return [*bucket.matcher_warnings(), *_cooldown_without_effect(bucket)]
 
 
 def _cooldown_without_effect(bucket: Bucket) -> list[str]:

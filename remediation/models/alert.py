@@ -95,9 +95,13 @@ class Alert(models.Model):
 
     @property
     def launch_priority(self) -> int:
-        """The place of its severity in SEVERITY_ORDER; a severity that is not there comes last."""
-        order: list[str] = settings.SEVERITY_ORDER
-        return order.index(self.severity) if self.severity in order else len(order)
+        """The place of its severity in SEVERITY_ORDER, whose case does not matter.
+
+        An unknown one is in the middle: whoever writes P1 or disaster may mean any of them.
+        """
+        order = [severity.lower() for severity in settings.SEVERITY_ORDER]
+        severity = self.severity.strip().lower()
+        return order.index(severity) if severity in order else len(order) // 2
 
     @property
     def story_run_id(self) -> None:

@@ -144,6 +144,19 @@ class Bucket(models.Model):
         if errors:
             raise ValidationError(errors)
 
+    def matcher_warnings(self) -> list[str]:
+        """Return what is valid and probably not meant in the patterns."""
+        try:
+            warning = matching.literal_warning(self.alert_name_pattern)
+            matchers = matching.parse_matchers(self.label_matchers)
+        except (matching.PatternError, matching.MatcherError):
+            return []
+        warnings = [f"alert_name_pattern: {warning}"] if warning else []
+        return [
+            *warnings,
+            *(f"label_matchers: {text}" for text in matching.matcher_warnings(matchers)),
+        ]
+
     def _check_matchers(self, errors: dict[str, list[str]]) -> None:
         try:
             matching.compile_pattern(self.alert_name_pattern)

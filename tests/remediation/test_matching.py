@@ -209,7 +209,11 @@ texts = st.text(max_size=20)
 any_text = st.text(st.characters(exclude_categories=()), max_size=30)
 
 
-@given(label=label_names, operator=st.sampled_from(["=", "!="]), value=texts)
+@given(
+    label=label_names | st.text(min_size=1, max_size=9),
+    operator=st.sampled_from(["=", "!="]),
+    value=texts,
+)
 def test_what_a_matcher_prints_is_read_back(label, operator, value):
     matcher = LabelMatcher(label, operator, value)
 

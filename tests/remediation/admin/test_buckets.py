@@ -1,6 +1,7 @@
 """Buckets are edited with their steps and checked as a whole."""
 
 import pytest
+from django.contrib.messages import get_messages
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -305,3 +306,13 @@ def test_the_list_of_buckets_reads_their_last_runs_at_once(operator, django_asse
 
     assert response.content.count(b"badge-pending") == 30
     assert BucketStep.objects.count() == 30
+
+
+def test_a_pattern_that_does_not_match_itself_is_saved_with_a_warning(operator):
+    action = make_action()
+
+    answer = new_bucket(operator, alert_name_pattern="Memory (copy)", steps__0__action=action.pk)
+
+    warned = [str(message) for message in get_messages(answer.wsgi_request)]
+    assert Bucket.objects.get().alert_name_pattern == "Memory (copy)"
+    assert any(r"if it is a name, write 'Memory \(copy\)'" in text for text in warned)

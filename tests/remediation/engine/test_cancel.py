@@ -32,7 +32,10 @@ pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
 Stop = BucketRun.Stop
-PERSON = {"reason": "wrong host", "cause": Cause(actor="ann", request_id="call-9")}
+PERSON = {
+    "reason": "wrong host",
+    "cause": Cause(at=timezone.now(), actor="ann", request_id="call-9"),
+}
 
 
 def make_steps(bucket, count=2, **step):

@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from remediation.engine import definitions
 from remediation.engine.definitions import HasHistoryError
@@ -10,7 +11,7 @@ from tests import factories
 
 pytestmark = pytest.mark.django_db
 
-CAUSE = Cause(actor="ada", request_id="req")
+CAUSE = Cause(at=timezone.now(), actor="ada", request_id="req")
 
 
 def orders(bucket):

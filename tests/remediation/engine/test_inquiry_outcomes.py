@@ -26,7 +26,10 @@ CANCELED = ("inquiry-workflow-canceled", "inquiry-workflow-canceled-children")
 OPEN = "6b0ab1b2f61463f7f50ce0fb"
 STAYS_OPEN = f"the inquiry {OPEN} stays open in StackStorm; an answer has no effect any more"
 CANCELED_WORKFLOW = "6b0ab1aff1d0b61be1aa7fd6"
-PERSON = {"reason": "wrong host", "cause": Cause(actor="ann", request_id="call-9")}
+PERSON = {
+    "reason": "wrong host",
+    "cause": Cause(at=timezone.now(), actor="ann", request_id="call-9"),
+}
 
 
 @pytest.fixture

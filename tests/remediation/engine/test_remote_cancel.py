@@ -12,7 +12,10 @@ from tests.factories import make_action, make_bucket, make_execution, make_run, 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-PERSON = {"reason": "wrong host", "cause": Cause(actor="ann", request_id="call-9")}
+PERSON = {
+    "reason": "wrong host",
+    "cause": Cause(at=timezone.now(), actor="ann", request_id="call-9"),
+}
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-ANN = Cause(actor="ann", request_id="call-9")
+ANN = Cause(at=timezone.now(), actor="ann", request_id="call-9")
 
 
 def ended_run(*outcomes, alert=None, bucket=None):

@@ -34,7 +34,7 @@ RUN_MOVES = {
     "canceled": set(),
     **{status: set() for status in ENDS},
 }
-ADA = Cause(actor="ada", request_id="call-7")
+ADA = Cause(at=timezone.now(), actor="ada", request_id="call-7")
 
 
 def move_execution(row, status):

@@ -5,12 +5,13 @@ import time
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from remediation.engine import definitions
 from remediation.models import Bucket, BucketVersion, Cause
 from tests import factories
 
-ADA = Cause(actor="ada")
+ADA = Cause(at=timezone.now(), actor="ada")
 
 
 @pytest.mark.django_db

@@ -16,6 +16,7 @@ from remediation import clock, queue
 from remediation.engine import (
     cancel,
     future_stamps,
+    knowledge,
     launch,
     lookup,
     outage,
@@ -111,7 +112,7 @@ def tick(**_newer: object) -> bool:
     what_is_due: list[Callable[[], object]] = []
     if is_beat:
         what_is_due = [recover.recover, launch.expire, cancel.cancel_overdue, _prune]
-        what_is_due += [future_stamps.bring_back, _report_skew]
+        what_is_due += [future_stamps.bring_back, _report_skew, _refresh_actions]
     _each_in_turn([*wake, partial(_follow, at + interval), cancel.carry_out_due, *what_is_due])
     return is_beat
 
@@ -148,6 +149,13 @@ def _wake_launchers() -> None:
         queue.enqueue(queue.RUN_LOCAL)
     if not outage.is_held(at=clock.now()) and launch.is_stackstorm_due():
         queue.enqueue(queue.LAUNCH_DUE)
+
+
+def _refresh_actions() -> None:
+    """Ask StackStorm for what is known of actions and too old."""
+    client = _stackstorm()
+    if client and not Heartbeat.has_problem(STACKSTORM):
+        knowledge.refresh_due(client=client)
 
 
 def _prune() -> None:

@@ -87,10 +87,20 @@ class ActionAdmin(DefinitionAdmin[Action]):
         ),
         (
             "What is known of it",
-            {"fields": [("check_badge", "checked", "st2_runner"), "check_message", "used_by"]},
+            {
+                "fields": [
+                    ("check_badge", "checked", "st2_runner"),
+                    "check_message",
+                    ("change", "changed"),
+                    "used_by",
+                ]
+            },
         ),
     ]
-    readonly_fields = ["check_badge", "check_message", "checked", "st2_runner", "used_by"]
+    readonly_fields = [
+        *("check_badge", "check_message", "checked", "st2_runner"),
+        *("change", "changed", "used_by"),
+    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Action]:
         """Count the buckets that use each action."""
@@ -128,6 +138,16 @@ class ActionAdmin(DefinitionAdmin[Action]):
     def checked(self, action: Action) -> str:
         """Return when StackStorm was last asked."""
         return cells.moment(action.st2_checked_at)
+
+    @admin.display(description="last change in StackStorm")
+    def change(self, action: Action) -> str:
+        """Return what StackStorm changed since it was asked before."""
+        return action.st2_change or cells.EMPTY
+
+    @admin.display(description="changed (UTC)")
+    def changed(self, action: Action) -> str:
+        """Return when that change was noticed."""
+        return cells.moment(action.st2_changed_at)
 
     @admin.display(description="buckets", ordering="bucket_total")
     def bucket_count(self, action: Any) -> int:

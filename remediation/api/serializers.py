@@ -66,6 +66,8 @@ class ActionSerializer(StrictSerializer):
             "st2_check",
             "st2_check_message",
             "st2_checked_at",
+            "st2_change",
+            "st2_changed_at",
             "st2_runner",
             "created_at",
         ]
@@ -73,6 +75,8 @@ class ActionSerializer(StrictSerializer):
             "st2_check",
             "st2_check_message",
             "st2_checked_at",
+            "st2_change",
+            "st2_changed_at",
             "st2_runner",
             "created_at",
         ]

@@ -150,6 +150,7 @@ def _forget_check(action: Action) -> None:
     action.st2_check, action.st2_check_message = Action.Check.UNCHECKED, ""
     action.st2_checked_at, action.st2_runner = None, ""
     action.st2_parameter_names, action.st2_secret_parameters = [], []
+    action.st2_command, action.st2_change, action.st2_changed_at = {}, "", None
 
 
 def _steps(bucket_id: int, *, without: BucketStep | None = None) -> list[BucketStep]:

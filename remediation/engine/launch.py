@@ -15,15 +15,26 @@ from functools import partial
 from django.conf import settings
 from django.db.models import F, QuerySet
 
-from remediation import clock, local_actions, queue
-from remediation.engine import batches, late, lookup, outage, parameters, preparation, settle
+from remediation import clock, queue
+from remediation.engine import (
+    batches,
+    knowledge,
+    late,
+    local_launch,
+    lookup,
+    outage,
+    parameters,
+    preparation,
+    refused_launches,
+    settle,
+    unsafe,
+)
 from remediation.engine.advance import retry_delay
 from remediation.engine.claim import OPEN, claim, lease
 from remediation.engine.line import Line
 from remediation.engine.request import Request, begin_timer
 from remediation.engine.settle import Outcome
 from remediation.engine.transient import repeated
-from remediation.local_actions import LocalActionError, LocalActionFailed, LocalActionTimeout
 from remediation.models import (
     ActionExecution,
     BucketRun,
@@ -34,6 +45,7 @@ from remediation.models import (
 from remediation.stackstorm import (
     Execution,
     StackStormClient,
+    StackStormError,
     StackStormRejected,
     StackStormUnavailable,
     TooLateToSend,
@@ -99,7 +111,12 @@ class _Calls:
 
     def begin(self, executions: Sequence[ActionExecution]) -> None:
         """Prepare and claim executions, and begin to send them."""
-        for request in _prepare_all(executions):
+        try:
+            requests = _prepare_all(executions, self._client)
+        except StackStormError as error:
+            self.is_reachable, requests = False, []
+            preparation.let_wait(executions, error)
+        for request in requests:
             self.claimed += 1
             self.sending[self._pool.submit(request.send, self._client)] = request
 
@@ -121,7 +138,7 @@ def run_local() -> bool:
     for execution in _local_due().select_related("action")[:10]:
         take = _prepare if execution.status == Status.PENDING else _wake
         if request := take(execution):
-            _carry_out(request)
+            local_launch.carry_out(request)
             return True
     return False
 
@@ -155,18 +172,26 @@ def _due() -> QuerySet[ActionExecution]:
     return due.order_by("due_at", "pk")
 
 
-def _prepare_all(executions: Sequence[ActionExecution]) -> list[Request]:
+def _prepare_all(
+    executions: Sequence[ActionExecution], client: StackStormClient | None = None
+) -> list[Request]:
     """Render and claim; what cannot be rendered is claimed and has failed.
 
     A step whose rules say that it does not run is skipped with the claim.
 
     Rendered first, so that the claim is short and what will be sent is on record with it.
+    StackStorm is asked for actions of which too little is known; raises StackStormError.
     """
     if not executions:
         return []
     preparation.load_related(executions)
+    if client:
+        knowledge.make_known(executions, client)
     with preparation.reserved(executions) as reservation:
         prepared = preparation.prepare(reservation, at=clock.now())
+        if client:
+            outdated = knowledge.make_fresh(reservation.executions, prepared, client)
+            preparation.prepare_again(outdated, prepared)
         ready = {pk: one for pk, one in prepared.items() if isinstance(one, parameters.Rendered)}
         skipped = {
             pk: one.reason for pk, one in prepared.items() if isinstance(one, parameters.Skipped)
@@ -277,7 +302,12 @@ def _record_all(answers: Sequence[Answer], *, client: StackStormClient) -> bool:
 
     A lost race in the database must not lose an answer.
     """
-    taken = [answer for answer in answers if answer[1].exception() is None]
+    taken = [
+        (request, future)
+        for request, future in answers
+        if future.exception() is None
+        and not unsafe.end_unsafe(request.execution, future.result(), client=client)
+    ]
 
     def record_taken() -> None:
         launched = [(request.execution, future.result()) for request, future in taken]
@@ -344,7 +374,7 @@ def _record(request: Request, future: Future[Execution], *, client: StackStormCl
     except TooLateToSend:
         late.release_unsent(execution)
     except StackStormRejected as error:
-        settle.settle(execution, Outcome.failure(str(error)), cause=cause)
+        refused_launches.record(execution, request.rendered, error, client=client, cause=cause)
     except StackStormUnavailable as error:
         return _record_unavailable(execution, error, cause=cause)
     except (TypeError, ValueError) as error:
@@ -367,29 +397,3 @@ def _record_unavailable(
         reason = f"{str(error).rstrip('.')}. {outage.next_try_text(next_try)}"
         execution.release(cause=cause, reason=reason, due_at=next_try)
     return not error.stops_others
-
-
-def _carry_out(request: Request) -> None:
-    """Run a claimed local action, or let its delay begin, and settle it."""
-    execution, name = request.execution, request.rendered.action_type
-    try:
-        if execution.status == Status.LAUNCHING:
-            delay = local_actions.delay_seconds(name, request.rendered.sent)
-            if delay is not None:
-                cause = Cause()
-                until = cause.at + datetime.timedelta(seconds=delay)
-                execution.mark_running(cause=cause, due_at=until, running_at=cause.at)
-                return
-        if request.timer.is_over():
-            late.release_unsent(execution)
-            return
-        result = local_actions.run(name, request.rendered.sent)
-        outcome = Outcome.success(result)
-    except LocalActionFailed as error:
-        outcome = Outcome.failure(str(error), error.result)
-    except LocalActionTimeout as error:
-        outcome = Outcome(Status.TIMEOUT, str(error))
-    except LocalActionError as error:
-        outcome = Outcome.failure(str(error))
-    if not settle.settle(execution, outcome, cause=Cause()):
-        late.record_outcome(execution, outcome)

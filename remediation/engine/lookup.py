@@ -17,7 +17,7 @@ from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from remediation import clock
-from remediation.engine import batches, once, outage, settle
+from remediation.engine import batches, once, outage, settle, unsafe
 from remediation.engine.settle import Outcome
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
 from remediation.stackstorm import (
@@ -129,7 +129,7 @@ def _look_up(row: ActionExecution, *, client: StackStormClient, cause: Cause) ->
         return
     moved = [remote for remote in fresh if remote.status != "requested"]
     if moved:
-        _adopt(row, client.execution(moved[0].id), cause=cause)
+        _adopt(row, client.execution(moved[0].id), client=client, cause=cause)
     elif row.lookup_until and cause.at < row.lookup_until:
         return
     elif fresh:
@@ -161,12 +161,16 @@ def _are_dead(
         if ghost.status not in {*FINAL_STATUSES, "pending"}:
             return False
         if any(change.status not in NEVER_RAN for change in ghost.log):
-            _adopt(row, ghost, cause=cause)
+            _adopt(row, ghost, client=client, cause=cause)
             return False
     return True
 
 
-def _adopt(row: ActionExecution, remote: Execution, *, cause: Cause) -> None:
+def _adopt(
+    row: ActionExecution, remote: Execution, *, client: StackStormClient, cause: Cause
+) -> None:
+    if unsafe.end_unsafe(row, remote, client=client):
+        return
     reason = "found in StackStorm by its trace tag"
     try:
         settle.started(row, remote, cause=cause, poll_at=cause.at, reason=reason)

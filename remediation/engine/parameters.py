@@ -19,7 +19,7 @@ from django.db import connection
 
 from remediation import redaction, templating
 from remediation.engine import step_rules
-from remediation.models import ActionExecution, BucketRun, ConfigValue
+from remediation.models import Action, ActionExecution, BucketRun, ConfigValue
 from remediation.templating import TemplateError
 
 logger = logging.getLogger(__name__)
@@ -41,17 +41,20 @@ PLAIN_RUNNERS = {
     "winrm-ps-cmd",
     "winrm-ps-script",
 }
-WINDOWS_RUNNERS = {"winrm-cmd", "winrm-ps-cmd", "winrm-ps-script"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """An execution's parameters: as ``sent`` to the action, and as ``shown``, secrets masked."""
+    """An execution's parameters: as ``sent`` to the action, and as ``shown``, secrets masked.
+
+    ``has_our_timeout``: the parameter `timeout` was added by us.
+    """
 
     action_type: str
     action_ref: str
     sent: dict[str, Any]
     shown: dict[str, Any]
+    has_our_timeout: bool = False
 
 
 def render(execution: ActionExecution) -> Rendered:
@@ -174,39 +177,51 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
     """
     definition = step["action"]
     mapping = definition["st2_parameters"]
-    parameters = templating.render_step_parameters(step["parameters"], variables)
-    variables = variables | {"parameters": parameters}
+    has_timeout = False
     if definition["use_stackstorm"]:
-        if action is not None and action.st2_runner in WINDOWS_RUNNERS:
-            _refuse_data_in_cmd(mapping, parameters)
-        is_plain = action is not None and action.st2_runner in PLAIN_RUNNERS
-        sent = templating.render_for_stackstorm(mapping, variables, rendered_again=not is_plain)
-        if action and "timeout" in action.st2_parameter_names:
+        command = _command(definition, action)
+        parameters = templating.render_step_parameters(
+            step["parameters"],
+            variables,
+            command=templating.NO_COMMAND if mapping else command,
+        )
+        sent = templating.render_for_stackstorm(
+            mapping,
+            variables | {"parameters": parameters},
+            rendered_again=action is None or action.st2_runner not in PLAIN_RUNNERS,
+            command=command,
+        )
+        if action and "timeout" in action.st2_parameter_names and "timeout" not in sent:
             # StackStorm's runner then ends it by itself, which a cancel does not always do.
-            sent.setdefault("timeout", step["timeout_seconds"])
+            sent["timeout"], has_timeout = step["timeout_seconds"], True
     else:
-        sent = templating.render_for_local(mapping, variables)
+        parameters = templating.render_step_parameters(step["parameters"], variables)
+        sent = templating.render_for_local(mapping, variables | {"parameters": parameters})
     shown = masked(sent)
     for name in action.st2_secret_parameters if action else ():
         if name in shown:
             shown[name] = redaction.MASK
-    return Rendered(definition["action_type"], definition["st2_action_ref"], sent, shown)
+    return Rendered(
+        definition["action_type"], definition["st2_action_ref"], sent, shown, has_timeout
+    )
 
 
-def _refuse_data_in_cmd(mapping: dict[str, Any], parameters: templating.StepParameters) -> None:
-    """Refuse data in a command for Windows, whose shells read more than POSIX quotes as quotes."""
-    if mapping:
-        cmd = str(mapping.get("cmd", ""))
-        passes_data_on = "parameters" in cmd and bool(parameters.from_data)
-        holds_data = "cmd" in templating.tainted(mapping) or passes_data_on
-    else:
-        holds_data = "cmd" in parameters.from_data
-    if holds_data:
+def _command(definition: dict[str, Any], action: Action | None) -> templating.Command:
+    """Return the command that the action makes of its parameters.
+
+    Raises TemplateError for an action that StackStorm does not know.
+    """
+    if action is None:
+        return templating.NO_COMMAND
+    if action.st2_check == action.Check.MISSING:
+        raise TemplateError("st2_action_ref", action.st2_check_message)
+    if definition["st2_action_ref"] != action.st2_action_ref:
         raise TemplateError(
-            "cmd",
-            "reads alert data or an earlier result, and the action runs it in Windows, where no"
-            " quoting is safe: write a script that takes the value as a parameter of its own",
+            "st2_action_ref",
+            f"the action {action.name} was {definition['st2_action_ref']} when the run was"
+            f" planned and is {action.st2_action_ref} now: retry the run from the start",
         )
+    return action.command
 
 
 def masked(value: Any) -> Any:

@@ -17,10 +17,11 @@ from functools import partial
 from django.db.models import F, Prefetch, Q, QuerySet, prefetch_related_objects
 
 from remediation import clock
-from remediation.engine import parameters
+from remediation.engine import outage, parameters
 from remediation.engine.claim import OPEN, StartChecks
 from remediation.engine.transient import repeated
 from remediation.models import ActionExecution, Alert, BucketRun
+from remediation.stackstorm import StackStormError
 from remediation.templating import RendererUnavailable, TemplateError
 
 ATTEMPTS_MAX = 3  # to prepare one execution, of workers that died with it
@@ -78,6 +79,29 @@ def prepare(reservation: Reservation, *, at: datetime.datetime) -> dict[int, par
         elif one.is_suspect:
             reservation.doubtful.add(pk)
     return prepared
+
+
+def prepare_again(
+    executions: Sequence[ActionExecution], prepared: dict[int, parameters.Prepared]
+) -> None:
+    """Put what some executions render to now in the place of what was prepared before.
+
+    Executions for which there is no time are left out, as by ``prepare``.
+    """
+    for execution in executions:
+        del prepared[execution.pk]
+    if executions:
+        until = time.monotonic() + RENDER_SECONDS
+        prepared |= parameters.render_all(executions, until=until)
+
+
+def let_wait(executions: Sequence[ActionExecution], error: StackStormError) -> None:
+    """Have executions wait whose actions StackStorm cannot be asked for, and show why."""
+    next_try = outage.report(error, at=clock.now())
+    reason = f"StackStorm has to say first what the action takes: {str(error).rstrip('.')}."
+    _pending(executions).update(
+        error_message=f"{reason} {outage.next_try_text(next_try)}", due_at=next_try
+    )
 
 
 def worn_out(execution: ActionExecution) -> TemplateError:

@@ -88,6 +88,11 @@ class Action(models.Model):
     st2_secret_parameters = models.JSONField(
         default=list, db_default=[], blank=True, editable=False
     )
+    # The defaults of the parameters that the action's own command is built from.
+    st2_command = models.JSONField(default=dict, db_default={}, blank=True, editable=False)
+    # What StackStorm changed since it was asked before, and when that was noticed.
+    st2_change = models.TextField(blank=True, default="", db_default="", editable=False)
+    st2_changed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = created_field()
 
     class Meta:
@@ -127,7 +132,7 @@ class Action(models.Model):
             ]
         if problem := object_problem(self.st2_parameters):
             errors["st2_parameters"] = [problem]
-        elif found := templating.check(self.st2_parameters):
+        elif found := templating.check(self.st2_parameters, command=self.command):
             errors["st2_parameters"] = [str(error) for error in found]
         if errors:
             raise ValidationError(errors)
@@ -146,6 +151,13 @@ class Action(models.Model):
             errors["st2_pack"] = [
                 f"{self.st2_action_ref} is not in the pack {self.st2_pack}: correct one of the two."
             ]
+
+    @property
+    def command(self) -> templating.Command:
+        """The shell command that it makes of its parameters, as far as StackStorm told it."""
+        if not self.use_stackstorm:
+            return templating.NO_COMMAND
+        return templating.Command(self.st2_runner, self.st2_command)
 
     def definition(self) -> dict[str, Any]:
         """Return what a run has to know of the action, as JSON."""

@@ -311,12 +311,20 @@ class BucketStep(models.Model):
         """Return what is wrong with the parameters, by themselves and in the action's mapping."""
         action = self.action if self.action_id else None
         is_local = action is not None and not action.use_stackstorm
-        found = templating.check(self.parameters, known=FIRST_RENDERED, is_local=is_local)
+        command = templating.NO_COMMAND if action is None else action.command
+        is_passed_on = action is None or not action.st2_parameters
+        found = templating.check(
+            self.parameters,
+            known=FIRST_RENDERED,
+            is_local=is_local,
+            command=command if is_passed_on else templating.NO_COMMAND,
+        )
         if action is not None and not object_problem(action.st2_parameters):
             found += templating.check(
                 action.st2_parameters,
                 tainted=templating.tainted(self.parameters),
                 is_local=is_local,
+                command=command,
             )
         return found
 

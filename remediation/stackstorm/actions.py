@@ -11,13 +11,14 @@ class ParameterInfo:
     """One parameter of an action. ``type``: JSON schema's word, several joined by ``|``, or empty.
 
     ``secret``: the value, or a part of it, must not be shown. ``immutable``: StackStorm refuses
-    a value for it.
+    a value for it. ``default``: any JSON, None without.
     """
 
     type: str
     required: bool
     secret: bool
     immutable: bool
+    default: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,31 @@ def read_action(value: object) -> ActionInfo:
     )
 
 
+def read_action_of_execution(action: object, runner: object) -> ActionInfo | None:
+    """Return the action as an execution was made from it; None if the execution does not show it.
+
+    ``action``, ``runner``: of a whole execution. An action changes attributes of its runner's
+    parameters one by one.
+    """
+    shown, name = as_object(action), as_text(as_object(runner).get("name"))
+    if not as_text(shown.get("ref")) or not name:
+        return None
+    merged = {
+        key: dict(as_object(schema))
+        for key, schema in as_object(as_object(runner).get("runner_parameters")).items()
+    }
+    for key, schema in as_object(shown.get("parameters")).items():
+        merged[key] = merged.get(key, {}) | dict(as_object(schema))
+    return read_action({**shown, "runner_type": name, "parameters": merged})
+
+
+def read_refs(value: object) -> list[str]:
+    """Return the refs of a list of actions; ValueError if it is none."""
+    if not isinstance(value, list):
+        raise ValueError("the answer is no list")
+    return sorted(filter(None, (as_text(as_object(row).get("ref")) for row in value)))
+
+
 def _parameter(schema: Mapping[str, object]) -> ParameterInfo:
     types = as_list(schema.get("type")) or [schema.get("type")]
     return ParameterInfo(
@@ -57,6 +83,7 @@ def _parameter(schema: Mapping[str, object]) -> ParameterInfo:
         required=schema.get("required") is True,
         secret=_holds_secret(schema),
         immutable=schema.get("immutable") is True,
+        default=schema.get("default"),
     )
 
 

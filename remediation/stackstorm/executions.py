@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from remediation.stackstorm.actions import ActionInfo, read_action_of_execution
 from remediation.stackstorm.wire import as_list, as_object, as_text, as_time
 
 # Never left again. A word missing in KNOWN_STATUSES can be newer than this list: not final.
@@ -108,6 +109,13 @@ class Execution(TracedExecution):
     log: tuple[StatusChange, ...]
     task_name: str
     children: tuple[str, ...]
+    shown_action: object = field(default=None, repr=False, compare=False)
+    shown_runner: object = field(default=None, repr=False, compare=False)
+
+    @property
+    def action(self) -> ActionInfo | None:
+        """The action that StackStorm made it of, as it was then; None when it is not shown."""
+        return read_action_of_execution(self.shown_action, self.shown_runner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +170,8 @@ def read_execution(value: object) -> Execution:
         ),
         task_name=_task_name(origin["context"]),
         children=_texts(body.get("children")),
+        shown_action=body.get("action"),
+        shown_runner=body.get("runner"),
     )
 
 

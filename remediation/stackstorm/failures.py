@@ -4,7 +4,7 @@ from enum import Enum
 
 from remediation.stackstorm.answers import Answer
 from remediation.stackstorm.errors import StackStormError, StackStormRejected, StackStormUnavailable
-from remediation.stackstorm.remedies import TRUST_CERTIFICATE, USE_HTTPS, remedy_for
+from remediation.stackstorm.remedies import USE_HTTPS, remedy_for, remedy_for_certificate
 from remediation.stackstorm.transport import NoAnswerError
 
 
@@ -76,5 +76,5 @@ def no_answer(method: str, path: str, error: NoAnswerError) -> StackStormUnavail
         path,
         error.message,
         may_have_been_sent=error.may_have_been_sent,
-        remedy=TRUST_CERTIFICATE if "CERTIFICATE_VERIFY_FAILED" in error.message else "",
+        remedy=remedy_for_certificate(error.message),
     )

@@ -17,6 +17,11 @@ CHECK_STREAM_URL = (
 )
 USE_HTTPS = "Write ST2_API_URL as the address it redirects to: it should start with https://."
 TRUST_CERTIFICATE = "Set ST2_CA_BUNDLE to the file of the CA certificate that signed StackStorm's."
+OTHER_NAME = (
+    "The certificate is for another name: write ST2_API_URL with a name that it holds, or give"
+    " StackStorm a certificate for this one."
+)
+EXPIRED = "Renew StackStorm's certificate, and check the clocks of both machines."
 
 # StackStorm tells its refusals apart by their text alone: all of these but the last two are 400.
 _REMEDIES = (
@@ -51,3 +56,14 @@ def remedy_for(message: str) -> str:
         if found:
             return remedy.format(**found.groupdict())
     return ""
+
+
+def remedy_for_certificate(message: str) -> str:
+    """Return the remedy for a TLS failure in OpenSSL's words, or '' for another failure."""
+    if "CERTIFICATE_VERIFY_FAILED" not in message:
+        return ""
+    if "mismatch" in message:
+        return OTHER_NAME
+    if "expired" in message or "not yet valid" in message:
+        return EXPIRED
+    return TRUST_CERTIFICATE

@@ -13,6 +13,7 @@ process of its own that the kernel ends; see docs/adr/0007.
 """
 
 from remediation.templating.budget import configure, saving
+from remediation.templating.commands import NO_COMMAND, Command, defaults_of
 from remediation.templating.errors import TemplateError
 from remediation.templating.isolation import (
     check,
@@ -29,7 +30,9 @@ from remediation.templating.variables import ALERT_ATTRIBUTES, ROOTS
 
 __all__ = [
     "ALERT_ATTRIBUTES",
+    "NO_COMMAND",
     "ROOTS",
+    "Command",
     "DatastoreReference",
     "RendererUnavailable",
     "StepParameters",
@@ -37,6 +40,7 @@ __all__ = [
     "check",
     "check_condition",
     "configure",
+    "defaults_of",
     "evaluate_condition",
     "render_for_local",
     "render_for_stackstorm",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from remediation.templating import rules
+from remediation.templating.commands import NO_COMMAND, Command
 from remediation.templating.errors import TemplateError, naming
 from remediation.templating.program import Program, parse, parse_condition, paths
 from remediation.templating.rendering import LOCAL_ADVICE
@@ -17,12 +18,13 @@ def check(
     known: Iterable[str] = ROOTS,
     tainted: Iterable[str] = (),
     is_local: bool = False,
+    command: Command = NO_COMMAND,
 ) -> list[TemplateError]:
     """Return what is wrong with ``parameters`` whatever the alert.
 
     ``known``: the variables that will be there. ``tainted``: names of the step's parameters that
     alert data flows into, as templating.tainted finds them; empty while no step is known.
-    ``is_local``: no StackStorm will see them.
+    ``is_local``: no StackStorm will see them. ``command``: of the action that is sent them.
     """
     errors = _key_errors(parameters)
     provenance = Provenance(frozenset(tainted))
@@ -34,8 +36,9 @@ def check(
             errors.append(error)
             continue
         problems = [*_problems(program, frozenset(known), is_local=is_local)]
-        if spot.rule == rules.COMMAND and not rules.is_passed_on(program, spot.rule, provenance):
-            problems += rules.command_problems(program, provenance)
+        is_command = spot.rule == rules.COMMAND or command.takes(spot.parameter)
+        if is_command and not rules.is_passed_on(program, spot.rule, provenance):
+            problems += rules.command_problems(program, provenance, spot, command)
             problems += rules.placement_problems(program)
         errors += [TemplateError(spot.field, problem) for problem in problems]
     return errors

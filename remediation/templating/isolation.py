@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from remediation.templating import budget, checking, inexpensive, rendering
+from remediation.templating.commands import NO_COMMAND, Command
 from remediation.templating.errors import TemplateError
 from remediation.templating.renderer_pool import POOL, RendererUnavailable
 from remediation.templating.values import StepParameters
@@ -18,34 +19,43 @@ __all__ = ["RendererUnavailable"]
 
 
 def render_step_parameters(
-    parameters: Mapping[str, object], variables: Mapping[str, object]
+    parameters: Mapping[str, object],
+    variables: Mapping[str, object],
+    *,
+    command: Command = NO_COMMAND,
 ) -> StepParameters:
     """Render a step's parameters, or those of a workflow bucket.
 
     ``variables``: root name -> JSON value. The result is plain values, never to be rendered again,
     and a DatastoreReference where a whole value was ``{{ st2kv... }}``. It is what the second
     rendering expects as ``variables["parameters"]``: it remembers which of its values hold data.
+    ``command``: of the action, when it has no mapping and gets these parameters as they are.
     Raises TemplateError.
     """
     if inexpensive.are_inexpensive(parameters, variables):
-        return rendering.render_step_parameters(parameters, variables)
-    rendered = POOL.call("render_step_parameters", [parameters, variables], {})
+        return rendering.render_step_parameters(parameters, variables, command=command)
+    options = {"command": command}
+    rendered = POOL.call("render_step_parameters", [parameters, variables], options)
     return cast("StepParameters", rendered)
 
 
 def render_for_stackstorm(
-    mapping: Mapping[str, object], variables: Mapping[str, object], *, rendered_again: bool
+    mapping: Mapping[str, object],
+    variables: Mapping[str, object],
+    *,
+    rendered_again: bool,
+    command: Command = NO_COMMAND,
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a POST to StackStorm, escaped once.
 
     An empty mapping passes the step's parameters on. ``variables["parameters"]``: what
     render_step_parameters returned. ``rendered_again``: the action is a workflow, or its runner is
-    not known to be a plain one, so text that looks like a template is refused. Raises
-    TemplateError.
+    not known to be a plain one, so text that looks like a template is refused. ``command``: what
+    the action builds of its parameters. Raises TemplateError.
     """
+    options: dict[str, Any] = {"rendered_again": rendered_again, "command": command}
     if inexpensive.are_inexpensive(mapping, variables):
-        return rendering.render_for_stackstorm(mapping, variables, rendered_again=rendered_again)
-    options = {"rendered_again": rendered_again}
+        return rendering.render_for_stackstorm(mapping, variables, **options)
     rendered = POOL.call("render_for_stackstorm", [mapping, variables], options)
     return cast("dict[str, object]", rendered)
 
@@ -81,12 +91,13 @@ def check(
     known: Iterable[str] = ROOTS,
     tainted: Iterable[str] = (),
     is_local: bool = False,
+    command: Command = NO_COMMAND,
 ) -> list[TemplateError]:
     """Return what is wrong with ``parameters`` whatever the alert.
 
     ``known``: the variables that will be there. ``tainted``: names of the step's parameters that
     alert data flows into, as templating.tainted finds them; empty while no step is known.
-    ``is_local``: no StackStorm will see them.
+    ``is_local``: no StackStorm will see them. ``command``: of the action that is sent them.
     """
     if refused := _too_much(parameters):
         return [refused]
@@ -94,6 +105,7 @@ def check(
         "known": frozenset(known),
         "tainted": frozenset(tainted),
         "is_local": is_local,
+        "command": command,
     }
     if inexpensive.are_quick_to_check(parameters):
         return checking.check(parameters, **options)

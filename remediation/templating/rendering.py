@@ -1,10 +1,12 @@
 """The two renderings: a step's parameters, then what its action is given; and conditions."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from remediation.templating import budget, escaping, rules
 from remediation.templating.budget import Meter
+from remediation.templating.commands import NO_COMMAND, Command
 from remediation.templating.errors import Refused, TemplateError, naming
 from remediation.templating.filters import to_json
 from remediation.templating.program import Piece, Program, parse, parse_condition
@@ -27,16 +29,20 @@ LOCAL_ADVICE = "st2kv is StackStorm's datastore; local actions can use config.KE
 
 
 def render_step_parameters(
-    parameters: Mapping[str, object], variables: Mapping[str, object]
+    parameters: Mapping[str, object],
+    variables: Mapping[str, object],
+    *,
+    command: Command = NO_COMMAND,
 ) -> StepParameters:
     """Render a step's parameters, or those of a workflow bucket.
 
     ``variables``: root name -> JSON value. The result is plain values, never to be rendered again,
     and a DatastoreReference where a whole value was ``{{ st2kv... }}``. It is what the second
     rendering expects as ``variables["parameters"]``: it remembers which of its values hold data.
+    ``command``: of the action, when it has no mapping and gets these parameters as they are.
     Raises TemplateError.
     """
-    template = _Template.over(variables)
+    template = _Template.over(variables, command)
 
     def rendered(value: object, spot: Spot) -> object:
         value = template.render(value, spot)
@@ -44,18 +50,23 @@ def render_step_parameters(
             raise TemplateError(spot.field, f"{DATASTORE_ADVICE}, and is all of the parameter")
         return value
 
-    return StepParameters(each_value(parameters, rendered), from_data=tainted(parameters))
+    values = each_value(parameters, rendered)
+    return StepParameters(values, from_data=tainted(parameters), commands=template.commands)
 
 
 def render_for_stackstorm(
-    mapping: Mapping[str, object], variables: Mapping[str, object], *, rendered_again: bool
+    mapping: Mapping[str, object],
+    variables: Mapping[str, object],
+    *,
+    rendered_again: bool,
+    command: Command = NO_COMMAND,
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a POST to StackStorm, escaped once.
 
     An empty mapping passes the step's parameters on. ``variables["parameters"]``: what
     render_step_parameters returned. ``rendered_again``: the action is a workflow, or its runner is
-    not known to be a plain one, so text that looks like a template is refused. Raises
-    TemplateError.
+    not known to be a plain one, so text that looks like a template is refused. ``command``: what
+    the action builds of its parameters. Raises TemplateError.
     """
 
     def escaped(value: object, spot: Spot) -> object:
@@ -66,7 +77,7 @@ def render_for_stackstorm(
             escaping.refuse_rendered_again(parts, spot.field)
         return escaping.escape(parts, is_nested=spot.is_nested)
 
-    return each_value(_to_send(mapping, variables), escaped)
+    return each_value(_to_send(mapping, variables, command), escaped)
 
 
 def render_for_local(
@@ -82,7 +93,7 @@ def render_for_local(
             raise TemplateError(spot.field, LOCAL_ADVICE)
         return value
 
-    return each_value(_to_send(mapping, variables), unescaped, any_key=True)
+    return each_value(_to_send(mapping, variables, NO_COMMAND), unescaped, any_key=True)
 
 
 def evaluate_condition(expression: str, variables: Mapping[str, object]) -> bool:
@@ -117,17 +128,29 @@ def _is_data(source: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Template:
-    """Render texts over one set of variables."""
+    """Render texts over one set of variables.
+
+    ``commands``: filled with the parts of every text that was held to the rule of commands.
+    """
 
     context: Mapping[str, object]
     provenance: Provenance
     meter: Meter
+    command: Command
+    passed_on: Mapping[str, tuple[Part, ...]]
+    commands: dict[str, tuple[Part, ...]] = field(default_factory=dict)
 
     @classmethod
-    def over(cls, variables: Mapping[str, object]) -> "_Template":
+    def over(cls, variables: Mapping[str, object], command: Command) -> "_Template":
         """Return what renders over these variables, within one budget."""
-        meter = Meter(budget.current())
-        return cls(context_of(variables), Provenance.of(variables), meter)
+        parameters = variables.get("parameters")
+        return cls(
+            context_of(variables),
+            Provenance.of(variables),
+            Meter(budget.current()),
+            command,
+            parameters.commands if isinstance(parameters, StepParameters) else {},
+        )
 
     def render(self, value: object, spot: Spot) -> object:
         """Return what ``value`` comes to: JSON, a DatastoreReference or a DatastoreText."""
@@ -135,26 +158,31 @@ class _Template:
             return value
         with naming(spot.field):
             program = parse(value)
-            pieces = self._evaluate(program, spot.rule)
-            if program.is_whole:
+            is_command = spot.rule == rules.COMMAND or self.command.takes(spot.parameter)
+            pieces = self._evaluate(program, spot, is_command=is_command)
+            if program.is_whole and not (is_command and isinstance(pieces[0].value, str)):
                 value = bounded_value(pieces[0].value)
                 self.meter.add(size(value))
                 return value
             parts = [_text(piece) for piece in pieces]
-            if spot.rule == rules.COMMAND:
+            if is_command and spot.field not in self.commands:
                 rules.check_command(parts)
-            joined = _joined(parts)
+                self.commands[spot.field] = tuple(parts)
+            joined = bounded_value(pieces[0].value) if program.is_whole else _joined(parts)
             self.meter.add(sum(map(size, parts)))
             return joined
 
-    def _evaluate(self, program: Program, rule: str | None) -> list[Piece]:
-        if rules.is_passed_on(program, rule, self.provenance):
+    def _evaluate(self, program: Program, spot: Spot, *, is_command: bool) -> list[Piece]:
+        is_safe = not (spot.rule == rules.COMMAND and self.command.is_windows)
+        if is_safe and rules.is_passed_on(program, spot.rule, self.provenance):
+            self.commands[spot.field] = self.passed_on.get(str(spot.rule), ())
             return program.evaluate(self.context)
-        if rule == rules.COMMAND:
-            for problem in (*program.problems, *rules.command_problems(program, self.provenance)):
+        if is_command:
+            problems = rules.command_problems(program, self.provenance, spot, self.command)
+            for problem in (*program.problems, *problems):
                 raise Refused(problem)
         pieces = program.evaluate(self.context)
-        if rule == rules.HOSTS:
+        if spot.rule == rules.HOSTS:
             rules.check_hosts(pieces, self.provenance)
         return pieces
 
@@ -188,14 +216,24 @@ def _parts(value: object) -> tuple[Part, ...]:
     return (value,) if isinstance(value, str | DatastoreReference) else ()
 
 
-def _to_send(mapping: Mapping[str, object], variables: Mapping[str, object]) -> dict[str, object]:
+def _to_send(
+    mapping: Mapping[str, object], variables: Mapping[str, object], command: Command
+) -> dict[str, object]:
     if mapping:
-        template = _Template.over(variables)
-        values = each_value(mapping, template.render)
+        template = _Template.over(variables, command)
+        values, commands = each_value(mapping, template.render), template.commands
     else:
-        values = dict(_passed_on(variables))
+        passed_on = _passed_on(variables)
+        values, commands = dict(passed_on), dict(passed_on.commands)
     if _is_blank(values.get(rules.HOSTS, rules.HOSTS)):
         raise TemplateError(rules.HOSTS, "is empty: StackStorm needs a host")
+    command.check(
+        {
+            name: commands.get(name) or _parts(value) or (json.dumps(value, default=repr),)
+            for name, value in values.items()
+            if value is not None and command.takes(name)
+        }
+    )
     return values
 
 

@@ -6,10 +6,12 @@ Both rules rest on provenance: which variables hold text that somebody else wrot
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from jinja2 import nodes
 
 from remediation.templating import shell
+from remediation.templating.commands import Command
 from remediation.templating.errors import Refused
 from remediation.templating.program import Expression, Path, Piece, Program
 from remediation.templating.shell import Place
@@ -69,13 +71,33 @@ def is_passed_on(program: Program, rule: str | None, provenance: Provenance) -> 
     )
 
 
-def command_problems(program: Program, provenance: Provenance) -> Iterator[str]:
+class Spot(Protocol):
+    """Where a text stands; see walking.Spot."""
+
+    @property
+    def parameter(self) -> str: ...
+    @property
+    def is_nested(self) -> bool: ...
+
+
+def command_problems(
+    program: Program, provenance: Provenance, spot: Spot, command: Command
+) -> Iterator[str]:
     """Return what keeps data in a command from being quoted, whatever the data is."""
+    name, suffix = spot.parameter, ""
+    if command.takes(name) and is_data(program, provenance):
+        if problem := command.problem(name):
+            yield problem
+            return
+        if name != COMMAND:
+            suffix = f": it becomes part of the command {command.shown(name)}"
+            if spot.is_nested:
+                yield f"has to be one text{suffix}"
     if any(program.body.find_all((nodes.For, nodes.Assign))):
         yield "a command takes expressions and if, not for and set"
     for expression in program.expressions:
         for path in provenance.data_in(expression.unquoted):
-            yield f"{path} must end in | quote"
+            yield f"{path} must end in | quote{suffix}"
 
 
 def placement_problems(program: Program) -> Iterator[str]:

@@ -58,14 +58,21 @@ class StepParameters(dict[str, object]):
 
     ``from_data``: names of the parameters whose templates read the alert or an earlier result.
     The memory travels with the values, so that no caller can forget it: a copy that lost it is
-    treated as data throughout.
+    treated as data throughout. ``commands``: by name, the parts of the texts that were held to the
+    rule of commands, quoted words apart.
     """
 
-    __slots__ = ("from_data",)
+    __slots__ = ("commands", "from_data")
 
-    def __init__(self, values: Mapping[str, object], from_data: Iterable[str]) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, object],
+        from_data: Iterable[str],
+        commands: "Mapping[str, tuple[Part, ...]] | None" = None,
+    ) -> None:
         super().__init__(values)
         self.from_data = frozenset(from_data)
+        self.commands = commands or {}
 
 
 def kind(value: object) -> str:

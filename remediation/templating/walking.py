@@ -12,22 +12,27 @@ OPENERS = ("{{", "{%", "{#")
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a value stands: its path, the rule of a parameter around it, and whether nested."""
+    """Where a value stands: its path, the rule of a parameter around it, and whether nested.
+
+    ``parameter``: the name of the outermost parameter.
+    """
 
     field: str
     rule: str | None
+    parameter: str
     is_nested: bool = False
 
     @classmethod
     def of(cls, name: str) -> "Spot":
         """Return the spot of the parameter ``name``."""
-        return cls(name, name if name in RULES else None)
+        return cls(name, name if name in RULES else None, name)
 
     def below(self, key: str | int) -> "Spot":
         """Return the spot of a member."""
         if isinstance(key, int):
-            return Spot(f"{self.field}[{key}]", self.rule, is_nested=True)
-        return Spot(f"{self.field}.{key}", key if key in RULES else self.rule, is_nested=True)
+            return Spot(f"{self.field}[{key}]", self.rule, self.parameter, is_nested=True)
+        rule = key if key in RULES else self.rule
+        return Spot(f"{self.field}.{key}", rule, self.parameter, is_nested=True)
 
 
 Leaf = Callable[[object, Spot], object]

@@ -6,11 +6,12 @@ JSON and not pickle: a renderer that an attacker took over can send values, neve
 import json
 import socket
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
+from remediation.templating.commands import Command
 from remediation.templating.errors import TemplateError
-from remediation.templating.values import DatastoreReference, StepParameters
+from remediation.templating.values import DatastoreReference, Part, ShellWord, StepParameters
 
 HEADER = 4  # bytes of a message's length
 
@@ -23,8 +24,8 @@ def encode(value: object) -> object:
     """Return ``value`` as JSON in which every list is tagged. Raises TypeError."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    if isinstance(value, StepParameters):
-        return ["parameters", _encode_members(value), sorted(value.from_data)]
+    if isinstance(value, StepParameters | Command):
+        return _encode_own(value)
     if isinstance(value, dict):
         return ["object", _encode_members(value)]
     if isinstance(value, list | tuple):
@@ -83,7 +84,24 @@ def _read(connection: socket.socket, size: int, until: float | None) -> bytes:
     return bytes(data)
 
 
-def _encode_members(value: dict[str, object]) -> dict[str, object]:
+def _encode_own(value: StepParameters | Command) -> object:
+    if isinstance(value, Command):
+        return ["command", value.runner, _encode_members(value.defaults)]
+    commands = {name: [*map(_encode_part, parts)] for name, parts in value.commands.items()}
+    return ["parameters", _encode_members(value), sorted(value.from_data), commands]
+
+
+def _encode_part(part: Part) -> object:
+    return ["word", str(part)] if isinstance(part, ShellWord) else encode(part)
+
+
+def _decode_parameters(content: list[Any]) -> StepParameters:
+    members, from_data, commands = content
+    parts = {name: tuple(map(decode, encoded)) for name, encoded in commands.items()}
+    return StepParameters(_decode_members(members), from_data, cast("Any", parts))
+
+
+def _encode_members(value: Mapping[str, object]) -> dict[str, object]:
     return {name: encode(item) for name, item in value.items()}
 
 
@@ -92,7 +110,9 @@ def _decode_members(members: dict[str, object]) -> dict[str, object]:
 
 
 _DECODERS: dict[str, Callable[[list[Any]], object]] = {
-    "parameters": lambda content: StepParameters(_decode_members(content[0]), content[1]),
+    "parameters": _decode_parameters,
+    "command": lambda content: Command(content[0], _decode_members(content[1])),
+    "word": lambda content: ShellWord(content[0]),
     "object": lambda content: _decode_members(content[0]),
     "list": lambda content: list(map(decode, content)),
     "set": frozenset,

@@ -9,7 +9,7 @@ import time_machine
 from django.utils import timezone
 
 from remediation.clock import Timer
-from remediation.engine import claim, launch, lookup, poll, recover
+from remediation.engine import claim, launch, local_launch, lookup, poll, recover
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
 from remediation.stackstorm import StackStormError, TooLateToSend
 from tests.factories import (
@@ -267,7 +267,7 @@ def test_a_local_action_does_not_begin_near_the_end_of_its_lease(clock, local_ex
     request = launch._prepare(local_execution)
     clock.shift(claim.begin_within(is_local=True))
 
-    launch._carry_out(request)
+    local_launch.carry_out(request)
 
     local_execution.refresh_from_db()
     assert (local_execution.status, local_execution.st2_result) == (Status.PENDING, None)
@@ -332,7 +332,7 @@ def test_an_unknown_local_action_that_never_began_says_so(clock, local_execution
     clock.shift(LONG)
     recover.recover()
 
-    launch._carry_out(request)
+    local_launch.carry_out(request)
 
     local_execution.refresh_from_db()
     assert local_execution.status == Status.UNKNOWN

@@ -4,6 +4,7 @@ import pytest
 
 from remediation.engine import parameters
 from remediation.templating import TemplateError
+from remediation.templating.commands import WINDOWS_RUNNERS
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +43,7 @@ def test_text_like_a_template_is_refused_where_it_would_be_rendered_again(runner
         rendered({"cmd": "echo {{ '{{' }}"}, st2_runner=runner)
 
 
-@pytest.mark.parametrize("runner", sorted(parameters.WINDOWS_RUNNERS))
+@pytest.mark.parametrize("runner", sorted(WINDOWS_RUNNERS))
 @pytest.mark.parametrize(
     ("step_parameters", "mapping"),
     [

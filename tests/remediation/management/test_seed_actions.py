@@ -110,13 +110,17 @@ def test_what_stackstorm_lacks_is_marked_with_the_pack_to_install():
         for action in Action.objects.filter(st2_check=Action.Check.MISSING)
     }
     assert {
-        name: re.search(r"st2 pack install (\w+)", text)[1] for name, text in missing.items()
+        name: re.search(r"pack (?:install )?(\w+)", text)[1] for name, text in missing.items()
     } == {
         "st2_email_send": "email",
         "st2_linux_check_diskspace": "linux",
         "st2_network_ping": "network",
         "st2_network_port_check": "network",
     }
+    assert "st2 pack install network" in missing["st2_network_ping"]
+    # The packs are installed, so nobody is sent to install them.
+    assert "install" not in missing["st2_email_send"] + missing["st2_linux_check_diskspace"]
+    assert "email.send_email" in missing["st2_email_send"]
     assert "email.send_email" in missing["st2_email_send"]
     assert all(text in said for text in missing.values())
     assert "6 of 10 actions are ready." in said

@@ -50,6 +50,7 @@ def test_every_recorded_parameter_is_told(st2: responses.RequestsMock) -> None:
             required=schema.get("required", False),
             secret=schema.get("secret", False),
             immutable=schema.get("immutable", False),
+            default=schema.get("default"),
         )
         for name, schema in schemas.items()
     }

@@ -1,0 +1,251 @@
+"""What is known of the actions in StackStorm, and when it is asked again.
+
+What may be sent depends on the runner and on the command that an action builds. A pack may change
+both at any time, so the answers are kept in the action's row, corrected by what every launch shows,
+and asked for again when they are older than ST2_ACTION_MAX_AGE. Nothing here is called inside a
+transaction, and every action is one update of its own row.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.db.models import F, Q
+
+from remediation import clock, templating
+from remediation.engine import parameters
+from remediation.models import Action, ActionExecution
+from remediation.stackstorm import (
+    ActionInfo,
+    ParameterInfo,
+    StackStormClient,
+    StackStormError,
+    StackStormRejected,
+)
+
+logger = logging.getLogger(__name__)
+
+# The seed's refs that current packs know by another name.
+RENAMED = {"email.send": "email.send_email"}
+REFRESHED_AT_ONCE = 10
+CLOSE_MAX = 3  # actions of the pack that are named for one that it does not have
+# One word that means nothing to StackStorm's templates, to a shell or as an option.
+PLAIN_WORD = re.compile(r"(?!-)[\w@%+:,./-]*")
+
+Check = Action.Check
+
+
+def is_known(action: Action) -> bool:
+    """Return whether StackStorm said what the action is."""
+    return bool(action.st2_runner) and action.st2_check != Check.MISSING
+
+
+def is_stale(action: Action, *, at: datetime.datetime) -> bool:
+    """Return whether what is known is older than ST2_ACTION_MAX_AGE."""
+    limit = datetime.timedelta(seconds=settings.ST2_ACTION_MAX_AGE)
+    return action.st2_checked_at is None or action.st2_checked_at < at - limit
+
+
+def needs_fresh(sent: object) -> bool:
+    """Return whether a stale answer could make a value of these dangerous."""
+    if isinstance(sent, str):
+        return PLAIN_WORD.fullmatch(sent) is None
+    if isinstance(sent, Mapping):
+        return any(needs_fresh(value) for value in sent.values())
+    if isinstance(sent, list):
+        return any(needs_fresh(value) for value in sent)
+    return False
+
+
+def ask(actions: Iterable[Action], client: StackStormClient) -> None:
+    """Ask StackStorm for each of the actions and keep its answer, in the row and in the object.
+
+    Raises StackStormError. What the key's user may not see (403) counts as missing, with
+    StackStorm's words.
+    """
+    for action in actions:
+        try:
+            info = client.action(action.st2_action_ref)
+            message = "" if info else missing(action.st2_action_ref, client)
+        except StackStormRejected as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            info, message = None, f"Allow the user of the key action_view: {error}"
+        learn(action, info, message=message)
+
+
+def make_known(executions: Iterable[ActionExecution], client: StackStormClient) -> None:
+    """Ask for the actions of the executions of which nothing is known. Raises StackStormError."""
+    actions = {id(action): action for action in map(_action, executions) if action}
+    ask([action for action in actions.values() if not is_known(action)], client)
+
+
+def make_fresh(
+    executions: Iterable[ActionExecution],
+    prepared: Mapping[int, object],
+    client: StackStormClient,
+) -> list[ActionExecution]:
+    """Ask again for actions whose answers are too old for what was rendered for them.
+
+    ``prepared``: what was rendered, by execution id. Returns the executions that have to be
+    rendered again. Raises StackStormError.
+    """
+    at = clock.now()
+    outdated = []
+    for execution in executions:
+        action, rendered = _action(execution), prepared.get(execution.pk)
+        if not action or not isinstance(rendered, parameters.Rendered):
+            continue
+        if is_stale(action, at=at) and needs_fresh(rendered.sent):
+            outdated.append(execution)
+    actions = {id(row.action): row.action for row in outdated if row.action}
+    ask(actions.values(), client)
+    return outdated
+
+
+def _action(execution: ActionExecution) -> Action | None:
+    return execution.action if execution.executed_via_stackstorm else None
+
+
+def refresh_due(*, client: StackStormClient) -> int:
+    """Ask for the enabled actions whose answers are too old, a bounded batch; return how many."""
+    limit = clock.now() - datetime.timedelta(seconds=settings.ST2_ACTION_MAX_AGE)
+    due = Action.objects.filter(
+        Q(st2_checked_at=None) | Q(st2_checked_at__lt=limit), use_stackstorm=True, is_enabled=True
+    ).order_by(F("st2_checked_at").asc(nulls_first=True), "pk")[:REFRESHED_AT_ONCE]
+    asked = 0
+    for action in due:
+        try:
+            ask([action], client)
+        except StackStormError as error:
+            logger.info("Actions are asked for again later: %s", error)
+            break
+        asked += 1
+    return asked
+
+
+def learn(action: Action, info: ActionInfo | None, *, message: str = "") -> None:
+    """Keep what StackStorm said of an action; ``message``: why it has none."""
+    at = clock.now()
+    values: dict[str, Any] = {"st2_checked_at": at}
+    if info is None:
+        values |= {"st2_check": Check.MISSING, "st2_check_message": message}
+    elif not info.enabled:
+        values |= {
+            "st2_check": Check.DISABLED,
+            "st2_check_message": f"StackStorm has {info.ref}, but it is disabled there.",
+        }
+    else:
+        values |= {
+            "st2_check": Check.FOUND,
+            "st2_check_message": parameter_problem(action, info.parameters),
+        }
+    if info is not None:
+        values |= facts(info)
+    if change := _change(action, values):
+        values |= {"st2_change": change, "st2_changed_at": at}
+        logger.warning("The action %s has changed in StackStorm: %s", action, change)
+    for name, value in values.items():
+        setattr(action, name, value)
+    # By the ref too: a person may have pointed the row at another action meanwhile.
+    Action.objects.filter(pk=action.pk, st2_action_ref=action.st2_action_ref).update(**values)
+
+
+def correct(action: Action, shown: ActionInfo) -> bool:
+    """Keep what a launch showed of the action, if it differs; return whether it did."""
+    if all(getattr(action, name) == value for name, value in facts(shown).items()):
+        return False
+    learn(action, shown)
+    return True
+
+
+def doubt(action: Action | None) -> None:
+    """Have StackStorm asked for the action again soon: it refused a launch of it."""
+    if action is not None:
+        Action.objects.filter(pk=action.pk).update(st2_checked_at=None)
+
+
+def forget_timeout(action: Action) -> None:
+    """Send no `timeout` of ours until StackStorm says again that the action takes one."""
+    names = [name for name in action.st2_parameter_names if name != "timeout"]
+    action.st2_parameter_names, action.st2_checked_at = names, None
+    Action.objects.filter(pk=action.pk).update(st2_parameter_names=names, st2_checked_at=None)
+
+
+def facts(info: ActionInfo) -> dict[str, Any]:
+    """Return the columns that decide what may be sent to an action."""
+    parameters = info.parameters
+    defaults = {name: parameter.default for name, parameter in parameters.items()}
+    return {
+        "st2_runner": info.runner_name[:100],
+        "st2_parameter_names": sorted(
+            name for name, parameter in parameters.items() if not parameter.immutable
+        ),
+        "st2_secret_parameters": sorted(
+            name for name, parameter in parameters.items() if parameter.secret
+        ),
+        "st2_command": templating.defaults_of(defaults),
+    }
+
+
+def missing(ref: str, client: StackStormClient) -> str:
+    """Return what to do about an action that StackStorm does not have."""
+    pack = ref.partition(".")[0]
+    refs = client.refs_of_pack(pack)
+    if not refs and not client.has_pack(pack):
+        message = f"StackStorm does not know {ref}. Install its pack: st2 pack install {pack}"
+    else:
+        message = f"StackStorm has the pack {pack}, but no action {ref} in it."
+        if close := difflib.get_close_matches(ref, refs, n=CLOSE_MAX):
+            message += f" It has {', '.join(close)}: correct st2_action_ref."
+        else:
+            message += f" Correct st2_action_ref; st2 action list --pack {pack} shows its actions."
+    if ref in RENAMED:
+        message += f" (Current versions of the pack call it {RENAMED[ref]}.)"
+    return message
+
+
+def parameter_problem(action: Action, known: Mapping[str, ParameterInfo]) -> str:
+    """Return which parameters of the mapping the action does not take or misses, or ''."""
+    if not action.st2_parameters:
+        return ""
+    if unknown := sorted(set(action.st2_parameters) - set(known)):
+        return (
+            f"{action.st2_action_ref} takes no {', '.join(unknown)}; it takes"
+            f" {', '.join(sorted(known))}. Correct st2_parameters."
+        )
+    needed = {name for name, info in known.items() if info.required and info.default is None} - set(
+        action.st2_parameters
+    )
+    if needed:
+        return (
+            f"{action.st2_action_ref} needs {', '.join(sorted(needed))}: add it to st2_parameters."
+        )
+    return ""
+
+
+def _change(action: Action, values: Mapping[str, Any]) -> str:
+    """Return what differs from what was known before, in one sentence; '' if nothing was known."""
+    if not action.st2_runner:
+        return ""
+    told = []
+    if values["st2_check"] != action.st2_check and action.st2_check != Check.UNCHECKED:
+        told.append(f"it was {action.st2_check} and is {values['st2_check']}")
+    if values.get("st2_runner", action.st2_runner) != action.st2_runner:
+        told.append(f"its runner was {action.st2_runner} and is {values['st2_runner']}")
+    if action.st2_parameter_names:
+        before, now = set(action.st2_parameter_names), values.get("st2_parameter_names")
+        if now is not None and (added := sorted(set(now) - before)):
+            told.append(f"it takes {', '.join(added)} now")
+        if now is not None and (gone := sorted(before - set(now))):
+            told.append(f"it takes no {', '.join(gone)} any more")
+    if values.get("st2_command", action.st2_command) != action.st2_command:
+        told.append("the command that it builds is another")
+    return "; ".join(told)

@@ -5,6 +5,7 @@ Every setting of ours is explained in README's table. Any secret may come from a
 """
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,17 @@ def env_count(name: str, default: int, *, least: int = 1) -> int:
             f"{name} must be a whole number of at least {least}, not {text!r}."
         )
     return int(text)
+
+
+def env_names(name: str, default: list[str]) -> list[str]:
+    """Return a list of names, separated by commas."""
+    names = [text.strip() for text in env.list(name, default=default)]
+    if not all(re.fullmatch(r"\w[\w.-]*", text) for text in names):
+        raise ImproperlyConfigured(
+            f"{name} must be names separated by commas such as {','.join(default)},"
+            f" not {','.join(names)!r}."
+        )
+    return names
 
 
 def env_word(name: str, default: str, words: tuple[str, ...]) -> str:
@@ -161,6 +173,9 @@ LAUNCH_TIMEOUT = env_seconds("LAUNCH_TIMEOUT", 86_400.0)  # seconds an execution
 TEMPLATE_TIMEOUT_SECONDS = env_seconds("TEMPLATE_TIMEOUT_SECONDS", 1.0, least=0.05)
 TEMPLATE_MAX_BYTES = env_count("TEMPLATE_MAX_BYTES", 1_048_576, least=1_000)  # of what one makes
 
+TARGET_PARAMETERS = env_names(  # that name what an action works on, and must not come out blank
+    "TARGET_PARAMETERS", default=["hosts", "host", "url"]
+)
 SEVERITY_ORDER = env.list(  # whose alerts' steps are launched first when many wait
     "SEVERITY_ORDER", default=["critical", "page", "error", "warning", "info"]
 )

@@ -190,13 +190,18 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
             variables | {"parameters": parameters},
             rendered_again=action is None or action.st2_runner not in PLAIN_RUNNERS,
             command=command,
+            targets=settings.TARGET_PARAMETERS,
         )
         if action and "timeout" in action.st2_parameter_names and "timeout" not in sent:
             # StackStorm's runner then ends it by itself, which a cancel does not always do.
             sent["timeout"], has_timeout = step["timeout_seconds"], True
     else:
         parameters = templating.render_step_parameters(step["parameters"], variables)
-        sent = templating.render_for_local(mapping, variables | {"parameters": parameters})
+        sent = templating.render_for_local(
+            mapping,
+            variables | {"parameters": parameters},
+            targets=settings.TARGET_PARAMETERS,
+        )
     shown = masked(sent)
     for name in action.st2_secret_parameters if action else ():
         if name in shown:

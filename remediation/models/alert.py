@@ -109,15 +109,21 @@ class Alert(models.Model):
         return
 
     def variables(self) -> dict[str, Any]:
-        """Return what templates may read of the alert, as its last delivery has it."""
-        variables = {
+        """Return what templates may read of the alert, as its last delivery has it.
+
+        What it does not have is left out. A label without a text is one that is not there, as in
+        Prometheus.
+        """
+        named = {
             "instance": self.instance,
             "alert_name": self.alert_name,
             "severity": self.severity,
+        }
+        variables = {name: text for name, text in named.items() if text.strip()} | {
             "status": str(self.status),
             "fingerprint": self.fingerprint,
             "starts_at": self.starts_at.isoformat(),
-            "labels": self.labels,
+            "labels": {name: text for name, text in self.labels.items() if text != ""},
             "annotations": self.annotations,
             "generator_url": self.generator_url,
             "receiver": self.receiver,

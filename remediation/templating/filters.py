@@ -54,14 +54,16 @@ def host(value: object) -> str:
     """Return the host of an instance label: without scheme, user, port and path.
 
     ``server-01:9100`` -> ``server-01``, ``[::1]:9100`` -> ``::1``; a bare IPv6 address stays.
+    Refuses a text without a host.
     """
     if not isinstance(value, str):
         _refuse_undefined(value)
         raise Refused(f"host takes text, not what is {kind(value)}")
     found = ADDRESS.fullmatch(value)
-    if found is None:
-        return value
-    return found["ipv6"] or found["name"] or ""
+    text = value if found is None else found["ipv6"] or found["name"] or ""
+    if not text.strip():
+        raise Refused("host finds no host in the text")
+    return text
 
 
 def to_json(value: object) -> str:

@@ -11,6 +11,7 @@ from remediation.templating import budget, checking, inexpensive, rendering
 from remediation.templating.commands import NO_COMMAND, Command
 from remediation.templating.errors import TemplateError
 from remediation.templating.renderer_pool import POOL, RendererUnavailable
+from remediation.templating.targets import TARGETS
 from remediation.templating.values import StepParameters
 from remediation.templating.variables import ROOTS
 from remediation.templating.walking import templates
@@ -45,15 +46,21 @@ def render_for_stackstorm(
     *,
     rendered_again: bool,
     command: Command = NO_COMMAND,
+    targets: Iterable[str] = TARGETS,
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a POST to StackStorm, escaped once.
 
     An empty mapping passes the step's parameters on. ``variables["parameters"]``: what
     render_step_parameters returned. ``rendered_again``: the action is a workflow, or its runner is
     not known to be a plain one, so text that looks like a template is refused. ``command``: what
-    the action builds of its parameters. Raises TemplateError.
+    the action builds of its parameters. ``targets``: names of the parameters that must not come
+    out blank. Raises TemplateError.
     """
-    options: dict[str, Any] = {"rendered_again": rendered_again, "command": command}
+    options: dict[str, Any] = {
+        "rendered_again": rendered_again,
+        "command": command,
+        "targets": list(targets),
+    }
     if inexpensive.are_inexpensive(mapping, variables):
         return rendering.render_for_stackstorm(mapping, variables, **options)
     rendered = POOL.call("render_for_stackstorm", [mapping, variables], options)
@@ -61,15 +68,19 @@ def render_for_stackstorm(
 
 
 def render_for_local(
-    mapping: Mapping[str, object], variables: Mapping[str, object]
+    mapping: Mapping[str, object],
+    variables: Mapping[str, object],
+    *,
+    targets: Iterable[str] = TARGETS,
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a local action; nothing is escaped.
 
-    An empty mapping passes the step's parameters on. Raises TemplateError, also for ``st2kv``.
+    An empty mapping passes the step's parameters on. ``targets``: names of the parameters that
+    must not come out blank. Raises TemplateError, also for ``st2kv``.
     """
     if inexpensive.are_inexpensive(mapping, variables):
-        return rendering.render_for_local(mapping, variables)
-    rendered = POOL.call("render_for_local", [mapping, variables], {})
+        return rendering.render_for_local(mapping, variables, targets=targets)
+    rendered = POOL.call("render_for_local", [mapping, variables], {"targets": list(targets)})
     return cast("dict[str, object]", rendered)
 
 

@@ -1,7 +1,7 @@
 """The two renderings: a step's parameters, then what its action is given; and conditions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from remediation.templating import budget, escaping, rules
@@ -11,6 +11,7 @@ from remediation.templating.errors import Refused, TemplateError, naming
 from remediation.templating.filters import to_json
 from remediation.templating.program import Piece, Program, parse, parse_condition
 from remediation.templating.rules import Provenance
+from remediation.templating.targets import TARGETS, check_targets
 from remediation.templating.values import (
     DATASTORE_ADVICE,
     DatastoreReference,
@@ -60,13 +61,15 @@ def render_for_stackstorm(
     *,
     rendered_again: bool,
     command: Command = NO_COMMAND,
+    targets: Iterable[str] = TARGETS,
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a POST to StackStorm, escaped once.
 
     An empty mapping passes the step's parameters on. ``variables["parameters"]``: what
     render_step_parameters returned. ``rendered_again``: the action is a workflow, or its runner is
     not known to be a plain one, so text that looks like a template is refused. ``command``: what
-    the action builds of its parameters. Raises TemplateError.
+    the action builds of its parameters. ``targets``: names of the parameters that must not come
+    out blank. Raises TemplateError.
     """
 
     def escaped(value: object, spot: Spot) -> object:
@@ -77,15 +80,19 @@ def render_for_stackstorm(
             escaping.refuse_rendered_again(parts, spot.field)
         return escaping.escape(parts, is_nested=spot.is_nested)
 
-    return each_value(_to_send(mapping, variables, command), escaped)
+    return each_value(_to_send(mapping, variables, command, targets), escaped)
 
 
 def render_for_local(
-    mapping: Mapping[str, object], variables: Mapping[str, object]
+    mapping: Mapping[str, object],
+    variables: Mapping[str, object],
+    *,
+    targets: Iterable[str] = TARGETS,
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a local action; nothing is escaped.
 
-    An empty mapping passes the step's parameters on. Raises TemplateError, also for ``st2kv``.
+    An empty mapping passes the step's parameters on. ``targets``: names of the parameters that
+    must not come out blank. Raises TemplateError, also for ``st2kv``.
     """
 
     def unescaped(value: object, spot: Spot) -> object:
@@ -93,7 +100,7 @@ def render_for_local(
             raise TemplateError(spot.field, LOCAL_ADVICE)
         return value
 
-    return each_value(_to_send(mapping, variables, NO_COMMAND), unescaped, any_key=True)
+    return each_value(_to_send(mapping, variables, NO_COMMAND, targets), unescaped, any_key=True)
 
 
 def evaluate_condition(expression: str, variables: Mapping[str, object]) -> bool:
@@ -217,7 +224,10 @@ def _parts(value: object) -> tuple[Part, ...]:
 
 
 def _to_send(
-    mapping: Mapping[str, object], variables: Mapping[str, object], command: Command
+    mapping: Mapping[str, object],
+    variables: Mapping[str, object],
+    command: Command,
+    targets: Iterable[str],
 ) -> dict[str, object]:
     if mapping:
         template = _Template.over(variables, command)
@@ -225,8 +235,7 @@ def _to_send(
     else:
         passed_on = _passed_on(variables)
         values, commands = dict(passed_on), dict(passed_on.commands)
-    if _is_blank(values.get(rules.HOSTS, rules.HOSTS)):
-        raise TemplateError(rules.HOSTS, "is empty: StackStorm needs a host")
+    check_targets(values, targets)
     command.check(
         {
             name: commands.get(name) or _parts(value) or (json.dumps(value, default=repr),)
@@ -243,7 +252,3 @@ def _passed_on(variables: Mapping[str, object]) -> StepParameters:
         # Anything else was not held to the rules of cmd and hosts.
         raise TypeError("parameters must be what render_step_parameters returned")
     return parameters
-
-
-def _is_blank(value: object) -> bool:
-    return value in (None, [], {}) or (isinstance(value, str) and not value.strip())

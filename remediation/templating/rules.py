@@ -132,7 +132,7 @@ def check_hosts(pieces: Iterable[Piece], provenance: Provenance) -> None:
         if not isinstance(piece.value, str):
             raise Refused(f"takes a host's name, and what the alert gives is {kind(piece.value)}")
         if not piece.value:
-            raise Refused("is empty: StackStorm needs a host")
+            raise Refused("is empty: it has to name the target of the action")
         if SEVERAL_HOSTS.search(piece.value):
             raise Refused(
                 "holds a comma, a space or * that comes from the alert: "

@@ -42,6 +42,7 @@ SECONDS = [
     "ST2_QUEUE_TIMEOUT",
     "ST2_INQUIRY_TIMEOUT",
     "TEMPLATE_TIMEOUT_SECONDS",
+    "ST2_ACTION_MAX_AGE",
 ]
 
 
@@ -57,6 +58,7 @@ SECONDS = [
         *((name, "maybe") for name in ("DEBUG", "ST2_NOTIFY", "ST2_VERIFY_TLS", "SECURE_COOKIES")),
         *(("BIND", value) for value in ("8000", ":8000", "localhost:", "h:http", "h:70000")),
         ("LOG_LEVEL", "LOUD"),
+        *(("TARGET_PARAMETERS", value) for value in ("a host", "hosts,-")),
         *(
             ("DATABASE_URL", value)
             for value in ("nonsense", "postgres://u@h/n", "mysql://u:p@h:port/n", "/a/file")

@@ -11,6 +11,7 @@ from remediation.engine.connection import NotConfigured, stackstorm_client
 from remediation.models import Action
 
 HOST = "{{ alert.instance | host }}"
+ALERT = "(alert.alert_name | default('an alert without a name'))"
 
 # name -> (ref, description, mapping to what the action of the pack takes)
 STACKSTORM_ACTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -65,7 +66,8 @@ STACKSTORM_ACTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "channel": "{{ parameters.channel }}",
             "message": (
                 "{{ parameters.message"
-                " | default(alert.alert_name ~ ' on ' ~ alert.instance ~ ' is being repaired') }}"
+                f" | default({ALERT} ~ ' on ' ~ (alert.instance | default('no instance'))"
+                " ~ ' is being repaired') }}"
             ),
         },
     ),
@@ -76,8 +78,8 @@ STACKSTORM_ACTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "account": "{{ parameters.account }}",
             "email_from": "{{ parameters.email_from }}",
             "email_to": "{{ parameters.email_to }}",
-            "subject": "{{ parameters.subject | default(alert.alert_name) }}",
-            "message": "{{ parameters.message | default(alert.alert_name) }}",
+            "subject": f"{{{{ parameters.subject | default({ALERT}) }}}}",
+            "message": f"{{{{ parameters.message | default({ALERT}) }}}}",
         },
     ),
 }

@@ -275,7 +275,9 @@ def test_what_is_found_by_its_tag_is_believed_as_well(seconds, said, sandbox, st
 
 def wait_until_begun(st2, trace_tag):
     for _time in range(500):
-        if [row.status for row in st2.find_by_trace_tag(trace_tag)] != ["requested"]:
+        if [row.status for row in st2.find_by_trace_tag(trace_tag, action_ref="acme.fix")] != [
+            "requested"
+        ]:
             return
         time.sleep(0.01)
     pytest.fail("the sandbox does not begin")

@@ -248,3 +248,14 @@ def test_any_text_can_be_a_command(cmd, before):
     command = built(cmd + " {{ p }}")
     with contextlib.suppress(TemplateError):
         send({"q": before, "p": QUOTED}, command)
+
+
+def test_what_is_rendered_in_a_process_of_its_own_is_held_to_the_same_rules():
+    costly = "{{ alert.labels.t | replace('b', 'c') | quote }}"
+    command = built("echo {{ a }} {{ p }}", a="-v")
+
+    assert send({"p": costly}, command, t="a; b") == {"p": "'a; c'"}
+    with pytest.raises(TemplateError, match=r"^p: becomes part .* inside '\.\.\.'"):
+        send({"a": "it's", "p": costly}, command)
+    with pytest.raises(TemplateError, match=r"^p: becomes part .* inside '\.\.\.'"):
+        send({"a": "{{ 'it' ~ \"'\" }}", "p": QUOTED}, command)

@@ -14,7 +14,7 @@ SEVERAL = (
     "holds a comma, a space or * that comes from the alert: "
     "StackStorm would take it as several hosts"
 )
-EMPTY = "is empty: StackStorm needs a host"
+EMPTY = "is empty: it has to name the target of the action"
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,6 @@ def test_parameters_that_forgot_where_they_come_from_count_as_data() -> None:
         ("https://user:word@x:9100/metrics?a=b:c", "x"),
         ("http://[::1]:9100/", "::1"),
         ("http://x", "x"),
-        ("", ""),
-        (":9100", ""),
         ("a:b:c", "a:b:c"),
     ],
 )
@@ -132,3 +130,13 @@ def test_host_strips_all_but_the_host(instance: str, name: str) -> None:
 def test_host_takes_text(value: object) -> None:
     with pytest.raises(TemplateError, match="p: host takes text, not what is"):
         render_for_local({"p": "{{ steps.x | host }}"}, make_variables(steps={"x": value}))
+
+
+@pytest.mark.parametrize("text", ["", ":9100", " ", "http://:9100/", "[]:9100"])
+def test_host_refuses_a_text_without_one(text: str) -> None:
+    # An empty word in a command, such as rm -rf /srv/cache/, would mean everything.
+    with pytest.raises(TemplateError, match="cmd: host finds no host in the text"):
+        render_for_local(
+            {"cmd": "rm -rf /srv/cache/{{ alert.labels.i | host | quote }}"},
+            make_variables({"i": text}),
+        )

@@ -198,8 +198,8 @@ def facts(info: ActionInfo) -> dict[str, Any]:
 def missing(ref: str, client: StackStormClient) -> str:
     """Return what to do about an action that StackStorm does not have."""
     pack = ref.partition(".")[0]
-    refs = client.refs_of_pack(pack)
-    if not refs and not client.has_pack(pack):
+    refs = client.actions_of_pack(pack)
+    if refs is None:
         message = f"StackStorm does not know {ref}. Install its pack: st2 pack install {pack}"
     else:
         message = f"StackStorm has the pack {pack}, but no action {ref} in it."

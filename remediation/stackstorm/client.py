@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
-from remediation.stackstorm.actions import ActionInfo, read_refs
+from remediation.stackstorm import packs
+from remediation.stackstorm.actions import ActionInfo
 from remediation.stackstorm.answers import Answer
 from remediation.stackstorm.credentials import ApiKey, Credentials, Login
 from remediation.stackstorm.errors import StackStormRejected, StackStormUnavailable
@@ -304,22 +305,9 @@ class StackStormClient:
             raise
         return read_answer("GET", path, answer, action_with(ref))
 
-    def has_pack(self, name: str) -> bool:
-        """Return whether a pack of this name is installed."""
-        path = f"/packs/{quote(name, safe='')}"
-        try:
-            self._ask("GET", path)
-        except StackStormRejected as error:
-            if error.status == HTTPStatus.NOT_FOUND and "ref or id" in error.message:
-                return False
-            raise
-        return True
-
-    def refs_of_pack(self, name: str) -> list[str]:
-        """Return the refs of the actions of a pack, sorted; [] if it is not installed."""
-        path = "/actions"
-        answer = self._ask("GET", path, query={"pack": name, "include_attributes": "ref"})
-        return read_answer("GET", path, answer, read_refs)
+    def actions_of_pack(self, name: str) -> list[str] | None:
+        """Return the refs of a pack's actions, sorted; None if it is not installed."""
+        return packs.actions_of(name, self._ask)
 
     def user(self) -> UserInfo:
         """Return whom StackStorm takes us for: the test of address and credentials."""

@@ -294,27 +294,6 @@ def test_plain_text_is_sent_whatever_the_age(sandbox, st2):
     assert not [path for _, path in sandbox.requests if "overview" in path]
 
 
-@pytest.mark.parametrize("parameters", [{"timeout": {"immutable": True, "default": 5}}, {}])
-def test_a_timeout_that_we_add_never_causes_a_rejection(parameters, sandbox, st2):
-    sandbox.configure(actions={"acme.fix": {"runner_type": "noop", "parameters": parameters}})
-    execution = due_execution(
-        "acme.fix",
-        {},
-        st2_runner="noop",
-        st2_check="found",
-        st2_checked_at=clock.now(),
-        st2_parameter_names=["timeout"],
-    )
-
-    for _time in range(2):
-        launch.launch_due(client=st2)
-
-    execution.refresh_from_db()
-    assert execution.status == Status.RUNNING
-    assert "timeout" not in execution.parameters
-    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 2}
-
-
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [
@@ -337,22 +316,6 @@ def test_what_changed_is_marked_with_the_time_by_the_tick(metadata, said, sandbo
     assert said in action.st2_change
     assert clock.now() - action.st2_changed_at < datetime.timedelta(minutes=1)
     assert knowledge.refresh_due(client=st2) == 0
-
-
-def test_a_refusal_makes_stackstorm_asked_again(sandbox, st2):
-    sandbox.configure(actions={"acme.fix": SCRIPT | {"enabled": False}})
-    fire(
-        "acme.fix",
-        {},
-        st2,
-        st2_runner="python-script",
-        st2_check="found",
-        st2_checked_at=clock.now(),
-    )
-
-    knowledge.refresh_due(client=st2)
-
-    assert Action.objects.get().st2_check == "disabled"
 
 
 def test_a_refresh_is_bounded_and_ends_when_stackstorm_is_away(sandbox, st2):
@@ -387,17 +350,6 @@ def test_a_launch_and_the_overview_say_the_same_of_an_action(overview, launched)
     assert asked
     assert shown
     assert knowledge.facts(shown) == knowledge.facts(asked)
-
-
-def test_a_parameter_that_was_renamed_is_named_with_its_place(sandbox, st2):
-    sandbox.configure(actions={"acme.fix": SCRIPT})
-
-    execution = fire("acme.fix", {"host": "web1"}, st2)
-
-    assert "Additional properties are not allowed ('host' was unexpected)" in (
-        execution.error_message
-    )
-    assert "Take host out of the parameters of step 1" in execution.error_message
 
 
 def test_an_action_pointed_elsewhere_since_the_plan_is_not_sent(sandbox, st2):

@@ -6,16 +6,19 @@ import logging
 from functools import lru_cache
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from remediation import clock, queue
-from remediation.engine.connection import STACKSTORM
-from remediation.models import Heartbeat
+from poundcake.writable import WriteCheck
+from remediation import clock
+from remediation.engine import problems
+from remediation.engine.problems import Problem
 
 logger = logging.getLogger(__name__)
+
+check_writable = WriteCheck()
 
 
 class NotReady(Exception):
@@ -32,20 +35,41 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Say whether webhooks can be taken: 200, or 503 with what is wrong.
 
-    The workers' signs of life are told and decide nothing: webhooks can be taken without them.
+    The workers' signs of life and all problems are shown without details, for the caller is not
+    known, and decide nothing: webhooks can be taken all the same.
     """
     try:
         check_migrations()
-        for cluster in queue.CLUSTERS:
-            queue.oldest_waiting(cluster)
         beats = _heartbeats()
+        found = [_shown(problem) for problem in problems.current()]
+        _check_writable()
     except NotReady as problem:
         return _unavailable(str(problem))
-    except DatabaseError as error:
+    except Error as error:
         # Its own words name hosts and users: they are for the log.
         logger.warning("Not ready, the database: %s", error)
         return _unavailable("The database does not answer: see DATABASE_URL and the log.")
-    return JsonResponse({"status": "ok", "clock": _clock(), "workers": beats})
+    return JsonResponse({"status": "ok", "clock": _clock(), "workers": beats, "problems": found})
+
+
+def _check_writable() -> None:
+    try:
+        check_writable()
+    except Error as error:
+        logger.warning("Not ready, the database cannot be written to: %s", error)
+        raise NotReady(
+            "The database cannot be written to: it is read-only, its disk is full or it is locked."
+            " See DATABASE_URL and the log."
+        ) from error
+
+
+def _shown(problem: Problem) -> dict[str, Any]:
+    return {
+        "name": problem.name,
+        "title": problem.title,
+        "since": problem.since.isoformat(),
+        "failures": problem.failures,
+    }
 
 
 def _unavailable(problem: str) -> JsonResponse:
@@ -69,8 +93,7 @@ def _clock() -> dict[str, Any]:
 
 def _heartbeats() -> dict[str, dict[str, Any]]:
     """Return how long ago each recurring job of the workers beat."""
-    # Why StackStorm cannot be reached is kept beside them; it is no job and not for everybody.
-    jobs = Heartbeat.objects.exclude(name=STACKSTORM).order_by("name")
+    jobs = problems.beating()
     at = clock.now()
     return {
         beat.name: {

@@ -18,7 +18,9 @@ from rest_framework.views import APIView
 from audit.middleware import unrecorded_calls
 from remediation import clock, queue
 from remediation.api.calls import AlwaysJson
+from remediation.engine import problems
 from remediation.engine.connection import STACKSTORM
+from remediation.engine.problems import Problem
 from remediation.models import (
     ActionExecution,
     Alert,
@@ -45,8 +47,8 @@ class Metrics(APIView):
 
     def get(self, _request: Request) -> HttpResponse:
         """Return all samples."""
-        at = clock.now()
-        beats = list(Heartbeat.objects.exclude(name=STACKSTORM).order_by("name"))
+        at, found = clock.now(), problems.current()
+        beats = problems.beating()
         text = "".join(
             [
                 _metric("poundcake_alerts_firing", "Open alerts.", _alerts()),
@@ -79,7 +81,12 @@ class Metrics(APIView):
                 _metric(
                     "poundcake_stackstorm_unreachable",
                     "1 while StackStorm did not answer the last call.",
-                    _unreachable(),
+                    _unreachable(found),
+                ),
+                _metric(
+                    "poundcake_problem",
+                    "Failures in a row of what fails again and again, at least 1 while it lasts.",
+                    _problems(found),
                 ),
                 _metric(
                     "poundcake_rejected_alerts_total",
@@ -140,8 +147,14 @@ def _paused(at: datetime.datetime) -> Samples:
     yield "", Pause.current(at=at) is not None
 
 
-def _unreachable() -> Samples:
-    yield "", Heartbeat.objects.filter(name=STACKSTORM).exclude(note="").exists()
+def _unreachable(found: Iterable[Problem]) -> Samples:
+    yield "", any(problem.name == STACKSTORM for problem in found)
+
+
+def _problems(found: Iterable[Problem]) -> Samples:
+    failures = {problem.name: max(problem.failures, 1) for problem in found}
+    for name in sorted({*problems.TITLES, *failures}):
+        yield f'{{name="{name}"}}', failures.get(name, 0)
 
 
 def _unrecorded() -> Samples:

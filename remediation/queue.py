@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import close_old_connections, connection
-from django.db.models import Min
+from django.db.models import Min, QuerySet, Value
 from django_q import cluster as django_q_cluster
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
@@ -198,10 +198,16 @@ def oldest_waiting(cluster: str) -> datetime.datetime | None:
     return oldest
 
 
-def neglected(*, before: datetime.datetime) -> dict[str, datetime.datetime]:
-    """Return since when wake-ups wait that were due before a time, by the cluster they wait for."""
+def neglected(*, before: datetime.datetime) -> QuerySet[Any, dict[str, Any]]:
+    """Return the clusters whose wake-ups were due before a time and wait: key and since.
+
+    With an empty ``note`` and 0 ``failures``, to be read together with heartbeats.
+    """
     due = OrmQ.objects.filter(key__in=CLUSTERS, lock__lte=before)
-    return dict(due.values_list("key").annotate(since=Min("lock")).order_by("key"))
+    rows: QuerySet[Any, dict[str, Any]] = due.values("key").annotate(
+        since=Min("lock"), note=Value(""), failures=Value(0)
+    )
+    return rows
 
 
 def run_cluster() -> None:

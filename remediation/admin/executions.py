@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -20,6 +21,7 @@ from remediation.admin.tables import (
 )
 from remediation.admin.verbs import VerbAdmin
 from remediation.admin.waiting import Notice, about_execution
+from remediation.engine.waiting import Holds
 from remediation.models import ActionExecution, Alert, Transition
 
 OUTPUT_NAMES = ("stdout", "stderr", "traceback")
@@ -83,6 +85,12 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
             *(f"alert__{column}" for column in Alert.LONG_COLUMNS),
             "bucket__st2_workflow_params",
         )
+
+    def for_page(self, rows: Sequence[ActionExecution]) -> None:
+        """Add why each execution waits."""
+        holds = Holds()
+        for row in rows:
+            row.waiting_for = holds.reason(row)  # type: ignore[attr-defined]
 
     def notices(self, obj: ActionExecution) -> list[Notice]:
         """Return why it waits, and what was unusual about its launch."""
@@ -159,8 +167,9 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
 
     @admin.display(description="error")
     def short_error(self, execution: ActionExecution) -> str:
-        """Return the error's first line."""
-        return cells.shorten(execution.error_message) or cells.EMPTY
+        """Return why it waits, or the error's first line."""
+        waiting_for = getattr(execution, "waiting_for", "")
+        return cells.shorten(waiting_for or execution.error_message, 160) or cells.EMPTY
 
     @admin.display(description="error")
     def shown_error(self, execution: ActionExecution) -> str:

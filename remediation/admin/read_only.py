@@ -51,6 +51,7 @@ class HistoryList(ChangeList):
             cursor=self._cursor(request),
             walked=self.walked,
         )
+        self.history.for_page(self.page.rows)
         self.result_list = self.page.rows
         self.result_count = self.full_result_count = len(self.page.rows)
         self.show_full_result_count = self.multi_page = self.can_show_all = False
@@ -164,6 +165,9 @@ class ReadOnlyModelAdmin(Readable, admin.ModelAdmin[ModelT]):
     def for_list(self, rows: models.QuerySet[ModelT]) -> models.QuerySet[ModelT]:
         """Return the rows with what the list shows of their relations, without the rest."""
         return rows
+
+    def for_page(self, rows: Sequence[ModelT]) -> None:
+        """Add to the rows of one page of the list what is computed for all of them at once."""
 
     def tools(self, obj: ModelT) -> Sequence[str]:
         """Return the links that stand above the row's page."""

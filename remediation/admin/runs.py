@@ -14,6 +14,7 @@ from remediation.admin.run_verbs import Cancel, RetryFromFailed, RetryFromStart,
 from remediation.admin.tables import EXECUTION_ORDER, Table, execution_table, transition_table
 from remediation.admin.verbs import VerbAdmin, button, list_action
 from remediation.admin.waiting import Notice, about_run
+from remediation.engine.waiting import Holds, open_executions
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
 
 
@@ -59,6 +60,13 @@ class BucketRunAdmin(VerbAdmin[BucketRun]):
     def for_list(self, rows: QuerySet[BucketRun]) -> QuerySet[BucketRun]:
         """Leave out the alerts' long columns."""
         return rows.defer(*(f"alert__{column}" for column in Alert.LONG_COLUMNS))
+
+    def for_page(self, rows: Sequence[BucketRun]) -> None:
+        """Add why each run waits."""
+        holds, steps = Holds(), open_executions(rows)
+        for run in rows:
+            reason = holds.reason_of_run(run, steps.get(run.pk, []))
+            run.waiting_for = reason  # type: ignore[attr-defined]
 
     def notices(self, obj: BucketRun) -> list[Notice]:
         """Return why the run has not ended."""
@@ -127,8 +135,8 @@ class BucketRunAdmin(VerbAdmin[BucketRun]):
 
     @admin.display(description="reason")
     def short_reason(self, run: BucketRun) -> str:
-        """Return the reason, cut for the list."""
-        return cells.shorten(run.reason) or cells.EMPTY
+        """Return why it waits, or the reason, cut for the list."""
+        return cells.shorten(getattr(run, "waiting_for", "") or run.reason, 160) or cells.EMPTY
 
     @admin.display(description="reason")
     def shown_reason(self, run: BucketRun) -> str:

@@ -1,4 +1,4 @@
-"""What every page says while it holds: a pause, and that StackStorm is away."""
+"""What every page shows while it lasts: a pause, and problems of workers and of StackStorm."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from django.http import HttpRequest
 
 from remediation import clock
 from remediation.admin.verbs import may_operate
-from remediation.engine.connection import STACKSTORM
-from remediation.models import ActionExecution, Heartbeat, Pause
+from remediation.engine import problems
+from remediation.engine.problems import Problem
+from remediation.models import ActionExecution, Pause
 
 Status = ActionExecution.Status
 
@@ -39,9 +40,9 @@ class Situation:
         return ActionExecution.objects.filter(status__in=started, parent=None).count()
 
     @cached_property
-    def unreachable(self) -> Heartbeat | None:
-        """Since when StackStorm cannot be reached (``beat_at``), and why (``note``)."""
-        return Heartbeat.objects.filter(name=STACKSTORM).exclude(note="").first()
+    def problems(self) -> list[Problem]:
+        """What goes wrong again and again; StackStorm's refusals among it."""
+        return problems.current()
 
 
 def situation(request: HttpRequest) -> dict[str, Any]:

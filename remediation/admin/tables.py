@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.html import format_html
 
 from remediation.admin import cells
+from remediation.engine.waiting import Holds
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
 
 TRANSITIONS_MAX = 200  # rows; the story page has them all
@@ -48,7 +49,8 @@ def run_table(runs: Iterable[BucketRun], *, empty: str) -> Table:
 
 
 def execution_table(executions: Iterable[ActionExecution], *, title: str, empty: str) -> Table:
-    """Return executions in the order given."""
+    """Return executions in the order given, those that wait with the reason."""
+    holds = Holds()
     rows = [
         (
             step_cell(execution),
@@ -56,7 +58,7 @@ def execution_table(executions: Iterable[ActionExecution], *, title: str, empty:
             cells.badge(execution.status),
             cells.shorten_json(execution.parameters),
             stackstorm_cell(execution),
-            cells.shorten(execution.error_message),
+            cells.shorten(holds.reason(execution) or execution.error_message, 160),
             cells.moment(execution.started_at),
             cells.duration(execution.started_at, execution.completed_at),
         )

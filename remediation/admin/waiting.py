@@ -16,8 +16,8 @@ from remediation.admin.asking import (
     is_inquiry,
     open_after_the_end,
 )
-from remediation.engine.connection import STACKSTORM
-from remediation.models import ActionExecution, BucketRun, Heartbeat, Pause
+from remediation.engine import outage
+from remediation.models import ActionExecution, BucketRun, Pause
 
 Status = ActionExecution.Status
 OPEN = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING)
@@ -128,12 +128,12 @@ def _held_back(row: ActionExecution, *, at: datetime.datetime) -> Iterator[str]:
 
 
 def _unreachable(promise: str) -> Iterator[str]:
-    beat = Heartbeat.objects.filter(name=STACKSTORM).exclude(note="").first()
-    if beat:
+    if problem := outage.current():
         yield format_html(
-            "StackStorm cannot be reached since {} UTC: {}. {}",
-            cells.moment(beat.beat_at),
-            beat.note.rstrip("."),
+            "StackStorm cannot be reached since {} UTC: {}. The next try is at {} UTC. {}",
+            cells.moment(problem.beat_at),
+            problem.note.rstrip("."),
+            cells.moment(problem.due_at),
             promise,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Prefetch, prefetch_related_objects
 from drf_spectacular.utils import extend_schema_field
@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from remediation.engine.bucket_warnings import warnings_of
 from remediation.engine.inquiry_texts import questions, respond_command
+from remediation.engine.waiting import Holds
 from remediation.models import (
     Action,
     ActionExecution,
@@ -186,15 +187,36 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
         ]
 
 
+def holds_of(serializer: serializers.BaseSerializer[Any]) -> Holds:
+    """Return what holds rows up, read once for all rows of an answer."""
+    root: Any = serializer.root
+    if not hasattr(root, "holds"):
+        root.holds = Holds()
+    return cast("Holds", root.holds)
+
+
 STEPS_OF_RUN = Prefetch(
     "executions",
-    ActionExecution.objects.filter(parent=None).only("run", "inquiries").order_by("pk"),
+    ActionExecution.objects.filter(parent=None)
+    .only(
+        "run",
+        "parent",
+        "name",
+        "status",
+        "inquiries",
+        "due_at",
+        "lookup_until",
+        "asking_since",
+        "error_message",
+        "executed_via_stackstorm",
+    )
+    .order_by("pk"),
     to_attr="steps_read",
 )
 
 
 def steps_of(run: BucketRun) -> Iterable[ActionExecution]:
-    """Return the executions of a run's steps, with no more than their inquiries."""
+    """Return the executions of a run's steps, with their inquiries and what they wait for."""
     if not hasattr(run, "steps_read"):
         prefetch_related_objects([run], STEPS_OF_RUN)
     steps: list[ActionExecution] = run.steps_read  # type: ignore[attr-defined]
@@ -238,6 +260,11 @@ class RunSerializer(serializers.ModelSerializer[BucketRun]):
     alert_name = serializers.CharField(source="alert.alert_name")
     plan_number = serializers.IntegerField(source="plan.number")
     inquiries = serializers.SerializerMethodField()
+    waiting_for = serializers.SerializerMethodField(help_text="Why it waits; empty if it does not")
+
+    def get_waiting_for(self, run: BucketRun) -> str:
+        """Return why the run waits."""
+        return holds_of(self).reason_of_run(run, steps_of(run))
 
     class Meta:
         model = BucketRun
@@ -254,6 +281,7 @@ class RunSerializer(serializers.ModelSerializer[BucketRun]):
             "actor",
             "status",
             "reason",
+            "waiting_for",
             "stop",
             "plan_number",
             "inquiries",
@@ -276,6 +304,11 @@ class ExecutionSerializer(serializers.ModelSerializer[ActionExecution]):
     action_name = serializers.CharField(source="action.name", default=None)
     st2_action_ref = serializers.CharField(source="action.st2_action_ref", default=None)
     inquiries = serializers.SerializerMethodField()
+    waiting_for = serializers.SerializerMethodField(help_text="Why it waits; empty if it does not")
+
+    def get_waiting_for(self, execution: ActionExecution) -> str:
+        """Return why the execution waits."""
+        return holds_of(self).reason(execution)
 
     class Meta:
         model = ActionExecution
@@ -304,6 +337,7 @@ class ExecutionSerializer(serializers.ModelSerializer[ActionExecution]):
             "st2_web_url",
             "st2_result",
             "error_message",
+            "waiting_for",
             "due_at",
             "created_at",
             "started_at",

@@ -66,7 +66,7 @@ class Rotation:
         """Begin with the lowest id."""
         self._last = 0
 
-    def take(self, rows: QuerySet[_Row], most: int = ROWS_MAX) -> list[int]:
+    def take(self, rows: QuerySet[_Row], *, most: int) -> list[int]:
         """Return at most ``most`` ids of ``rows``, each once."""
         ids = rows.order_by("pk").values_list("pk", flat=True)
         found = list(ids.filter(pk__gt=self._last)[:most])

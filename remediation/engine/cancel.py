@@ -75,7 +75,7 @@ def carry_out_due() -> int:
     A bounded batch: of more runs the others follow in the next calls.
     """
     stopped = BucketRun.objects.filter(status__in=OPEN).exclude(stop=BucketRun.Stop.NO)
-    ids = _stopped_in_turn.take(stopped)
+    ids = _stopped_in_turn.take(stopped, most=batches.ROWS_MAX)
     for run_id in ids:
         with batches.alone(f"run {run_id}", job="cancel"):
             carry_out(run_id, cause=Cause())

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 # Until the next try: a quarter of the outage's age, within these limits.
 SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 15.0
+LONGEST_HOLD = datetime.timedelta(seconds=300)  # that a Retry-After may ask for
 # While a launch was refused this lately, an answered read does not end the problem: StackStorm
 # may read well and start nothing, as without its message bus.
 LAUNCH_PROBLEM_SECONDS = 60.0
@@ -85,6 +86,14 @@ def probe(*, client: StackStormClient) -> bool:
         return False
     end_by_read(at=clock.now())
     return True
+
+
+def sentence(problem: Heartbeat) -> str:
+    """Return what is wrong with StackStorm since when, and when it is called next."""
+    return (
+        f"StackStorm does not take calls since {problem.beat_at:%Y-%m-%d %H:%M:%S} UTC:"
+        f" {problem.note.rstrip('.')}. {next_try_text(problem.due_at)}"
+    )
 
 
 def next_try_text(at: datetime.datetime) -> str:

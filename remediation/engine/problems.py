@@ -5,11 +5,14 @@ A problem is a heartbeat whose name begins with ``failing:``. StackStorm's is in
 
 from __future__ import annotations
 
+import datetime
 import logging
+from dataclasses import dataclass
 
 from django.db import DatabaseError
 
-from remediation import clock
+from remediation import clock, queue
+from remediation.engine.connection import STACKSTORM
 from remediation.engine.parameters import known_secrets
 from remediation.models import Heartbeat
 from remediation.redaction import mask_text
@@ -18,6 +21,40 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "failing:"
 TEXT_MAX = 500  # characters of an error
+NEGLECTED = datetime.timedelta(seconds=60)  # that a due wake-up waits before a worker is missing
+TITLES = {
+    STACKSTORM: "StackStorm cannot be reached",
+    "launch_due": "Starting executions fails",
+    "run_local": "Carrying out local actions fails",
+    "tick": "Following executions fails",
+    "beat": "The sign of life of a worker fails",
+    "lookup": "Looking up launches without an answer fails",
+    "recovery": "Taking over the executions of dead workers fails",
+    "expiry": "Ending executions that waited too long fails",
+    "cancel": "Canceling runs fails",
+    "storage": "Storing an outcome fails",
+    "no_worker_launch": "No worker starts executions",
+    "no_worker_follow": "No worker follows executions",
+    "no_worker_local": "No worker carries out local actions",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong since when. ``text``: for known callers only, it may name hosts.
+
+    ``failures``: how often in a row, 0 where that is not counted.
+    """
+
+    name: str
+    since: datetime.datetime
+    text: str
+    failures: int = 0
+
+    @property
+    def title(self) -> str:
+        """The problem in a few words, without details."""
+        return TITLES.get(self.name, f"{self.name} fails")
 
 
 def report(job: str, error: BaseException, *, subject: str = "") -> None:
@@ -36,9 +73,37 @@ def end(job: str) -> None:
         Heartbeat.tell(_name(job), "", at=clock.now())
 
 
-def job_of(heartbeat_name: str) -> str:
-    """Return the job that a heartbeat's name tells the failures of, '' for another heartbeat."""
-    return heartbeat_name.removeprefix(PREFIX) if heartbeat_name.startswith(PREFIX) else ""
+def current() -> list[Problem]:
+    """Return all problems, the oldest first; one query over two small tables."""
+    noted = Heartbeat.objects.exclude(note="").values_list("name", "beat_at", "note", "failures")
+    waiting = queue.neglected(before=clock.now() - NEGLECTED)
+    # Each page of admin asks for it.
+    rows = noted.union(waiting.values_list("key", "since", "note", "failures"), all=True)
+    found = [
+        _missing_worker(name, since)
+        if name in queue.CLUSTERS
+        else Problem(name.removeprefix(PREFIX), since, note, count)
+        for name, since, note, count in rows
+        if name in queue.CLUSTERS or _is_problem(name)
+    ]
+    return sorted(found, key=lambda problem: problem.since)
+
+
+def beating() -> list[Heartbeat]:
+    """Return the heartbeats of jobs and workers, by name: those that are about no problem."""
+    return [row for row in Heartbeat.objects.order_by("name") if not _is_problem(row.name)]
+
+
+def _is_problem(heartbeat_name: str) -> bool:
+    return heartbeat_name == STACKSTORM or heartbeat_name.startswith(PREFIX)
+
+
+def _missing_worker(cluster: str, since: datetime.datetime) -> Problem:
+    text = (
+        f"No cluster {cluster} has taken its work since then. Is manage.py worker running?"
+        " Its log says more."
+    )
+    return Problem(f"no_worker_{cluster}", since, text)
 
 
 def _name(job: str) -> str:

@@ -252,16 +252,20 @@ def test_what_does_not_exist_is_404(reader: Client, path: str) -> None:
     assert answer.json()["error"]["code"] == "not_found"
 
 
-@pytest.mark.parametrize("name", ["alerts", "runs", "executions", "transitions"])
+# What executions wait for is two queries more: the pause and the problem with StackStorm. Runs
+# wait for their open executions, which is one more, as for their inquiries.
+@pytest.mark.parametrize(
+    ("name", "more"), [("alerts", 0), ("runs", 3), ("executions", 2), ("transitions", 0)]
+)
 def test_a_list_takes_the_same_queries_however_long(
-    reader: Client, name: str, django_assert_num_queries: Any
+    reader: Client, name: str, more: int, django_assert_num_queries: Any
 ) -> None:
     reader.get(f"{API}/{name}/")
     for _ in range(4):
         factories.make_execution().record(cause=Cause())
 
-    # The token, the page, the pause, and the record of the call; of runs the inquiries too.
-    with django_assert_num_queries(6 if name == "runs" else 5):
+    # The token, the page, the pause, and the record of the call.
+    with django_assert_num_queries(5 + more):
         found = results(reader, f"{name}/")
 
     assert len(found) == 4

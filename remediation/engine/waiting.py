@@ -1,0 +1,86 @@
+"""Why executions and runs wait, computed from what holds them up: no row is written for it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from functools import cached_property
+
+from remediation import clock
+from remediation.engine import outage
+from remediation.models import ActionExecution, BucketRun, Heartbeat, Pause
+
+Status = ActionExecution.Status
+
+
+class Holds:
+    """What holds executions up now. Each is read once, and only when a row needs it."""
+
+    @cached_property
+    def at(self) -> datetime.datetime:
+        """The time that due times are compared with."""
+        return clock.now()
+
+    @cached_property
+    def pause(self) -> Pause | None:
+        """The pause that holds."""
+        return Pause.current(at=self.at)
+
+    @cached_property
+    def stackstorm(self) -> Heartbeat | None:
+        """The problem with StackStorm."""
+        return outage.current()
+
+    def reason(self, row: ActionExecution) -> str:
+        """Return why an execution waits, in one or two sentences; '' if it waits for nothing."""
+        if row.parent_id is not None or row.status in ActionExecution.FINAL:
+            return ""
+        if row.status == Status.UNKNOWN:
+            return "A person has to say how it ended."
+        reasons = {
+            Status.PENDING: self._pending,
+            Status.LAUNCHING: self._launching,
+            Status.RUNNING: self._running,
+        }
+        return reasons[Status(row.status)](row)
+
+    def reason_of_run(self, run: BucketRun, steps: Iterable[ActionExecution]) -> str:
+        """Return why a run waits: what its open execution waits for. ``steps``: all or the open."""
+        if run.status in BucketRun.FINAL:
+            return ""
+        for row in steps:
+            if reason := self.reason(row):
+                return f"{row.name}: {reason}" if row.name else reason
+        return ""
+
+    def _pending(self, row: ActionExecution) -> str:
+        if self.pause:
+            return f"PoundCake is {self.pause}."
+        if row.executed_via_stackstorm and self.stackstorm:
+            return outage.sentence(self.stackstorm)
+        if row.due_at and row.due_at > self.at:
+            why = f": {row.error_message}" if row.error_message else "."
+            return f"Not due until {row.due_at:%Y-%m-%d %H:%M:%S} UTC{why}"
+        return "A worker has to take it."
+
+    def _launching(self, row: ActionExecution) -> str:
+        return row.error_message if row.lookup_until else ""
+
+    def _running(self, row: ActionExecution) -> str:
+        if row.asking_since:
+            return "It waits for a person's answer in StackStorm."
+        if row.executed_via_stackstorm and self.stackstorm:
+            return f"How it goes on is not known. {outage.sentence(self.stackstorm)}"
+        return ""
+
+
+def open_executions(runs: Iterable[BucketRun]) -> dict[int, list[ActionExecution]]:
+    """Return by run the executions that have not ended, without workflow tasks, in one query."""
+    ids = [run.pk for run in runs if run.status not in BucketRun.FINAL]
+    rows = ActionExecution.objects.filter(run__in=ids, parent=None)
+    found: dict[int, list[ActionExecution]] = {}
+    unfinished = rows.exclude(status__in=ActionExecution.FINAL)
+    # Without ids Django asks nothing.
+    for row in unfinished.defer("parameters", "st2_result").order_by("pk"):
+        found.setdefault(row.run_id, []).append(row)
+    return found

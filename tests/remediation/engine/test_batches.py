@@ -1,0 +1,194 @@
+"""Thousands of overdue rows: a bounded number a call, each alone, and all of them in the end."""
+
+import datetime
+
+import pytest
+from django.utils import timezone
+from django_q.models import OrmQ, Task
+
+from remediation import jobs, queue
+from remediation.engine import batches, cancel, launch, problems, recover
+from remediation.models import ActionExecution, BucketRun, Heartbeat
+from tests.factories import make_bucket, make_execution, make_run, make_step
+
+pytestmark = pytest.mark.django_db
+
+MANY = 3_000
+Status = ActionExecution.Status
+
+
+def many(count=MANY, run_columns=None, **columns):
+    """Make many executions of one bucket, each of a run of its own."""
+    template = make_execution(make_run(make_step(make_bucket()).bucket))
+    run = template.run
+    before = timezone.now() - datetime.timedelta(days=2)
+    run_values = {"status": "running", "started_at": before, "created_at": before}
+    runs = BucketRun.objects.bulk_create(
+        BucketRun(
+            request_id=run.request_id,
+            alert_id=run.alert_id,
+            bucket_id=run.bucket_id,
+            plan_id=run.plan_id,
+            number=number,
+            **run_values | (run_columns or {}),
+        )
+        for number in range(2, count + 1)
+    )
+    values = {"due_at": before, "started_at": before} | columns
+    rows = ActionExecution.objects.bulk_create(
+        ActionExecution(
+            request_id=run.request_id,
+            run_id=one.pk,
+            alert_id=run.alert_id,
+            bucket_id=run.bucket_id,
+            action_id=template.action_id,
+            step_order=1,
+            name=template.name,
+            **values,
+        )
+        for one in runs
+    )
+    template.delete()
+    BucketRun.objects.filter(pk=run.pk).delete()
+    ActionExecution.objects.update(created_at=before)
+    return rows
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Let a batch be small, so that a test can work off all of them."""
+    monkeypatch.setattr(batches, "ROWS_MAX", 20)
+    monkeypatch.setattr(cancel, "READ_MAX", 30)
+    return 70
+
+
+def sizes_of_batches(job):
+    """Call a job until it finds nothing; return how many rows each call took."""
+    return list(iter(job, 0))
+
+
+OVERDUE = [(launch.expire, {}), (recover.recover, {"status": Status.LAUNCHING})]
+
+
+@pytest.mark.parametrize(("job", "columns"), OVERDUE, ids=["expire", "recover"])
+def test_of_thousands_one_call_takes_a_bounded_number(job, columns):
+    many(**columns)
+
+    taken = job()
+
+    # Fewer where the machine is so slow that the time is over before.
+    assert 0 < taken <= batches.ROWS_MAX
+    [status] = {columns.get("status", Status.PENDING)}
+    untouched = ActionExecution.objects.filter(status=status, lookup_until=None)
+    assert untouched.count() == MANY - 1 - taken
+
+
+@pytest.mark.parametrize(("job", "columns"), OVERDUE, ids=["expire", "recover"])
+def test_all_are_worked_off_in_the_end(job, columns, few):
+    many(few, **columns)
+
+    sizes = sizes_of_batches(job)
+
+    assert (sum(sizes), max(sizes)) == (few - 1, 20)
+    assert not ActionExecution.objects.filter(
+        status__in=(Status.PENDING, Status.LAUNCHING), lookup_until=None
+    ).exists()
+
+
+def test_stopped_runs_get_their_turn_though_those_before_them_stay(few):
+    running = {"status": Status.RUNNING, "executed_via_stackstorm": True}
+    *_, last = many(few, {"stop": "cancel", "reason": "maintenance"}, **running)
+    ActionExecution.objects.filter(pk=last.pk).update(status=Status.PENDING)
+
+    assert [cancel.carry_out_due() for _ in range(4)] == [20, 20, 20, 20]
+
+    last.refresh_from_db()
+    assert last.status == Status.SKIPPED
+
+
+def test_runs_out_of_time_are_canceled_in_bounded_batches(few):
+    bucket = make_bucket(timeout_seconds=60)
+    make_step(bucket)
+    first = make_run(bucket)
+    before = timezone.now() - datetime.timedelta(minutes=5)
+    BucketRun.objects.bulk_create(
+        BucketRun(
+            request_id=first.request_id,
+            alert=first.alert,
+            bucket=bucket,
+            plan=first.plan,
+            number=number,
+            status="running",
+            started_at=before,
+        )
+        for number in range(2, few + 2)
+    )
+
+    sizes = sizes_of_batches(cancel.cancel_overdue)
+
+    assert (sum(sizes), max(sizes)) == (few, 20)
+    assert not BucketRun.objects.filter(status="running").exists()
+
+
+@pytest.mark.parametrize(("job", "columns"), OVERDUE, ids=["expire", "recover"])
+def test_a_row_that_fails_stops_no_other_and_is_on_record(job, columns, monkeypatch):
+    rows = many(5, **columns)
+    bad = rows[1]
+
+    def fail_for_one(row, *_arguments, **_options):
+        if row.pk == bad.pk:
+            raise ValueError("Data too long")
+        return original(row, *_arguments, **_options)
+
+    module, name = (launch.settle, "settle") if job is launch.expire else (recover.lookup, "begin")
+    original = getattr(module, name)
+    monkeypatch.setattr(module, name, fail_for_one)
+
+    job()
+
+    left = ActionExecution.objects.filter(status=bad.status, lookup_until=None)
+    assert [row.pk for row in left] == [bad.pk]
+    [problem] = problems.current()
+    assert f"{bad}: ValueError: Data too long" in problem.text
+
+
+def test_a_tick_polls_before_it_works_off_what_is_overdue(monkeypatch, sandbox, settings):
+    settings.ST2_API_URL, settings.ST2_API_KEY = sandbox.url, "sandbox-key"
+    order = []
+    for module, name in [
+        (jobs.poll, "poll_due"),
+        (jobs.lookup, "look_up_due"),
+        (jobs.recover, "recover"),
+        (jobs.launch, "expire"),
+        (jobs.cancel, "cancel_overdue"),
+        (jobs.cancel, "carry_out_due"),
+    ]:
+        monkeypatch.setattr(module, name, lambda name=name, **_: order.append(name) or 0)
+
+    jobs.tick()
+
+    assert order[:2] == ["poll_due", "look_up_due"]
+    assert len(order) == 6
+
+
+def test_pruning_deletes_a_bounded_number(monkeypatch):
+    monkeypatch.setattr(jobs, "PRUNED_MAX", 10)
+    before = timezone.now() - datetime.timedelta(days=2)
+    for number in range(25):
+        Task.objects.create(id=f"{number}", name="x", func="f", started=before, stopped=before)
+        OrmQ.objects.create(key=f"launch@{number}", payload="", lock=before)
+        Heartbeat.objects.create(name=f"launch@{number}", beat_at=before, due_at=before)
+
+    for left in (15, 5, 0):
+        jobs.prune()
+        assert Task.objects.count() == OrmQ.objects.count() == Heartbeat.objects.count() == left
+
+
+def test_a_job_absorbs_a_bounded_number_of_wake_ups(monkeypatch):
+    monkeypatch.setattr(queue, "ABSORBED_MAX", 10)
+    for _ in range(15):
+        queue.enqueue(queue.LAUNCH_DUE)
+
+    queue.absorb(queue.LAUNCH_DUE)
+
+    assert OrmQ.objects.count() == 5

@@ -1,0 +1,180 @@
+"""What fails again and again is on record, masked and bounded, until it works again."""
+
+import datetime
+import json
+
+import pytest
+from django.db import DatabaseError
+from django.urls import reverse
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from remediation import jobs, queue
+from remediation.engine import problems
+from remediation.models import Heartbeat
+from tests.factories import make_client, make_execution
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "hunter2-hunter2"
+
+
+class Broke(Exception):
+    pass
+
+
+@pytest.fixture
+def break_jobs(monkeypatch, settings):
+    """Let what every job begins with raise, until the function that it returns is called."""
+    settings.CONFIG_SECRETS = {"password": SECRET}
+    settings.ST2_API_URL = ""
+
+    def fail():
+        raise Broke(f"no column <b>x</b> for {SECRET} " + "long " * 1_000)
+
+    monkeypatch.setattr(jobs, "_show_life", fail)
+    return lambda: monkeypatch.setattr(jobs, "_show_life", lambda: None)
+
+
+def run(job):
+    with pytest.raises(Broke):
+        job()
+
+
+@pytest.mark.parametrize("name", ["tick", "launch_due", "run_local", "beat"])
+def test_a_job_that_raises_each_time_is_on_record_until_it_works(name, break_jobs):
+    job = getattr(jobs, name)
+    for _ in range(3):
+        run(job)
+
+    [problem] = problems.current()
+    assert (problem.name, problem.failures) == (name, 3)
+    assert problem.text.startswith("Broke: no column <b>x</b> for ********")
+    assert len(problem.text) <= 500
+
+    break_jobs()
+    job()
+    assert problems.current() == []
+
+
+def test_a_tick_between_two_beats_does_not_end_the_problem(monkeypatch, settings):
+    settings.ST2_API_URL = ""
+
+    def fail():
+        raise Broke("recover")
+
+    monkeypatch.setattr(jobs.recover, "recover", fail)
+    run(jobs.tick)
+    jobs.tick()
+
+    assert [problem.name for problem in problems.current()] == ["tick"]
+
+
+def test_a_part_of_the_tick_that_raises_does_not_stop_the_others(monkeypatch, settings):
+    settings.ST2_API_URL = ""
+    done = []
+    for module, name in [(jobs.recover, "recover"), (jobs.cancel, "carry_out_due")]:
+
+        def fail(name=name):
+            done.append(name)
+            raise Broke(name)
+
+        monkeypatch.setattr(module, name, fail)
+    monkeypatch.setattr(jobs.launch, "expire", lambda: done.append("expire"))
+    monkeypatch.setattr(jobs.cancel, "cancel_overdue", lambda: done.append("cancel_overdue"))
+
+    run(jobs.tick)
+
+    assert sorted(done) == ["cancel_overdue", "carry_out_due", "expire", "recover"]
+
+
+@pytest.mark.usefixtures("break_jobs")
+def test_what_cannot_be_recorded_does_not_hide_the_error(monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise DatabaseError("away")
+
+    monkeypatch.setattr(Heartbeat, "tell", refuse)
+
+    run(jobs.tick)
+
+
+def neglect(cluster, seconds):
+    before = timezone.now() - datetime.timedelta(seconds=seconds)
+    OrmQ.objects.create(key=cluster, payload="", lock=before)
+
+
+@pytest.mark.parametrize("cluster", queue.CLUSTERS)
+def test_a_worker_that_is_not_there_is_a_problem_after_a_minute(cluster):
+    neglect(cluster, 50)
+    assert problems.current() == []
+
+    neglect(cluster, 70)
+
+    [problem] = problems.current()
+    assert problem.name == f"no_worker_{cluster}"
+    assert "Is manage.py worker running?" in problem.text
+
+
+def test_a_row_that_is_stored_again_counts_each_failure():
+    for _ in range(2):
+        problems.report("storage", ValueError("too long"), subject="#7: restart")
+
+    [problem] = problems.current()
+    assert (problem.title, problem.failures) == ("Storing an outcome fails", 2)
+    assert problem.text == "#7: restart: ValueError: too long"
+
+
+@pytest.fixture
+def three_problems():
+    Heartbeat.tell("stackstorm", "http://st2.internal refused <b>", at=timezone.now())
+    problems.report("tick", Broke("no column <b>"))
+    problems.report("tick", Broke("no column <b>"))
+    neglect("launch", 120)
+
+
+@pytest.mark.usefixtures("three_problems")
+@pytest.mark.parametrize("address", ["admin:index", "audit:failures", "admin:password_change"])
+def test_every_page_shows_the_problems(address, admin_client):
+    text = " ".join(admin_client.get(reverse(address)).content.decode().split())
+
+    assert "<strong>StackStorm cannot be reached</strong> since" in text
+    assert "<strong>Following executions fails</strong> since" in text
+    assert "2 times in a row: Broke: no column &lt;b&gt;" in text
+    assert "<strong>No worker starts executions</strong> since" in text
+
+
+@pytest.mark.usefixtures("three_problems")
+def test_metrics_count_the_problems():
+    text = make_client("read").get("/metrics").content.decode()
+
+    assert 'poundcake_problem{name="stackstorm"} 1' in text
+    assert 'poundcake_problem{name="tick"} 2' in text
+    assert 'poundcake_problem{name="no_worker_launch"} 1' in text
+    assert 'poundcake_problem{name="run_local"} 0' in text
+    assert "poundcake_stackstorm_unreachable 1" in text
+    assert 'job="failing' not in text
+
+
+@pytest.mark.usefixtures("three_problems")
+def test_readyz_names_the_problems_without_details():
+    answer = make_client().get("/readyz")
+
+    assert answer.status_code == 200
+    found = {problem["name"]: problem["title"] for problem in answer.json()["problems"]}
+    assert found == {
+        "stackstorm": "StackStorm cannot be reached",
+        "tick": "Following executions fails",
+        "no_worker_launch": "No worker starts executions",
+    }
+    text = json.dumps(answer.json())
+    assert "st2.internal" not in text
+    assert "no column" not in text
+    assert "failing" not in answer.json()["workers"]
+
+
+def test_nothing_is_wrong_when_all_is_well(settings):
+    settings.ST2_API_URL = ""
+    make_execution(status="success")
+    jobs.tick()
+
+    assert problems.current() == []

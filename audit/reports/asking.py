@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from audit.reports.wording import safe_url
 from remediation.engine.inquiry_texts import questions, respond_command
-from remediation.models import ActionExecution
+from remediation.models import ActionExecution, BucketRun
 
 COLUMNS = (
     "name",
@@ -55,11 +55,15 @@ class Asking:
 
 
 def waiting_for_an_answer(size: int) -> list[Asking]:
-    """Return the executions that ask a person, the newest first, at most ``size``."""
+    """Return the executions that ask a person, the newest first, at most ``size``.
+
+    Those of canceled runs are left out: nobody has to answer them any more.
+    """
     rows = (
         ActionExecution.objects.filter(
             status=ActionExecution.Status.RUNNING, asking_since__isnull=False, parent=None
         )
+        .exclude(run__stop=BucketRun.Stop.CANCEL)
         .select_related("bucket", "alert")
         .only(*COLUMNS)
         .order_by("-pk")

@@ -66,7 +66,10 @@ def _inquiry_lines(inquiry: Mapping[str, Any], row: ActionExecution) -> Iterator
         cells.outside_link(row.st2_web_url, row.st2_execution_id or ""),
     )
     if inquiry.get("ttl_minutes") is not None:
-        yield f"StackStorm lets it expire {inquiry['ttl_minutes']} min after it was asked."
+        yield (
+            f"StackStorm lets it expire {inquiry['ttl_minutes']} min after it was asked; the"
+            " execution then ends as timeout."
+        )
 
 
 def _name(inquiry: Mapping[str, Any]) -> str:

@@ -99,9 +99,14 @@ def _state(row: ActionExecution) -> list[Notice]:
     lines = tuple(line for line in tellers[Status(row.status)](row) if line)
     if not lines:
         return []
-    word = "waits for a person" if row.asking_since else titles[Status(row.status)]
+    word = "waits for a person" if _is_asking(row) else titles[Status(row.status)]
     title = format_html("{} {}", cells.row_link(row), word)
-    return [Notice(title, lines, is_urgent=row.asking_since is not None)]
+    return [Notice(title, lines, is_urgent=_is_asking(row))]
+
+
+def _is_asking(row: ActionExecution) -> bool:
+    # Once it is canceled, nobody has to answer any more.
+    return row.asking_since is not None and row.run.stop != BucketRun.Stop.CANCEL
 
 
 def _pending_lines(row: ActionExecution) -> Iterator[str]:
@@ -161,7 +166,7 @@ def _running_lines(row: ActionExecution) -> Iterator[str]:
             yield format_html("It waits until {} UTC.", cells.moment(row.due_at))
         return
     yield from _unreachable("How it ended is asked for when StackStorm is back.")
-    if row.asking_since:
+    if _is_asking(row):
         yield from asking_lines(row)
     elif word in STACKSTORM_QUEUES:
         yield format_html(

@@ -134,6 +134,8 @@ def test_what_waits_for_an_answer_is_shown_with_its_question_and_command():
     )
     make_execution(status="running")
     make_execution(status="skipped", asking_since=timezone.now(), inquiries=[inquiry])
+    canceled = make_run(status="running", stop="cancel")
+    make_execution(canceled, status="running", asking_since=timezone.now(), inquiries=[inquiry])
 
     [found] = page().asking
 

@@ -102,6 +102,8 @@ def test_a_cancel_promises_nothing_about_the_inquiry(operator, status):
         assert "StackStorm cannot cancel an open inquiry" in text
         is_asked = "StackStorm is asked to cancel what runs there" in text
         assert is_asked == (status == "paused")
+        assert "waits for a person" not in text
+        assert "inquiry respond" not in text
 
 
 def test_after_the_end_the_open_inquiry_is_named(operator):

@@ -35,7 +35,11 @@ TICK_GRACE = datetime.timedelta(seconds=5)
 KEPT = datetime.timedelta(days=1)
 PLANNED_AHEAD = datetime.timedelta(seconds=30)  # at the most; what is delivered is locked longer
 PRUNE_INTERVAL = datetime.timedelta(minutes=10)
+CLOCK_LOOK_SECONDS = 30.0
 PRUNED_MAX = 2_000  # rows of each kind that are deleted at once
+
+
+_clocks_looked_at: clock.Timer | None = None
 
 
 class ClockSkew(Exception):
@@ -112,7 +116,7 @@ def tick(**_newer: object) -> bool:
     what_is_due: list[Callable[[], object]] = []
     if is_beat:
         what_is_due = [recover.recover, launch.expire, cancel.cancel_overdue, _prune]
-        what_is_due += [future_stamps.bring_back, _report_skew, _refresh_actions]
+        what_is_due += [_look_at_clocks, _refresh_actions]
     _each_in_turn([*wake, partial(_follow, at + interval), cancel.carry_out_due, *what_is_due])
     return is_beat
 
@@ -189,6 +193,15 @@ def _stackstorm() -> StackStormClient | None:
         if launch.is_stackstorm_due():
             Heartbeat.tell(STACKSTORM, str(error), at=clock.now())
         return None
+
+
+def _look_at_clocks() -> None:
+    """Make good for clocks that were wrong, and report this machine's, now and then."""
+    global _clocks_looked_at
+    if _clocks_looked_at is None or _clocks_looked_at.is_over():
+        _clocks_looked_at = clock.Timer(CLOCK_LOOK_SECONDS)
+        future_stamps.bring_back()
+        _report_skew()
 
 
 def _report_skew() -> None:

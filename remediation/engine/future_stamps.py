@@ -59,7 +59,8 @@ def _no_later(
     rows = ActionExecution.objects.filter(
         status=status, due_at__gt=at + longest + clock.TOLERANCE, **columns
     )
-    return rows.update(due_at=at + longest)
+    # Mostly there is none, and a write would wait for other writers.
+    return rows.update(due_at=at + longest) if rows.exists() else 0
 
 
 def _bring_back_new(*, at: datetime.datetime) -> int:

@@ -5,6 +5,7 @@ Nothing waits: when there is nothing to do, the clock is set to the time at whic
 
 import datetime
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import time_machine
@@ -25,6 +26,7 @@ Accepted = Callable[[], None]
 
 ROUNDS = 60  # of work; a story takes some ten, with its recovery some twenty
 DELIVERIES = 10
+STOPPED_SECONDS = 600
 SECONDS_BETWEEN_ROUNDS = 2
 UNSETTLED = ("pending", "launching", "running")
 HISTORY = ("transitions", "action_executions", "bucket_runs", "alerts", "heartbeats", "api_calls")
@@ -54,6 +56,7 @@ def remediate(
     is_new: bool = True,
     kill_at: int = 0,
     cut_at: int = 0,
+    freeze_at: int = 0,
 ) -> dict[str, Any]:
     """Deliver notifications and work until all has ended; return the points that were passed.
 
@@ -63,12 +66,13 @@ def remediate(
     """
     if is_new:
         _forget_history()
-    points = Points(kill_at=kill_at, cut_at=cut_at)
+    points = Points(kill_at=kill_at, cut_at=cut_at, freeze_at=freeze_at)
     points.watch()
     # The database's clock cannot be set.
     shared_clock._shared = shared_clock.MachineClock
     begin = timezone.now() + datetime.timedelta(seconds=seconds_later)
     with time_machine.travel(begin) as clock:
+        points.meanwhile = partial(_work_for_long, clock)
         for body in bodies:
             _work(clock, until=_runs_or_has_ended)
             _deliver(body, token, clock)
@@ -109,6 +113,13 @@ def _work(clock: Traveller, *, until: Callable[[], bool]) -> None:
                 # A job that fails is over for its worker; the next wake-up comes.
                 connection.close()
         clock.shift(max(SECONDS_BETWEEN_ROUNDS, _seconds_until_due()))
+
+
+def _work_for_long(clock: Traveller) -> None:
+    """Be another worker, while this one is stopped for longer than any lease."""
+    clock.shift(STOPPED_SECONDS)
+    _work(clock, until=_has_ended)
+    clock.shift(STOPPED_SECONDS)
 
 
 def _seconds_until_due() -> float:

@@ -6,6 +6,7 @@ They are counted, so that of one story the same number is always the same point.
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,16 +16,25 @@ from django.db import OperationalError, connection
 from requests.adapters import HTTPAdapter
 
 WRITES = ("INSERT", "UPDATE", "DELETE")
+OTHER_WORKER = "another worker"
+# Where the process holds no lock of the database, which would stop all others as well.
+FREEZABLE = ("after the commit", "before the request", "after the request", "after the UPDATE")
 OURS = ("remediation.engine", "audit")
 
 
 @dataclass
 class Points:
-    """Counts from 1. At ``kill_at`` the process dies, at ``cut_at`` the connection is gone."""
+    """Counts from 1. At ``kill_at`` the process dies, at ``cut_at`` the connection is gone.
+
+    At ``freeze_at``, one of FREEZABLE, it is stopped, and ``meanwhile`` happens in another worker.
+    """
 
     kill_at: int = 0
     cut_at: int = 0
+    freeze_at: int = 0
+    meanwhile: Callable[[], None] = lambda: None
     passed: list[str] = field(default_factory=list)
+    failure: BaseException | None = None
 
     def watch(self) -> None:
         """Count what this process does from now on; there is no way back."""
@@ -51,11 +61,27 @@ class Points:
         return self._around(execute, sql.split(" ", 1)[0], _database_gone)(sql, *rest)
 
     def _reach(self, point: str, gone: Callable[[], Exception]) -> None:
+        if threading.current_thread().name == OTHER_WORKER:
+            return
         self.passed.append(point)
         if len(self.passed) == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
         if len(self.passed) == self.cut_at:
             raise gone()
+        if len(self.passed) == self.freeze_at:
+            other = threading.Thread(target=self._happen, name=OTHER_WORKER)
+            other.start()
+            other.join()
+            if self.failure:
+                raise self.failure
+
+    def _happen(self) -> None:
+        try:
+            self.meanwhile()
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            self.failure = error
+        finally:
+            connection.close()
 
 
 def _database_gone() -> Exception:

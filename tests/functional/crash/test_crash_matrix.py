@@ -19,6 +19,7 @@ import pytest
 
 from remediation.sandbox import Sandbox
 from tests.functional.crash import stage, verdict
+from tests.functional.crash.points import FREEZABLE
 from tests.functional.crash.stage import Ended, Stage
 from tests.functional.crash.verdict import Rows
 
@@ -205,6 +206,29 @@ def test_a_story_ends_the_same_wherever_it_is_cut_off(name, how, rehearse, sandb
         assert first.code == KILLED or how == "cut_at" or len(first.result["points"]) < number
         problems = verdict.broken(told, sandbox)
         if verdict.outcome(told) != wanted:
+            problems.append(f"it ended as {verdict.outcome(told)}, undisturbed as {wanted}")
+        if problems:
+            failures[f"{number}: {point}"] = problems
+
+    assert failures == {}, json.dumps(failures, indent=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "database"),
+    [("steps", "sqlite"), ("steps", "mariadb")],
+)
+def test_a_story_ends_the_same_wherever_its_worker_is_stopped(name, rehearse, sandbox):
+    player = rehearse(STORIES[name])
+    undisturbed, told = player.play()
+    wanted = verdict.outcome(told)
+    failures = {}
+
+    for number, point in enumerate(undisturbed.result["points"], start=1):
+        if not point.startswith(FREEZABLE):
+            continue
+        first, told = player.play(freeze_at=number)
+        problems = verdict.broken(told, sandbox)
+        if first.code or verdict.outcome(told) != wanted:
             problems.append(f"it ended as {verdict.outcome(told)}, undisturbed as {wanted}")
         if problems:
             failures[f"{number}: {point}"] = problems

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import queries, reruns, rules, validation
+from . import listings, queries, reruns, rules, validation
 from .credentials import Caller, unknown_key
 from .executions import Execution, NotCancelableError, trace_tag_in
 from .inquiries import Inquiries
@@ -253,10 +253,7 @@ class Api:
         return Answer(200, page.rows, page.headers)
 
     def _actions(self, call: Call, caller: Caller, name: str) -> Answer:
-        actions = self._world.catalogue.actions.values()
-        pack = call.query.get("pack")
-        views = [one.view for one in actions if pack is None or one.pack == pack]
-        page = queries.page_of(views, call.query)
+        page = listings.actions(self._world.catalogue, call.query)
         return Answer(200, page.rows, page.headers)
 
     def _overviews(self, call: Call, caller: Caller, name: str) -> Answer:
@@ -283,8 +280,7 @@ class Api:
         return action
 
     def _packs(self, call: Call, caller: Caller, name: str) -> Answer:
-        packs = list(self._world.catalogue.packs.values())
-        page = queries.page_of(packs, call.query, default=queries.DEFAULT_LIMIT)
+        page = listings.packs(self._world.catalogue, call.query)
         return Answer(200, page.rows, page.headers)
 
     def _pack(self, call: Call, caller: Caller, name: str) -> Answer:

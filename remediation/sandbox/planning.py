@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import asking, rendering, results
+from . import asking, building, rendering, results
 from .catalogue import Action, Catalogue, Task
 from .executions import Execution, WallClock
 from .timeline import FINAL, Moment, plan
@@ -90,7 +90,10 @@ class Planner:
             fate.outcome,
             start=start,
             duration=fate.duration,
-            result=results.result_of(request.action.runner_name, full, fate.outcome),
+            result=building.with_command(
+                results.result_of(request.action.runner_name, full, fate.outcome),
+                building.built_command(request.action, request.parameters),
+            ),
             delay=request.delay_milliseconds / 1000,
         )
         if request.action.runner_name == asking.RUNNER:

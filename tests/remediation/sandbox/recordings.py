@@ -19,6 +19,7 @@ WHEN = {"requested": 0.0, "delayed": 1.5, "scheduled": 1.5, "running": 5.0}
 
 OF_PARENT = {"pending": "paused", "running": "running"}  # the workflow's status, by its task's
 ADDED_CONTEXT = ("user", "pack", "cancelled_by", "workflow_execution")  # by StackStorm itself
+CHANGING = "clienttest.changing"
 # Of packs that the sandbox does not bring along.
 MORE_ACTIONS = {
     "examples.isprime": {
@@ -98,7 +99,9 @@ class Stage:
 
     def set(self, recording: Recording) -> None:
         """Bring the sandbox to where the recording began."""
-        self.client.sandbox.configure(duration_seconds=SECONDS, actions=MORE_ACTIONS)
+        self.client.sandbox.configure(
+            duration_seconds=SECONDS, actions=MORE_ACTIONS | _changed_action(recording)
+        )
         for row in _rows_in(recording):
             self._make(row, recording)
         for one in OBJECT_ID.findall(recording.path):
@@ -106,8 +109,10 @@ class Stage:
                 self.ids[one] = self.client.get(f"/v1/actions/{known_actions()[one]}")["id"]
             elif one not in self.ids and one in known_views():
                 self._make(known_views()[one] | _view_before(recording), recording)
-        for _one in range(int((re.search(r"offset=(\d+)", recording.path) or [0, 0])[1])):
-            self.client.post("core.noop")
+        offset = re.search(r"offset=(\d+)", recording.path)
+        if offset and recording.resource.startswith("executions"):
+            for _one in range(int(offset[1])):
+                self.client.post("core.noop")
 
     def translate(self, path: str) -> str:
         """Put this sandbox's ids in place of the recorded ones."""
@@ -161,6 +166,20 @@ class Stage:
             body["delay"] = view["delay"]
         self.client.call("POST", "/v1/executions", body)
         return str(self.client.sandbox.executions[-1]["id"])
+
+
+def _changed_action(recording: Recording) -> dict[str, Any]:
+    """Return the action that changes between recordings, as it was at this one."""
+    body = recording.body if isinstance(recording.body, dict) else {}
+    shown = body.get("action", body)
+    if recording.name == "changed-action-parameter-renamed-400":
+        shown = recordings()["changed-action-removed-on-disk-get"].body
+    if not isinstance(shown, dict) or shown.get("ref") != CHANGING:
+        return {}
+    metadata = {name: shown[name] for name in ("runner_type", "parameters")}
+    if metadata["runner_type"] == "orquesta":
+        metadata["tasks"] = [{"name": "task1", "action": "core.noop"}]
+    return {CHANGING: metadata}
 
 
 def _rows_in(recording: Recording) -> Iterator[dict[str, Any]]:

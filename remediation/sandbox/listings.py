@@ -1,0 +1,47 @@
+"""Answer the lists of actions and packs: exact filters, attributes and paging, as recorded.
+
+StackStorm ignores ``filter=`` and ``sort_desc=`` here (get-actions-filter-ref, -sort-desc).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .catalogue import Catalogue
+from .queries import DEFAULT_LIMIT, Page, page_of
+
+ACTION_FILTERS = ("pack", "name")
+PACK_FILTERS = ("ref", "name")
+
+
+def actions(catalogue: Catalogue, query: Mapping[str, str]) -> Page:
+    """Return the actions that ``query`` asks for.
+
+    Raises RefusedError.
+    """
+    views = [action.view for action in catalogue.actions.values()]
+    return _page(views, ACTION_FILTERS, query, default=None)
+
+
+def packs(catalogue: Catalogue, query: Mapping[str, str]) -> Page:
+    """Return the packs that ``query`` asks for.
+
+    Raises RefusedError.
+    """
+    return _page(catalogue.packs.values(), PACK_FILTERS, query, default=DEFAULT_LIMIT)
+
+
+def _page(
+    views: Iterable[Mapping[str, Any]],
+    filters: Sequence[str],
+    query: Mapping[str, str],
+    *,
+    default: int | None,
+) -> Page:
+    wanted = {name: query[name] for name in filters if name in query}
+    found = [view for view in views if all(view[name] == wanted[name] for name in wanted)]
+    page = page_of(found, query, default=default)
+    names = {name.strip() for name in query.get("include_attributes", "").split(",")} - {""}
+    if not names:
+        return page
+    rows = [{key: row[key] for key in row if key in names | {"id"}} for row in page.rows]
+    return Page(rows, page.total, page.limit)

@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 # The seed's refs that current packs know by another name.
 RENAMED = {"email.send": "email.send_email"}
 REFRESHED_AT_ONCE = 10
+CLOSE_RATIO = 0.5  # of the names' letters that agree
 CLOSE_MAX = 3  # actions of the pack that are named for one that it does not have
 # One word that means nothing to StackStorm's templates, to a shell or as an option.
 PLAIN_WORD = re.compile(r"(?!-)[\w@%+:,./-]*")
@@ -197,14 +198,16 @@ def facts(info: ActionInfo) -> dict[str, Any]:
 
 def missing(ref: str, client: StackStormClient) -> str:
     """Return what to do about an action that StackStorm does not have."""
-    pack = ref.partition(".")[0]
+    pack, _, name = ref.partition(".")
     refs = client.actions_of_pack(pack)
     if refs is None:
         message = f"StackStorm does not know {ref}. Install its pack: st2 pack install {pack}"
     else:
         message = f"StackStorm has the pack {pack}, but no action {ref} in it."
-        if close := difflib.get_close_matches(ref, refs, n=CLOSE_MAX):
-            message += f" It has {', '.join(close)}: correct st2_action_ref."
+        names = [other.partition(".")[2] for other in refs]
+        if close := difflib.get_close_matches(name, names, n=CLOSE_MAX, cutoff=CLOSE_RATIO):
+            told = ", ".join(f"{pack}.{other}" for other in close)
+            message += f" It has {told}: correct st2_action_ref."
         else:
             message += f" Correct st2_action_ref; st2 action list --pack {pack} shows its actions."
     if ref in RENAMED:

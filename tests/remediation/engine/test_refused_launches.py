@@ -1,11 +1,14 @@
 """Launches that StackStorm refuses: what is sent again, and what a person reads."""
 
 import pytest
+import responses
 
 from remediation import clock
 from remediation.engine import knowledge, launch
 from remediation.models import Action, ActionExecution
+from remediation.stackstorm import StackStormClient
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
+from tests.remediation.stackstorm.recordings import recording
 
 pytestmark = pytest.mark.django_db
 
@@ -74,3 +77,76 @@ def test_a_parameter_that_was_renamed_is_named_with_its_place(sandbox, st2):
         execution.error_message
     )
     assert "Take host out of the parameters of step 1" in execution.error_message
+
+
+def test_a_missing_parameter_of_a_workflow_bucket_is_named_with_its_place(sandbox, st2):
+    parameters = {"host": {"type": "string", "required": True}}
+    sandbox.configure(actions={"acme.wf": {"runner_type": "orquesta", "parameters": parameters}})
+    bucket = make_bucket(
+        name="host_down", use_stackstorm=True, st2_workflow_name="wf", st2_workflow_pack="acme"
+    )
+    execution = make_execution(make_run(bucket))
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.error_message == (
+        "StackStorm rejected POST /executions (400): 'host' is a required property. Add host to"
+        " st2_workflow_params of the bucket host_down."
+    )
+
+
+@pytest.mark.parametrize(
+    ("mapping", "place"),
+    [
+        ({}, "the parameters of step 1 (fix) of the bucket nginx, as its action has no st2_"),
+        ({"env": {"A": "b"}}, "st2_parameters of the action fix."),
+    ],
+)
+def test_a_missing_parameter_of_an_action_is_named_with_its_place(mapping, place, sandbox, st2):
+    bucket = make_bucket(name="nginx")
+    make_step(bucket, make_action(name="fix", st2_parameters=mapping))
+    execution = make_execution(make_run(bucket))
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert f"'cmd' is a required property. Add cmd to {place}" in execution.error_message
+
+
+def test_an_action_removed_since_it_was_asked_is_named_with_those_that_are_there(sandbox, st2):
+    known = {"st2_check": "found", "st2_checked_at": clock.now(), "st2_runner": "noop"}
+
+    execution = fire("core.locale", {}, st2, **known)
+
+    assert 'Action "core.locale" cannot be found.' in execution.error_message
+    assert "StackStorm has the pack core, but no action core.locale in it." in (
+        execution.error_message
+    )
+    assert "core.local" in execution.error_message.partition("It has ")[2]
+    assert "st2 pack install" not in execution.error_message
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        ("clienttest.changed", "It has clienttest.changing: correct st2_action_ref."),
+        ("clienttest.xyz", "st2 action list --pack clienttest shows its actions."),
+        ("nope.x", "Install its pack: st2 pack install nope"),
+    ],
+)
+def test_the_recorded_packs_are_looked_at_before_one_is_installed(ref, expected):
+    pack = ref.partition(".")[0]
+    is_there = pack == "clienttest"
+    listed = "get-actions-of-pack-narrow" if is_there else "get-actions-of-pack-not-installed"
+    with responses.RequestsMock() as mocked:
+        base = "http://st2.test/v1"
+        mocked.get(f"{base}/actions", json=recording(listed).body)
+        if not is_there:
+            unknown = recording("get-pack-unknown-404")
+            mocked.get(f"{base}/packs/{pack}", json=unknown.body, status=unknown.status)
+        client = StackStormClient(api_url=base, api_key="k", timeout=1)
+
+        message = knowledge.missing(ref, client)
+
+    assert message.endswith(expected)

@@ -12,7 +12,8 @@ import datetime
 import difflib
 import logging
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 # The seed's refs that current packs know by another name.
 RENAMED = {"email.send": "email.send_email"}
 REFRESHED_AT_ONCE = 10
+ASK_SECONDS = 5.0  # after which no other action is asked for in one batch
 CLOSE_RATIO = 0.5  # of the names' letters that agree
 CLOSE_MAX = 3  # actions of the pack that are named for one that it does not have
 # One word that means nothing to StackStorm's templates, to a shell or as an option.
@@ -65,13 +67,18 @@ def needs_fresh(sent: object) -> bool:
     return False
 
 
-def ask(actions: Iterable[Action], client: StackStormClient) -> None:
-    """Ask StackStorm for each of the actions and keep its answer, in the row and in the object.
+def ask(actions: Iterable[Action], client: StackStormClient) -> set[int]:
+    """Ask StackStorm for the actions and keep its answers, in the rows and in the objects.
 
+    Returns the ids of those that were asked for: slow answers leave the others for another time.
     Raises StackStormError. What the key's user may not see (403) counts as missing, with
     StackStorm's words.
     """
+    until = time.monotonic() + ASK_SECONDS
+    asked: set[int] = set()
     for action in actions:
+        if time.monotonic() > until:
+            break
         try:
             info = client.action(action.st2_action_ref)
             message = "" if info else missing(action.st2_action_ref, client)
@@ -80,23 +87,32 @@ def ask(actions: Iterable[Action], client: StackStormClient) -> None:
                 raise
             info, message = None, f"Allow the user of the key action_view: {error}"
         learn(action, info, message=message)
+        asked.add(action.pk)
+    return asked
 
 
-def make_known(executions: Iterable[ActionExecution], client: StackStormClient) -> None:
-    """Ask for the actions of the executions of which nothing is known. Raises StackStormError."""
+def make_known(
+    executions: Sequence[ActionExecution], client: StackStormClient
+) -> list[ActionExecution]:
+    """Ask for the actions of which nothing is known; return the executions that may be prepared.
+
+    Raises StackStormError.
+    """
     actions = {id(action): action for action in map(_action, executions) if action}
-    ask([action for action in actions.values() if not is_known(action)], client)
+    unknown = [action for action in actions.values() if not is_known(action)]
+    left = {action.pk for action in unknown} - ask(unknown, client)
+    return [row for row in executions if row.action_id not in left]
 
 
 def make_fresh(
     executions: Iterable[ActionExecution],
-    prepared: Mapping[int, object],
+    prepared: dict[int, Any],
     client: StackStormClient,
 ) -> list[ActionExecution]:
     """Ask again for actions whose answers are too old for what was rendered for them.
 
-    ``prepared``: what was rendered, by execution id. Returns the executions that have to be
-    rendered again. Raises StackStormError.
+    ``prepared``: what was rendered, by execution id; what must not be sent yet is taken out.
+    Returns the executions that have to be rendered again. Raises StackStormError.
     """
     at = clock.now()
     outdated = []
@@ -106,9 +122,10 @@ def make_fresh(
             continue
         if is_stale(action, at=at) and needs_fresh(rendered.sent):
             outdated.append(execution)
+            del prepared[execution.pk]
     actions = {id(row.action): row.action for row in outdated if row.action}
-    ask(actions.values(), client)
-    return outdated
+    asked = ask(actions.values(), client)
+    return [row for row in outdated if row.action_id in asked]
 
 
 def _action(execution: ActionExecution) -> Action | None:
@@ -183,7 +200,10 @@ def forget_timeout(action: Action) -> None:
 def facts(info: ActionInfo) -> dict[str, Any]:
     """Return the columns that decide what may be sent to an action."""
     parameters = info.parameters
-    defaults = {name: parameter.default for name, parameter in parameters.items()}
+    defaults = {
+        name: None if parameter.secret else parameter.default
+        for name, parameter in parameters.items()
+    }
     return {
         "st2_runner": info.runner_name[:100],
         "st2_parameter_names": sorted(
@@ -249,6 +269,6 @@ def _change(action: Action, values: Mapping[str, Any]) -> str:
             told.append(f"it takes {', '.join(added)} now")
         if now is not None and (gone := sorted(before - set(now))):
             told.append(f"it takes no {', '.join(gone)} any more")
-    if values.get("st2_command", action.st2_command) != action.st2_command:
+    if action.st2_command and values.get("st2_command", action.st2_command) != action.st2_command:
         told.append("the command that it builds is another")
     return "; ".join(told)

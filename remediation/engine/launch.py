@@ -186,7 +186,7 @@ def _prepare_all(
         return []
     preparation.load_related(executions)
     if client:
-        knowledge.make_known(executions, client)
+        executions = knowledge.make_known(executions, client)
     with preparation.reserved(executions) as reservation:
         prepared = preparation.prepare(reservation, at=clock.now())
         if client:

@@ -84,12 +84,7 @@ def prepare(reservation: Reservation, *, at: datetime.datetime) -> dict[int, par
 def prepare_again(
     executions: Sequence[ActionExecution], prepared: dict[int, parameters.Prepared]
 ) -> None:
-    """Put what some executions render to now in the place of what was prepared before.
-
-    Executions for which there is no time are left out, as by ``prepare``.
-    """
-    for execution in executions:
-        del prepared[execution.pk]
+    """Render executions again and add what came of them, as ``prepare`` does."""
     if executions:
         until = time.monotonic() + RENDER_SECONDS
         prepared |= parameters.render_all(executions, until=until)

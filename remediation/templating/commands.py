@@ -46,6 +46,7 @@ WINDOWS_ADVICE = (
 OPERATORS_OWN = frozenset({"action_context", "config_context", "st2kv"})
 VISITS_MAX = 1_000  # of templates that read each other
 SHOWN_MAX = 120
+DEFAULTS_MAX = 50_000  # characters
 
 # As StackStorm reads a default: st2common/util/jinja.py.
 ENVIRONMENT = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701
@@ -125,6 +126,9 @@ def defaults_of(defaults: Mapping[str, object]) -> dict[str, object]:
     cmd = defaults.get(CMD)
     if not isinstance(cmd, str) or not _names(cmd):
         return {}
+    if sum(len(text) for text in defaults.values() if isinstance(text, str)) > DEFAULTS_MAX:
+        # Too long to be kept: every parameter counts as one where no quotes hold.
+        return {CMD: "$(" + "".join(f"{{{{{name}}}}}" for name in sorted(defaults) if name != CMD)}
     needed, found = [CMD], dict[str, object]()
     while needed:
         name = needed.pop()
@@ -233,7 +237,7 @@ def _names(text: str) -> set[str]:
 def _read(text: str) -> nodes.Template:
     try:
         return ENVIRONMENT.parse(text)
-    except TemplateSyntaxError:
-        # StackStorm sends what it cannot read as it is.
+    except (TemplateSyntaxError, RecursionError):
+        # StackStorm sends what it cannot read as it is, or fails.
         data = nodes.TemplateData(text, lineno=1)
         return nodes.Template([nodes.Output([data], lineno=1)], lineno=1)

@@ -259,3 +259,12 @@ def test_what_is_rendered_in_a_process_of_its_own_is_held_to_the_same_rules():
         send({"a": "it's", "p": costly}, command)
     with pytest.raises(TemplateError, match=r"^p: becomes part .* inside '\.\.\.'"):
         send({"a": "{{ 'it' ~ \"'\" }}", "p": QUOTED}, command)
+
+
+@pytest.mark.parametrize("cmd", ["{{ p }}" + "x" * 60_000, "{{ " + "(" * 5_000])
+def test_a_command_that_is_too_long_or_deep_is_no_way_out(cmd):
+    command = Command("local-shell-cmd", defaults_of({"cmd": cmd, "p": None}))
+
+    assert len(str(command.defaults)) < 1_000
+    if command.takes("p"):
+        assert "in or after" in refused({"p": QUOTED}, command)

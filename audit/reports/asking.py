@@ -64,6 +64,7 @@ def waiting_for_an_answer(size: int) -> list[Asking]:
             status=ActionExecution.Status.RUNNING, asking_since__isnull=False, parent=None
         )
         .exclude(run__stop=BucketRun.Stop.CANCEL)
+        .exclude(st2_action_execution_status="canceling")
         .select_related("bucket", "alert")
         .only(*COLUMNS)
         .order_by("-pk")

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.html import format_html
 
+from remediation import clock
 from remediation.admin import cells
 from remediation.engine.inquiry_texts import questions, respond_command
 from remediation.models import ActionExecution
@@ -31,7 +32,7 @@ def asking_lines(row: ActionExecution) -> Iterator[str]:
         yield from _inquiry_lines(inquiry, row)
     if row.inquiries:
         yield _without_answer(row)
-    elif row.inquiries_checked_at is None:
+    elif row.inquiries_checked_at in (None, clock.EPOCH):
         yield format_html(
             "It waits for a person since {} UTC. The next poll asks StackStorm for its inquiry.",
             since,

@@ -106,7 +106,10 @@ def _state(row: ActionExecution) -> list[Notice]:
 
 def _is_asking(row: ActionExecution) -> bool:
     # Once it is canceled, nobody has to answer any more.
-    return row.asking_since is not None and row.run.stop != BucketRun.Stop.CANCEL
+    is_canceled = (
+        row.run.stop == BucketRun.Stop.CANCEL or row.st2_action_execution_status == "canceling"
+    )
+    return row.asking_since is not None and not is_canceled
 
 
 def _pending_lines(row: ActionExecution) -> Iterator[str]:

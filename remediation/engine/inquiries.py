@@ -50,6 +50,8 @@ def asking_changes(
 
     The time that a person takes does not count against the execution's time limit.
     """
+    if status == "canceling":
+        return {}  # the limit that is over stays the reason
     is_asking = status in WAITS_FOR_A_PERSON or (bool(inquiries) and status in UNDER_WAY)
     if is_asking and row.asking_since is None:
         return {"asking_since": at}

@@ -3,6 +3,7 @@
 import pytest
 from django.utils import timezone
 
+from remediation import clock
 from remediation.engine import inquiries
 from remediation.models import ActionExecution, BucketRun
 from remediation.stackstorm import read_inquiry
@@ -70,8 +71,9 @@ def test_a_pause_by_a_person_says_so_and_offers_no_resume(operator):
     assert "st2 execution resume" not in text
 
 
-def test_before_stackstorm_was_asked_nothing_is_claimed(operator):
-    text = text_of(operator, asking(inquiries=[], inquiries_checked_at=None))
+@pytest.mark.parametrize("checked_at", [None, clock.EPOCH])
+def test_before_stackstorm_was_asked_nothing_is_claimed(operator, checked_at):
+    text = text_of(operator, asking(inquiries=[], inquiries_checked_at=checked_at))
 
     assert "The next poll asks StackStorm for its inquiry." in text
 

@@ -189,6 +189,17 @@ def test_a_sub_workflow_that_asks_is_found_by_its_children(stackstorm):
     assert found["workflow_id"] == "6b0ab35ef61463f7f50ce664"
 
 
+def test_a_sub_workflow_that_asks_is_found_while_the_outer_one_runs(stackstorm):
+    st2_id = "6b0ab35df1d0b61be1aa805e"
+    stackstorm.show("inquiry-nested-paused", "inquiry-nested-children")
+    stackstorm.shown[st2_id]["status"] = "running"
+    row = running_workflow(st2_id, running_at=past(seconds=20), started_at=past(seconds=20))
+
+    poll_now(stackstorm, row)
+
+    assert ids_of(row) == ["6b0ab363f61463f7f50ce685"]
+
+
 def test_an_inquiry_by_itself_is_read_once(stackstorm):
     stackstorm.show("inquiry-plain-pending")
     row = running_step("6b0ab172f1d0b61be1aa7fca", "core.ask")

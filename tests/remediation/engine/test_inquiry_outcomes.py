@@ -5,6 +5,7 @@ import responses
 from django.utils import timezone
 
 from remediation.engine import cancel, follow, poll
+from remediation.engine.inquiries import stored_inquiry
 from remediation.models import ActionExecution, BucketRun, Cause
 from tests.remediation.engine.recorded import RecordedStackStorm
 from tests.remediation.engine.test_inquiries import (
@@ -181,6 +182,34 @@ def test_without_an_answer_in_time_the_workflow_is_canceled_and_times_out(stacks
     assert (row.status, row.error_message) == (
         "timeout",
         f"not answered within 600 s (ST2_INQUIRY_TIMEOUT); {STAYS_OPEN}",
+    )
+
+
+def test_nor_beside_another_branch_which_ends_first(stackstorm, settings):
+    settings.ST2_INQUIRY_TIMEOUT = 600
+    st2_id, ask = "6b0ab469f1d0b61be1aa808d", "6b0ab46cf61463f7f50ce8bb"
+    stackstorm.show(
+        "inquiry-workflow-running-beside-ask", "inquiry-workflow-running-beside-ask-children"
+    )
+    stackstorm.shown[ask]["runner"] = {"name": "inquirer"}
+    stackstorm.answer_delete("inquiry-workflow-running-delete", then_show=True)
+    row = running_workflow(
+        st2_id,
+        running_at=past(minutes=12),
+        asking_since=past(minutes=11),
+        inquiries=[stored_inquiry(ask)],
+    )
+
+    poll_now(stackstorm, row)
+    poll_now(stackstorm, row)
+    assert row.st2_action_execution_status == "canceling"
+    stackstorm.show("inquiry-workflow-running-delete-after")
+    poll_now(stackstorm, row)
+
+    assert (row.status, row.error_message) == (
+        "timeout",
+        f"not answered within 600 s (ST2_INQUIRY_TIMEOUT); the inquiry {ask} stays open in"
+        " StackStorm; an answer has no effect any more",
     )
 
 

@@ -52,7 +52,7 @@ class ApiCallAdmin(ReadOnlyModelAdmin[ApiCall]):
     list_display = ["at", "method", "path", "status_code", "actor", "took", "story_word"]
     list_filter = [MethodFilter, AnswerFilter]
     search_fields = ["request_id__exact", "client_request_id__exact"]
-    looked_through = ["path__startswith", "actor__exact"]
+    looked_through = ["path__begins", "actor__exact"]
     search_help_text = "A whole request id, ours or the caller's, an actor, or the begin of a path"
     fieldsets = [
         (

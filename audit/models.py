@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from remediation.models.fields import KeyField
+from remediation.models.fields import ExactCharField, KeyField
 from remediation.models.transition import AppendOnlyManager, AppendOnlyModel
 
 
@@ -16,14 +16,14 @@ class ApiCall(AppendOnlyModel):
     """
 
     request_id = KeyField(max_length=64, unique=True)
-    client_request_id = models.CharField(max_length=200, blank=True)
-    method = models.CharField(max_length=10)
-    path = models.CharField(max_length=500)
+    client_request_id = ExactCharField(max_length=200, blank=True)
+    method = ExactCharField(max_length=10)
+    path = ExactCharField(max_length=500)
     query_params = models.JSONField(default=dict)
     headers = models.JSONField(default=dict)
     body = models.JSONField(null=True)
-    client_host = models.CharField(max_length=100, blank=True)
-    actor = models.CharField(max_length=150, blank=True)
+    client_host = ExactCharField(max_length=100, blank=True)
+    actor = ExactCharField(max_length=150, blank=True)
     status_code = models.PositiveSmallIntegerField()
     response_body = models.JSONField(null=True)
     processing_time_ms = models.FloatField()

@@ -74,7 +74,7 @@ class ActionAdmin(DefinitionAdmin[Action]):
     form = ActionForm
     list_display = ["name", "does", "is_enabled", "check_badge", "check_message", "bucket_count"]
     list_filter = ["is_enabled", "action_type", "st2_check", "st2_pack"]
-    search_fields = ["name", "st2_action_ref", "description"]
+    search_fields = ["name__has_text", "st2_action_ref__has_text", "description__has_text"]
     ordering = ["name"]
     fieldsets = [
         (None, {"fields": ["name", "description", "is_enabled"]}),

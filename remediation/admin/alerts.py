@@ -60,8 +60,8 @@ class AlertAdmin(VerbAdmin[Alert]):
     search_fields = [
         "request_id__exact",
         "fingerprint__exact",
-        "alert_name__istartswith",
-        "instance__istartswith",
+        "alert_name__begins",
+        "instance__begins",
     ]
     search_help_text = (
         "The begin of an alert name or an instance, or a whole fingerprint or request id"

@@ -98,7 +98,12 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
         "last_run",
     ]
     list_filter = ["is_enabled", "trigger_on", "use_stackstorm"]
-    search_fields = ["name", "alert_name_pattern", "label_matchers", "description"]
+    search_fields = [
+        "name__has_text",
+        "alert_name_pattern__has_text",
+        "label_matchers__has_text",
+        "description__has_text",
+    ]
     ordering = ["priority", "pk"]
     fieldsets = [
         (None, {"fields": ["name", "description", "is_enabled"]}),

@@ -34,7 +34,7 @@ class ConfigValueAdmin(admin.ModelAdmin[ConfigValue]):
 
     form = ConfigValueForm
     list_display = ["key", "short_value", "description"]
-    search_fields = ["key", "description"]
+    search_fields = ["key__has_text", "description__has_text"]
     ordering = ["key"]
     fieldsets = [(None, {"fields": ["key", "value", "description"], "description": WARNING})]
 

@@ -54,7 +54,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
     form = TokenForm
     actions = ["revoke"]
     list_display = ["name", "prefix", "shown_scopes", "state", "used", "expires", "made"]
-    search_fields = ["name", "prefix__exact"]
+    search_fields = ["name__has_text", "prefix__exact"]
     ordering = ["name"]
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> list[Any]:

@@ -19,7 +19,7 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
     list_display = ["name", "number", "actor", "made", "short_sha256"]
     in_order = frozenset({"bucket__exact"})
     list_select_related = ["bucket"]
-    search_fields = ["bucket__name__istartswith", "sha256__exact"]
+    search_fields = ["bucket__name__begins", "sha256__exact"]
     search_help_text = "The begin of a bucket's name, or a whole sha256"
     fieldsets = [
         (

@@ -25,6 +25,7 @@ from remediation.models import (
     BucketStep,
     Transition,
 )
+from remediation.models.fields import ExactCharField
 
 YEARS = range(1970, 9999)
 EPISODES_FEW = 1_000  # of a fingerprint; an index tells whether there are more
@@ -121,6 +122,13 @@ class WholeNumberFilter(django_filters.Filter):
         super().__init__(*arguments, min_value=0, max_value=2**63 - 1, **options)
 
 
+class ExactTextFilter(django_filters.CharFilter):
+    """Filter by a text of which every character counts, spaces at its ends too."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, strip=False, **options)
+
+
 class StrictFilterSet(FilterSet):
     """A filter set whose filters refuse what they cannot read.
 
@@ -143,6 +151,7 @@ class StrictFilterSet(FilterSet):
 
     FILTER_DEFAULTS = {
         **FilterSet.FILTER_DEFAULTS,
+        ExactCharField: {"filter_class": ExactTextFilter},
         models.BooleanField: {"filter_class": SwitchFilter},
         models.PositiveIntegerField: {"filter_class": WholeNumberFilter},
         models.BigIntegerField: {"filter_class": WholeNumberFilter},

@@ -11,6 +11,7 @@ from remediation.models.ids import new_id
 from remediation.models.pause import Pause
 from remediation.models.rejected_alert import RejectedAlert
 from remediation.models.run import BucketRun
+from remediation.models.text_lookups import Begins, HasText
 from remediation.models.token import ApiToken, Scope
 from remediation.models.transition import AppendOnlyError, Cause, IllegalTransitionError, Transition
 from remediation.models.version import BucketVersion
@@ -21,6 +22,7 @@ __all__ = [
     "Alert",
     "ApiToken",
     "AppendOnlyError",
+    "Begins",
     "Bucket",
     "BucketRun",
     "BucketStep",
@@ -28,6 +30,7 @@ __all__ = [
     "Cause",
     "ConfigValue",
     "EarlyResolve",
+    "HasText",
     "Heartbeat",
     "IllegalTransitionError",
     "Pause",

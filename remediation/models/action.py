@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from remediation import local_actions, templating
-from remediation.models.fields import created_field
+from remediation.models.fields import ExactCharField, created_field
 
 REF_PATTERN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 
@@ -49,16 +49,16 @@ class Action(models.Model):
 
     STACKSTORM_TYPES = ("stackstorm", "workflow")
 
-    name = models.CharField(max_length=200, unique=True)
+    name = ExactCharField(max_length=200, unique=True)
     description = models.TextField(blank=True, default="", db_default="")
-    action_type = models.CharField(
+    action_type = ExactCharField(
         max_length=50,
         default="stackstorm",
         db_default="stackstorm",
         help_text="stackstorm, workflow, or the name of a local action",
     )
     use_stackstorm = models.BooleanField(default=True, db_default=True)
-    st2_action_ref = models.CharField(
+    st2_action_ref = ExactCharField(
         "StackStorm action",
         max_length=200,
         blank=True,
@@ -66,7 +66,7 @@ class Action(models.Model):
         db_default="",
         help_text="pack.name, for example linux.service",
     )
-    st2_pack = models.CharField(
+    st2_pack = ExactCharField(
         "StackStorm pack", max_length=100, blank=True, default="", db_default=""
     )
     st2_parameters = models.JSONField("parameters", default=dict, db_default={}, blank=True)

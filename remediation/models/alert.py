@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import connection, models
 
-from remediation.models.fields import KeyField, created_field, one_of
+from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
 
 
 class Alert(models.Model):
@@ -36,9 +36,9 @@ class Alert(models.Model):
     fingerprint = KeyField(max_length=16)
     active_fingerprint = KeyField(max_length=16, null=True, blank=True, unique=True)
     status = models.CharField(max_length=20, choices=Status, default=Status.FIRING)
-    alert_name = models.CharField(max_length=255, blank=True)
-    severity = models.CharField(max_length=255, blank=True)
-    instance = models.CharField(max_length=255, blank=True)
+    alert_name = ExactCharField(max_length=255, blank=True)
+    severity = ExactCharField(max_length=255, blank=True)
+    instance = ExactCharField(max_length=255, blank=True)
     labels = models.JSONField(default=dict)
     annotations = models.JSONField(default=dict)
     starts_at = models.DateTimeField()
@@ -46,7 +46,7 @@ class Alert(models.Model):
     first_resolved_at = models.DateTimeField(null=True, blank=True)
     generator_url = models.TextField(blank=True)
     group_key = models.TextField(blank=True)
-    receiver = models.CharField(max_length=255, blank=True)
+    receiver = ExactCharField(max_length=255, blank=True)
     external_url = models.TextField(blank=True, default="", db_default="")
     group_labels = models.JSONField(default=dict, db_default={}, blank=True)
     # The values of the alert's expressions, as Grafana sends them.

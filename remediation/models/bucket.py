@@ -10,7 +10,7 @@ from django.db import models
 
 from remediation import matching, templating
 from remediation.models.action import REF_PATTERN, Action, object_problem
-from remediation.models.fields import created_field, one_of
+from remediation.models.fields import ExactCharField, created_field, one_of
 
 DAY = 86_400
 # What the parameters and the condition of a step can read; parameters.KEY is for the mapping.
@@ -30,7 +30,7 @@ class Bucket(models.Model):
         STOP = "stop"
         CANCEL = "cancel"
 
-    name = models.CharField(max_length=200, unique=True)
+    name = ExactCharField(max_length=200, unique=True)
     description = models.TextField(blank=True, default="", db_default="")
     is_enabled = models.BooleanField(default=True, db_default=True)
     alert_name_pattern = models.CharField(

@@ -11,7 +11,7 @@ from remediation import clock
 from remediation.models.action import Action
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
-from remediation.models.fields import KeyField, created_field, one_of
+from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
 from remediation.models.ids import new_id
 from remediation.models.run import BucketRun
 from remediation.models.statements import compare_and_set
@@ -86,7 +86,7 @@ class ActionExecution(models.Model):
     trace_tag = KeyField(max_length=64, null=True, blank=True, unique=True)
     st2_execution_id = KeyField(max_length=100, null=True, blank=True, unique=True)
     st2_liveaction_id = KeyField(max_length=100, null=True, blank=True)
-    st2_action_execution_status = models.CharField(max_length=50, blank=True)
+    st2_action_execution_status = ExactCharField(max_length=50, blank=True)
     st2_web_url = models.TextField(blank=True)
     st2_result = models.JSONField(null=True, blank=True)
     error_message = models.TextField(blank=True)

@@ -6,6 +6,7 @@ import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models
+from django.db.migrations.operations import AlterField
 from django.db.models.functions import Now
 
 from remediation import clock
@@ -36,6 +37,32 @@ class KeyField(models.CharField[_Set, _Get]):
         """Add the binary collation where the default one ignores case."""
         binary = {"collation": "utf8mb4_bin"} if connection.vendor == "mysql" else {}
         return super().db_parameters(connection) | binary
+
+
+class ExactCharField(models.CharField[_Set, _Get]):
+    """A text of which every character counts: case, accents and spaces at its end, everywhere.
+
+    MariaDB's default collation ignores them, and that of KeyField ignores spaces at the end.
+    """
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        """Add the collation that compares as SQLite does."""
+        exact = {"collation": "utf8mb4_nopad_bin"} if connection.vendor == "mysql" else {}
+        return super().db_parameters(connection) | exact
+
+
+class AlterOnMariaDB(AlterField):
+    """Alter a column where its collation changes; SQLite would copy the table for nothing."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        """Alter it on MariaDB."""
+        if schema_editor.connection.vendor == "mysql":
+            super().database_forwards(app_label, schema_editor, *states)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        """Alter it back on MariaDB."""
+        if schema_editor.connection.vendor == "mysql":
+            super().database_backwards(app_label, schema_editor, *states)
 
 
 def created_field() -> models.DateTimeField[datetime.datetime, datetime.datetime]:

@@ -9,7 +9,7 @@ from django.db import models, transaction
 
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
-from remediation.models.fields import KeyField, created_field, one_of
+from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
 from remediation.models.statements import compare_and_set
 from remediation.models.transition import Cause, IllegalTransitionError, Transition
 from remediation.models.version import BucketVersion
@@ -69,7 +69,7 @@ class BucketRun(models.Model):
     retry_of = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="retries"
     )
-    actor = models.CharField(max_length=150, default="system")
+    actor = ExactCharField(max_length=150, default="system")
     status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
     reason = models.TextField(blank=True)
     stop = models.CharField(max_length=20, choices=Stop, default=Stop.NO, blank=True)

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from remediation import clock
-from remediation.models.fields import KeyField, created_field
+from remediation.models.fields import ExactCharField, KeyField, created_field
 from remediation.models.statements import fetch
 
 PREFIX_LENGTH = 12
@@ -55,7 +55,7 @@ def validate_scopes(scopes: Any) -> None:
 class ApiToken(models.Model):
     """A random token with scopes; only its sha256 is kept."""
 
-    name = models.CharField(max_length=150, unique=True)
+    name = ExactCharField(max_length=150, unique=True)
     prefix = KeyField(max_length=PREFIX_LENGTH, editable=False)
     sha256 = KeyField(max_length=64, unique=True, editable=False)
     scopes = models.JSONField(default=list, validators=[validate_scopes])

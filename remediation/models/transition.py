@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Never, Protocol, TypeVar
 from django.db import connection, models, transaction
 
 from remediation import clock
-from remediation.models.fields import KeyField, one_of
+from remediation.models.fields import ExactCharField, KeyField, one_of
 from remediation.models.statements import insert
 
 
@@ -104,8 +104,8 @@ class Transition(AppendOnlyModel):
     request_id = KeyField(max_length=64)
     cause_request_id = KeyField(max_length=64, blank=True)
     from_status = models.CharField(max_length=20, blank=True)
-    to_status = models.CharField(max_length=20)
-    actor = models.CharField(max_length=150)
+    to_status = ExactCharField(max_length=20)
+    actor = ExactCharField(max_length=150)
     reason = models.TextField(blank=True)
     data = models.JSONField(default=dict, blank=True)
 

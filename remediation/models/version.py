@@ -9,6 +9,7 @@ from typing import Any
 from django.db import models, transaction
 
 from remediation.models.bucket import Bucket
+from remediation.models.fields import ExactCharField
 from remediation.models.transition import AppendOnlyManager, AppendOnlyModel, Cause
 
 
@@ -28,7 +29,7 @@ class BucketVersion(AppendOnlyModel):
     bucket = models.ForeignKey(Bucket, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     definition = models.JSONField()
-    sha256 = models.CharField(max_length=64, db_index=True)
+    sha256 = ExactCharField(max_length=64, db_index=True)
     actor = models.CharField(max_length=150)
     created_at = models.DateTimeField()
 

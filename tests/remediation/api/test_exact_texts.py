@@ -1,0 +1,182 @@
+"""The same question has the same answer on SQLite and on MariaDB: every character counts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from remediation.models import Action, Alert, BucketRun, Cause
+from tests import factories
+from tests.remediation.admin.forms import page
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def reader() -> Client:
+    return factories.make_client("read")
+
+
+def rows(client: Client, endpoint: str, /, **query: str) -> list[Any]:
+    answer = client.get(f"/api/v1/{endpoint}/", query)
+    assert answer.status_code == 200, answer.content
+    results: list[Any] = answer.json()["results"]
+    return results
+
+
+LABELS = {"alertname": "CaseTest", "severity": "Critical", "instance": "Web-É:9100"}
+
+
+@pytest.mark.parametrize(
+    ("name", "same", "others"),
+    [
+        ("alert_name", "CaseTest", ["casetest", "CASETEST", "CaseTest ", " CaseTest", "CaseTést"]),
+        ("severity", "Critical", ["critical", "Critical ", "Critícal"]),
+        ("instance", "Web-É:9100", ["web-É:9100", "Web-E:9100", "Web-é:9100"]),
+        ("receiver", "Ops", ["ops", "OPS", "Ops "]),
+    ],
+)
+def test_alerts_are_filtered_by_exactly_this_text(
+    reader: Client, name: str, same: str, others: list[str]
+) -> None:
+    factories.make_alert(labels=LABELS, receiver="Ops")
+
+    assert len(rows(reader, "alerts", **{name: same})) == 1
+    assert [rows(reader, "alerts", **{name: other}) for other in others] == [[] for _ in others]
+
+
+def test_a_text_with_a_space_at_its_end_is_another_one(reader: Client) -> None:
+    factories.make_alert(labels=LABELS | {"alertname": "CaseTest "})
+
+    assert rows(reader, "alerts", alert_name="CaseTest") == []
+    assert len(rows(reader, "alerts", alert_name="CaseTest ")) == 1
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name", "same", "other"),
+    [
+        ("actions", "name", "restart", "RESTART"),
+        ("actions", "name", "restart", "restart "),
+        ("actions", "st2_action_ref", "linux.service", "Linux.service"),
+        ("actions", "st2_pack", "linux", "LINUX"),
+        ("actions", "action_type", "stackstorm", "StackStorm"),
+        ("buckets", "name", "Disk", "disk"),
+        ("runs", "actor", "anna", "ANNA"),
+        ("executions", "st2_action_execution_status", "succeeded", "Succeeded"),
+        ("transitions", "to_status", "running", "RUNNING"),
+        ("transitions", "actor", "system", "System"),
+        ("requests", "method", "GET", "get"),
+        ("requests", "path", "/api/v1/alerts/", "/API/v1/alerts/"),
+        ("requests", "client_request_id", "mine", "MINE"),
+    ],
+)
+def test_every_other_filter_takes_exactly_this_text(
+    reader: Client, endpoint: str, name: str, same: str, other: str
+) -> None:
+    action = factories.make_action(name="restart", st2_action_ref="linux.service", st2_pack="linux")
+    bucket = factories.make_step(factories.make_bucket(name="Disk"), action).bucket
+    run = factories.make_run(bucket, actor="anna")
+    factories.make_execution(run, st2_action_execution_status="succeeded")
+    BucketRun.objects.get(pk=run.pk).mark_running(cause=Cause())
+    reader.get("/api/v1/alerts/", headers={"X-Request-ID": "mine"})
+
+    assert len(rows(reader, endpoint, **{name: same})) == 1
+    assert rows(reader, endpoint, **{name: other}) == []
+
+
+def test_names_that_differ_in_case_are_two_names() -> None:
+    client = factories.make_client("edit")
+
+    def create(name: str) -> int:
+        body = {"name": name, "st2_action_ref": "core.local"}
+        answer = client.post("/api/v1/actions/", json.dumps(body), content_type="application/json")
+        return answer.status_code
+
+    assert [create("AbC"), create("abc"), create("abç"), create("abc"), create("abc ")] == [
+        201, 201, 201, 400, 400,
+    ]  # fmt: skip
+    assert list(Action.objects.order_by("name").values_list("name", flat=True)) == [
+        "AbC",
+        "abc",
+        "abç",
+    ]
+
+
+def test_what_sql_wrote_with_a_space_at_its_end_is_another_name() -> None:
+    factories.make_action(name="abc")
+    factories.make_action(name="abc ")
+    factories.make_bucket(name="B")
+    factories.make_bucket(name="b")
+
+    assert Action.objects.get(name="abc ").name == "abc "
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Case", ["CaseTest"]),
+        ("cASETEST", ["CaseTest"]),
+        ("c", ["CaseTest"]),
+        ("ase", []),
+        ("CaseTests", []),
+        ("Cáse", []),
+        ("Case%", []),
+        ("Case.", []),
+        ("C_se", []),
+        ("web-é", ["CaseTest"]),
+        ("Web-E", []),
+        ("Other", ["Other\U0001f600"]),
+        ("50% (", ["50% (ß)"]),
+    ],
+)
+def test_alerts_are_searched_by_their_beginning_in_any_case(text: str, found: list[str]) -> None:
+    factories.make_alert(labels={"alertname": "50% (ß)"})
+    factories.make_alert(labels=LABELS)
+    factories.make_alert(labels={"alertname": "Other\U0001f600"})
+
+    names = Alert.objects.filter(alert_name__begins=text).values_list("alert_name", flat=True)
+    hosts = Alert.objects.filter(instance__begins=text).values_list("alert_name", flat=True)
+
+    assert [*names, *hosts] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("RESTART", True),
+        ("étoile", True),
+        ("ÉTOILE", True),
+        ("etoile", False),
+        ("50% (max)", True),
+        ("50_ (max)", False),
+        ("it's", True),
+        ("[a.c]", True),
+        ("abc", False),
+        ("line2", True),
+    ],
+)
+def test_definitions_are_searched_in_any_case(text: str, found: bool) -> None:
+    factories.make_action(name="Restart", description="Étoile 50% (max) it's [a.c]\nline2")
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+
+    answer = client.get(page(Action, "changelist"), {"q": f'"{text}"' if " " in text else text})
+
+    assert [row.name for row in answer.context["cl"].result_list] == ["Restart"] * found
+
+
+def test_the_admin_filters_by_exactly_this_text() -> None:
+    factories.make_action(name="restart", st2_pack="Linux")
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+
+    counts = [
+        client.get(page(Action, "changelist"), {"st2_pack__exact": pack}).context["cl"].result_count
+        for pack in ("Linux", "linux")
+    ]
+
+    assert counts == [1, 0]

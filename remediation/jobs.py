@@ -24,6 +24,7 @@ from remediation.engine import (
     poll,
     problems,
     recover,
+    reruns,
 )
 from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
 from remediation.models import EarlyResolve, Heartbeat
@@ -141,6 +142,7 @@ def _follow(planned: datetime.datetime) -> None:
     if client is None or outage.is_held(at=clock.now()):
         return
     asked = poll.poll_due(client=client) + lookup.look_up_due(client=client)
+    asked += reruns.look_for_due(client=client)
     if not asked:
         # Nothing else would find out that the problem is over.
         outage.probe(client=client)

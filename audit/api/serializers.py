@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from audit.models import ApiCall
 from audit.reports import parts
-from remediation.models import ActionExecution, Alert, BucketRun, Transition
+from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
 
 def names(part: Any, *, but: str = "") -> list[str]:
@@ -46,12 +46,23 @@ class CallSerializer(serializers.ModelSerializer[ApiCall]):
         fields = names(parts.Call)
 
 
+class RerunStorySerializer(serializers.ModelSerializer[Rerun]):
+    """An execution that somebody ran again in StackStorm; it is not followed."""
+
+    st2_web_url = serializers.URLField(allow_null=True)
+
+    class Meta:
+        model = Rerun
+        fields = names(parts.RerunStory)
+
+
 class TaskStorySerializer(serializers.ModelSerializer[ActionExecution]):
     """One task of a workflow; of a long ``result`` only its beginning."""
 
     action_ref = serializers.CharField()
     result = serializers.JSONField(allow_null=True)
     st2_web_url = serializers.URLField(allow_null=True)
+    reruns = RerunStorySerializer(many=True)
 
     class Meta:
         model = ActionExecution

@@ -11,7 +11,7 @@ from django.db.models import Model
 
 from audit.models import ApiCall
 from audit.reports.wording import as_unicode, compact, pretty, printed, safe_url, span
-from remediation.models import ActionExecution, Alert, BucketRun, Transition
+from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
 Part = TypeVar("Part")
 
@@ -73,6 +73,23 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RerunStory:
+    """An execution that somebody ran again in StackStorm; it is not followed."""
+
+    st2_execution_id: str
+    rerun_of: str
+    st2_status: str
+    st2_user: str
+    st2_web_url: str | None
+    started_at: datetime.datetime | None
+
+    @classmethod
+    def of(cls, row: Rerun) -> RerunStory:
+        """Return the story of a re-run."""
+        return _same_columns(cls, row, st2_web_url=safe_url(row.st2_web_url))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionStory:
     """One attempt of one step, or one task of a workflow; ``tasks`` are a workflow's own.
 
@@ -96,6 +113,7 @@ class ExecutionStory:
     created_at: datetime.datetime
     started_at: datetime.datetime | None
     completed_at: datetime.datetime | None
+    reruns: tuple[RerunStory, ...]
     tasks: tuple[ExecutionStory, ...]
 
     @classmethod
@@ -110,6 +128,7 @@ class ExecutionStory:
             st2_web_url=safe_url(row.st2_web_url),
             parameters=as_unicode(row.parameters),
             result=result,
+            reruns=tuple(map(RerunStory.of, row.reruns.all())),
             tasks=tuple(tasks),
         )
 

@@ -112,6 +112,7 @@ def _executions_of(runs: list[BucketRun]) -> dict[int, list[ExecutionStory]]:
         .select_related("action")
         .defer("st2_result")
         .annotate(result_text=text)
+        .prefetch_related("reruns")
         .order_by("step_order", "attempt", "pk")[:EXECUTIONS_MAX]
     )
     tasks: dict[int, list[ExecutionStory]] = defaultdict(list)

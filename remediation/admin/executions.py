@@ -15,6 +15,7 @@ from remediation.admin.tables import (
     EXECUTION_ORDER,
     Table,
     execution_table,
+    rerun_table,
     stackstorm_cell,
     step_cell,
     transition_table,
@@ -118,6 +119,8 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
         others = list(attempts.exclude(pk=obj.pk).order_by("attempt"))
         if others:
             tables.append(execution_table(others, title="Other attempts", empty=""))
+        if reruns := list(obj.reruns.all()):
+            tables.append(rerun_table(reruns))
         moves = Transition.objects.filter(subject_type="execution", subject_id=obj.pk)
         return [*tables, transition_table(moves)]
 

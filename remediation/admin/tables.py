@@ -10,7 +10,7 @@ from django.utils.html import format_html
 
 from remediation.admin import cells
 from remediation.engine.waiting import Holds
-from remediation.models import ActionExecution, Alert, BucketRun, Transition
+from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
 TRANSITIONS_MAX = 200  # rows; the story page has them all
 # A workflow (0) before its tasks, then step by step and attempt by attempt.
@@ -75,6 +75,22 @@ def execution_table(executions: Iterable[ActionExecution], *, title: str, empty:
         "Took",
     ]
     return Table(title, columns, rows, empty)
+
+
+def rerun_table(reruns: Iterable[Rerun]) -> Table:
+    """Return what people ran again in StackStorm; PoundCake follows none of it."""
+    rows = [
+        (
+            cells.outside_link(rerun.st2_web_url, rerun.st2_execution_id),
+            rerun.st2_status,
+            rerun.st2_user,
+            cells.moment(rerun.started_at),
+            rerun.rerun_of,
+        )
+        for rerun in reruns
+    ]
+    columns = ["Execution in StackStorm", "Status", "By", "Started (UTC)", "Re-run of"]
+    return Table("Re-runs in StackStorm (not followed)", columns, rows, "")
 
 
 def transition_table(transitions: models.QuerySet[Transition]) -> Table:

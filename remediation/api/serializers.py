@@ -9,6 +9,7 @@ from django.db.models import Prefetch, prefetch_related_objects
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from remediation.api.rerun_serializer import RerunSerializer
 from remediation.engine.bucket_warnings import warnings_of
 from remediation.engine.inquiry_texts import questions, respond_command
 from remediation.engine.waiting import Holds
@@ -310,6 +311,8 @@ class ExecutionSerializer(serializers.ModelSerializer[ActionExecution]):
         """Return why the execution waits."""
         return holds_of(self).reason(execution)
 
+    reruns = RerunSerializer(many=True)
+
     class Meta:
         model = ActionExecution
         fields = [
@@ -336,6 +339,7 @@ class ExecutionSerializer(serializers.ModelSerializer[ActionExecution]):
             "st2_action_execution_status",
             "st2_web_url",
             "st2_result",
+            "reruns",
             "error_message",
             "waiting_for",
             "due_at",

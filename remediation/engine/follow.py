@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
 from remediation import clock
-from remediation.engine import inquiries, pace, poll
+from remediation.engine import inquiries, pace, poll, reruns
 from remediation.engine.settle import OUTCOMES
 from remediation.models import ActionExecution, Heartbeat
 from remediation.stackstorm import Execution, StackStormClient, StackStormError
@@ -120,6 +120,8 @@ def take(moved: Iterable[Execution], *, retold: Iterable[Execution] = ()) -> lis
     What is not ours, or has ended here before, changes nothing. ``retold``: events from before,
     which give no hint again. Returns the ends of what bears a tag and is not on record.
     """
+    moved = list(moved)
+    reruns.take(moved)
     hinted = {remote.id for remote in retold}
     told = {remote.id: remote for remote in [*retold, *moved]}
     known = poll.known(told)

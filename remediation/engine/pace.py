@@ -12,6 +12,8 @@ from remediation.models import Heartbeat
 STREAM = "stream"  # the heartbeat of whoever follows StackStorm's stream
 STREAM_SILENCE = datetime.timedelta(seconds=60)  # more than two of the stream's signs of life
 FASTEST, SLOWEST = 1 / 8, 8  # times POLL_INTERVAL
+FIRST_LOOK = datetime.timedelta(seconds=60)  # for re-runs, after the end of an execution
+RERUNS_KEPT = datetime.timedelta(days=1)  # that re-runs are looked for
 LEAST_SECONDS = 0.05  # between two looks at the queue, so more often makes no difference
 
 
@@ -25,6 +27,16 @@ def until_next(age: datetime.timedelta, *, is_streamed: bool) -> datetime.timede
     fastest = settings.POLL_INTERVAL if is_streamed else shortest().total_seconds()
     slowest = max(SLOWEST * settings.POLL_INTERVAL, fastest)
     return datetime.timedelta(seconds=min(max(age.total_seconds() / 4, fastest), slowest))
+
+
+def until_next_look(age: datetime.timedelta) -> datetime.timedelta | None:
+    """Return the time until StackStorm is asked again for re-runs of what ended so long ago.
+
+    It doubles, so that a day of looking takes about ten requests. None: it is long enough ago.
+    """
+    if age >= RERUNS_KEPT:
+        return None
+    return max(FIRST_LOOK, age)
 
 
 def shortest() -> datetime.timedelta:

@@ -247,8 +247,11 @@ def _locked(run_ids: Iterable[int]) -> dict[int, BucketRun]:
 
 def _finish(ending: Ending, *, cause: Cause) -> bool:
     execution, outcome = ending.execution, ending.outcome
+    values = dict(outcome.values)
+    if outcome.status in ActionExecution.FAILED and execution.st2_execution_id:
+        values["reruns_due_at"] = cause.at + pace.FIRST_LOOK
     try:
-        execution.finish(outcome.status, cause=cause, reason=outcome.reason, **outcome.values)
+        execution.finish(outcome.status, cause=cause, reason=outcome.reason, **values)
     except IllegalTransitionError as error:
         logger.info("Settled before: %s", error)
         return False

@@ -10,6 +10,7 @@ from remediation.models.heartbeat import Heartbeat
 from remediation.models.ids import new_id
 from remediation.models.pause import Pause
 from remediation.models.rejected_alert import RejectedAlert
+from remediation.models.rerun import Rerun
 from remediation.models.run import BucketRun
 from remediation.models.text_lookups import Begins, HasText
 from remediation.models.token import ApiToken, Scope
@@ -35,6 +36,7 @@ __all__ = [
     "IllegalTransitionError",
     "Pause",
     "RejectedAlert",
+    "Rerun",
     "Scope",
     "Transition",
     "new_id",

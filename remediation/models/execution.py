@@ -104,6 +104,8 @@ class ActionExecution(models.Model):
     prepare_attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     preparing_until = models.DateTimeField(null=True, blank=True)
     st2_ghost_ids = models.JSONField(default=list, blank=True)
+    # When StackStorm is asked next whether somebody ran it again there; NULL: never.
+    reruns_due_at = models.DateTimeField(null=True, blank=True)
     created_at = created_field()
     started_at = models.DateTimeField(null=True, blank=True)
     running_at = models.DateTimeField(null=True, blank=True)
@@ -141,6 +143,7 @@ class ActionExecution(models.Model):
             # Lists, newest first, and what nobody has started for too long.
             models.Index(fields=["status", "created_at"], name="execution_status_created"),
             models.Index(fields=["created_at"], name="execution_created"),
+            models.Index(fields=["reruns_due_at"], name="execution_reruns_due"),
             # What waits to be launched, in its order: read without a look at the rows.
             models.Index(
                 fields=["status", "executed_via_stackstorm", "priority", "bucket", "due_at"],

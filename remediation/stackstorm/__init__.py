@@ -2,7 +2,7 @@
 
 from remediation.stackstorm.actions import ActionInfo, ParameterInfo
 from remediation.stackstorm.answers import MAX_RETRY_AFTER
-from remediation.stackstorm.client import MAX_IDS_PER_REQUEST, NOTIFY_ROUTE, StackStormClient
+from remediation.stackstorm.client import MAX_IDS_PER_REQUEST, StackStormClient
 from remediation.stackstorm.errors import StackStormError, StackStormRejected, StackStormUnavailable
 from remediation.stackstorm.executions import (
     FINAL_STATUSES,
@@ -12,6 +12,7 @@ from remediation.stackstorm.executions import (
     Execution,
     ExecutionResult,
     ExecutionState,
+    RerunExecution,
     StatusChange,
     TracedExecution,
 )
@@ -22,6 +23,7 @@ from remediation.stackstorm.inquiries import (
     read_inquiry,
     ttl_of,
 )
+from remediation.stackstorm.launch_request import NOTIFY_ROUTE
 from remediation.stackstorm.sending import TooLateToSend, unless_too_late
 from remediation.stackstorm.urls import api_base, stream_base
 from remediation.stackstorm.users import UserInfo
@@ -40,6 +42,7 @@ __all__ = [
     "ExecutionState",
     "Inquiry",
     "ParameterInfo",
+    "RerunExecution",
     "StackStormClient",
     "StackStormError",
     "StackStormRejected",

@@ -1,6 +1,5 @@
 """Ask StackStorm: one method for each thing that PoundCake needs."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,15 +19,18 @@ from remediation.stackstorm.executions import (
     Execution,
     ExecutionResult,
     ExecutionState,
+    RerunExecution,
     TracedExecution,
     read_cancel,
     read_execution,
+    read_rerun,
     read_result,
     read_state,
     read_traced,
 )
 from remediation.stackstorm.failures import failure_of, no_answer
 from remediation.stackstorm.inquiries import OPEN_STATUS, RUNNER, Inquiry, read_inquiry
+from remediation.stackstorm.launch_request import checked_tag, launch_body
 from remediation.stackstorm.reading import (
     action_with,
     each,
@@ -47,14 +49,10 @@ from remediation.stackstorm.users import UserInfo, read_user
 # StackStorm's max_page_size; 150 ids would still fit into its request line, 170 would not.
 MAX_IDS_PER_REQUEST = 100
 
-# What a rule on core.st2.generic.notifytrigger knows the executions by that we launched.
-NOTIFY_ROUTE = "poundcake"
-
 _T = TypeVar("_T")
 _State = TypeVar("_State", bound=ExecutionState)
 _Opened = TypeVar("_Opened", bound=Answer | Iterator[bytes])
 _LATEST = datetime.max.replace(tzinfo=UTC)
-_TRACE_TAG = re.compile(r"[A-Za-z0-9._-]+")
 _EXECUTION_ID = re.compile(r"[0-9a-f]{24}")
 
 
@@ -127,21 +125,9 @@ class StackStormClient:
         StackStormUnavailable otherwise: only if ``may_have_been_sent`` is False it did not
         start. Raises ValueError or TypeError when the parameters are no JSON (NaN is none).
         """
-        body: dict[str, object] = {
-            "action": action_ref,
-            "parameters": parameters,
-            "context": {"trace_context": {"trace_tag": _checked_tag(trace_tag)}},
-        }
-        if notify_data is not None:
-            body["notify"] = {
-                "on-complete": {
-                    "routes": [NOTIFY_ROUTE],
-                    "message": "An execution that PoundCake launched has ended.",
-                    "data": notify_data,
-                }
-            }
+        body = launch_body(action_ref, parameters, trace_tag=trace_tag, notify_data=notify_data)
         path = "/executions"
-        answer = self._ask("POST", path, body=json.dumps(body, allow_nan=False).encode())
+        answer = self._ask("POST", path, body=body)
         return read_answer("POST", path, answer, launch_with(trace_tag))
 
     def executions(self, ids: Sequence[str]) -> list[ExecutionState]:
@@ -172,9 +158,9 @@ class StackStormClient:
         ``after``: only those begun later, by StackStorm's clock; it spares StackStorm a search
         through everything.
         """
-        query = {"filter": f"context.trace_context.trace_tag:{_checked_tag(tag)}", "rule": "null"}
+        query = {"filter": f"context.trace_context.trace_tag:{checked_tag(tag)}", "rule": "null"}
         if after is not None:
-            query["timestamp_gt"] = f"{after.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+            query["timestamp_gt"] = _stamp(after)
         found = self._executions(
             each(read_traced),
             **query,
@@ -194,6 +180,25 @@ class StackStormClient:
             )
         launches = [one for one in launched.values() if one.action_ref == action_ref]
         return sorted(launches, key=lambda one: one.start_timestamp or _LATEST)
+
+    def reruns(self, execution_id: str, *, after: datetime | None = None) -> list[RerunExecution]:
+        """Return the executions by which somebody ran this one again in StackStorm.
+
+        ``after``: only those begun later, by StackStorm's clock; it spares StackStorm a search
+        through everything.
+        """
+        if not _EXECUTION_ID.fullmatch(execution_id):
+            return []
+        query = {"filter": f"context.re-run.ref:{execution_id}"}
+        if after is not None:
+            query["timestamp_gt"] = _stamp(after)
+        found = self._executions(
+            each_readable(read_rerun),
+            **query,
+            include_attributes="status,start_timestamp,context,web_url",
+        )
+        # StackStorm ignores a filter that it does not know and answers with everything it has.
+        return [one for one in found if one.rerun_of == execution_id and one.id != execution_id]
 
     def execution(self, execution_id: str) -> Execution:
         """Return the whole execution; StackStormRejected (404) if there is none (any more)."""
@@ -391,8 +396,5 @@ def _stream_unavailable(words: str, *, status: int, remedy: str = "") -> StackSt
     )
 
 
-def _checked_tag(tag: str) -> str:
-    # StackStorm splits filters at spaces and colons, and refuses an empty tag.
-    if not _TRACE_TAG.fullmatch(tag):
-        raise ValueError("a trace tag is made of letters, digits, dots, dashes and underscores")
-    return tag
+def _stamp(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -75,6 +75,16 @@ class TracedExecution(ExecutionState):
         return as_text(as_object(self.context.get("trace_context")).get("trace_tag"))
 
     @property
+    def rerun_of(self) -> str:
+        """The id of the execution that somebody ran again by this one, else empty."""
+        return as_text(as_object(self.context.get("re-run")).get("ref"))
+
+    @property
+    def user(self) -> str:
+        """StackStorm's name of the user that started it."""
+        return as_text(self.context.get("user"))
+
+    @property
     def is_top_level(self) -> bool:
         """Whether a client's POST can have made it: no workflow, rule, policy or re-run did.
 
@@ -89,6 +99,13 @@ class TracedExecution(ExecutionState):
             or as_object(self.context.get("policies")).get("retry")
             or self.context.get("re-run")
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RerunExecution(TracedExecution):
+    """The status of a re-run and its origin, with the address of its web page."""
+
+    web_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +168,11 @@ def read_result(value: object) -> ExecutionResult:
 def read_traced(value: object) -> TracedExecution:
     """Return an execution asked for with its action and context; ValueError if it is none."""
     return TracedExecution(**_origin(value))
+
+
+def read_rerun(value: object) -> RerunExecution:
+    """Return a re-run asked for with its context and web page; ValueError if it is none."""
+    return RerunExecution(**_origin(value), web_url=as_text(as_object(value).get("web_url")))
 
 
 def read_execution(value: object) -> Execution:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from remediation.templating.errors import Refused
 
 EXPRESSIONS_MAX = 1_000  # that the templates of one object of parameters may hold on save
-SAVE_SECONDS = 2.0  # in which the templates of everything that is saved together are checked
+SAVE_SECONDS = 2.0  # of processor time, to check the templates of all that is saved together
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Meter:
 
 
 _budget = Budget()
-_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+_save: ContextVar["_Save | None"] = ContextVar("save", default=None)
 
 
 def configure(*, seconds: float, max_bytes: int) -> None:
@@ -59,17 +59,36 @@ def current() -> Budget:
 @contextmanager
 def saving(seconds: float = SAVE_SECONDS) -> Iterator[None]:
     """Bound the checks of everything that is saved in this block; the outermost block counts."""
-    if _deadline.get() is not None:
+    if _save.get() is not None:
         yield
         return
-    token = _deadline.set(time.monotonic() + seconds)
+    token = _save.set(_Save(seconds))
     try:
         yield
     finally:
-        _deadline.reset(token)
+        _save.reset(token)
 
 
 def is_save_overdue() -> bool:
     """Return whether the checks of what is being saved have taken too long."""
-    deadline = _deadline.get()
-    return deadline is not None and time.monotonic() > deadline
+    save = _save.get()
+    return save is not None and save.is_overdue
+
+
+def count_renderer(seconds: float) -> None:
+    """Count the processor time of a renderer as time of what is being saved."""
+    if save := _save.get():
+        save.left -= seconds
+
+
+class _Save:
+    """The time that is left for the checks of one save, in this thread and in renderers."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+        self._begun = time.thread_time()
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it is used up."""
+        return time.thread_time() - self._begun > self.left

@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -61,8 +62,10 @@ def answer(connection: socket.socket, seconds: float) -> bool:
     request = wire.receive(connection)
     # It counts processor time, so a busy machine takes none of it away.
     signal.setitimer(signal.ITIMER_PROF, seconds)
+    begun = time.process_time()
     reply = carry_out(request)
     signal.setitimer(signal.ITIMER_PROF, 0.0)
+    reply["seconds"] = time.process_time() - begun
     reply["last"] = "failed" in reply or resident_bytes() > RESIDENT_MAX
     wire.send(connection, reply)
     return not reply["last"]

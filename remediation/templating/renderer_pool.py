@@ -12,13 +12,16 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
 
 from remediation.templating import budget, wire
 from remediation.templating.budget import Budget
 from remediation.templating.errors import MESSAGES, TemplateError
 
 RENDERERS_MAX = 2  # of one process, so that one costly template does not keep the others waiting
-START_SECONDS = 30.0  # for Python to start on a busy machine
+ROOT = str(Path(__file__).resolve().parents[2])  # from which this package is imported
+START_SECONDS = 15.0  # for Python to start on a busy machine
 # By the wall clock, for the budget of processor time on a busy machine.
 PATIENCE = 10  # times the budget
 PATIENCE_SECONDS = 10.0  # at least
@@ -129,8 +132,12 @@ class RendererPool:
             raise RendererUnavailable("parameters", "all renderers are busy")
         try:
             reply = self._ask(limits, request)
+        except TemplateError:
+            budget.count_renderer(limits.seconds)
+            raise
         finally:
             self._slots.release()
+        budget.count_renderer(cast("float", reply["seconds"]))
         if "error" in reply:
             error = wire.decode(reply["error"])
             raise error if isinstance(error, TemplateError) else TypeError("no error of ours")
@@ -185,7 +192,7 @@ def _start(limits: Budget, connection: socket.socket) -> subprocess.Popen[bytes]
     return subprocess.Popen(  # noqa: S603
         [*command, str(limits.seconds), str(limits.max_bytes)],
         # No variable but this one: the environment holds secrets.
-        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        env={"PYTHONPATH": os.pathsep.join([ROOT, *filter(None, sys.path)])},
         stdin=connection.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

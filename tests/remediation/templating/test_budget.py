@@ -162,11 +162,19 @@ def test_what_cannot_be_read_in_time_counts_as_data() -> None:
 
 def test_all_that_is_saved_together_is_checked_within_one_limit() -> None:
     with saving(seconds=0.0), saving(seconds=60.0):
-        time.sleep(0.01)
         (error,) = check({"p": "{{ alert.instance }}"})
 
     assert str(error).startswith("p: was not checked, since the templates before it took too long")
     assert check({"p": "{{ alert.instance }}"}) == []
+
+
+def test_the_time_of_renderers_counts_for_a_save() -> None:
+    large = {"p": "{{ alert.instance }}" * 900}
+    with saving(seconds=0.05):
+        found = [check(large | {"p": large["p"] + str(number)}) for number in range(9)]
+
+    assert found[0] == []
+    assert "was not checked" in str(found[-1][0])
 
 
 def test_what_is_nested_too_deep_is_an_error_and_no_crash() -> None:

@@ -89,10 +89,7 @@ def launch_due(*, client: StackStormClient) -> int:
                 break
             if calls.record_some():
                 width = 2 * threads
-        if calls.is_reachable:
-            # Nothing else is in the hands of this worker while it prepares what killed another.
-            calls.begin(line.take_suspect())
-            calls.record_some()
+        calls.send_suspects(line, until=until)
     claimed, is_reachable = calls.claimed, calls.is_reachable
     may_be_left = line.handed_out > claimed or time.monotonic() >= until
     if is_reachable and may_be_left and is_stackstorm_due():
@@ -119,6 +116,14 @@ class _Calls:
         for request in requests:
             self.claimed += 1
             self.sending[self._pool.submit(request.send, self._client)] = request
+
+    def send_suspects(self, line: Line, *, until: float) -> None:
+        """Send what workers died with, one by one, with nothing else in this worker's hands."""
+        while self.is_reachable and (suspect := line.take_suspect()):
+            self.begin(suspect)
+            self.record_some()
+            if time.monotonic() >= until:
+                break
 
     def record_some(self) -> bool:
         """Wait for an answer and record those that are there; return whether any was awaited."""

@@ -31,7 +31,7 @@ class Line:
     def __init__(self) -> None:
         self._ids: deque[int] = deque()
         self._handed_out: set[int] = set()
-        self._suspects: deque[ActionExecution] = deque()
+        self._suspects: list[ActionExecution] = []
         self._read_at = 0.0
         self._launchers = _launchers()
 
@@ -57,8 +57,15 @@ class Line:
         return [row for row in found if not row.prepare_attempts]
 
     def take_suspect(self) -> list[ActionExecution]:
-        """Return one execution with which a worker died, to be prepared alone; or []."""
-        return [self._suspects.popleft()] if self._suspects else []
+        """Return one execution with which a worker died, to be prepared alone; or [].
+
+        Those that were there at the fewest deaths come first: they may have been beside another.
+        """
+        if not self._suspects:
+            return []
+        suspect = min(self._suspects, key=lambda row: row.prepare_attempts)
+        self._suspects.remove(suspect)
+        return [suspect]
 
     @property
     def handed_out(self) -> int:

@@ -8,6 +8,7 @@ row with a count was in the hands of a worker that died: it is prepared alone, a
 from __future__ import annotations
 
 import datetime
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from remediation.engine.transient import repeated
 from remediation.models import ActionExecution, Alert, BucketRun
 from remediation.stackstorm import StackStormError
 from remediation.templating import RendererUnavailable, TemplateError
+
+logger = logging.getLogger(__name__)
 
 ATTEMPTS_MAX = 3  # to prepare one execution, of workers that died with it
 LEASE = datetime.timedelta(seconds=15)  # in which no other worker prepares the same execution
@@ -76,7 +79,9 @@ def prepare(reservation: Reservation, *, at: datetime.datetime) -> dict[int, par
     for pk, one in parameters.render_all(wanted, until=until).items():
         if not isinstance(one, RendererUnavailable):
             prepared[pk] = one
-        elif one.is_suspect:
+            continue
+        logger.warning("Execution %s stays due: %s", pk, one)
+        if one.is_suspect:
             reservation.doubtful.add(pk)
     return prepared
 

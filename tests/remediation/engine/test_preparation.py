@@ -1,4 +1,4 @@
-"""A step that cannot be rendered fails alone, and one that kills workers does so three times."""
+"""Due executions are reserved before they are rendered; what kills workers does so three times."""
 
 import datetime
 
@@ -8,28 +8,13 @@ from remediation import clock, templating
 from remediation.engine import launch, parameters, preparation
 from remediation.models import Action, ActionExecution, Bucket, BucketRun, Cause, Pause
 from tests.factories import (
-    make_action,
-    make_bucket,
-    make_execution,
     make_local_action,
-    make_run,
-    make_step,
 )
+from tests.remediation.engine.due_executions import execution_of, good
 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-
-
-def execution_of(parameters, *, action=None, **columns):
-    bucket = make_bucket()
-    action = action or make_action(st2_runner="local-shell-cmd")
-    make_step(bucket, action, parameters=parameters)
-    return make_execution(make_run(bucket), **columns)
-
-
-def good(**columns):
-    return execution_of({"cmd": "true"}, **columns)
 
 
 @pytest.fixture
@@ -44,49 +29,6 @@ def rendered(monkeypatch):
 
     monkeypatch.setattr(parameters, "render_all", spy)
     return batches
-
-
-NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
-MEMORY = "".join(f"{{% set a{number} = [0] * 900000 %}}" for number in range(200))
-
-
-@pytest.mark.parametrize(
-    ("template", "reason"),
-    [
-        ("{{ alert.instance | truncate(2) }}", "cannot be computed: expected length >= 3, got 2"),
-        (NESTED, "takes longer than 1 s (TEMPLATE_TIMEOUT_SECONDS): make it simpler"),
-        (MEMORY, "takes too much memory: make it smaller"),
-    ],
-    ids=["assertion", "time", "memory"],
-)
-def test_a_template_that_cannot_be_rendered_fails_alone(template, reason, sandbox, st2):
-    before = good()
-    bad = execution_of({"message": template})
-    after = good()
-
-    launch.launch_due(client=st2)
-    launch.launch_due(client=st2)
-
-    for row in (before, bad, after):
-        row.refresh_from_db()
-    assert (before.status, after.status) == (Status.RUNNING, Status.RUNNING)
-    assert (bad.status, bad.error_message) == (Status.FAILURE, f"message: {reason}")
-
-
-def test_a_condition_that_takes_too_long_fails_alone(sandbox, st2):
-    bucket = make_bucket()
-    values = "range(99999) | map('string') | join | list | sort | unique | list"
-    condition = " or ".join([f"({values} | length) > 99999999"] * 30)
-    make_step(bucket, make_action(), parameters={"cmd": "true"}, condition=condition)
-    bad, fine = make_execution(make_run(bucket)), good()
-
-    launch.launch_due(client=st2)
-    launch.launch_due(client=st2)
-
-    bad.refresh_from_db()
-    fine.refresh_from_db()
-    assert (bad.status, fine.status) == (Status.FAILURE, Status.RUNNING)
-    assert bad.error_message.startswith("condition: takes longer than 1 s")
 
 
 def unavailable(*, is_suspect):
@@ -128,39 +70,6 @@ def test_a_wait_without_a_renderer_is_woken_again(monkeypatch):
     execution.refresh_from_db()
     assert (execution.status, execution.prepare_attempts) == (Status.RUNNING, 1)
     assert execution.due_at > clock.now()
-
-
-def test_any_exception_fails_its_execution_alone_and_shows_no_value(
-    sandbox, st2, monkeypatch, caplog
-):
-    bad, fine = good(), good()
-    render_step = parameters.render_step
-
-    def raises_for_one(step, variables, *, action):
-        if variables["run"]["id"] == bad.run_id:
-            raise RuntimeError("hunter2")
-        return render_step(step, variables, action=action)
-
-    monkeypatch.setattr(parameters, "render_step", raises_for_one)
-
-    launch.launch_due(client=st2)
-
-    bad.refresh_from_db()
-    fine.refresh_from_db()
-    assert (bad.status, fine.status) == (Status.FAILURE, Status.RUNNING)
-    assert bad.error_message == "parameters: cannot be rendered: RuntimeError"
-    assert "RuntimeError" in caplog.text
-    assert "hunter2" not in caplog.text
-
-
-def test_a_local_action_that_raises_fails_alone():
-    bad = execution_of({"message": "{{ 'x' | truncate(2) }}"}, action=make_local_action())
-
-    launch.run_local()
-
-    bad.refresh_from_db()
-    assert bad.status == Status.FAILURE
-    assert bad.error_message == "message: cannot be computed: expected length >= 3, got 2"
 
 
 @pytest.mark.parametrize("model", [Bucket, Action])

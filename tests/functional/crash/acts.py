@@ -4,6 +4,8 @@ Nothing waits: when there is nothing to do, the clock is set to the time at whic
 """
 
 import datetime
+import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,6 +20,7 @@ from time_machine import Traveller
 
 from remediation import clock as shared_clock
 from remediation import jobs
+from remediation.engine import parameters
 from remediation.models import ActionExecution, Alert, BucketRun, Scope, Transition
 from tests import factories
 from tests.functional.crash.points import Points
@@ -167,3 +170,33 @@ def _history() -> dict[str, list[dict[str, Any]]]:
             )
         ),
     }
+
+
+def queue_executions(_accepted: Accepted, *, names: list[str]) -> None:
+    """Make the tables and one due execution for each name, in their order."""
+    call_command("migrate", verbosity=0)
+    for name in names:
+        bucket = factories.make_bucket()
+        action = factories.make_action(st2_runner="local-shell-cmd")
+        factories.make_step(bucket, action, name=name, parameters={"cmd": "true"})
+        factories.make_execution(factories.make_run(bucket))
+
+
+def launch(_accepted: Accepted, *, fatal: str, seconds_later: float) -> dict[str, list[str]]:
+    """Launch what is due; the process dies when it renders the step called ``fatal``.
+
+    Returned are status and error of every execution by its name.
+    """
+    render_step = parameters.render_step
+
+    def render_or_die(step: dict[str, Any], *rest: Any, **options: Any) -> Any:
+        if step["name"] == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return render_step(step, *rest, **options)
+
+    parameters.render_step = render_or_die
+    shared_clock._shared = shared_clock.MachineClock
+    with time_machine.travel(timezone.now() + datetime.timedelta(seconds=seconds_later)):
+        jobs.launch_due()
+    rows = ActionExecution.objects.values_list("name", "status", "error_message")
+    return {name: [status, error] for name, status, error in rows}

@@ -21,6 +21,8 @@ import django
 from django.core.checks.urls import check_url_config
 from django.core.serializers.json import DjangoJSONEncoder
 
+API_KEY = "crash-key"
+KILLED = -9  # the code of an act that was killed
 SECONDS = 60  # after which an act is ended
 
 

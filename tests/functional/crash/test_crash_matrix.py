@@ -7,9 +7,7 @@ a fresh one does what is left; that has to end exactly as the undisturbed story 
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
-from importlib import import_module
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -18,16 +16,13 @@ from typing import Any
 import pytest
 
 from remediation.sandbox import Sandbox
-from tests.functional.crash import stage, verdict
+from tests.functional.crash import verdict
 from tests.functional.crash.points import FREEZABLE
-from tests.functional.crash.stage import Ended, Stage
+from tests.functional.crash.stage import API_KEY, KILLED, Ended, Stage
 from tests.functional.crash.verdict import Rows
 
-API_KEY = "crash-key"
-KILLED = -9
 LATER = 600.0  # seconds by which the clock of each further process is ahead
 DEATHS = 40
-numbers = count(1)
 RECORDINGS = Path(__file__).parents[2] / "contracts" / "alertmanager"
 
 
@@ -101,30 +96,6 @@ def sandbox() -> Iterator[Sandbox]:
     with Sandbox(api_key=API_KEY, clock=count().__next__) as running:
         running.configure(duration_seconds=0)
         yield running
-
-
-@pytest.fixture
-def database_url(database, request, tmp_path) -> str:
-    if database == "sqlite":
-        return f"sqlite:///{tmp_path / 'crash.sqlite3'}"
-    server = request.getfixturevalue("mariadb_server")
-    with closing(import_module("MySQLdb").connect(unix_socket=str(server.unix_socket))) as mariadb:
-        mariadb.query("CREATE DATABASE " + (name := f"crash{next(numbers)}"))
-    return server.database_url.replace("/poundcake?", f"/{name}?")
-
-
-@pytest.fixture
-def open_stage(database_url, sandbox) -> Iterator[Stage]:
-    environment = {
-        "DATABASE_URL": database_url,
-        "ST2_API_URL": sandbox.url,
-        "ST2_API_KEY": API_KEY,
-        "CONFIG_STACKSTORM": sandbox.url,
-        "SECRET_KEY": "crash-tests",
-        "LOG_LEVEL": "CRITICAL",
-    }
-    with stage.opened(environment) as opened:
-        yield opened
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,37 @@
+"""A stage on a database of its own, for the tests of what dies."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from importlib import import_module
+from itertools import count
+
+import pytest
+
+from tests.functional.crash import stage
+from tests.functional.crash.stage import API_KEY, Stage
+
+numbers = count(1)
+
+
+@pytest.fixture
+def database_url(database, request, tmp_path) -> str:
+    if database == "sqlite":
+        return f"sqlite:///{tmp_path / 'crash.sqlite3'}"
+    server = request.getfixturevalue("mariadb_server")
+    with closing(import_module("MySQLdb").connect(unix_socket=str(server.unix_socket))) as mariadb:
+        mariadb.query("CREATE DATABASE " + (name := f"crash{next(numbers)}"))
+    return server.database_url.replace("/poundcake?", f"/{name}?")
+
+
+@pytest.fixture
+def open_stage(database_url, sandbox) -> Iterator[Stage]:
+    environment = {
+        "DATABASE_URL": database_url,
+        "ST2_API_URL": sandbox.url,
+        "ST2_API_KEY": API_KEY,
+        "CONFIG_STACKSTORM": sandbox.url,
+        "SECRET_KEY": "crash-tests",
+        "LOG_LEVEL": "CRITICAL",
+    }
+    with stage.opened(environment) as opened:
+        yield opened

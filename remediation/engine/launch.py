@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 
 from django.conf import settings
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from remediation import clock, queue
 from remediation.engine import (
@@ -30,7 +30,7 @@ from remediation.engine import (
     unsafe,
 )
 from remediation.engine.advance import retry_delay
-from remediation.engine.claim import OPEN, claim, lease
+from remediation.engine.claim import OPEN, claim
 from remediation.engine.line import Line
 from remediation.engine.request import Request, begin_timer
 from remediation.engine.settle import Outcome
@@ -50,7 +50,7 @@ from remediation.stackstorm import (
     StackStormUnavailable,
     TooLateToSend,
 )
-from remediation.templating import RendererUnavailable, TemplateError
+from remediation.templating import TemplateError
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class _Calls:
 def run_local() -> bool:
     """Carry out one due local action; return whether there was one."""
     for execution in _local_due().select_related("action")[:10]:
-        take = _prepare if execution.status == Status.PENDING else _wake
+        take = _prepare if execution.status == Status.PENDING else local_launch.wake
         if request := take(execution):
             local_launch.carry_out(request)
             return True
@@ -196,7 +196,7 @@ def _prepare_all(
         prepared = preparation.prepare(reservation, at=clock.now())
         if client:
             outdated = knowledge.make_fresh(reservation.executions, prepared, client)
-            preparation.prepare_again(outdated, prepared)
+            preparation.prepare_again(reservation, outdated, prepared)
         ready = {pk: one for pk, one in prepared.items() if isinstance(one, parameters.Rendered)}
         skipped = {
             pk: one.reason for pk, one in prepared.items() if isinstance(one, parameters.Skipped)
@@ -234,32 +234,6 @@ def _prepare(execution: ActionExecution) -> Request | None:
     """Render and claim one; return None when another was faster or the execution has ended."""
     requests = _prepare_all([execution])
     return requests[0] if requests else None
-
-
-def _wake(execution: ActionExecution) -> Request | None:
-    """Take a local action whose delay is over; return None when another was faster."""
-    timer = begin_timer(is_local=True)
-    is_mine = ActionExecution.objects.filter(
-        pk=execution.pk, status=Status.RUNNING, due_at=execution.due_at
-    ).update(
-        due_at=clock.now() + lease(is_local=True),
-        prepare_attempts=F("prepare_attempts") + 1,
-    )
-    if not is_mine:
-        return None
-    try:
-        if execution.prepare_attempts >= preparation.ATTEMPTS_MAX:
-            raise preparation.worn_out(execution)
-        return Request(execution, parameters.render(execution), timer, execution.started_at)
-    except RendererUnavailable as error:
-        logger.warning(
-            "Execution %s is rendered again when its lease is over: %s", execution, error
-        )
-        return None
-    except TemplateError as error:
-        # A config value that was there before the delay may be gone.
-        settle.settle(execution, Outcome.failure(str(error)), cause=Cause())
-        return None
 
 
 def expire() -> int:

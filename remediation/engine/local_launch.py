@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import logging
 
-from remediation import local_actions
-from remediation.engine import late, settle
-from remediation.engine.request import Request
+from django.db.models import F
+
+from remediation import clock, local_actions
+from remediation.engine import late, parameters, preparation, settle
+from remediation.engine.claim import lease
+from remediation.engine.request import Request, begin_timer
 from remediation.engine.settle import Outcome
 from remediation.local_actions import LocalActionError, LocalActionFailed, LocalActionTimeout
 from remediation.models import ActionExecution, Cause
+from remediation.templating import RendererUnavailable, TemplateError
+
+logger = logging.getLogger(__name__)
 
 Status = ActionExecution.Status
 
@@ -38,3 +45,29 @@ def carry_out(request: Request) -> None:
         outcome = Outcome.failure(str(error))
     if not settle.settle(execution, outcome, cause=Cause()):
         late.record_outcome(execution, outcome)
+
+
+def wake(execution: ActionExecution) -> Request | None:
+    """Take a local action whose delay is over; return None when another was faster."""
+    timer = begin_timer(is_local=True)
+    is_mine = ActionExecution.objects.filter(
+        pk=execution.pk, status=Status.RUNNING, due_at=execution.due_at
+    ).update(
+        due_at=clock.now() + lease(is_local=True),
+        prepare_attempts=F("prepare_attempts") + 1,
+    )
+    if not is_mine:
+        return None
+    try:
+        if execution.prepare_attempts >= preparation.ATTEMPTS_MAX:
+            raise preparation.worn_out(execution)
+        return Request(execution, parameters.render(execution), timer, execution.started_at)
+    except RendererUnavailable as error:
+        logger.warning(
+            "Execution %s is rendered again when its lease is over: %s", execution, error
+        )
+        return None
+    except TemplateError as error:
+        # A config value that was there before the delay may be gone.
+        settle.settle(execution, Outcome.failure(str(error)), cause=Cause())
+        return None

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from django.db.models import F, Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models import Case, F, Prefetch, Q, QuerySet, When, prefetch_related_objects
 
 from remediation import clock
 from remediation.engine import outage, parameters
@@ -76,23 +76,32 @@ def prepare(reservation: Reservation, *, at: datetime.datetime) -> dict[int, par
             prepared[execution.pk] = worn_out(execution)
         else:
             wanted.append(execution)
-    for pk, one in parameters.render_all(wanted, until=until).items():
-        if not isinstance(one, RendererUnavailable):
-            prepared[pk] = one
-            continue
-        logger.warning("Execution %s stays due: %s", pk, one)
-        if one.is_suspect:
-            reservation.doubtful.add(pk)
-    return prepared
+    return prepared | _render(reservation, wanted, until=until)
 
 
 def prepare_again(
-    executions: Sequence[ActionExecution], prepared: dict[int, parameters.Prepared]
+    reservation: Reservation,
+    executions: Sequence[ActionExecution],
+    prepared: dict[int, parameters.Prepared],
 ) -> None:
     """Render executions again and add what came of them, as ``prepare`` does."""
     if executions:
-        until = time.monotonic() + RENDER_SECONDS
-        prepared |= parameters.render_all(executions, until=until)
+        prepared |= _render(reservation, executions, until=time.monotonic() + RENDER_SECONDS)
+
+
+def _render(
+    reservation: Reservation, executions: Sequence[ActionExecution], *, until: float
+) -> dict[int, parameters.Prepared]:
+    """Render executions; those for which there was no renderer are left out and stay due."""
+    rendered = parameters.render_all(executions, until=until)
+    for pk, one in list(rendered.items()):
+        if not isinstance(one, RendererUnavailable):
+            continue
+        logger.warning("Execution %s stays due: %s", pk, one)
+        del rendered[pk]
+        if one.is_suspect:
+            reservation.doubtful.add(pk)
+    return rendered
 
 
 def let_wait(executions: Sequence[ActionExecution], error: StackStormError) -> None:
@@ -147,9 +156,12 @@ def _reserve(executions: Sequence[ActionExecution]) -> Reservation:
 def _give_back(reservation: Reservation, executions: Sequence[ActionExecution]) -> None:
     rows = [row for row in executions if row.pk not in reservation.doubtful]
     if rows:
-        # A claim has cleared the time, so a row that was claimed is not changed.
-        _pending(rows).filter(preparing_until=reservation.until).update(
-            preparing_until=None, prepare_attempts=F("prepare_attempts") - 1
+        # After a claim there is no count. Another worker may hold the row when this one was slow.
+        _pending(rows).filter(prepare_attempts__gt=0).update(
+            prepare_attempts=F("prepare_attempts") - 1,
+            preparing_until=Case(
+                When(preparing_until=reservation.until, then=None), default=F("preparing_until")
+            ),
         )
 
 

@@ -287,3 +287,36 @@ def test_slow_steps_are_rendered_last_and_do_not_hold_the_batch(monkeypatch):
 
     assert list(parameters.render_all(rows)) == [fine.pk, slow.pk]
     assert list(parameters.render_all(rows, until=0.0)) == [fine.pk]
+
+
+def test_a_worker_that_was_slow_takes_back_its_own_attempt_alone():
+    execution = good()
+    loaded = list(ActionExecution.objects.select_related("run"))
+
+    with preparation.reserved(loaded):
+        ActionExecution.objects.update(preparing_until=clock.now())
+        with preparation.reserved(loaded) as second:
+            assert [row.pk for row in second.executions] == [execution.pk]
+            execution.refresh_from_db()
+            assert execution.prepare_attempts == 2
+
+    execution.refresh_from_db()
+    assert execution.prepare_attempts == 0
+
+
+def test_what_is_rendered_a_second_time_without_a_renderer_stays_due(monkeypatch):
+    execution = good()
+    loaded = list(ActionExecution.objects.select_related("run"))
+
+    def no_renderer(executions, **_options):
+        return {row.pk: unavailable(is_suspect=True) for row in executions}
+
+    monkeypatch.setattr(parameters, "render_all", no_renderer)
+    prepared = {execution.pk: parameters.Skipped("x")}
+
+    with preparation.reserved(loaded) as reservation:
+        preparation.prepare_again(reservation, loaded, prepared)
+
+    assert prepared == {}
+    execution.refresh_from_db()
+    assert execution.prepare_attempts == 1

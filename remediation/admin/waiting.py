@@ -16,7 +16,7 @@ from remediation.admin.asking import (
     is_inquiry,
     open_after_the_end,
 )
-from remediation.engine import outage
+from remediation.engine import cooldown, outage
 from remediation.models import ActionExecution, BucketRun, Pause
 
 Status = ActionExecution.Status
@@ -116,7 +116,7 @@ def _pending_lines(row: ActionExecution) -> Iterator[str]:
     at = clock.now()
     reasons = list(_held_back(row, at=at))
     if row.run.held_until and row.due_at and row.due_at > at:
-        reasons.append(f"It is {row.run.reason}. It begins when the alert is repeated after that.")
+        reasons.append(cooldown.sentence(row.run))
     elif row.due_at and row.due_at > at:
         why = f": {row.error_message}" if row.error_message else ""
         if row.attempt > 1 and not why:

@@ -73,6 +73,11 @@ def reason(bucket: Bucket, until: datetime.datetime) -> str:
     )
 
 
+def sentence(run: BucketRun) -> str:
+    """Return why a held run waits and when it begins."""
+    return f"It is {run.reason}. It begins when the alert is repeated after that."
+
+
 def waits_for_repeat(run: BucketRun) -> bool:
     """Return whether a run waits for a repeat; a resolve is not repeated, so its runs do not."""
     return run.trigger == BucketRun.Trigger.ALERT

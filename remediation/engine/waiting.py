@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from remediation import clock
-from remediation.engine import outage
+from remediation.engine import cooldown, outage
 from remediation.models import ActionExecution, BucketRun, Heartbeat, Pause
 
 Status = ActionExecution.Status
@@ -59,6 +59,8 @@ class Holds:
         if row.executed_via_stackstorm and self.stackstorm:
             return outage.sentence(self.stackstorm)
         if row.due_at and row.due_at > self.at:
+            if row.run.held_until:
+                return cooldown.sentence(row.run)
             why = f": {row.error_message}" if row.error_message else "."
             return f"Not due until {row.due_at:%Y-%m-%d %H:%M:%S} UTC{why}"
         return "A worker has to take it."

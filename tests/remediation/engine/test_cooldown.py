@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from remediation import alertmanager, clock
 from remediation.engine import intake, launch, retry
 from remediation.engine.bucket_warnings import warnings_of
+from remediation.engine.waiting import Holds
 from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause, Transition
 from tests.factories import (
     LABELS,
@@ -96,6 +97,9 @@ def test_a_run_within_the_cooldown_is_held_and_says_until_when():
     assert run.alert.reason == receipt.reason
     execution = run.executions.get()
     assert (execution.status, execution.error_message) == ("pending", run.reason)
+    assert Holds().reason(execution) == (
+        f"It is {run.reason}. It begins when the alert is repeated after that."
+    )
 
 
 def test_a_held_run_begins_with_the_repeat_after_the_cooldown():

@@ -28,7 +28,7 @@ test: check ## Run all checks and tests, on MariaDB and SQLite, with a real Aler
 	$(BIN)/python -m tests.parts.mariadb $(BIN)/pytest -n 2 -m django_db
 	env -u DATABASE_URL $(BIN)/pytest -n 2 --cov
 
-chaos: $(READY) ## Send 1,000 alerts while answers are cut and processes killed (CHAOS="--alerts 100")
+chaos: $(READY) ## Send 1,000 alerts while answers are cut and processes killed or stopped (CHAOS="--alerts 100")
 	scripts/test-parts.sh
 	$(BIN)/python -m tests.chaos $(CHAOS)
 

@@ -1,15 +1,16 @@
 """Chaos for people to watch: ``make chaos``.
 
-Sends alerts through a real Alertmanager while the StackStorm sandbox drops, fails and delays its
-answers and random processes of PoundCake are killed; then counts. It stops by itself.
+Sends alerts through a real Alertmanager while the StackStorm sandbox drops, fails, refuses and
+delays its answers and reports each end by a callback, and while random processes of PoundCake, on
+two machines whose clocks differ, are killed or stopped for longer than a lease. Then it compares
+what the sandbox executed with what is recorded, row by row. It stops by itself.
 """
 
 import argparse
 import os
 import random
-import signal
+import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,18 +19,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from remediation.sandbox import Sandbox
+from tests.chaos_events import Processes, Trouble, Weather, every
+from tests.chaos_verdict import Row, differences
 from tests.parts import alertmanager, mariadb, poundcake
-from tests.parts.poundcake import PoundCake
-from tests.parts.processes import descendants
+from tests.parts.poundcake import MANAGE, PoundCake
 
 API_KEY = "chaos"
 BATCH = 50  # alerts handed to Alertmanager at once
-PROCESSES = ("gunicorn", "manage.py cluster", "manage.py worker")
+CLOCKS = "-600,0,600"  # seconds by which a process's wall clock is ahead, one of these
+SHIFTED = Path(__file__).parent / "functional" / "shifted"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of the alerts; the last three have to be zero."""
+    """What became of the alerts; the last four have to be zero."""
 
     sent: int
     delivered: int
@@ -37,14 +40,18 @@ class Verdict:
     started: int
     unknown: int
     kills: int
+    freezes: int
+    surplus: int
     started_twice: int
     lost: int
     not_ended: int
+    differences: int
 
     @property
     def is_good(self) -> bool:
         """Whether nothing was lost, done twice or left open."""
-        return not (self.started_twice or self.lost or self.not_ended)
+        wrong = (self.started_twice, self.lost, self.not_ended, self.differences)
+        return not any(wrong)
 
 
 def main() -> int:
@@ -61,6 +68,7 @@ def main() -> int:
         seed=options.seed,
     )
     os.environ |= {"LAUNCH_LOOKUP_SECONDS": "5", "ST2_TIMEOUT": "3", "LOG_LEVEL": "ERROR"}
+    shifted = {"PYTHONPATH": str(SHIFTED), "SHIFT_SECONDS": CLOCKS}
     with ExitStack() as stack:
         stack.enter_context(sandbox)
         app = stack.enter_context(
@@ -68,18 +76,32 @@ def main() -> int:
                 database_url=stack.enter_context(_database(options.database)),
                 sandbox=sandbox,
                 api_key=API_KEY,
+                ST2_NOTIFY="true",
+                # On SQLite the clock of the one machine counts.
+                **(shifted if options.database == "mariadb" else {}),
             )
         )
+        sandbox.configure(
+            callback_url=f"{app.url}/api/v1/stackstorm/webhook", callback_token=app.token
+        )
+        stack.enter_context(_second_worker(app))
         _make_bucket(app)
         sender = stack.enter_context(
             alertmanager.started(webhook_url=f"{app.url}/api/v1/webhook", token=app.token)
         )
-        killer = stack.enter_context(_killing(options.kill_every, random.Random(options.seed)))
+        chance = random.Random(options.seed)
+        processes = Processes(chance, freeze_seconds=options.freeze)
+        weather = Weather(sandbox, chance)
+        troubles = [
+            stack.enter_context(every(options.kill_every, processes.disturb, processes.go_on)),
+            stack.enter_context(every(options.weather_every, weather.change, weather.clear_up)),
+        ]
         for first in range(0, options.alerts, BATCH):
             numbers = range(first, min(first + BATCH, options.alerts))
             sender.post_alerts([_alert(number) for number in numbers])
             time.sleep(0.2)
-        verdict = _wait_for_the_end(app, sandbox, options, killer)
+        runs = _wait_for_the_end(app, options, troubles)
+        verdict = _verdict(app, sandbox, runs, processes, sent=options.alerts)
     for name, value in vars(verdict).items():
         sys.stdout.write(f"{name.replace('_', ' '):14} {value}\n")
     sys.stdout.write("Good.\n" if verdict.is_good else "BAD.\n")
@@ -91,7 +113,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--alerts", type=int, default=1_000)
     parser.add_argument("--drop", type=float, default=0.1, help="share of answers that are cut")
     parser.add_argument("--fail", type=float, default=0.05, help="share of POSTs that get a 500")
-    parser.add_argument("--kill-every", type=float, default=5.0, help="seconds between two kills")
+    parser.add_argument(
+        "--kill-every", type=float, default=5.0, help="seconds until a process dies or stops"
+    )
+    parser.add_argument("--freeze", type=float, default=60.0, help="seconds of the longest stop")
+    parser.add_argument(
+        "--weather-every", type=float, default=3.0, help="seconds until StackStorm refuses or not"
+    )
     parser.add_argument("--database", choices=("sqlite", "mariadb"), default="mariadb")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--patience", type=float, default=600.0, help="seconds until not ended")
@@ -118,50 +146,19 @@ def _alert(number: int) -> dict[str, object]:
     return {"labels": {"alertname": "Chaos", "instance": f"host-{number}", "severity": "page"}}
 
 
-class Killer:
-    """Kills one process of PoundCake's at a time."""
-
-    def __init__(self, chance: random.Random) -> None:
-        self.chance = chance
-        self.kills = 0
-        self.done = threading.Event()
-
-    def run(self, seconds: float) -> None:
-        """Kill one every ``seconds`` until done."""
-        while not self.done.wait(seconds):
-            pids = [pid for pid in descendants(os.getpid()) if _is_fair_game(pid)]
-            if pids:
-                os.kill(self.chance.choice(pids), signal.SIGKILL)
-                self.kills += 1
-
-
 @contextmanager
-def _killing(seconds: float, chance: random.Random) -> Iterator[Killer]:
-    killer = Killer(chance)
-    thread = threading.Thread(target=killer.run, args=[seconds], daemon=True)
-    thread.start()
-    try:
-        yield killer
-    finally:
-        killer.done.set()
-        thread.join()
-
-
-def _is_fair_game(pid: int) -> bool:
-    """Tell whether somebody is there to start the process again: not the outermost one."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-        of_parent = Path(f"/proc/{parent}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return False
-    is_ours = any(name in words for name in PROCESSES)
-    return is_ours and any(name in of_parent for name in PROCESSES)
+def _second_worker(app: PoundCake) -> Iterator[None]:
+    """Run a worker as on another machine."""
+    with subprocess.Popen([*MANAGE, "worker"], env=app.environment) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 def _wait_for_the_end(
-    app: PoundCake, sandbox: Sandbox, options: argparse.Namespace, killer: Killer
-) -> Verdict:
+    app: PoundCake, options: argparse.Namespace, troubles: list[Trouble]
+) -> list[Row]:
     until = time.monotonic() + options.patience
     while True:
         time.sleep(2)
@@ -169,29 +166,40 @@ def _wait_for_the_end(
         ended = sum(bool(run["completed_at"]) for run in runs)
         sys.stdout.write(f"{len(runs)} of {options.alerts} alerts have a run, {ended} ended\n")
         sys.stdout.flush()
-        if ended >= options.alerts // 2 and not killer.done.is_set() and killer.kills:
-            # The end is watched in peace, for what is killed for ever never ends.
-            killer.done.set()
+        if ended >= options.alerts // 2 and all(trouble.count > 2 for trouble in troubles):
+            # The end is watched in peace, for what is disturbed for ever never ends.
+            for trouble in troubles:
+                trouble.done.set()
         if ended == options.alerts or time.monotonic() > until:
-            break
-    alerts = _all(app, "alerts/?page_size=500")
-    tags = sandbox.posts_by_trace_tag()
+            return runs
+
+
+def _verdict(
+    app: PoundCake, sandbox: Sandbox, runs: list[Row], processes: Processes, *, sent: int
+) -> Verdict:
+    recorded = _all(app, "executions/?page_size=500")
+    found = differences(list(sandbox.executions), recorded)
+    for difference in found:
+        sys.stdout.write(f"{difference}\n")
     return Verdict(
-        sent=options.alerts,
-        delivered=len(alerts),
+        sent=sent,
+        delivered=len(_all(app, "alerts/?page_size=500")),
         runs=len(runs),
-        started=len(tags),
+        started=len(sandbox.posts_by_trace_tag()),
         unknown=sum(run["status"] == "unknown" for run in runs),
-        kills=killer.kills,
+        kills=processes.kills,
+        freezes=processes.freezes,
+        surplus=sum(len(row["st2_ghost_ids"]) for row in recorded),
         started_twice=len(sandbox.started_twice()),
-        lost=options.alerts - len({run["alert"] for run in runs}),
-        not_ended=len(runs) - ended,
+        lost=sent - len({run["alert"] for run in runs}),
+        not_ended=sum(not run["completed_at"] for run in runs),
+        differences=len(found),
     )
 
 
-def _all(app: PoundCake, path: str) -> list[dict[str, object]]:
+def _all(app: PoundCake, path: str) -> list[Row]:
     """Return all pages of a list."""
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     page = app.get(path)
     while True:
         rows += page["results"]

@@ -36,6 +36,10 @@ class PoundCake:
         """Post a body to the API and return its answer."""
         return self._call("POST", path, body)
 
+    def delete(self, path: str) -> Any:
+        """Delete what the API has there and return its answer."""
+        return self._call("DELETE", path, None)
+
     def wait_for(self, path: str, holds: Callable[[Any], object]) -> Any:
         """Ask until the answer is as wanted and return it; fail with the last one otherwise."""
         until = monotonic() + PATIENCE_SECONDS

@@ -1,0 +1,166 @@
+"""Machines of one PoundCake: clocks that differ, and one that is stopped and goes on."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+import requests
+
+from remediation import queue
+from remediation.sandbox import Sandbox
+from tests import parts
+from tests.functional.test_worker import Worker, answers, send, until
+from tests.parts.poundcake import PoundCake, manage
+
+API_KEY = "two-machines"
+SHIFTED = Path(__file__).parent / "shifted"
+ST2_TIMEOUT = 2.0
+LEASE_SECONDS = 4 * ST2_TIMEOUT + 30  # see engine/claim.py
+numbers = count(1)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(api_key=API_KEY) as running:
+        running.configure(duration_seconds=0.1)
+        yield running
+
+
+@pytest.fixture
+def app(sandbox, mariadb_server) -> Iterator[PoundCake]:
+    """The web server alone, on a MariaDB."""
+    mysql, name = import_module("MySQLdb"), f"machines{next(numbers)}"
+    with closing(mysql.connect(unix_socket=str(mariadb_server.unix_socket))) as connection:
+        connection.query(f"CREATE DATABASE {name}")
+    bind = f"127.0.0.1:{parts.free_port()}"
+    environment = os.environ | {
+        "DATABASE_URL": mariadb_server.database_url.replace("/poundcake?", f"/{name}?"),
+        "ST2_API_URL": sandbox.url,
+        "ST2_API_KEY": API_KEY,
+        "ST2_TIMEOUT": str(ST2_TIMEOUT),
+        # One call at a time besides the poll's: the others wait in the hand of the worker.
+        "ST2_MAX_CONCURRENT_REQUESTS": "2",
+        "LAUNCH_LOOKUP_SECONDS": "2",
+        "POLL_INTERVAL": "0.5",
+        "WORKER_DEAD_SECONDS": "8",
+        "SECRET_KEY": "two-machines",
+        "DJANGO_SETTINGS_MODULE": "poundcake.settings",
+    }
+    manage(environment, "migrate", "--verbosity", "0")
+    manage(environment, "seed_actions")
+    token = manage(environment, "create_token", "tests", "--scope", "admin").splitlines()[-1]
+    poundcake = PoundCake(f"http://{bind}", token, environment)
+    gunicorn = [sys.executable, "-m", "gunicorn", "--bind", bind, "poundcake.wsgi"]
+    command = ["env", *(f"{name}={value}" for name, value in environment.items()), *gunicorn]
+    with parts.running(command, is_ready=lambda: answers(poundcake.url)):
+        [action] = poundcake.get("actions/?name=st2_core_local")["results"]
+        step = {"action": action["id"], "parameters": {"cmd": "true"}}
+        poundcake.post("buckets/", {"name": "any", "alert_name_pattern": ".*", "steps": [step]})
+        yield poundcake
+
+
+@pytest.fixture
+def start_worker(app, tmp_path) -> Iterator:
+    """Start the worker of a machine whose clock is ``ahead`` by some seconds."""
+    with ExitStack() as stack:
+
+        def start(ahead: float = 0.0) -> Worker:
+            environment = app.environment | {
+                "PYTHONPATH": str(SHIFTED),
+                "SHIFT_SECONDS": str(ahead),
+            }
+            worker = Worker(environment, tmp_path / f"worker{next(numbers)}.log")
+            stack.callback(worker.process.wait)
+            stack.callback(worker.process.kill)
+            return worker
+
+        yield start
+
+
+def workers_of(app):
+    return requests.get(f"{app.url}/readyz", timeout=10).json()["workers"]
+
+
+def skews_of(app, *, clusters):
+    """Return the skews of so many living clusters by their names, {} until there are as many."""
+    skews = {
+        name: worker["skew_seconds"]
+        for name, worker in workers_of(app).items()
+        if name.partition("@")[0] in queue.CLUSTERS and worker["age_seconds"] < 20
+    }
+    return skews if len(skews) == clusters else {}
+
+
+def beats_of(app, job, *, seconds):
+    """Return the different beats of a job that are seen in a while."""
+    end, seen = monotonic() + seconds, set()
+    while monotonic() < end:
+        seen.add(workers_of(app)[job]["beat_at"])
+        sleep(0.2)
+    return seen
+
+
+def execution_of(app, run_id):
+    [row] = app.get(f"executions/?run={run_id}")["results"]
+    return row
+
+
+def ended(app, run_ids):
+    return [app.wait_for(f"runs/{pk}/", lambda run: run["completed_at"]) for pk in run_ids]
+
+
+def test_clocks_that_differ_by_minutes_change_nothing(app, sandbox, start_worker):
+    app.post("pause/", {"reason": "maintenance", "for_seconds": 300})
+    held = send(app, "Held", 3)
+    workers = [start_worker(ahead) for ahead in (600.0, -600.0, 0.0)]
+    skews = until(lambda: skews_of(app, clusters=9), "not all clusters show life")
+
+    assert {round(skew, -2) for skew in skews.values()} == {600, -600, 0}
+    assert len(beats_of(app, "tick", seconds=10)) > 5
+    assert [app.get(f"runs/{pk}/")["status"] for pk in held] == ["pending"] * 3
+
+    sandbox.configure(latency_seconds=1.0)
+    app.delete("pause/")
+    runs = ended(app, [*held, *send(app, "Free", 3)])
+
+    assert {run["status"] for run in runs} == {"success"}
+    assert sorted(sandbox.posts_by_trace_tag().values()) == [1] * 6
+    assert len(skews_of(app, clusters=9)) == 9
+    for worker in workers:
+        assert "started anew" not in worker.log.read_text()
+
+
+def test_a_worker_that_goes_on_after_its_lease_starts_nothing(app, sandbox, start_worker):
+    sandbox.configure(latency_seconds=1.0)
+    first = start_worker()
+    run_ids = send(app, "Storm", 6)
+    until(
+        lambda: [execution_of(app, pk)["status"] for pk in run_ids].count("launching") > 1,
+        "nothing waits in the hand of the worker",
+    )
+    stopped = [first.process.pid, *first.descendants()]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    launching = [pk for pk in run_ids if execution_of(app, pk)["status"] == "launching"]
+    assert launching
+
+    start_worker()
+    sleep(LEASE_SECONDS)
+    ended(app, run_ids)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    last = ended(app, send(app, "After", 1))
+
+    runs = [app.get(f"runs/{pk}/") for pk in run_ids] + last
+    assert {run["status"] for run in runs} == {"success"}
+    sleep(ST2_TIMEOUT)
+    assert sorted(sandbox.posts_by_trace_tag().values()) == [1] * 7
+    started = {remote["id"] for remote in sandbox.executions}
+    assert started == {execution_of(app, run["id"])["st2_execution_id"] for run in runs}

@@ -13,6 +13,13 @@ from .timeline import FINAL, NOT_BEGUN, Moment, end_of
 
 CANCEL_SECONDS = 0.05  # from canceling to canceled of an action that is no workflow
 MASK = "********"
+# Keys of the context, and the status from which on they are shown.
+SHOWN_AFTER = (
+    ("workflow_execution", "running"),
+    ("resumed_by", "resuming"),
+    ("paused_by", "pausing"),
+    ("vars", "pausing"),
+)
 WORKFLOW_RUNNERS = ("orquesta", "action-chain")
 
 
@@ -202,11 +209,7 @@ class Execution:
 
     def _context(self, passed: Sequence[Moment]) -> dict[str, Any]:
         statuses = {moment.status for moment in passed}
-        hidden = [
-            name
-            for name, status in (("workflow_execution", "running"), ("resumed_by", "resuming"))
-            if status not in statuses
-        ]
+        hidden = [name for name, status in SHOWN_AFTER if status not in statuses]
         return {name: value for name, value in self.context.items() if name not in hidden}
 
     def _end_stamp(self, passed: Sequence[Moment]) -> str | None:

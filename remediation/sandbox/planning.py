@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import asking, building, rendering, results
+from . import asking, building, chains, rendering, results
 from .catalogue import Action, Catalogue, Task
 from .executions import Execution, WallClock
 from .timeline import FINAL, Moment, plan
@@ -106,11 +106,13 @@ class Planner:
     def _run_tasks(self, workflow: Execution, fate: Fate, inputs: Mapping[str, Any]) -> None:
         before = [one for one in workflow.moments if one.status in ("requested", "scheduled")]
         begun = next(one.at for one in workflow.moments if one.status == "running")
-        workflow.context["workflow_execution"] = self.mint.new_id()
+        if not chains.is_chain(workflow):
+            workflow.context["workflow_execution"] = self.mint.new_id()
         workflow.tasks_plan = (fate, inputs)
         self._begin_tasks(workflow, fate, inputs, begun)
         running = Moment(begun, "running", {"output": None}, is_sized=True)
-        workflow.moments = (*before, running, *self._ending(workflow, fate, inputs, begun))
+        planned = (running, *self._ending(workflow, fate, inputs, begun))
+        workflow.moments = (*before, *_as_shown(workflow, planned))
 
     def go_on(self, workflow: Execution, now: float, *, by: str) -> list[Execution]:
         """Plan a workflow again after an inquiry below it was answered; return what it starts.
@@ -134,7 +136,8 @@ class Planner:
             child.is_dropped = child.start > now
         workflow.children = [child for child in workflow.children if not child.is_dropped]
         begun = self._begin_tasks(workflow, fate, inputs, at)
-        workflow.moments = (*passed, *lead, *self._ending(workflow, fate, inputs, at))
+        planned = (*lead, *self._ending(workflow, fate, inputs, at))
+        workflow.moments = (*passed, *_as_shown(workflow, planned))
         above = self.go_on(workflow.parent, now, by="") if workflow.parent else []
         return [one for child in begun for one in (child, *_below(child))] + above
 
@@ -212,7 +215,12 @@ class Planner:
 
 
 def _task_name(child: Execution) -> str:
-    return str(child.context["orquesta"]["task_name"])
+    context = child.context
+    return str(context["chain"]["name"] if "chain" in context else context["orquesta"]["task_name"])
+
+
+def _as_shown(workflow: Execution, planned: Sequence[Moment]) -> Sequence[Moment]:
+    return chains.as_shown(workflow, planned) if chains.is_chain(workflow) else planned
 
 
 def _in_order(tasks: Sequence[Task]) -> Iterator[tuple[Task, Sequence[str]]]:
@@ -258,10 +266,15 @@ def _task_context(
     workflow: Execution, task: Task, action: Action, task_execution_id: str
 ) -> dict[str, Any]:
     user = workflow.context["user"]
-    return {
+    context = {
         "pack": action.pack,
         "user": user,
         "parent": {"execution_id": workflow.id, "user": user, "pack": workflow.action.pack},
+    }
+    if chains.is_chain(workflow):
+        return {**context, "chain": {"name": task.name}}
+    return {
+        **context,
         "orquesta": {
             "workflow_execution_id": workflow.context["workflow_execution"],
             "task_execution_id": task_execution_id,

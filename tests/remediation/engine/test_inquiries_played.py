@@ -8,7 +8,7 @@ from remediation.engine import cancel, launch, poll
 from remediation.models import ActionExecution, BucketRun, Cause
 from remediation.sandbox import Sandbox, SandboxOptions
 from remediation.stackstorm import StackStormClient
-from tests.factories import make_bucket, make_execution, make_run
+from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 from tests.remediation.sandbox.client import Clock
 from tests.remediation.sandbox.test_inquiries import ACTIONS
 
@@ -117,3 +117,20 @@ def test_it_stays_open_after_a_cancel(sandbox, st2, time_there, asking):
     time_there.advance(30)
     polled(row, st2)
     assert row.status == "skipped"
+
+
+def test_a_step_that_is_an_action_chain_asks_too(sandbox, st2, time_there):
+    bucket = make_bucket()
+    make_step(bucket, make_action(st2_action_ref="examples.chain-test-inquiry"))
+    row = make_execution(make_run(bucket))
+    launch.launch_due(client=st2)
+    time_there.advance(30)
+    polled(row, st2)
+    [inquiry] = row.inquiries
+    assert inquiry["task"] == "task1"
+
+    answer(sandbox, inquiry["id"], {"continue": True})
+    time_there.advance(30)
+    polled(row, st2)
+
+    assert (row.status, row.inquiries, row.tasks.count()) == ("success", [], 0)

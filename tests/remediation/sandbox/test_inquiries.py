@@ -66,6 +66,13 @@ ACTIONS = {
             },
         ],
     },
+    "examples.chain-test-inquiry": {
+        "runner_type": "action-chain",
+        "tasks": [
+            {"name": "task1", "action": "core.ask", "parameters": {"route": "developers"}},
+            {"name": "task2", "action": "core.local", "parameters": {"cmd": "echo {{ task1 }}"}},
+        ],
+    },
     "clienttest.ask_nested_wf": {
         "runner_type": "orquesta",
         "tasks": [
@@ -76,9 +83,6 @@ ACTIONS = {
 # Played in this module, or in none.
 NOT_PLAYED = {
     "inquiry-get-bob-200": "the sandbox has one user",
-    "inquiry-in-action-chain": "action-chains start no tasks in the sandbox",
-    "inquiry-in-action-chain-after": "action-chains start no tasks in the sandbox",
-    "inquiry-in-action-chain-put": "action-chains start no tasks in the sandbox",
     "inquiry-ttl-expired-workflow-2": "the same as inquiry-ttl-expired-workflow",
 }
 
@@ -251,6 +255,21 @@ def test_a_sub_workflow_asks_for_the_outer_one_too(scenario: Scenario) -> None:
 
     scenario.clock.advance(100)
     same("inquiry-nested-after-answer", f"/v1/executions/{outer}")
+
+
+def test_an_action_chain_pauses_for_it(scenario: Scenario) -> None:
+    chain = scenario.start("examples.chain-test-inquiry")
+    scenario.clock.advance(100)
+    paused = scenario.as_recorded("inquiry-in-action-chain", f"/v1/executions/{chain}")
+    [task] = paused["result"]["tasks"]
+    assert (task["name"], task["state"]) == ("task1", "pending")
+
+    scenario.respond(task["execution_id"], {"continue": True}, "inquiry-in-action-chain-put")
+
+    scenario.clock.advance(100)
+    path = f"/v1/executions/{chain}?include_attributes=status,result,log"
+    ended = scenario.as_recorded("inquiry-in-action-chain-after", path)
+    assert [one["state"] for one in ended["result"]["tasks"]] == ["succeeded", "succeeded"]
 
 
 def test_one_by_itself_ends_by_its_answer_alone(scenario: Scenario) -> None:

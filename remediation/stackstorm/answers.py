@@ -19,6 +19,8 @@ _MAX_PAGE = 20_000  # characters of a page in which its text is looked for
 _MAX_INTEGER_DIGITS = 4300
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # The head of a page only repeats, as its title, what the body says.
+# StackStorm writes a row of its database where a user's name is meant.
+_USER_ROW = re.compile(r'"?UserDB\([^()]*?\bname="([^"]*)"[^()]*\)"?')
 _MARKUP = re.compile(r"<(head|style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
@@ -63,7 +65,7 @@ def read_words(content: bytes, body: object, *, secrets: Iterable[str]) -> str:
     Tags are cut out of pages (nginx and gunicorn answer in HTML), ``secrets`` are masked.
     """
     if isinstance(body, dict) and isinstance(body.get("faultstring"), str):
-        return shown(body["faultstring"], secrets=secrets)
+        return shown(_USER_ROW.sub(r'"\1"', body["faultstring"]), secrets=secrets)
     text = mask(content.decode("utf-8", errors="replace"), secrets)[:_MAX_PAGE]
     return shown(html.unescape(_MARKUP.sub(" ", text)), secrets=secrets)
 

@@ -19,6 +19,7 @@ from django.db import connection
 
 from remediation import redaction, templating
 from remediation.engine import step_rules
+from remediation.json_values import fit
 from remediation.models import Action, ActionExecution, BucketRun, ConfigValue
 from remediation.templating import TemplateError
 
@@ -202,7 +203,7 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
             variables | {"parameters": parameters},
             targets=settings.TARGET_PARAMETERS,
         )
-    shown = masked(sent)
+    shown = fit(masked(sent))
     for name in action.st2_secret_parameters if action else ():
         if name in shown:
             shown[name] = redaction.MASK

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.db import models, transaction
 
 from remediation import clock
+from remediation.json_values import fit_text
 from remediation.models.action import Action
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
@@ -234,7 +235,7 @@ class ActionExecution(models.Model):
             lookup_until=until,
             unanswered_launches=models.F("unanswered_launches") + 1,
             refused_launches=models.F("refused_launches") + int(by_gateway),
-            error_message=why,
+            error_message=fit_text(why),
         )
         self.refresh_from_db()
 
@@ -295,6 +296,8 @@ class ActionExecution(models.Model):
             "started_at": self.started_at,
             "st2_execution_id": self.st2_execution_id,
         }
+        if "error_message" in values:
+            values["error_message"] = fit_text(values["error_message"])
         if target == self.Status.LAUNCHING:
             expected |= {"st2_execution_id": None, "parent": None}
         with transaction.atomic(savepoint=False):

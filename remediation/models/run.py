@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.db import models, transaction
 
+from remediation.json_values import fit_text
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
@@ -155,7 +156,7 @@ class BucketRun(models.Model):
 
     def _move(self, target: BucketRun.Status, *, cause: Cause, reason: str, **values: Any) -> None:
         before = self.status
-        values |= {"status": target, "reason": reason}
+        values |= {"status": target, "reason": fit_text(reason)}
         with transaction.atomic(savepoint=False):
             is_moved = before in self.MOVES[target] and compare_and_set(
                 self, expected={"status": before}, **values

@@ -15,7 +15,10 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import CharField, Field, JSONField, Model, TextField
 
-ROWS_MAX = 500  # of one statement, far from MariaDB's default max_allowed_packet of 16 MiB
+ROWS_MAX = 500  # of one statement
+# Characters of the values of one statement. Each takes at most four bytes of SQL, so this is far
+# from MariaDB's default max_allowed_packet of 16 MiB.
+CHARACTERS_MAX = 2 << 20
 
 
 def compare_and_set(row: Model, *, expected: Mapping[str, Any], **values: Any) -> bool:
@@ -51,15 +54,25 @@ def insert(rows: Sequence[Model]) -> None:
     connection = _connection()
     fields = _fields(type(rows[0]))
     most = min(connection.ops.bulk_batch_size(list(fields), list(rows)), ROWS_MAX)
-    for first in range(0, len(rows), most):
-        _insert(rows[first : first + most], fields, connection)
+    prepare = _Preparation(connection)
+    batch: list[Model] = []
+    parameters: list[Any] = []
+    room = CHARACTERS_MAX
+    for row in rows:
+        values = [prepare(field, getattr(row, field.attname)) for field in fields]
+        length = sum(len(value) for value in values if isinstance(value, str))
+        if batch and (len(batch) == most or length > room):
+            _insert(batch, parameters, connection)
+            batch, parameters, room = [], [], CHARACTERS_MAX
+        batch.append(row)
+        parameters += values
+        room -= length
+    _insert(batch, parameters, connection)
 
 
 def _insert(
-    rows: Sequence[Model], fields: Sequence[Field[Any, Any]], connection: BaseDatabaseWrapper
+    rows: Sequence[Model], parameters: Sequence[Any], connection: BaseDatabaseWrapper
 ) -> None:
-    prepare = _Preparation(connection)
-    parameters = [prepare(field, getattr(row, field.attname)) for row in rows for field in fields]
     with connection.cursor() as cursor:
         cursor.execute(_insertion(type(rows[0]), len(rows)), parameters)
         for row, (pk,) in zip(rows, cursor.fetchall(), strict=True):

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Never, Protocol, TypeVar
 from django.db import connection, models, transaction
 
 from remediation import clock
+from remediation.json_values import fit, fit_text
 from remediation.models.fields import ExactCharField, KeyField, one_of
 from remediation.models.statements import insert
 
@@ -153,8 +154,8 @@ class Transition(AppendOnlyModel):
             from_status=from_status,
             to_status=to_status,
             actor=cause.actor,
-            reason=reason,
-            data=data or {},
+            reason=fit_text(reason),
+            data=fit(data or {}),
         )
 
     @classmethod

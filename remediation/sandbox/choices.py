@@ -4,7 +4,7 @@ import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .catalogue import Action
@@ -37,20 +37,25 @@ class Choices:
 
     def fate(self, action: Action, parameters: Mapping[str, Any]) -> Fate:
         """Return what an execution ends in: as a parameter asks, else ``outcomes``, else well."""
-        duration = self._options.duration_seconds
+        duration, result = self._options.duration_seconds, self._next_result(action.ref)
         for value in parameters.values():
             asked = CHOICE.match(value) if isinstance(value, str) else None
             if asked and asked[1] in STATUSES:
-                return Fate(asked[1], float(asked[2] or duration), is_chosen=True)
+                return Fate(asked[1], float(asked[2] or duration), is_chosen=True, result=result)
         if action.ref in self._options.outcomes:
-            return Fate(self._next_outcome(action.ref), duration, is_chosen=True)
-        return Fate("pending" if action.runner_name == "inquirer" else "succeeded", duration)
+            outcome = self._next(self._options.outcomes[action.ref], f"outcome {action.ref}")
+            return Fate(outcome, duration, is_chosen=True, result=result)
+        outcome = "pending" if action.runner_name == "inquirer" else "succeeded"
+        return Fate(outcome, duration, result=result)
 
-    def _next_outcome(self, ref: str) -> str:
-        wanted = self._options.outcomes[ref]
-        if isinstance(wanted, str):
+    def _next_result(self, ref: str) -> Any:
+        return self._next(self._options.results.get(ref), f"result {ref}")
+
+    def _next(self, wanted: Any, what: str) -> Any:
+        """Return what is wanted or, of a list, the next of it, the last one staying."""
+        if isinstance(wanted, str) or not isinstance(wanted, Sequence):
             return wanted
         with self._lock:
-            position = self._used[ref]
-            self._used[ref] += 1
+            position = self._used[what]
+            self._used[what] += 1
         return wanted[min(position, len(wanted) - 1)]

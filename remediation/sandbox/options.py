@@ -27,12 +27,16 @@ class SandboxOptions:
     parameter that begins with ``sandbox:STATUS`` or ``sandbox:STATUS:SECONDS`` chooses for its
     own execution, before ``outcomes`` does.
 
+    ``results`` maps an action ref to the result of its executions in place of the usual one, or
+    to a list of results used in turn, the last one staying. It is played with a final outcome.
+
     Rates are shares of the POSTs that would start an execution, between 0 and 1, at most 1 in
     sum. Of one ``seed`` and one order of requests always the same POSTs are hit.
     """
 
     duration_seconds: float = 0.5  # from the POST to the end, for each task of a workflow
     outcomes: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    results: Mapping[str, object] = field(default_factory=dict, repr=False)  # by action ref
     packs: Sequence[str] = DEFAULT_PACKS  # those installed
     actions: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # more, by ref
     datastore: Mapping[str, str] = field(default_factory=dict, repr=False)  # by "system.NAME"
@@ -76,6 +80,7 @@ class SandboxOptions:
             raise OptionError("callback_url must begin with http:// or https://")
         _check_catalogue(self)
         _check_outcomes(self.outcomes)
+        _check_type("results", self.results, Mapping, "an object of action refs")
 
     def changed(self, values: Mapping[str, object]) -> "SandboxOptions":
         """Return these options with ``values`` in them, by option name.

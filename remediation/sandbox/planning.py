@@ -30,6 +30,7 @@ class Fate:
     outcome: str
     duration: float
     is_chosen: bool = False
+    result: Any = None  # in place of the usual one
 
 
 class Mint:
@@ -91,7 +92,7 @@ class Planner:
             start=start,
             duration=fate.duration,
             result=building.with_command(
-                results.result_of(request.action.runner_name, full, fate.outcome),
+                results.result_of(request.action.runner_name, full, fate.outcome, fate.result),
                 building.built_command(request.action, request.parameters),
             ),
             delay=request.delay_milliseconds / 1000,
@@ -178,7 +179,7 @@ class Planner:
         if fate.is_chosen:
             is_last = task is workflow.action.tasks[-1]
             outcome = _last_task_outcome(fate.outcome) if is_last else "succeeded"
-            task_fate = Fate(outcome, task_fate.duration)
+            task_fate = Fate(outcome, task_fate.duration, result=task_fate.result)
         child = self._execution(Request(action, parameters, context), task_fate, start, workflow)
         child.task_execution_id = task_execution_id
         return child
@@ -211,6 +212,7 @@ class Planner:
             for name, value in workflow.action.output.items()
         }
         result = results.result_of_workflow(status, output, _task_name(last), ended.result)
+        result = result if fate.result is None else fate.result
         return (Moment(max(ended.at, at), status, result, is_sized=True),)
 
 

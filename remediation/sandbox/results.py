@@ -10,11 +10,13 @@ NOTICE = "sandbox: nothing was executed"
 CANCELED_BY_USER = "Action canceled by user."
 
 
-def result_of(runner: str, parameters: Mapping[str, Any], outcome: str) -> Any:
+def result_of(runner: str, parameters: Mapping[str, Any], outcome: str, asked: Any = None) -> Any:
     """Return the result of an execution without tasks, None where StackStorm stores none.
 
-    ``parameters`` holds the runner's defaults too.
+    ``parameters`` holds the runner's defaults too. ``asked``: what the options want instead.
     """
+    if asked is not None and outcome in ("succeeded", "failed", "timeout"):
+        return asked
     if outcome == "canceled":
         return {}  # a concurrency policy's cancel: sized, but not shown
     if outcome == "pending":

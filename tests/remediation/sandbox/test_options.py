@@ -32,6 +32,7 @@ from remediation.sandbox.options import DEFAULT_PACKS
         ({"outcomes": {"core.noop": "broken"}}, "outcomes: core.noop must be one or more of"),
         ({"outcomes": {"core.noop": []}}, "outcomes: core.noop"),
         ({"outcomes": ["failed"]}, "outcomes must be an object"),
+        ({"results": [{}]}, "results must be an object"),
     ],
 )
 def test_a_wrong_option_is_refused_by_name(values: dict[str, Any], words: str) -> None:

@@ -1,0 +1,95 @@
+"""Values are made to fit the database by the bytes that are sent to it."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remediation.json_values import (
+    TEXT_LENGTH_MAX,
+    VALUE_BYTES_MAX,
+    fit,
+    fit_text,
+    sent_bytes,
+)
+
+SOURCE = "StackStorm has it complete as execution 65f0"
+
+
+def test_what_fits_is_returned_itself():
+    value = {"stdout": "ok", "return_code": 0, "list": [1, 2.5, None, True]}
+
+    assert fit(value) is value
+
+
+def test_the_size_is_that_of_the_escaped_sql():
+    # Six bytes of JSON, and SQL doubles the backslash; the quotes of the text are doubled too.
+    assert sent_bytes("\u6f22") == 7 + 4
+    # JSON writes a quote with a backslash, and SQL doubles both.
+    assert sent_bytes('"') == 4 + 4
+
+
+@pytest.mark.parametrize("text", ["\u6f22" * 2_700_000, '"\\' * 6_000_000, "x" * 12_000_000])
+def test_a_long_text_keeps_its_beginning_its_end_its_size_and_where_it_is_complete(text):
+    result = {"stdout": f"first{text}last", "stderr": "", "return_code": 0}
+
+    cut = fit(result, source=SOURCE)
+
+    assert VALUE_BYTES_MAX / 10 < sent_bytes(cut) <= VALUE_BYTES_MAX
+    assert (cut["stderr"], cut["return_code"]) == ("", 0)
+    assert cut["stdout"].startswith("first")
+    assert cut["stdout"].endswith("last")
+    assert f"[... {len(text) + 9} characters in all, cut here; {SOURCE} ...]" in cut["stdout"]
+
+
+def test_a_long_list_keeps_its_first_items_and_its_length():
+    cut = fit({"rows": [{"name": "x" * 50}] * 100_000}, source=SOURCE)
+
+    assert sent_bytes(cut) <= VALUE_BYTES_MAX
+    assert cut["rows"][0] == {"name": "x" * 50}
+    assert cut["rows"][-1] == f"[... 100000 items in all, cut here; {SOURCE} ...]"
+
+
+def test_an_object_with_many_members_keeps_some_and_their_number():
+    cut = fit({f"key {i}": "x" * 50 for i in range(100_000)})
+
+    assert sent_bytes(cut) <= VALUE_BYTES_MAX
+    assert cut["key 0"] == "x" * 50
+    assert cut["..."] == "[... 100000 members in all, cut here ...]"
+
+
+def test_many_long_texts_are_cut_together():
+    cut = fit({f"host-{i}": {"stdout": "x" * 100_000} for i in range(500)}, source=SOURCE)
+
+    assert sent_bytes(cut) <= VALUE_BYTES_MAX
+    assert "100000 characters in all" in cut["host-0"]["stdout"]
+
+
+def test_what_no_limit_makes_small_enough_leaves_its_size():
+    wide = {"k" * 60 + str(i): "x" * 60 for i in range(4)}
+
+    assert fit(wide, limit=100).startswith("[... ")
+
+
+def test_what_no_database_holds_is_replaced():
+    odd = {"a\x00": "b\ud800", "n": float("nan"), "i": [float("inf")], "t": ("\x00",)}
+
+    assert fit(odd) == {"a\ufffd": "b\ufffd", "n": "nan", "i": ["inf"], "t": ["\ufffd"]}
+
+
+@given(st.recursive(st.text() | st.floats() | st.none(), st.lists, max_leaves=20))
+def test_whatever_is_fitted_is_json_in_utf_8_within_the_limit(value):
+    fitted = fit(value, limit=200)
+
+    assert sent_bytes(fitted) <= 200
+    json.dumps(fitted, allow_nan=False, ensure_ascii=False).encode()
+
+
+def test_a_long_error_text_keeps_its_beginning_and_its_end():
+    fitted = fit_text("Traceback" + "x" * 50_000 + "Error: disk\x00full")
+
+    assert len(fitted) == TEXT_LENGTH_MAX
+    assert fitted.startswith("Traceback")
+    assert fitted.endswith("Error: disk\ufffdfull")
+    assert "50025 characters in all" in fitted

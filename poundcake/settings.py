@@ -135,7 +135,11 @@ def databases(url: str) -> dict[str, dict[str, Any]]:
             "isolation_level": "read committed",
             "init_command": "SET time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES'",
         }
-        database |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+        database |= {
+            "ENGINE": "poundcake.mariadb",
+            "CONN_MAX_AGE": 60,
+            "CONN_HEALTH_CHECKS": True,
+        }
         database["TEST"] = {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_general_ci"}
     else:
         raise ImproperlyConfigured(

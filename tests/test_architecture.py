@@ -36,7 +36,8 @@ def test_the_layers_hold():
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_is_small_and_has_a_name_of_its_own(path):
     assert len(path.read_text().splitlines()) <= 400
-    assert path.stem not in DRAWERS
+    # Django loads a database backend from a module of this name.
+    assert path.stem not in DRAWERS or path.match("poundcake/mariadb/base.py")
 
 
 def test_a_status_is_set_by_the_models_and_by_intake_alone():

@@ -183,7 +183,7 @@ def test_mariadb_is_strict_and_in_utc_and_may_be_on_a_socket(read):
 
     database = read(DATABASE_URL=url)["DATABASES"]["default"]
 
-    assert (database["ENGINE"], database["NAME"]) == ("django.db.backends.mysql", "poundcake")
+    assert (database["ENGINE"], database["NAME"]) == ("poundcake.mariadb", "poundcake")
     options = database["OPTIONS"]
     assert options["unix_socket"] == "/run/mysqld.sock"
     assert options["charset"] == "utf8mb4"

@@ -1,7 +1,7 @@
 """Lost races in the database are repeated inside; everything else is the caller's to hear."""
 
 import pytest
-from django.db import DataError, IntegrityError, OperationalError
+from django.db import DataError, IntegrityError, OperationalError, transaction
 
 from remediation.engine import launch, settle, transient
 from remediation.models import ActionExecution
@@ -41,11 +41,30 @@ def test_a_lost_race_is_repeated_afresh(error):
 
 
 @pytest.mark.parametrize(
-    "error", [OperationalError(2006, "Server has gone away"), DataError("too long")], ids=str
+    "error",
+    [
+        DataError("too long"),
+        IntegrityError(4025, "CONSTRAINT `st2_result` failed"),
+        OperationalError(1153, "Got a packet bigger than 'max_allowed_packet' bytes"),
+    ],
+    ids=str,
 )
 def test_what_is_no_lost_race_is_raised_at_once(error):
     with pytest.raises(type(error)):
         transient.repeated(failing(error), what="It", afresh=pytest.fail)
+
+
+@pytest.mark.parametrize("code", [2006, 2013], ids=["closed", "lost"])
+def test_a_lost_connection_is_opened_again_and_the_work_repeated(code):
+    lost = OperationalError(code, "Server has gone away")
+
+    assert transient.repeated(failing(lost), what="It") == 7
+
+
+@pytest.mark.django_db
+def test_a_connection_that_is_lost_inside_a_transaction_is_the_callers_to_hear():
+    with transaction.atomic(), pytest.raises(OperationalError):
+        transient.repeated(failing(OperationalError(2006, "gone away")), what="It")
 
 
 def test_a_race_that_is_always_lost_is_raised_in_the_end():

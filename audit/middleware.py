@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 
@@ -107,8 +108,19 @@ class ApiCallMiddleware:
                 **_describe(request, body),
                 **_describe_answer(request, response),
             )
-            insert([call])
+            _write(call)
         return response
+
+
+def _write(call: ApiCall) -> None:
+    try:
+        insert([call])
+    except Error as error:
+        # What was sent is what the database refuses, if it refuses anything.
+        logger.warning("The call %s is recorded without its bodies: %s", call.request_id, error)
+        call.body = call.response_body = {"truncated": True, "reason": "it could not be stored"}
+        call.headers, call.query_params = {}, {}
+        insert([call])
 
 
 def _is_recorded(path: str) -> bool:

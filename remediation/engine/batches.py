@@ -5,18 +5,16 @@ A failure is logged and becomes a problem on record (``problems``); the next bat
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError
 from django.db.models import Model, Q, QuerySet
 
 from remediation.engine import problems
-
-logger = logging.getLogger(__name__)
+from remediation.engine.row_by_row import contained, set_aside
+from remediation.models import ActionExecution
 
 ROWS_MAX = 200  # that one call of a job changes
 BUDGET_SECONDS = 3.0  # that one call of a job takes at about the most
@@ -28,15 +26,17 @@ _Row = TypeVar("_Row", bound=Model)
 def alone(row: Model | str, *, job: str) -> Iterator[None]:
     """Carry out the block for one row; log and report what it raises, and go on.
 
-    Raises what is no fault of the row: that the database is away, or that a lock stays.
+    An execution shows the error and is left alone for some minutes. Raises what is no fault of
+    the row: that the database is away, or that a lock stays.
     """
-    try:
-        yield
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception as error:
-        logger.exception("%s of %s failed", job, row)
+
+    def failed(row: Model | str, error: Exception) -> None:
         problems.report(job, error, subject=str(row))
+        if isinstance(row, ActionExecution):
+            set_aside(row, error)
+
+    with contained(row, what=job, failed=failed):
+        yield
 
 
 def walk(rows: QuerySet[_Row], *, order: str) -> Iterator[_Row]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error, transaction
 from django.db.models import F
 
 from remediation import queue
@@ -22,7 +23,8 @@ from remediation.engine.alert_moves import AlertMove, skip_unbegun, stop_begun
 from remediation.engine.assignment import Assignments, assign, without_bucket
 from remediation.engine.early_resolves import EarlyResolves
 from remediation.engine.episodes import Disposition, Received
-from remediation.engine.transient import repeated
+from remediation.engine.row_by_row import reason_for, together
+from remediation.engine.transient import is_transient, repeated
 from remediation.models import (
     ActionExecution,
     Alert,
@@ -33,8 +35,8 @@ from remediation.models import (
 )
 from remediation.models.statements import ROWS_MAX, insert
 
-# A row holds its alert twice, and SQL escapes it: four times this is within MariaDB's default
-# max_allowed_packet of 16 MiB.
+# Of the changed alerts of one statement: SQL escapes them, and four times this is within MariaDB's
+# default max_allowed_packet of 16 MiB.
 PACKET_BYTES = 2 * 2**20
 CHANGED_FIELDS = [
     "status",
@@ -65,21 +67,45 @@ class Receipt:
 def receive(notification: Notification, *, cause: Cause, client: str) -> list[Receipt]:
     """Store a notification and return a receipt per alert, in its order.
 
-    ``client``: the sender's address. Raises DatabaseError when the database cannot take it now;
-    then nothing is stored.
+    It is one transaction. When that fails each alert has its own, and the one that fails again
+    beside others that are stored is invalid. ``client``: the sender's address. Raises
+    DatabaseError when the database cannot take it now; then nothing is stored, or all of it is
+    to be sent again: what was stored is a repeat.
     """
+    alerts = list(notification.alerts)
+    receipts: dict[int, Receipt] = {}
+    refused: list[Exception] = []
 
-    def deliver() -> list[Receipt]:
+    def deliver(places: Sequence[int]) -> None:
+        some = replace(notification, alerts=tuple(alerts[place] for place in places))
         with transaction.atomic(durable=True), Transition.together():
-            return _Delivery(notification, cause, client).store()
+            stored = _Delivery(some, cause, client).store()
+        receipts.update(zip(places, stored, strict=True))
 
-    receipts = repeated(deliver, what=f"Intake of {cause.request_id}")
-    rejections.log(_rejected(notification), request_id=cause.request_id)
-    return receipts
+    def failed(place: int, error: Exception) -> None:
+        refused.append(error)
+        alert = alerts[place]
+        alerts[place] = InvalidAlert(
+            place, reason_for(error), fingerprint=alert.fingerprint, alert_name=alert.alert_name
+        )
+
+    what = f"Intake of {cause.request_id}"
+    together(range(len(alerts)), deliver, what=what, failed=failed)
+    # If none is stored, or another process stores the same, the sender has to send it again.
+    if refused and (not receipts or any(map(_is_lost_race, refused))):
+        raise refused[0]
+    for place in set(range(len(alerts))) - receipts.keys():
+        repeated(partial(deliver, [place]), what=what)
+    rejections.log(_rejected(alerts), request_id=cause.request_id)
+    return [receipts[place] for place in range(len(alerts))]
 
 
-def _rejected(notification: Notification) -> list[InvalidAlert]:
-    return [alert for alert in notification.alerts if isinstance(alert, InvalidAlert)]
+def _is_lost_race(error: Exception) -> bool:
+    return isinstance(error, Error) and is_transient(error)
+
+
+def _rejected(alerts: Iterable[IncomingAlert | InvalidAlert]) -> list[InvalidAlert]:
+    return [alert for alert in alerts if isinstance(alert, InvalidAlert)]
 
 
 class _Delivery:
@@ -121,7 +147,9 @@ class _Delivery:
             for alert in alerts
         ]
         self._write_alerts()
-        rejections.record(_rejected(self.notification), received=self.received, client=self.client)
+        rejections.record(
+            _rejected(self.notification.alerts), received=self.received, client=self.client
+        )
         waiting = [alert for alert in self.seen_again if alert.reason and alert.is_open]
         self.matched_again = without_bucket(waiting)
         assignments = assign(self.opened, self.resolved, cause=self.cause, again=self.matched_again)
@@ -239,8 +267,7 @@ class _Delivery:
         for packet in _packets(list(self.refreshed.values()), size=self.notification.size):
             Alert.objects.bulk_update(packet, REFRESHED_FIELDS, batch_size=ROWS_MAX)
         opened = [*self.opened, *self.came_late]
-        for packet in _packets(opened, size=self.notification.size):
-            insert(packet)
+        insert(opened)
         self.early.write(opened)
         data = {"receiver": self.received.receiver, "client": self.client}
         Transition.write(*(move.transition(self.cause, data) for move in self.moves))

@@ -33,6 +33,13 @@ from remediation.engine.advance import retry_delay
 from remediation.engine.claim import OPEN, claim
 from remediation.engine.line import Line
 from remediation.engine.request import Request, begin_timer
+from remediation.engine.row_by_row import (
+    contained,
+    read_status_again,
+    reason_for,
+    set_aside,
+    together,
+)
 from remediation.engine.settle import Outcome
 from remediation.engine.transient import repeated
 from remediation.models import (
@@ -142,9 +149,10 @@ def run_local() -> bool:
     """Carry out one due local action; return whether there was one."""
     for execution in _local_due().select_related("action")[:10]:
         take = _prepare if execution.status == Status.PENDING else local_launch.wake
-        if request := take(execution):
-            local_launch.carry_out(request)
-            return True
+        with contained(execution, what="A local action", failed=set_aside):
+            if request := take(execution):
+                local_launch.carry_out(request)
+                return True
     return False
 
 
@@ -204,17 +212,20 @@ def _prepare_all(
         # Both begin here: a worker that was stopped while it rendered has lost nothing yet.
         timers = {is_local: begin_timer(is_local=is_local) for is_local in (True, False)}
         cause = Cause()
-        claimed = repeated(
+        claims = together(
+            reservation.executions,
             partial(
                 claim,
-                reservation.executions,
                 cause=cause,
                 shown={pk: one.shown for pk, one in ready.items()},
                 skipped=skipped,
                 unprepared={row.pk for row in reservation.executions} - prepared.keys(),
             ),
             what=f"The claim of {len(reservation.executions)} executions",
+            failed=partial(_fail_unclaimed, cause=cause),
+            afresh=read_status_again,
         )
+    claimed = [execution for claimed_now in claims for execution in claimed_now]
     for execution in claimed:
         if isinstance(error := prepared[execution.pk], TemplateError):
             settle.settle(execution, Outcome.failure(str(error)), cause=cause)
@@ -228,6 +239,16 @@ def _prepare_all(
         for execution in claimed
         if execution.pk in ready
     ]
+
+
+def _fail_unclaimed(execution: ActionExecution, error: Exception, *, cause: Cause) -> None:
+    """Fail an execution whose claim cannot be stored with what it would send."""
+    with contained(execution, what="Claiming without the parameters", failed=set_aside):
+        if claim([execution], cause=cause, shown={}):
+            settle.settle(execution, Outcome.failure(reason_for(error)), cause=cause)
+            return
+    # So that the reservation is given back of one that stays pending.
+    read_status_again(execution)
 
 
 def _prepare(execution: ActionExecution) -> Request | None:
@@ -279,28 +300,28 @@ def _answered(sending: dict[Future[Execution], Request]) -> list[Answer]:
 def _record_all(answers: Sequence[Answer], *, client: StackStormClient) -> bool:
     """Record what the calls came to; return whether StackStorm could be reached.
 
-    A lost race in the database must not lose an answer.
+    Neither a lost race in the database nor a bad answer may lose another answer.
     """
     taken = [
         (request, future)
         for request, future in answers
-        if future.exception() is None
-        and not unsafe.end_unsafe(request.execution, future.result(), client=client)
+        if future.exception() is None and not _was_unsafe(request, future.result(), client=client)
     ]
-
-    def record_taken() -> None:
+    if taken:
         launched = [(request.execution, future.result()) for request, future in taken]
         _record_started(launched, client=client)
+    is_reached = True
+    for request, future in answers:
+        if future.exception() is not None:
+            with contained(request.execution, what="Recording an answer", failed=set_aside):
+                is_reached &= _record_surely(request, future, client=client)
+    return is_reached
 
-    def read_again() -> None:
-        for request, _ in taken:
-            request.read_again()
 
-    if taken:
-        repeated(record_taken, what=f"The answers for {len(taken)} executions", afresh=read_again)
-    others = [answer for answer in answers if answer[1].exception() is not None]
-    reached = [_record_surely(*answer, client=client) for answer in others]
-    return all(reached)
+def _was_unsafe(request: Request, remote: Execution, *, client: StackStormClient) -> bool:
+    with contained(request.execution, what="Looking at the action", failed=set_aside):
+        return unsafe.end_unsafe(request.execution, remote, client=client)
+    return False
 
 
 def _record_started(

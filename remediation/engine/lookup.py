@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from remediation import clock
 from remediation.engine import batches, once, outage, settle, unsafe
 from remediation.engine.settle import Outcome
+from remediation.engine.transient import is_transient
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
 from remediation.stackstorm import (
     FINAL_STATUSES,
@@ -97,7 +98,11 @@ def _look_up_one(row: ActionExecution, *, client: StackStormClient) -> bool:
         if isinstance(error, StackStormUnavailable) and error.stops_others:
             outage.report(error, at=cause.at)
             return False
-    except (IllegalTransitionError, IntegrityError) as error:
+    except IllegalTransitionError as error:
+        logger.info("Looked up by another worker: %s", error)
+    except IntegrityError as error:
+        if not is_transient(error):
+            raise
         logger.info("Looked up by another worker: %s", error)
     return True
 

@@ -9,7 +9,7 @@ import datetime
 import logging
 import time
 from collections.abc import Collection, Iterable, Sequence
-from functools import cache, partial
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -22,8 +22,8 @@ from remediation.engine.deadlines import deadline
 from remediation.engine.inquiries import asking_changes, look, must_look_again
 from remediation.engine.inquiry_outcomes import with_inquiries
 from remediation.engine.remote_cancel import cancel_remote, is_to_be_canceled
+from remediation.engine.row_by_row import contained, set_aside, together
 from remediation.engine.settle import OUTCOMES, Ending, Outcome, settle, settle_all
-from remediation.engine.transient import repeated
 from remediation.engine.twins import follow_the_older
 from remediation.models import ActionExecution, Cause
 from remediation.models.statements import compare_and_set
@@ -53,6 +53,14 @@ TOLD_FIELDS = (
     "inquiries_checked_at",
 )
 Status = ActionExecution.Status
+# What can be polled once its time has come.
+DUE = Q(
+    # A late answer is the one way on for an unknown one; a hint makes it due.
+    status__in=(Status.RUNNING, Status.UNKNOWN),
+    executed_via_stackstorm=True,
+    st2_execution_id__isnull=False,
+    parent=None,
+)
 
 
 def poll_due(*, client: StackStormClient) -> int:
@@ -154,9 +162,23 @@ def _take(*, at: datetime.datetime) -> list[ActionExecution]:
     It is put off before StackStorm is asked: should this worker die or StackStorm not answer, it
     is due again by then. What another worker takes at this moment is passed over.
     """
+    taken: list[ActionExecution] = []
+
+    def take_each(_batch: object, _error: Exception) -> None:
+        rows = ActionExecution.objects.filter(DUE, due_at__lte=at).order_by("due_at", "pk")
+        for row in rows[:MAX_IDS_PER_REQUEST]:
+            with contained(row, what="Taking it to be polled", failed=set_aside):
+                taken.extend(_put_off(_due(at=at).filter(pk=row.pk)))
+
+    with contained("a batch", what="Taking executions to be polled", failed=take_each):
+        taken += _put_off(_due(at=at)[:MAX_IDS_PER_REQUEST])
+    return taken
+
+
+def _put_off(due: QuerySet[ActionExecution]) -> list[ActionExecution]:
     is_streamed = pace.is_streamed()
     with transaction.atomic():
-        rows = list(_due(at=at)[:MAX_IDS_PER_REQUEST])
+        rows = list(due)
         prefetch_related_objects(rows, "run__plan", "action")
         now = clock.now()
         by_time = sorted((_next_poll(row, at=now, is_streamed=is_streamed), row.pk) for row in rows)
@@ -167,14 +189,7 @@ def _take(*, at: datetime.datetime) -> list[ActionExecution]:
 
 def _due(*, at: datetime.datetime) -> QuerySet[ActionExecution]:
     return (
-        ActionExecution.objects.filter(
-            # A late answer is the one way on for an unknown one; a hint makes it due.
-            status__in=(Status.RUNNING, Status.UNKNOWN),
-            executed_via_stackstorm=True,
-            st2_execution_id__isnull=False,
-            parent=None,
-            due_at__lte=at,
-        )
+        ActionExecution.objects.filter(DUE, due_at__lte=at)
         .select_for_update(skip_locked=True)
         .defer("parameters", "st2_result")
         .order_by("due_at", "pk")
@@ -203,10 +218,12 @@ def _ask(rows: Sequence[ActionExecution], *, client: StackStormClient, until: fl
     ended = {pk for pk, state in states.items() if _is_plainly_ended(by_id[pk], state)}
     _settle_ended([by_id[pk] for pk in states if pk in ended], client=client, until=until)
     for st2_id, row in by_id.items():
+        if st2_id in ended:
+            continue
+        with contained(row, what="A poll", failed=set_aside):
+            _look_at(row, states.get(st2_id), client=client)
         if time.monotonic() > until:
             return
-        if st2_id not in ended:
-            _look_at(row, states.get(st2_id), client=client)
 
 
 def _is_plainly_ended(row: ActionExecution, state: ExecutionState) -> bool:
@@ -219,7 +236,8 @@ def _settle_ended(
     rows: Sequence[ActionExecution], *, client: StackStormClient, until: float
 ) -> None:
     for first in range(0, len(rows), RESULTS_PER_REQUEST):
-        if time.monotonic() > until:
+        # However slow StackStorm is, each poll makes progress.
+        if first and time.monotonic() > until:
             return
         by_id = {
             row.st2_execution_id or "": row for row in rows[first : first + RESULTS_PER_REQUEST]
@@ -234,7 +252,8 @@ def _settle_ended(
         ended_all([(by_id[pk], remote) for pk, remote in whole.items()])
         for pk, row in by_id.items():
             if pk not in whole:
-                _look_at(row, None, client=client)
+                with contained(row, what="A poll", failed=set_aside):
+                    _look_at(row, None, client=client)
 
 
 def _is_whole(remote: ExecutionResult) -> bool:
@@ -284,19 +303,11 @@ def _settle_final(row: ActionExecution, remote: Execution, *, client: StackStorm
 
 def ended_all(told: Iterable[tuple[ActionExecution, Execution | ExecutionResult]]) -> None:
     """Take the outcomes that StackStorm shows of executions without tasks, in one transaction."""
-    endings = [_ending(row, remote) for row, remote in told]
-    if not endings:
-        return
-
-    def read_anew() -> None:
-        for ending in endings:
-            ending.execution.refresh_from_db(fields=["status", "started_at"])
-
-    repeated(
-        partial(settle_all, endings, cause=Cause(actor="stackstorm")),
-        what=f"The end of {len(endings)} executions",
-        afresh=read_anew,
-    )
+    endings: list[Ending] = []
+    for row, remote in told:
+        with contained(row, what="Reading an outcome", failed=set_aside):
+            endings.append(_ending(row, remote))
+    settle_all(endings, cause=Cause(actor="stackstorm"))
 
 
 def _ending(
@@ -330,17 +341,18 @@ def keep_words(told: Iterable[tuple[ActionExecution, Execution]]) -> None:
     """Keep what StackStorm says of executions that have not ended, in one transaction."""
     in_order = sorted(told, key=lambda pair: pair[0].pk)
 
-    def keep() -> None:
+    def keep(pairs: Sequence[tuple[ActionExecution, Execution]]) -> None:
         with transaction.atomic():
-            for row, remote in in_order:
+            for row, remote in pairs:
                 keep_word(row, remote.status, at=clock.now())
 
-    def read_anew() -> None:
-        for row, _ in in_order:
-            row.refresh_from_db(fields=[*TOLD_FIELDS, "status"])
-
-    if in_order:
-        repeated(keep, what=f"The word on {len(in_order)} executions", afresh=read_anew)
+    together(
+        in_order,
+        keep,
+        what=f"The status of {len(in_order)} executions",
+        failed=lambda pair, error: set_aside(pair[0], error),
+        afresh=lambda pair: pair[0].refresh_from_db(fields=[*TOLD_FIELDS, "status"]),
+    )
 
 
 def keep_word(row: ActionExecution, word: str, *, at: datetime.datetime) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -20,6 +21,14 @@ from remediation.engine import pace
 from remediation.engine.advance import advance, attempts
 from remediation.engine.inquiries import end_of_task
 from remediation.engine.parameters import known_secrets, masked
+from remediation.engine.row_by_row import (
+    contained,
+    read_status_again,
+    reason_for,
+    set_aside,
+    together,
+)
+from remediation.json_values import fit
 from remediation.models import (
     ActionExecution,
     BucketRun,
@@ -58,12 +67,12 @@ class Outcome:
     @classmethod
     def success(cls, result: Any) -> Outcome:
         """Return the outcome of a local action that did what it should."""
-        return cls(Status.SUCCESS, values={"st2_result": masked(result)})
+        return cls(Status.SUCCESS, values={"st2_result": fit(masked(result))})
 
     @classmethod
     def failure(cls, reason: str, result: Any = None) -> Outcome:
         """Return a failure that a person has to read about."""
-        values = {} if result is None else {"st2_result": masked(result)}
+        values = {} if result is None else {"st2_result": fit(masked(result))}
         return cls(Status.FAILURE, reason, values)
 
     @classmethod
@@ -87,7 +96,7 @@ def stackstorm_values(remote: Execution | ExecutionResult) -> dict[str, Any]:
     """Return the columns that hold what StackStorm says of an execution, without its id."""
     values = {
         "st2_action_execution_status": remote.status[:50],
-        "st2_result": masked(remote.result),
+        "st2_result": fit(masked(remote.result), source=complete_in(remote)),
     }
     if isinstance(remote, Execution):
         values |= {
@@ -95,6 +104,11 @@ def stackstorm_values(remote: Execution | ExecutionResult) -> dict[str, Any]:
             "st2_web_url": remote.web_url,
         }
     return values
+
+
+def complete_in(remote: Execution | ExecutionResult) -> str:
+    """Return where the complete result of an execution can be read."""
+    return f"StackStorm has it complete as execution {remote.id}"
 
 
 def failure_text(remote: Execution | ExecutionResult) -> str:
@@ -130,16 +144,44 @@ class ForeignIdError(Exception):
         )
 
 
-def started_all(
-    launched: Sequence[tuple[ActionExecution, Execution]], *, cause: Cause
-) -> list[tuple[ActionExecution, Execution, ForeignIdError | None]]:
+Launch = tuple[ActionExecution, Execution]
+LeftLaunch = tuple[ActionExecution, Execution, ForeignIdError | None]
+
+
+def started_all(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLaunch]:
     """Record what StackStorm took, in one transaction.
 
+    An execution that cannot be recorded so rests as unknown, with StackStorm's id in its reason.
     Returns those that are left as they were: since StackStorm named the id of another row, or,
     with None, since the row has moved on.
     """
+    batches = together(
+        launched,
+        partial(_start_together, cause=cause),
+        what=f"Recording {len(launched)} launches",
+        failed=partial(_start_unknown, cause=cause),
+        afresh=_read_launch_again,
+    )
+    return [left for batch in batches for left in batch]
+
+
+def _read_launch_again(launch: Launch) -> None:
+    execution, _ = launch
+    # The time of our claim, which tells it from a later one of another worker.
+    claimed_at = execution.started_at
+    execution.refresh_from_db()
+    execution.started_at = claimed_at
+
+
+def _start_unknown(launch: Launch, error: Exception, *, cause: Cause) -> None:
+    execution, remote = launch
+    reason = f"StackStorm started it as execution {remote.id[:100]}. {reason_for(error)}"
+    settle(execution, Outcome.unknown(reason), cause=cause)
+
+
+def _start_together(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLaunch]:
     poll_at = cause.at + pace.until_next(datetime.timedelta(0), is_streamed=pace.is_streamed())
-    left: list[tuple[ActionExecution, Execution, ForeignIdError | None]] = []
+    left: list[LeftLaunch] = []
     with transaction.atomic(), Transition.together():
         known = owners(remote.id for _, remote in launched)
         for execution, remote in launched:
@@ -223,7 +265,50 @@ def settle(
 
 
 def settle_all(endings: Sequence[Ending], *, cause: Cause) -> int:
-    """End executions and move their runs on, in one transaction; return how many it ended."""
+    """End executions and move their runs on, in one transaction; return how many it ended.
+
+    An outcome that cannot be stored so is stored without its result or, if that fails too, as
+    unknown with the reason.
+    """
+    return sum(
+        together(
+            endings,
+            partial(_settle_together, cause=cause),
+            what=f"Settling {len(endings)} executions",
+            failed=partial(_settle_without_result, cause=cause),
+            afresh=_read_again,
+        )
+    )
+
+
+def _read_again(ending: Ending) -> None:
+    read_status_again(ending.execution)
+
+
+def _settle_without_result(ending: Ending, error: Exception, *, cause: Cause) -> None:
+    """Settle an execution whose outcome could not be stored, with a note in place of the result."""
+    outcome, reason = ending.outcome, reason_for(error)
+    values = outcome.values | ({"st2_result": reason} if "st2_result" in outcome.values else {})
+    smaller = Outcome(outcome.status, outcome.reason or reason, values)
+    with contained(ending, what="Settling without the result", failed=_settle_unknown(cause)):
+        _settle_together([Ending(ending.execution, smaller)], cause=cause)
+
+
+def _settle_unknown(cause: Cause) -> Callable[[Ending, Exception], None]:
+    """Return how to let an execution rest as unknown whose outcome cannot be stored at all."""
+
+    def failed(ending: Ending, error: Exception) -> None:
+        row = ending.execution
+        with contained(row, what="Settling as unknown", failed=set_aside):
+            _read_again(ending)
+            if not _settle_together([Ending(row, Outcome.unknown(reason_for(error)))], cause=cause):
+                # A pending row cannot be unknown.
+                set_aside(row, error)
+
+    return failed
+
+
+def _settle_together(endings: Sequence[Ending], *, cause: Cause) -> int:
     with transaction.atomic(), Transition.together():
         runs = _locked(ending.execution.run_id for ending in endings)
         begun: list[ActionExecution] = []
@@ -293,7 +378,7 @@ def _write_task(parent: ActionExecution, task: Execution, *, cause: Cause) -> No
         attempt=parent.attempt,
         name=(task.task_name or task.action_ref)[:200],
         status=status,
-        parameters=masked(dict(task.parameters)),
+        parameters=fit(masked(dict(task.parameters)), source=complete_in(task)),
         error_message=reason,
         started_at=task.start_timestamp,
         completed_at=task.end_timestamp,

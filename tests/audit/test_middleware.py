@@ -24,6 +24,7 @@ from audit.models import ApiCall
 from remediation.api.parsers import ObjectParser
 from remediation.models import Scope
 from tests.factories import make_token
+from tests.remediation.refused_rows import refused
 
 ECHO = "/api/v1/echo"
 
@@ -119,6 +120,17 @@ def test_a_call_is_recorded_whole(caller):
     assert call.client_host == "127.0.0.1"
     assert call.processing_time_ms > 0
     assert call.created_at <= call.completed_at
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_call_that_is_refused_is_recorded_without_its_bodies(caller):
+    with refused(ApiCall, "NEW.body LIKE '%poison%'", event="INSERT"):
+        post(caller, '{"alerts": "poison"}', f"{ECHO}?note=poison")
+
+    call = ApiCall.objects.get()
+    assert (call.method, call.path, call.status_code) == ("POST", ECHO, 202)
+    assert call.body == {"truncated": True, "reason": "it could not be stored"}
+    assert (call.response_body, call.query_params) == (call.body, {})
 
 
 @pytest.mark.parametrize("address", ["/elsewhere", "/api/v1/schema/", "/api/v1/docs/"])

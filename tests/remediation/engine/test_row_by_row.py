@@ -1,0 +1,291 @@
+"""One bad row never stops the others: every transaction that holds several, one by one."""
+
+import datetime
+import json
+
+import pytest
+from django.db import DataError, OperationalError
+
+from remediation import alertmanager, clock
+from remediation.engine import cancel, intake, launch, lookup, poll, recover, row_by_row
+from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition
+from tests.factories import (
+    LABELS,
+    alert_payload,
+    make_action,
+    make_bucket,
+    make_execution,
+    make_local_action,
+    make_run,
+    make_step,
+    notification_body,
+)
+from tests.remediation.refused_rows import TEXT, refused
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Status = ActionExecution.Status
+DAY = datetime.timedelta(days=1)
+
+
+@pytest.fixture
+def three():
+    """Return three pending executions of different runs; the second is the bad one."""
+    bucket = make_bucket()
+    make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
+    return [make_execution(make_run(bucket)) for _ in range(3)]
+
+
+@pytest.fixture
+def launched(sandbox, st2, three):
+    launch.launch_due(client=st2)
+    return three
+
+
+def rows(executions):
+    return [ActionExecution.objects.get(pk=execution.pk) for execution in executions]
+
+
+def statuses(executions):
+    return [row.status for row in rows(executions)]
+
+
+def make_due():
+    ActionExecution.objects.filter(due_at__isnull=False).update(
+        due_at=clock.now() - datetime.timedelta(seconds=1)
+    )
+
+
+def test_a_result_that_is_refused_ends_its_execution_without_it(launched, st2):
+    bad = launched[1]
+    make_due()
+
+    with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.st2_result LIKE '%return_code%'"):
+        poll.poll_due(client=st2)
+
+    assert statuses(launched) == ["success"] * 3
+    assert TEXT in rows(launched)[1].st2_result
+    assert TEXT in rows(launched)[1].error_message
+    assert [run.status for run in BucketRun.objects.all()] == ["success"] * 3
+
+
+def test_an_outcome_that_is_refused_rests_as_unknown_with_the_reason(launched, st2):
+    bad = launched[1]
+    make_due()
+
+    with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.status = 'success'"):
+        poll.poll_due(client=st2)
+
+    assert statuses(launched) == ["success", "unknown", "success"]
+    assert TEXT in rows(launched)[1].error_message
+    assert TEXT in BucketRun.objects.get(pk=bad.run_id).reason
+
+
+def test_what_cannot_be_moved_at_all_is_left_for_later_and_shows_why(launched, st2):
+    bad = launched[1]
+    make_due()
+
+    with refused(Transition, f"NEW.subject_id = {bad.pk}", event="INSERT"):
+        poll.poll_due(client=st2)
+        row = rows(launched)[1]
+
+    assert statuses(launched) == ["success", "running", "success"]
+    assert TEXT in row.error_message
+    assert row.due_at > clock.now() + datetime.timedelta(minutes=4)
+
+    make_due()
+    poll.poll_due(client=st2)
+
+    assert statuses(launched) == ["success"] * 3
+
+
+def test_an_answer_that_is_refused_is_recorded_as_unknown_with_the_id(sandbox, st2, three):
+    bad = three[1]
+
+    with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.status = 'running'"):
+        launch.launch_due(client=st2)
+
+    assert statuses(three) == ["running", "unknown", "running"]
+    reason = rows(three)[1].error_message
+    assert TEXT in reason
+    assert "StackStorm started it as execution " in reason
+    assert len(sandbox.posts_by_trace_tag()) == 3
+
+
+def test_parameters_that_are_refused_fail_their_execution(sandbox, st2, three):
+    bad = three[1]
+
+    with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.parameters LIKE '%cmd%'"):
+        launch.launch_due(client=st2)
+
+    assert statuses(three) == ["running", "failure", "running"]
+    assert TEXT in rows(three)[1].error_message
+    assert bad.trace_tag not in sandbox.posts_by_trace_tag()
+
+
+def test_a_claim_that_is_refused_is_left_for_later(sandbox, st2, three):
+    bad = three[1]
+
+    with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.status = 'launching'"):
+        launch.launch_due(client=st2)
+
+    assert statuses(three) == ["running", "pending", "running"]
+    assert TEXT in rows(three)[1].error_message
+    assert bad.trace_tag not in sandbox.posts_by_trace_tag()
+
+
+def test_a_poll_that_cannot_be_put_off_holds_up_no_other(launched, st2):
+    bad = launched[1]
+    make_due()
+
+    with refused(ActionExecution, f"NEW.id = {bad.pk}"):
+        poll.poll_due(client=st2)
+
+    assert statuses(launched) == ["success", "running", "success"]
+
+
+def test_a_status_that_is_refused_does_not_stop_those_beside_it(sandbox, st2, three):
+    sandbox.configure(outcomes={"core.local": "paused"})
+    launch.launch_due(client=st2)
+    bad = three[1]
+    told = [(row, st2.execution(row.st2_execution_id)) for row in rows(three)]
+
+    with refused(
+        ActionExecution, f"NEW.id = {bad.pk} AND NEW.st2_action_execution_status = 'paused'"
+    ):
+        poll.keep_words(told)
+
+    shown = [row.st2_action_execution_status for row in rows(three)]
+    assert [word == "paused" for word in shown] == [True, False, True]
+    assert TEXT in rows(three)[1].error_message
+
+
+def test_a_look_up_that_fails_holds_up_no_other(sandbox, st2, three):
+    for execution in three:
+        execution.claim(cause=Cause(), lease_until=clock.now())
+        execution.await_lookup(at=clock.now(), until=clock.now(), why="no answer")
+    bad = three[1]
+
+    with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.status = 'pending'"):
+        lookup.look_up_due(client=st2)
+
+    assert statuses(three) == ["pending", "launching", "pending"]
+    assert TEXT in rows(three)[1].error_message
+
+
+def test_an_expiry_that_is_refused_holds_up_no_other(three):
+    ActionExecution.objects.update(created_at=clock.now() - 2 * DAY)
+    bad = three[1]
+
+    with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.status = 'timeout'"):
+        launch.expire()
+
+    assert statuses(three) == ["timeout", "pending", "timeout"]
+    assert TEXT in rows(three)[1].error_message
+
+
+def test_a_recovery_that_is_refused_holds_up_no_other(three):
+    for execution in three:
+        execution.claim(cause=Cause(), lease_until=clock.now())
+    bad = three[1]
+
+    with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.lookup_until IS NOT NULL"):
+        recover.recover()
+
+    assert [row.lookup_until is not None for row in rows(three)] == [True, False, True]
+    assert TEXT in rows(three)[1].error_message
+
+
+def test_a_stop_that_is_refused_holds_up_no_other(three):
+    BucketRun.objects.update(stop="stop")
+    bad = three[1]
+
+    with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.status = 'skipped'"):
+        cancel.carry_out_due()
+
+    assert statuses(three) == ["skipped", "pending", "skipped"]
+
+
+def test_a_time_limit_that_is_refused_holds_up_no_other():
+    bucket = make_bucket(timeout_seconds=1)
+    make_step(bucket, make_action())
+    yesterday = clock.now() - DAY
+    runs = [make_run(bucket, status="running", started_at=yesterday) for _ in range(3)]
+    bad = runs[1]
+
+    with refused(BucketRun, f"NEW.id = {bad.pk} AND NEW.stop = 'cancel'"):
+        cancel.cancel_overdue()
+
+    stops = BucketRun.objects.order_by("pk").values_list("stop", flat=True)
+    assert list(stops) == ["cancel", "", "cancel"]
+
+
+def test_a_local_action_that_is_refused_holds_up_no_other():
+    bucket = make_bucket()
+    make_step(bucket, make_local_action("log_event"), parameters={"message": "hello"})
+    pair = [make_execution(make_run(bucket)) for _ in range(2)]
+
+    with refused(ActionExecution, f"NEW.id = {pair[0].pk} AND NEW.status = 'launching'"):
+        assert launch.run_local()
+
+    assert statuses(pair) == ["pending", "success"]
+
+
+def notification(*names):
+    alerts = [alert_payload(labels=LABELS | {"alertname": name}) for name in names]
+    return alertmanager.parse(json.dumps(notification_body(*alerts)).encode())
+
+
+def test_an_alert_that_is_refused_is_invalid_and_the_others_are_stored():
+    with refused(Alert, "NEW.alert_name = 'Bad'", event="INSERT"):
+        receipts = intake.receive(
+            notification("First", "Bad", "Last"), cause=Cause(request_id="call-1"), client=""
+        )
+
+    assert [receipt.disposition for receipt in receipts] == ["unmatched", "invalid", "unmatched"]
+    assert [receipt.alert_name for receipt in receipts] == ["First", "Bad", "Last"]
+    assert TEXT in receipts[1].reason
+    assert set(Alert.objects.values_list("alert_name", flat=True)) == {"First", "Last"}
+
+
+def test_a_body_of_which_nothing_can_be_stored_is_to_be_sent_again():
+    with refused(Alert, "1 = 1", event="INSERT"), pytest.raises(Exception, match=TEXT):
+        intake.receive(notification("First", "Second"), cause=Cause(request_id="call-1"), client="")
+
+    assert not Alert.objects.exists()
+
+
+def failing(*errors):
+    left = list(errors)
+
+    def work(items):
+        if left:
+            raise left.pop(0)
+        return list(items)
+
+    return work
+
+
+def test_a_lock_that_stays_is_not_the_fault_of_a_row():
+    lock = OperationalError("database is locked")
+
+    with pytest.raises(OperationalError):
+        row_by_row.together([1, 2], failing(*[lock] * 99), what="It", failed=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OperationalError(1290, "running with --read-only"), OperationalError("disk is full")],
+    ids=str,
+)
+def test_a_database_that_stores_nothing_is_raised_at_once(error):
+    with pytest.raises(OperationalError):
+        row_by_row.together([1, 2], failing(error), what="It", failed=pytest.fail)
+
+
+def test_rows_that_can_be_stored_alone_are_stored():
+    stored = row_by_row.together(
+        [1, 2], failing(DataError(1406, "Data too long")), what="It", failed=pytest.fail
+    )
+
+    assert stored == [[1], [2]]

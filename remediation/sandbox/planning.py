@@ -93,7 +93,7 @@ class Planner:
             duration=fate.duration,
             result=building.with_command(
                 results.result_of(request.action.runner_name, full, fate.outcome, fate.result),
-                building.built_command(request.action, request.parameters),
+                "" if fate.result else building.built_command(request.action, request.parameters),
             ),
             delay=request.delay_milliseconds / 1000,
         )
@@ -211,7 +211,7 @@ class Planner:
             name: rendering.render_task(value, values, self.datastore)
             for name, value in workflow.action.output.items()
         }
-        result = results.result_of_workflow(status, output, _task_name(last), ended.result)
+        result = results.result_of_workflow(status, output, _task_name(last), ended)
         result = result if fate.result is None else fate.result
         return (Moment(max(ended.at, at), status, result, is_sized=True),)
 

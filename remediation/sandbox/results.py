@@ -6,6 +6,8 @@ Shapes are those of the recordings (get-execution-*); every one says that nothin
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .timeline import Moment
+
 NOTICE = "sandbox: nothing was executed"
 CANCELED_BY_USER = "Action canceled by user."
 
@@ -29,16 +31,21 @@ def result_of(runner: str, parameters: Mapping[str, Any], outcome: str, asked: A
 
 
 def result_of_workflow(
-    outcome: str, output: Mapping[str, Any], failed_task: str, failed_result: Any
+    outcome: str, output: Mapping[str, Any], failed_task: str, end_of_task: Moment
 ) -> dict[str, Any]:
-    """Return the result of an Orquesta workflow; the failed task is named in its errors."""
+    """Return the result of an Orquesta workflow; the failed task is named in its errors.
+
+    A task that timed out is not named (failure-workflow-task-timeout).
+    """
     if outcome == "succeeded":
         return {"output": dict(output)}
+    if end_of_task.status == "timeout":
+        return {"output": None, "errors": []}
     error = {
         "type": "error",
         "message": "Execution failed. See result for details.",
         "task_id": failed_task,
-        "result": failed_result,
+        "result": end_of_task.result,
     }
     return {"output": None, "errors": [error]}
 

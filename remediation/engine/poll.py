@@ -313,7 +313,7 @@ def ended_all(told: Iterable[tuple[ActionExecution, Execution | ExecutionResult]
 def _ending(
     row: ActionExecution, remote: Execution | ExecutionResult, *, tasks: Sequence[Execution] = ()
 ) -> Ending:
-    outcome = Outcome.of(remote)
+    outcome = Outcome.of(remote, tasks=tasks)
     if remote.status == "canceled" and not is_to_be_canceled(row):
         limit = deadline(row)
         if limit.is_over(clock.now()):

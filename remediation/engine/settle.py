@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,7 @@ from remediation.models import (
     Transition,
 )
 from remediation.redaction import mask_text
-from remediation.stackstorm import Execution, ExecutionResult
+from remediation.stackstorm import Execution, ExecutionResult, failure_text
 
 logger = logging.getLogger(__name__)
 
@@ -81,14 +81,14 @@ class Outcome:
         return cls(Status.UNKNOWN, reason)
 
     @classmethod
-    def of(cls, remote: Execution | ExecutionResult) -> Outcome:
-        """Return the outcome of a StackStorm execution that is final."""
+    def of(cls, remote: Execution | ExecutionResult, *, tasks: Sequence[Execution] = ()) -> Outcome:
+        """Return the outcome of a StackStorm execution that is final, with its ``tasks``."""
         status = OUTCOMES[remote.status]
         reason = ""
         if status == Status.SKIPPED:
             reason = CANCELED_REASON
         elif status != Status.SUCCESS:
-            reason = failure_text(remote)
+            reason = failure_reason(remote, tasks)
         return cls(status, reason, stackstorm_values(remote))
 
 
@@ -111,28 +111,17 @@ def complete_in(remote: Execution | ExecutionResult) -> str:
     return f"StackStorm has it complete as execution {remote.id}"
 
 
-def failure_text(remote: Execution | ExecutionResult) -> str:
-    """Return what went wrong, in the words of the result; its shape depends on the runner."""
-    result = remote.result
-    text = ""
-    if isinstance(result, dict):
-        errors = result.get("errors")
-        first = errors[0] if isinstance(errors, list) and errors else {}
-        text = next(
-            (
-                str(found).strip()
-                for found in (
-                    result.get("error"),
-                    first.get("message") if isinstance(first, dict) else first,
-                    result.get("stderr"),
-                    result.get("body"),
-                )
-                if found
-            ),
-            "",
-        )
-    text = f"StackStorm: {remote.status}" + (f": {text}" if text else "")
-    return mask_text(text[:2_000], known_secrets())
+def failure_reason(remote: Execution | ExecutionResult, tasks: Sequence[Execution] = ()) -> str:
+    """Return why an execution of StackStorm failed, secrets masked, in at most 2,000 characters.
+
+    ``tasks``: of a workflow; they are read where its own result gives no reason.
+    """
+    # Masked before it is cut: half a secret would be known no more.
+    text = failure_text(remote.status, masked(remote.result))
+    if not text and tasks:
+        shown = [replace(task, result=masked(task.result)) for task in tasks]
+        text = failure_text(remote.status, masked(remote.result), shown)
+    return mask_text(text or f"StackStorm: {remote.status}", known_secrets())
 
 
 class ForeignIdError(Exception):
@@ -341,7 +330,8 @@ def _finish(ending: Ending, *, cause: Cause) -> bool:
         logger.info("Settled before: %s", error)
         return False
     for task in ending.tasks:
-        _write_task(execution, task, cause=cause)
+        inside = [one for one in ending.tasks if one.parent_id == task.id]
+        _write_task(execution, task, inside, cause=cause)
     return True
 
 
@@ -359,12 +349,17 @@ def wake(begun: Iterable[ActionExecution]) -> None:
         queue.enqueue(queue.LAUNCH_DUE if is_remote else queue.RUN_LOCAL, at=due_at)
 
 
-def _write_task(parent: ActionExecution, task: Execution, *, cause: Cause) -> None:
-    """Keep one task of a workflow as StackStorm told it; it is never work of ours."""
+def _write_task(
+    parent: ActionExecution, task: Execution, inside: Sequence[Execution], *, cause: Cause
+) -> None:
+    """Keep one task of a workflow as StackStorm told it; it is never work of ours.
+
+    ``inside``: its own tasks, if it is a workflow.
+    """
     if ActionExecution.objects.filter(st2_execution_id=task.id).exists():
         return
     status = OUTCOMES.get(task.status, Status.UNKNOWN)
-    reason = "" if status == Status.SUCCESS else failure_text(task)
+    reason = "" if status == Status.SUCCESS else failure_reason(task, inside)
     if unanswered := end_of_task(task):
         status, reason = unanswered
     last = parent.tasks.order_by("step_order").last()

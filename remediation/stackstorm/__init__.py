@@ -16,6 +16,7 @@ from remediation.stackstorm.executions import (
     StatusChange,
     TracedExecution,
 )
+from remediation.stackstorm.failure_text import failure_text
 from remediation.stackstorm.inquiries import (
     Inquiry,
     expired_reason,
@@ -53,6 +54,7 @@ __all__ = [
     "UserInfo",
     "api_base",
     "expired_reason",
+    "failure_text",
     "inquiries_among",
     "read_inquiry",
     "stream_base",

@@ -93,7 +93,7 @@ def test_a_failure_is_told_in_the_words_of_the_result(sandbox, st2, launched):
     poll.poll_due(client=st2)
 
     execution.refresh_from_db()
-    assert execution.error_message.startswith("StackStorm: failed")
+    assert execution.error_message == "return code 1: sandbox: asked to fail"
     assert execution.st2_result["failed"] is True
 
 

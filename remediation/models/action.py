@@ -9,12 +9,14 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from remediation import local_actions, templating
+from remediation.json_values import sent_bytes
 from remediation.models.fields import ExactCharField, created_field
 
 REF_PATTERN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 
 
 DEPTH_MAX = 16  # a plan nests what it holds, and MariaDB takes JSON of 31 levels
+DEFINITION_BYTES_MAX = 256 * 1024  # of SQL for one object; a plan holds those of all its steps
 
 
 def object_problem(value: Any) -> str:
@@ -23,7 +25,17 @@ def object_problem(value: Any) -> str:
         return 'This must be a JSON object such as {"key": "value"}.'
     if depth(value) > DEPTH_MAX:
         return f"This is nested deeper than {DEPTH_MAX} levels: simplify it."
-    return ""
+    return size_problem(value)
+
+
+def size_problem(value: Any) -> str:
+    """Return why a JSON value of a definition is too large to be stored, or ''."""
+    size = sent_bytes(value)
+    if size <= DEFINITION_BYTES_MAX:
+        return ""
+    return (
+        f"This takes {size} bytes in the database, the limit is {DEFINITION_BYTES_MAX}: shorten it."
+    )
 
 
 def depth(value: Any) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
+from remediation.models.action import DEPTH_MAX, depth, size_problem
 from remediation.models.fields import KeyField
 
 
@@ -28,3 +30,10 @@ class ConfigValue(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    def clean(self) -> None:
+        """Refuse a value that the database could not store."""
+        is_deep = depth(self.value) > DEPTH_MAX
+        problem = f"This is nested deeper than {DEPTH_MAX} levels: simplify it." if is_deep else ""
+        if problem := problem or size_problem(self.value):
+            raise ValidationError({"value": problem})

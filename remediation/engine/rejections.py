@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from remediation.alertmanager import InvalidAlert
 from remediation.engine.episodes import Received
+from remediation.engine.parameters import known_secrets
 from remediation.models import RejectedAlert
 from remediation.models.rejected_alert import ROWS_MAX
 from remediation.models.statements import insert
+from remediation.redaction import mask_text
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ def record(rejected: Sequence[InvalidAlert], *, received: Received, client: str)
     # Locked, so that of two calls at once each counts the other's.
     newest = RejectedAlert.objects.order_by("-pk").select_for_update().first()
     before = newest.total if newest else 0
+    secrets = known_secrets()
     shown, left_out = rejected[:SHOWN_MAX], len(rejected) - SHOWN_MAX
     rows = [
         RejectedAlert(
@@ -32,7 +35,7 @@ def record(rejected: Sequence[InvalidAlert], *, received: Received, client: str)
             receiver=received.receiver,
             place=alert.index,
             alert_name=alert.alert_name,
-            reason=alert.reason,
+            reason=mask_text(alert.reason, secrets),
             total=before + number,
         )
         for number, alert in enumerate(shown, start=1)
@@ -46,13 +49,14 @@ def record(rejected: Sequence[InvalidAlert], *, received: Received, client: str)
 
 def log(rejected: Sequence[InvalidAlert], *, request_id: str) -> None:
     """Log the rejected alerts of a call once it is stored."""
+    secrets = known_secrets() if rejected else []
     for alert in rejected[:SHOWN_MAX]:
         logger.warning(
             "Call %s: alert %d (%s) was rejected: %s",
             request_id,
             alert.index,
             alert.alert_name or "without a name",
-            alert.reason,
+            mask_text(alert.reason, secrets),
         )
     if len(rejected) > SHOWN_MAX:
         logger.warning(

@@ -73,3 +73,13 @@ def test_nothing_is_written_where_nothing_is_rejected():
     deliver(alert_payload())
 
     assert not RejectedAlert.objects.exists()
+
+
+def test_a_secret_in_a_rejected_alert_is_masked(settings, caplog):
+    settings.CONFIG_SECRETS = {"chat": "s3cr3t-value"}
+
+    with caplog.at_level(logging.WARNING):
+        deliver({"labels": LABELS, "status": "s3cr3t-value"})
+
+    assert "s3cr3t-value" not in RejectedAlert.objects.get().reason
+    assert "s3cr3t-value" not in caplog.text

@@ -24,8 +24,9 @@ TEMPLATES = (
     " alert.group_labels.KEY, alert.values.KEY, parameters.KEY (of the step), config.KEY,"
     " steps.NAME.status, steps.NAME.result, run and"
     " bucket. What is not defined is an error before anything is called; | default(none) makes it"
-    " optional. The host without its port is {{ alert.instance | host }}. In a parameter called"
-    " cmd, what comes from the alert or a step ends in | quote."
+    " optional. The host without its port is {{ alert.instance | host }}. In a parameter that"
+    " becomes part of a shell command, such as cmd, what comes from the alert or a step ends in"
+    " | quote."
 )
 
 

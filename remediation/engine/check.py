@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from remediation.engine import knowledge
+from remediation.engine.definitions import user_problems
 from remediation.models import Action
 from remediation.stackstorm import StackStormClient
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What StackStorm said of one action; ``message`` is empty when all is well."""
+    """What is wrong with one action, or with steps that use it; ``message`` is empty if nothing."""
 
     action: Action
     message: str
@@ -25,5 +26,6 @@ def check_actions(client: StackStormClient) -> list[Finding]:
     findings = []
     for action in Action.objects.filter(use_stackstorm=True).order_by("name"):
         knowledge.ask([action], client)
-        findings.append(Finding(action, action.st2_check_message))
+        problems = [action.st2_check_message, *user_problems(action)]
+        findings.append(Finding(action, " ".join(filter(None, problems))))
     return findings

@@ -135,14 +135,18 @@ def _users_of(action: Action, saved: Action) -> set[int]:
 
 def _check_users(action: Action) -> None:
     """Raise ValidationError when the mapping cannot take what a step hands it."""
+    if problems := user_problems(action):
+        raise ValidationError({"st2_parameters": problems})
+
+
+def user_problems(action: Action) -> list[str]:
+    """Return what is wrong with the steps that use an action, as it is known now."""
     steps = BucketStep.objects.filter(action=action).select_related("action", "bucket")
-    problems = [
+    return [
         f"In the bucket {step.bucket}, step {step.step_order}: {error}"
         for step in steps.order_by("bucket", "step_order")
         for error in step.template_errors()
     ]
-    if problems:
-        raise ValidationError({"st2_parameters": problems})
 
 
 def _forget_check(action: Action) -> None:

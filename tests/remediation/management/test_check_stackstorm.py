@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from remediation.models import Action
-from tests.factories import make_action, make_local_action
+from tests.factories import make_action, make_bucket, make_local_action, make_step
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +51,20 @@ def test_what_is_wrong_with_an_action_is_said_and_kept(columns, message):
     action.refresh_from_db()
     assert message in action.st2_check_message
     assert f"wrong: {action.st2_check_message}" in said
+    assert said[-1] == "0 of 1 actions are ready."
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_step_whose_data_would_reach_a_shell_is_named():
+    bucket = make_bucket(name="tell")
+    action = make_action(name="echo", st2_action_ref="core.echo")
+    make_step(bucket, action, parameters={"message": "{{ alert.labels.text }}"})
+
+    said = check()
+
+    assert said[1].startswith(
+        'echo: In the bucket tell, step 1: message: becomes part of the command echo "{{message}}"'
+    )
     assert said[-1] == "0 of 1 actions are ready."
 
 

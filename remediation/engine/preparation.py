@@ -84,7 +84,9 @@ def prepare_again(
     executions: Sequence[ActionExecution],
     prepared: dict[int, parameters.Prepared],
 ) -> None:
-    """Render executions again and add what came of them, as ``prepare`` does."""
+    """Put what executions render to now in the place of what was prepared, as ``prepare`` does."""
+    for execution in executions:
+        prepared.pop(execution.pk, None)
     if executions:
         prepared |= _render(reservation, executions, until=time.monotonic() + RENDER_SECONDS)
 

@@ -133,7 +133,10 @@ def databases(url: str) -> dict[str, dict[str, Any]]:
         database["OPTIONS"] = database.get("OPTIONS", {}) | {
             "charset": "utf8mb4",
             "isolation_level": "read committed",
-            "init_command": "SET time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES'",
+            # A process that was stopped inside a transaction keeps its locks no longer than that,
+            # which is less than others wait for them (innodb_lock_wait_timeout, 50 s).
+            "init_command": "SET time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES',"
+            " idle_transaction_timeout=40",
         }
         database |= {
             "ENGINE": "poundcake.mariadb",

@@ -13,10 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+import requests
 
 from remediation.sandbox import Sandbox
 from tests.chaos_events import Processes, Trouble, Weather, every
@@ -26,6 +29,7 @@ from tests.parts.poundcake import MANAGE, PoundCake
 
 API_KEY = "chaos"
 BATCH = 50  # alerts handed to Alertmanager at once
+ATTEMPTS = 30  # to be answered while web processes die and stop
 CLOCKS = "-600,0,600"  # seconds by which a process's wall clock is ahead, one of these
 SHIFTED = Path(__file__).parent / "functional" / "shifted"
 
@@ -197,15 +201,24 @@ def _verdict(
     )
 
 
+def _get(app: PoundCake, path: str) -> Any:
+    """Ask until a web process lives long enough to answer."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(requests.RequestException, AssertionError):
+            return app.get(path)
+        time.sleep(1)
+    return app.get(path)
+
+
 def _all(app: PoundCake, path: str) -> list[Row]:
     """Return all pages of a list."""
     rows: list[Row] = []
-    page = app.get(path)
+    page = _get(app, path)
     while True:
         rows += page["results"]
         if not page["next"]:
             return rows
-        page = app.get(page["next"].partition("/api/v1/")[2])
+        page = _get(app, page["next"].partition("/api/v1/")[2])
 
 
 if __name__ == "__main__":

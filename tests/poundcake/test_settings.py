@@ -190,3 +190,4 @@ def test_mariadb_is_strict_and_in_utc_and_may_be_on_a_socket(read):
     assert options["isolation_level"] == "read committed"
     assert "time_zone='+00:00'" in options["init_command"]
     assert "STRICT_TRANS_TABLES" in options["init_command"]
+    assert "idle_transaction_timeout=40" in options["init_command"]

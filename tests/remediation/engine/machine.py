@@ -20,7 +20,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from remediation.engine import cancel, launch, lookup, pause, poll, recover, retry
+from remediation import clock as shared_clock
+from remediation.engine import cancel, future_stamps, launch, lookup, pause, poll, recover, retry
 from remediation.engine.retry import NotPossible
 from remediation.models import (
     Action,
@@ -73,7 +74,17 @@ LIMITS = {
     "ST2_TIMEOUT": 2.0,
     "POLL_INTERVAL": 60.0,
 }
+SET_BACK = datetime.timedelta(seconds=600)
 DRAIN_ROUNDS = 300
+
+
+class SteppingClock(shared_clock.MachineClock):
+    """The clock of PoundCake, which people set; StackStorm and Alertmanager have theirs."""
+
+    ahead = datetime.timedelta(0)
+
+    def now(self) -> datetime.datetime:
+        return super().now() + self.ahead
 
 
 class Machine(AlertEvents):
@@ -87,6 +98,8 @@ class Machine(AlertEvents):
         self.savepoint = transaction.savepoint()
         self.traveling = time_machine.travel(BEGIN, tick=False)
         self.clock = self.traveling.start()
+        self.shared = SteppingClock()
+        shared_clock._shared = lambda: self.shared
         self.sandbox.reset()
         self.sandbox.configure(**WELL, outcomes={}, duration_seconds=0)
         self.laws = Laws(self.sandbox)
@@ -146,6 +159,7 @@ class Machine(AlertEvents):
             "launch": lambda: launch.launch_due(client=self.client),
             "run local": launch.run_local,
             "recover": recover.recover,
+            "bring back": future_stamps.bring_back,
             "expire": launch.expire,
             "cancel overdue": cancel.cancel_overdue,
             "carry out": cancel.carry_out_due,
@@ -184,6 +198,11 @@ class Machine(AlertEvents):
     @rule()
     def worker_records(self) -> None:
         launch._record(*self.answers.pop(0), client=self.client)
+
+    @rule()
+    def clock_is_set_back(self) -> None:
+        """All that was stamped before is from the future then."""
+        self.shared.ahead -= SET_BACK
 
     # StackStorm
 
@@ -318,6 +337,7 @@ class Machine(AlertEvents):
             self.laws.check_the_end()
         finally:
             self.traveling.stop()
+            shared_clock._shared = shared_clock.MachineClock
             transaction.savepoint_rollback(self.savepoint)
 
     def _drain(self) -> None:
@@ -332,7 +352,7 @@ class Machine(AlertEvents):
             ]
             if due is None:
                 break
-            self.clock.move_to(max(due, timezone.now()))
+            self.clock.move_to(max(due - self.shared.ahead, timezone.now()))
         self.laws.check()
 
     def _states(self) -> list[tuple[int, str]]:

@@ -1,11 +1,13 @@
 """A worker that was stopped for longer than its lease: it starts nothing, and hides nothing."""
 
 import datetime
+import time
 from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
 import time_machine
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from remediation.clock import Timer
@@ -338,3 +340,24 @@ def test_an_unknown_local_action_that_never_began_says_so(clock, local_execution
     assert local_execution.status == Status.UNKNOWN
     [note] = notes(local_execution)
     assert note.reason.startswith("it never began")
+
+
+@transaction.atomic
+def stop_in_a_transaction():
+    ActionExecution.objects.update(error_message="stopped")
+    time.sleep(1.5)
+    ActionExecution.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "mysql", reason="SQLite has one writer")
+def test_a_worker_that_is_stopped_in_a_transaction_keeps_no_locks(execution):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@idle_transaction_timeout")
+        assert cursor.fetchone() == (40,)
+        cursor.execute("SET idle_transaction_timeout = 1")
+    with pytest.raises(OperationalError):
+        stop_in_a_transaction()
+    connection.close()
+
+    assert ActionExecution.objects.get().error_message == ""

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db.models import F, Q
 
 from remediation import clock, templating
-from remediation.engine import parameters
+from remediation.engine import once, parameters
 from remediation.models import Action, ActionExecution
 from remediation.stackstorm import (
     ActionInfo,
@@ -29,6 +29,7 @@ from remediation.stackstorm import (
     StackStormClient,
     StackStormError,
     StackStormRejected,
+    StackStormUnavailable,
 )
 
 logger = logging.getLogger(__name__)
@@ -71,8 +72,9 @@ def ask(actions: Iterable[Action], client: StackStormClient) -> set[int]:
     """Ask StackStorm for the actions and keep its answers, in the rows and in the objects.
 
     Returns the ids of those that were asked for: slow answers leave the others for another time.
-    Raises StackStormError. What the key's user may not see (403) counts as missing, with
-    StackStorm's words.
+    An answer about something else leaves its action as it was, with the reason. Raises
+    StackStormError. What the key's user may not see (403) counts as missing, with StackStorm's
+    words.
     """
     until = time.monotonic() + ASK_SECONDS
     asked: set[int] = set()
@@ -86,9 +88,20 @@ def ask(actions: Iterable[Action], client: StackStormClient) -> set[int]:
             if error.status != HTTPStatus.FORBIDDEN:
                 raise
             info, message = None, f"Allow the user of the key action_view: {error}"
+        except StackStormUnavailable as error:
+            if error.status != HTTPStatus.OK:
+                raise
+            _note_odd_answer(action, error)
+            continue
         learn(action, info, message=message)
         asked.add(action.pk)
     return asked
+
+
+def _note_odd_answer(action: Action, error: StackStormError) -> None:
+    once.warning(logger, "Nothing was learned of %s: %s", action.st2_action_ref, error)
+    action.st2_check_message = str(error)
+    Action.objects.filter(pk=action.pk).update(st2_check_message=action.st2_check_message)
 
 
 def make_known(

@@ -22,7 +22,8 @@ def end_unsafe(execution: ActionExecution, remote: Execution, *, client: StackSt
     Returns whether it had to. Calls StackStorm, so it is for no transaction.
     """
     problem = _problem(execution, remote)
-    if problem is None:
+    # An id that another row has is not the execution that was launched: not to be canceled.
+    if problem is None or settle.owners([remote.id]).get(remote.id, execution.pk) != execution.pk:
         return False
     reason = f"{problem}. StackStorm had another action than was known when this was sent: "
     status = "canceling"

@@ -312,3 +312,35 @@ def test_a_poll_does_not_settle_a_row_that_follows_another_execution_by_then(st2
 
     assert statuses([row]) == ["running"]
     assert row.st2_execution_id == STRANGER
+
+
+@pytest.mark.parametrize(
+    "alter_overview",
+    [
+        lambda body: body | {"ref": "core.other"},
+        lambda _body: {},
+        lambda _body: None,
+        lambda _b: [1],
+    ],
+    ids=["another action", "an empty object", "nothing", "a list"],
+)
+def test_an_odd_answer_about_an_action_lets_its_executions_wait_and_no_other(
+    alter_overview, sandbox, odd, caplog
+):
+    rows = []
+    for ref, parameters in (("core.noop", {}), ("core.local", {"cmd": "true"})):
+        bucket = make_bucket()
+        make_step(bucket, make_action(st2_action_ref=ref), parameters=parameters)
+        rows.append(make_execution(make_run(bucket)))
+    odd.alter = lambda _method, path, body: (
+        alter_overview(body) if path.endswith("core.noop") else body
+    )
+
+    for _ in range(3):
+        launch.launch_due(client=odd)
+
+    assert statuses(rows) == ["pending", "running"]
+    rows[0].action.refresh_from_db()
+    assert "StackStorm answered GET /actions" in rows[0].action.st2_check_message
+    told = [one for one in caplog.records if "Nothing was learned of core.noop" in one.message]
+    assert len(told) == 1

@@ -63,6 +63,7 @@ class TaskStorySerializer(serializers.ModelSerializer[ActionExecution]):
     result = serializers.JSONField(allow_null=True)
     st2_web_url = serializers.URLField(allow_null=True)
     reruns = RerunStorySerializer(many=True)
+    waiting_for = serializers.CharField()
 
     class Meta:
         model = ActionExecution

@@ -110,6 +110,7 @@ class ExecutionStory:
     trace_tag: str | None
     result: Any
     error_message: str
+    waiting_for: str
     created_at: datetime.datetime
     started_at: datetime.datetime | None
     completed_at: datetime.datetime | None
@@ -118,9 +119,17 @@ class ExecutionStory:
 
     @classmethod
     def of(
-        cls, row: ActionExecution, *, result: Any, tasks: Iterable[ExecutionStory] = ()
+        cls,
+        row: ActionExecution,
+        *,
+        result: Any,
+        tasks: Iterable[ExecutionStory] = (),
+        waiting_for: str = "",
     ) -> ExecutionStory:
-        """Return the story of an execution whose result was read apart."""
+        """Return the story of an execution whose result was read apart.
+
+        ``waiting_for``: why it waits, '' if it does not.
+        """
         return _same_columns(
             cls,
             row,
@@ -130,6 +139,7 @@ class ExecutionStory:
             result=result,
             reruns=tuple(map(RerunStory.of, row.reruns.all())),
             tasks=tuple(tasks),
+            waiting_for=waiting_for,
         )
 
     @property

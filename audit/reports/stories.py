@@ -21,6 +21,7 @@ from audit.reports.parts import (
     RunStory,
 )
 from audit.reports.wording import as_unicode
+from remediation.engine.waiting import Holds
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
 
 ALERTS_MAX = 200
@@ -120,10 +121,16 @@ def _executions_of(runs: list[BucketRun]) -> dict[int, list[ExecutionStory]]:
         if row.parent_id is not None:
             tasks[row.parent_id].append(ExecutionStory.of(row, result=_result(row)))
     executions: dict[int, list[ExecutionStory]] = defaultdict(list)
+    holds = Holds()
     for row in rows:
         if row.parent_id is None:
             executions[row.run_id].append(
-                ExecutionStory.of(row, result=_result(row), tasks=tasks[row.pk])
+                ExecutionStory.of(
+                    row,
+                    result=_result(row),
+                    tasks=tasks[row.pk],
+                    waiting_for=holds.reason(row),
+                )
             )
     return executions
 

@@ -134,6 +134,19 @@ def test_the_lists_of_admin_show_it(admin_client):
         assert "StackStorm does not take calls since" in table
 
 
+def test_the_story_shows_it(admin_client):
+    execution = make_execution()
+    break_stackstorm()
+    request_id = execution.request_id
+
+    page = admin_client.get(reverse("audit:story", args=[request_id])).content.decode()
+    story = make_client("read").get(f"{API}/requests/{request_id}/").json()
+
+    assert page.count("StackStorm does not take calls since") == 1
+    [told] = story["alerts"][0]["runs"][0]["executions"]
+    assert "502 Bad Gateway" in told["waiting_for"]
+
+
 def test_when_it_is_over_nothing_is_shown():
     row = make_execution()
     break_stackstorm()

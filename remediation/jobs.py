@@ -113,13 +113,18 @@ def tick(**_newer: object) -> bool:
         queue.absorb(queue.TICK, until=at + PLANNED_AHEAD)
         is_beat = Heartbeat.beat("tick", at=at, interval=interval)
         queue.enqueue(queue.TICK, at=at + interval)
-    wake = [_wake_launchers] if is_beat else []
-    what_is_due: list[Callable[[], object]] = []
-    if is_beat:
-        what_is_due = [recover.recover, launch.expire, cancel.cancel_overdue, _prune]
-        what_is_due += [_look_at_clocks, _refresh_actions]
-    _each_in_turn([*wake, partial(_follow, at + interval), cancel.carry_out_due, *what_is_due])
-    return is_beat
+    follow: list[Callable[[], object]] = [partial(_follow, at + interval), cancel.carry_out_due]
+    if not is_beat:
+        _each_in_turn(follow)
+        return False
+    problems.begin("tick")
+    what_is_due = [recover.recover, launch.expire, cancel.cancel_overdue, _prune]
+    what_is_due += [_look_at_clocks, _refresh_actions]
+    try:
+        _each_in_turn([_wake_launchers, *follow, *what_is_due])
+    finally:
+        problems.finish("tick")
+    return True
 
 
 def _each_in_turn(parts: Iterable[Callable[[], object]]) -> None:

@@ -213,6 +213,8 @@ def _launch_lines(row: ActionExecution) -> Iterator[str]:
     if row.unanswered_launches:
         times = "once" if row.unanswered_launches == 1 else f"{row.unanswered_launches} times"
         yield f"StackStorm was called {times} without an answer, and asked by trace tag for it."
+        if row.refused_launches:
+            yield f"Of these calls a proxy before StackStorm answered {row.refused_launches}."
     if row.st2_ghost_ids:
         yield format_html(
             "These in StackStorm come from the same launch, do not count and were canceled there:"

@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from django.db import DatabaseError
+from django.db.models import F
 
 from remediation import clock, queue
 from remediation.engine.connection import STACKSTORM
@@ -20,6 +21,8 @@ from remediation.redaction import mask_text
 logger = logging.getLogger(__name__)
 
 PREFIX = "failing:"
+BEGUN = "begun:"  # of the heartbeat that counts how often a job began since it last ended
+BEGUN_MAX = 3  # beginnings in a row without an end, before that is a problem
 TEXT_MAX = 500  # characters of an error
 NEGLECTED = datetime.timedelta(seconds=60)  # that a due wake-up waits before a worker is missing
 TITLES = {
@@ -73,6 +76,21 @@ def end(job: str) -> None:
         Heartbeat.tell(_name(job), "", at=clock.now())
 
 
+def begin(job: str) -> None:
+    """Count the beginning of a job; report one whose process was killed or hung each time."""
+    name, at = f"{BEGUN}{job}", clock.now()
+    row, _ = Heartbeat.objects.get_or_create(name=name, defaults={"beat_at": at, "due_at": at})
+    if row.failures >= BEGUN_MAX:
+        text = f"begun {row.failures} times and never ended: its process was killed or hung"
+        Heartbeat.tell(_name(job), text, at=at)
+    Heartbeat.objects.filter(pk=row.pk).update(failures=F("failures") + 1, beat_at=at)
+
+
+def finish(job: str) -> None:
+    """Record that a job has ended, by an exception too."""
+    Heartbeat.objects.filter(name=f"{BEGUN}{job}").update(failures=0)
+
+
 def current() -> list[Problem]:
     """Return all problems, the oldest first; one query over two small tables."""
     noted = Heartbeat.objects.exclude(note="").values_list("name", "beat_at", "note", "failures")
@@ -95,7 +113,7 @@ def beating() -> list[Heartbeat]:
 
 
 def _is_problem(heartbeat_name: str) -> bool:
-    return heartbeat_name == STACKSTORM or heartbeat_name.startswith(PREFIX)
+    return heartbeat_name == STACKSTORM or heartbeat_name.startswith((PREFIX, BEGUN))
 
 
 def _missing_worker(cluster: str, since: datetime.datetime) -> Problem:

@@ -88,6 +88,38 @@ def test_a_part_of_the_tick_that_raises_does_not_stop_the_others(monkeypatch, se
     assert sorted(done) == ["cancel_overdue", "carry_out_due", "expire", "recover"]
 
 
+def test_a_tick_whose_process_is_killed_each_time_is_on_record(monkeypatch, settings):
+    settings.ST2_API_URL = ""
+    alive = jobs._each_in_turn
+
+    class Killed(BaseException):
+        pass
+
+    def die(_parts):
+        raise Killed
+
+    monkeypatch.setattr(jobs, "_each_in_turn", die)
+    # A process that is killed ends nothing.
+    monkeypatch.setattr(problems, "finish", lambda _job: None)
+    for _ in range(4):
+        Heartbeat.objects.filter(name="tick").update(due_at=timezone.now())
+        with pytest.raises(Killed):
+            jobs.tick()
+
+    [problem] = problems.current()
+    assert problem.name == "tick"
+    assert problem.text == "begun 3 times and never ended: its process was killed or hung"
+
+    monkeypatch.undo()
+    settings.ST2_API_URL = ""
+    assert jobs._each_in_turn is alive
+    Heartbeat.objects.filter(name="tick").update(due_at=timezone.now())
+    jobs.tick()
+    Heartbeat.objects.filter(name="tick").update(due_at=timezone.now())
+    jobs.tick()
+    assert problems.current() == []
+
+
 @pytest.mark.usefixtures("break_jobs")
 def test_what_cannot_be_recorded_does_not_hide_the_error(monkeypatch):
     def refuse(*_arguments, **_options):

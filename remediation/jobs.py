@@ -119,7 +119,7 @@ def tick(**_newer: object) -> bool:
         return False
     problems.begin("tick")
     what_is_due = [recover.recover, launch.expire, cancel.cancel_overdue, _prune]
-    what_is_due += [_look_at_clocks, _refresh_actions]
+    what_is_due += [_look_at_clocks, _refresh_actions, problems.end_quiet]
     try:
         _each_in_turn([_wake_launchers, *follow, *what_is_due])
     finally:

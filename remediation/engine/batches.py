@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-from remediation.engine import problems
 from remediation.engine.row_by_row import contained, set_aside
 from remediation.models import ActionExecution
 
@@ -31,11 +30,10 @@ def alone(row: Model | str, *, job: str) -> Iterator[None]:
     """
 
     def failed(row: Model | str, error: Exception) -> None:
-        problems.report(job, error, subject=str(row))
         if isinstance(row, ActionExecution):
             set_aside(row, error)
 
-    with contained(row, what=job, failed=failed):
+    with contained(row, what=job, failed=failed, job=job):
         yield
 
 

@@ -24,6 +24,7 @@ PREFIX = "failing:"
 BEGUN = "begun:"  # of the heartbeat that counts how often a job began since it last ended
 BEGUN_MAX = 3  # beginnings in a row without an end, before that is a problem
 TEXT_MAX = 500  # characters of an error
+QUIET = datetime.timedelta(minutes=10)  # longer than until a row that failed is tried again
 NEGLECTED = datetime.timedelta(seconds=60)  # that a due wake-up waits before a worker is missing
 TITLES = {
     STACKSTORM: "StackStorm cannot be reached",
@@ -74,6 +75,13 @@ def end(job: str) -> None:
     """Record that a job works again; costs one look into an index if it did all along."""
     if Heartbeat.has_problem(_name(job)):
         Heartbeat.tell(_name(job), "", at=clock.now())
+
+
+def end_quiet() -> None:
+    """End the problems that nothing has reported for a while: their rows are handled or gone."""
+    before = clock.now() - QUIET
+    quiet = Heartbeat.objects.filter(name__startswith=PREFIX, due_at__lt=before).exclude(note="")
+    quiet.update(note="", failures=0)
 
 
 def begin(job: str) -> None:

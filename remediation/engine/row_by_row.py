@@ -16,6 +16,7 @@ from typing import TypeVar
 from django.db import DatabaseError, Error, InterfaceError, OperationalError, connection
 
 from remediation import clock
+from remediation.engine import problems
 from remediation.engine.parameters import known_secrets
 from remediation.engine.transient import is_disconnected, is_locked, repeated
 from remediation.json_values import fit_text
@@ -72,11 +73,12 @@ def together(
 
 @contextmanager
 def contained(
-    item: Item, *, what: str, failed: Callable[[Item, Exception], object]
+    item: Item, *, what: str, failed: Callable[[Item, Exception], object], job: str = "storage"
 ) -> Iterator[None]:
     """Let an error in this block fail one item, which ``failed`` records, and not its caller.
 
-    Raises DatabaseError when a lock stays or nothing can be stored at all.
+    ``job``: the name of the problem that it becomes. Raises DatabaseError when a lock stays or
+    nothing can be stored at all.
     """
     try:
         yield
@@ -84,6 +86,7 @@ def contained(
         if is_outage(error):
             raise
         logger.exception("%s failed for %s.", what, item)
+        problems.report(job, error, subject=_subject(item))
         _record(item, error, failed)
 
 
@@ -129,6 +132,12 @@ def _repeated(
             afresh(item)
 
     return repeated(partial(work, items), what=what, afresh=read_again)
+
+
+def _subject(item: object) -> str:
+    """Return the name of the row that an item is about."""
+    row = item[0] if isinstance(item, tuple) else getattr(item, "execution", item)
+    return str(row)
 
 
 def _record(item: Item, error: Exception, failed: Callable[[Item, Exception], object]) -> None:

@@ -4,6 +4,7 @@ import datetime
 import json
 
 import pytest
+import time_machine
 from django.db import DatabaseError
 from django.urls import reverse
 from django.utils import timezone
@@ -11,6 +12,8 @@ from django_q.models import OrmQ
 
 from remediation import jobs, queue
 from remediation.engine import problems
+from remediation.engine.row_by_row import contained
+from remediation.engine.settle import Ending, Outcome
 from remediation.models import Heartbeat
 from tests.factories import make_client, make_execution
 
@@ -145,6 +148,27 @@ def test_a_worker_that_is_not_there_is_a_problem_after_a_minute(cluster):
     [problem] = problems.current()
     assert problem.name == f"no_worker_{cluster}"
     assert "Is manage.py worker running?" in problem.text
+
+
+def test_a_row_that_cannot_be_stored_is_on_record_until_nothing_fails_for_a_while():
+    execution = make_execution(status="running")
+    ending = Ending(execution, Outcome.success({}))
+
+    def refuse(*_arguments, **_options):
+        raise ValueError("Data too long")
+
+    with contained(ending, what="Settling", failed=lambda *_: None):
+        refuse()
+
+    [problem] = problems.current()
+    assert problem.name == "storage"
+    assert problem.text == f"{execution}: ValueError: Data too long"
+    problems.end_quiet()
+    assert problems.current() == [problem]
+    later = timezone.now() + datetime.timedelta(minutes=11)
+    with time_machine.travel(later):
+        problems.end_quiet()
+        assert problems.current() == []
 
 
 def test_a_row_that_is_stored_again_counts_each_failure():

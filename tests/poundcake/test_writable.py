@@ -5,7 +5,7 @@ from django.db import Error, OperationalError, connection
 from django.test import Client
 
 from poundcake import health
-from poundcake.writable import BAD_SECONDS, GOOD_SECONDS, WriteCheck
+from poundcake.writable import INTERVAL_SECONDS, WriteCheck
 from remediation.models import Heartbeat
 
 
@@ -89,10 +89,10 @@ def test_probes_in_between_get_the_last_outcome(clock, django_assert_num_queries
     with django_assert_num_queries(0):
         for _ in range(100):
             check()
-    clock.now += GOOD_SECONDS
+    clock.now += INTERVAL_SECONDS
     with connection.execute_wrapper(writes), pytest.raises(Error):
         check()
     with django_assert_num_queries(0), pytest.raises(Error):
         check()
-    clock.now += BAD_SECONDS
+    clock.now += INTERVAL_SECONDS
     check()

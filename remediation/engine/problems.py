@@ -37,6 +37,7 @@ TITLES = {
     "expiry": "Ending executions that waited too long fails",
     "cancel": "Canceling runs fails",
     "storage": "Storing an outcome fails",
+    "clock": "The clock of a machine is wrong",
     "no_worker_launch": "No worker starts executions",
     "no_worker_follow": "No worker follows executions",
     "no_worker_local": "No worker carries out local actions",
@@ -58,7 +59,8 @@ class Problem:
     @property
     def title(self) -> str:
         """The problem in a few words, without details."""
-        return TITLES.get(self.name, f"{self.name} fails")
+        # The problem of one machine bears its name.
+        return TITLES.get(self.name.partition("@")[0], f"{self.name} fails")
 
 
 def report(job: str, error: BaseException, *, subject: str = "") -> None:

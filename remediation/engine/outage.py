@@ -60,13 +60,18 @@ def end_by_launch(*, at: datetime.datetime) -> None:
         Heartbeat.tell(STACKSTORM, "", at=at)
 
 
-def end_by_read(*, at: datetime.datetime) -> None:
-    """End the problem after an answered read, unless launches were refused lately."""
+def end_by_read(*, at: datetime.datetime, is_probe: bool = False) -> None:
+    """End the problem after an answered read, unless launches were refused lately.
+
+    ``is_probe``: the read asked for nothing that a key could be refused.
+    """
     problem = current() if Heartbeat.has_problem(STACKSTORM) else None
     if problem is None:
         return
-    is_launch = " POST /executions" in problem.note
-    if is_launch and at < problem.due_at + datetime.timedelta(seconds=LAUNCH_PROBLEM_SECONDS):
+    is_kept = " POST /executions" in problem.note or (
+        is_probe and problem.note.startswith("StackStorm rejected")
+    )
+    if is_kept and at < problem.due_at + datetime.timedelta(seconds=LAUNCH_PROBLEM_SECONDS):
         return
     Heartbeat.tell(STACKSTORM, "", at=at)
 
@@ -84,7 +89,7 @@ def probe(*, client: StackStormClient) -> bool:
         logger.warning("StackStorm does not take calls yet: %s", error)
         report(error, at=clock.now())
         return False
-    end_by_read(at=clock.now())
+    end_by_read(at=clock.now(), is_probe=True)
     return True
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from remediation import jobs
 from remediation.engine import launch, lookup, outage, poll
 from remediation.models import ActionExecution, BucketRun, Heartbeat, Transition
-from remediation.stackstorm import StackStormClient, StackStormError
+from remediation.stackstorm import StackStormClient, StackStormError, StackStormRejected
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
 pytestmark = pytest.mark.django_db
@@ -244,6 +244,26 @@ def test_an_answered_read_does_not_hide_that_launches_are_refused(sandbox, st2):
     assert "ECONNREFUSED" in note()
     later = timezone.now() + datetime.timedelta(minutes=2)
     outage.end_by_read(at=later)
+    assert note() == ""
+
+
+def test_a_probe_does_not_hide_that_other_reads_are_rejected(sandbox, st2, monkeypatch):
+    [execution] = due_executions(1)
+    sandbox.configure(outcomes={"core.local": "running"})
+    launch.launch_due(client=st2)
+    ActionExecution.objects.filter(pk=execution.pk).update(due_at=timezone.now())
+
+    def reject(_ids):
+        raise StackStormRejected("GET", "/executions", 403, "lacks execution_list")
+
+    monkeypatch.setattr(st2, "executions", reject)
+    poll.poll_due(client=st2)
+
+    assert outage.probe(client=st2)
+    assert "lacks execution_list" in note()
+    monkeypatch.undo()
+    ActionExecution.objects.filter(pk=execution.pk).update(due_at=timezone.now())
+    poll.poll_due(client=st2)
     assert note() == ""
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
+from threading import Event
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -71,6 +72,10 @@ AGAIN = datetime.timedelta(seconds=0.1)  # when what is left, or was in others' 
 Answer = tuple[Request, Future[Execution]]
 
 
+class CalledOff(Exception):
+    """A request was not sent, because StackStorm refused another one of its batch."""
+
+
 def launch_due(*, client: StackStormClient) -> int:
     """Start the due StackStorm executions, a bounded batch; return how many were claimed.
 
@@ -112,6 +117,7 @@ class _Calls:
         self.claimed = 0
         self.is_reachable = True
         self._pool, self._client = pool, client
+        self._refused = Event()
 
     def begin(self, executions: Sequence[ActionExecution]) -> None:
         """Prepare and claim executions, and begin to send them."""
@@ -122,7 +128,18 @@ class _Calls:
             preparation.let_wait(executions, error)
         for request in requests:
             self.claimed += 1
-            self.sending[self._pool.submit(request.send, self._client)] = request
+            self.sending[self._pool.submit(self._send, request)] = request
+
+    def _send(self, request: Request) -> Execution:
+        """Send a request, in a thread, unless StackStorm has refused another one before."""
+        if self._refused.is_set():
+            raise CalledOff
+        try:
+            return request.send(self._client)
+        except StackStormUnavailable as error:
+            if error.stops_others:
+                self._refused.set()
+            raise
 
     def send_suspects(self, line: Line, *, until: float) -> None:
         """Send what workers died with, one by one, with nothing else in this worker's hands."""
@@ -138,9 +155,7 @@ class _Calls:
             return False
         answers = _answered(self.sending)
         self.is_reachable &= _record_all(answers, client=self._client)
-        if not self.is_reachable:
-            _call_off(self.sending)
-        elif any(future.exception() is None for _, future in answers):
+        if self.is_reachable and any(future.exception() is None for _, future in answers):
             outage.end_by_launch(at=clock.now())
         return True
 
@@ -337,25 +352,6 @@ def _record_started(
             lookup.begin(execution, at=cause.at, why=str(error))
 
 
-def _call_off(sending: dict[Future[Execution], Request]) -> None:
-    """Give back what no thread has begun to send."""
-    for future in [future for future in sending if future.cancel()]:
-        request, cause = sending.pop(future), Cause()
-        reason = "not sent: StackStorm refused the launch before it"
-        _release(request, reason, due_at=cause.at, cause=cause)
-
-
-def _release(request: Request, reason: str, *, due_at: datetime.datetime, cause: Cause) -> None:
-    try:
-        repeated(
-            partial(request.execution.release, cause=cause, reason=reason, due_at=due_at),
-            what=f"The release of {request.execution}",
-            afresh=request.read_again,
-        )
-    except IllegalTransitionError as error:
-        logger.info("Moved on before it was released: %s", error)
-
-
 def _record_surely(
     request: Request, future: Future[Execution], *, client: StackStormClient
 ) -> bool:
@@ -373,6 +369,9 @@ def _record(request: Request, future: Future[Execution], *, client: StackStormCl
         _record_started([(execution, future.result())], client=client)
     except TooLateToSend:
         late.release_unsent(execution)
+    except CalledOff:
+        reason = "not sent: StackStorm refused the launch before it"
+        execution.release(cause=cause, reason=reason, due_at=cause.at)
     except StackStormRejected as error:
         refused_launches.record(execution, request.rendered, error, client=client, cause=cause)
     except StackStormUnavailable as error:

@@ -102,6 +102,20 @@ def test_a_refusal_ends_the_batch_and_is_on_record(status, sandbox, st2, setting
     assert statuses().count("pending") == (6 if status == 429 else 5)
 
 
+def test_nothing_that_waits_for_a_thread_is_sent_after_a_refusal(sandbox, st2, settings):
+    settings.ST2_MAX_CONCURRENT_REQUESTS = 5
+    due_executions(20)
+    # With this seed the first call passes and the eleven after it do not.
+    sandbox.configure(refusal_status=429, refusal_rate=0.9, seed=93, latency_seconds=0.05)
+
+    launch.launch_due(client=st2)
+
+    # The one that passed, and one in each of the four threads.
+    assert len(sandbox.requests) <= 5
+    assert statuses().count("pending") == 19
+    assert ActionExecution.objects.filter(error_message__startswith="not sent").exists()
+
+
 def test_while_there_is_a_problem_a_batch_begins_with_one_read(sandbox, st2):
     due_executions(3)
     sandbox.configure(refusal_status=503)

@@ -30,25 +30,25 @@ def env_bool(name: str, default: bool) -> bool:
     return word in {"true", "1"}
 
 
-def env_seconds(name: str, default: float, *, least: float = 0.0) -> float:
-    """Return a number of seconds, at least ``least``."""
+def env_seconds(name: str, default: float, *, least: float = 0.0, most: float = 1e9) -> float:
+    """Return a number of seconds, at least ``least`` and at most ``most``."""
     text = env.str(name, str(default))
     try:
         value = float(text)
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a number of seconds, not {text!r}.") from None
-    if not least <= value < 1e9:
-        raise ImproperlyConfigured(f"{name} must be at least {least:g} seconds, not {text!r}.")
+    if not least <= value <= most:
+        limits = f"at least {least:g}" + (f" and at most {most:g}" if most < 1e9 else "")
+        raise ImproperlyConfigured(f"{name} must be {limits} seconds, not {text!r}.")
     return value
 
 
-def env_count(name: str, default: int, *, least: int = 1) -> int:
-    """Return a whole number of at least ``least``."""
+def env_count(name: str, default: int, *, least: int = 1, most: int | None = None) -> int:
+    """Return a whole number of at least ``least`` and, if given, at most ``most``."""
     text = env.str(name, str(default))
-    if not text.isdecimal() or int(text) < least:
-        raise ImproperlyConfigured(
-            f"{name} must be a whole number of at least {least}, not {text!r}."
-        )
+    if not text.isdecimal() or int(text) < least or (most and int(text) > most):
+        limits = f"at least {least}" + (f" and at most {most}" if most else "")
+        raise ImproperlyConfigured(f"{name} must be a whole number of {limits}, not {text!r}.")
     return int(text)
 
 
@@ -177,8 +177,9 @@ ST2_QUEUE_TIMEOUT = env_seconds("ST2_QUEUE_TIMEOUT", 3_600.0)  # until StackStor
 ST2_INQUIRY_TIMEOUT = env_seconds("ST2_INQUIRY_TIMEOUT", 86_400.0)  # while it asks a person
 ST2_ACTION_MAX_AGE = env_seconds("ST2_ACTION_MAX_AGE", 3_600.0)  # of what is known of actions
 LAUNCH_TIMEOUT = env_seconds("LAUNCH_TIMEOUT", 86_400.0)  # seconds an execution may wait unsent
-TEMPLATE_TIMEOUT_SECONDS = env_seconds("TEMPLATE_TIMEOUT_SECONDS", 1.0, least=0.05)
-TEMPLATE_MAX_BYTES = env_count("TEMPLATE_MAX_BYTES", 1_048_576, least=1_000)  # of what one makes
+# Of one rendering. A job may take 60 s, and renders more than once on a machine that may be busy.
+TEMPLATE_TIMEOUT_SECONDS = env_seconds("TEMPLATE_TIMEOUT_SECONDS", 1.0, least=0.05, most=4.0)
+TEMPLATE_MAX_BYTES = env_count("TEMPLATE_MAX_BYTES", 1_048_576, least=1_000, most=16 * 2**20)
 
 TARGET_PARAMETERS = env_names(  # that name what an action works on, and must not come out blank
     "TARGET_PARAMETERS", default=["hosts", "host", "url"]

@@ -23,7 +23,7 @@ RENDERERS_MAX = 2  # of one process, so that one costly template does not keep t
 ROOT = str(Path(__file__).resolve().parents[2])  # from which this package is imported
 START_SECONDS = 15.0  # for Python to start on a busy machine
 # By the wall clock, for the budget of processor time on a busy machine.
-PATIENCE = 10  # times the budget
+PATIENCE = 4  # times the budget
 PATIENCE_SECONDS = 10.0  # at least
 REPLY_FACTOR = 12  # bytes of JSON for a byte of text, at most
 REPLY_BASE = 2**20
@@ -97,7 +97,7 @@ class Renderer:
         self._connection.close()
 
     def forget(self) -> None:
-        """Let go of the process in a fork of its parent, without a word to it."""
+        """Let go of the process in a fork of its parent, without ending it."""
         self._process.returncode = 0
         self._connection.close()
 
@@ -149,7 +149,7 @@ class RendererPool:
             self._idle.pop().end()
 
     def forget(self) -> None:
-        """Begin anew in a fork: the renderers are the parent's, and so are its locks."""
+        """Start again in a fork: the renderers are the parent's, and so are its locks."""
         for renderer in self._idle:
             renderer.forget()
         self.__init__()  # type: ignore[misc]

@@ -65,6 +65,7 @@ logger = logging.getLogger(__name__)
 Status = ActionExecution.Status
 
 BUDGET_SECONDS = 5.0  # after which a batch ends, to go on as another job
+ALONE_SECONDS = 2.0  # of a batch, for what could stop others; the next batch has more
 GATHER_SECONDS = 0.01  # in which further answers are waited for, to be recorded together
 AGAIN = datetime.timedelta(seconds=0.1)  # when what is left, or was in others' hands, is due
 
@@ -101,7 +102,7 @@ def launch_due(*, client: StackStormClient) -> int:
                 break
             if calls.record_some():
                 width = 2 * threads
-        calls.send_suspects(line, until=until)
+        calls.send_alone(line, until=min(until, time.monotonic() + ALONE_SECONDS))
     claimed, is_reachable = calls.claimed, calls.is_reachable
     may_be_left = line.handed_out > claimed or time.monotonic() >= until
     if is_reachable and may_be_left and is_stackstorm_due():
@@ -141,10 +142,10 @@ class _Calls:
                 self._refused.set()
             raise
 
-    def send_suspects(self, line: Line, *, until: float) -> None:
-        """Send what workers died with, one by one, with nothing else in this worker's hands."""
-        while self.is_reachable and (suspect := line.take_suspect()):
-            self.begin(suspect)
+    def send_alone(self, line: Line, *, until: float) -> None:
+        """Send what could stop others, one by one, with nothing else in this worker's hands."""
+        while self.is_reachable and (alone := line.take_alone()):
+            self.begin(alone)
             self.record_some()
             if time.monotonic() >= until:
                 break

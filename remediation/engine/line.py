@@ -16,6 +16,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from remediation import clock, queue
+from remediation.engine import parameters
 from remediation.models import ActionExecution, Heartbeat, Pause
 from remediation.models.statements import fetch
 
@@ -31,15 +32,15 @@ class Line:
     def __init__(self) -> None:
         self._ids: deque[int] = deque()
         self._handed_out: set[int] = set()
-        self._suspects: list[ActionExecution] = []
+        self._alone: list[ActionExecution] = []
         self._read_at = 0.0
         self._launchers = _launchers()
 
     def take(self, count: int) -> list[ActionExecution]:
         """Return the next ones, at most ``count``; [] when nobody waits.
 
-        Those that another worker prepares now are passed over, and those with which a worker died
-        are kept for ``take_suspect``.
+        Those that another worker prepares now are passed over. Those with which a worker died, and
+        steps that were slow to render lately, are kept for ``take_alone``.
         """
         if not self._ids or time.monotonic() > self._read_at + FRESH_SECONDS:
             self._read()
@@ -52,20 +53,21 @@ class Line:
         ids = [self._ids.popleft() for _ in range(min(count, len(self._ids)))]
         self._handed_out.update(ids)
         rows = with_all_it_takes().in_bulk(ids)
-        found = [rows[pk] for pk in ids if pk in rows]
-        self._suspects += (row for row in found if row.prepare_attempts and not row.is_in_hand)
-        return [row for row in found if not row.prepare_attempts]
+        found = [rows[pk] for pk in ids if pk in rows and not rows[pk].is_in_hand]
+        alone = [row for row in found if row.prepare_attempts or parameters.is_slow(row)]
+        self._alone += alone
+        return [row for row in found if row not in alone]
 
-    def take_suspect(self) -> list[ActionExecution]:
-        """Return one execution with which a worker died, to be prepared alone; or [].
+    def take_alone(self) -> list[ActionExecution]:
+        """Return one execution that is prepared alone: a worker died with it, or it is slow; or [].
 
-        Those that were there at the fewest deaths come first: they may have been beside another.
+        Those with the most deaths come last: the others may have been beside one of them.
         """
-        if not self._suspects:
+        if not self._alone:
             return []
-        suspect = min(self._suspects, key=lambda row: row.prepare_attempts)
-        self._suspects.remove(suspect)
-        return [suspect]
+        chosen = min(self._alone, key=lambda row: max(1, row.prepare_attempts))
+        self._alone.remove(chosen)
+        return [chosen]
 
     @property
     def handed_out(self) -> int:

@@ -25,7 +25,7 @@ from remediation.templating import TemplateError
 
 logger = logging.getLogger(__name__)
 
-SLOW_SECONDS = 0.2  # of one rendering; steps that took longer are rendered after the others
+SLOW_SECONDS = 0.5  # of one rendering; steps that took longer are rendered after the others
 SLOW_REMEMBERED_SECONDS = 300.0
 SLOW_STEPS_MAX = 1_000
 
@@ -156,8 +156,9 @@ class _SlowSteps:
         return self._until.get(key, 0.0) > time.monotonic()
 
     def note(self, execution: ActionExecution, *, seconds: float) -> None:
-        """Take note of how long one rendering took."""
+        """Take note of how long one rendering took; a quick one makes up for a slow one."""
         if seconds < SLOW_SECONDS:
+            self._until.pop(self._key(execution), None)
             return
         if len(self._until) > SLOW_STEPS_MAX:
             self._until.clear()
@@ -169,6 +170,11 @@ class _SlowSteps:
 
 
 _slow_steps = _SlowSteps()
+
+
+def is_slow(execution: ActionExecution) -> bool:
+    """Return whether the step of an execution was slow to render lately, in this process."""
+    return execution in _slow_steps
 
 
 def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any) -> Rendered:

@@ -139,7 +139,7 @@ def _reserve(executions: Sequence[ActionExecution]) -> Reservation:
     if not executions:
         return Reservation([], until)
     rows = _pending(executions)
-    # A time that is too far ahead comes from another clock, and holds nobody back.
+    # A time that is too far ahead comes from another clock and is ignored.
     in_hand = Q(preparing_until__gt=clock.now(), preparing_until__lte=until + LEASE)
     count = repeated(
         partial(

@@ -285,8 +285,20 @@ def test_slow_steps_are_rendered_last_and_do_not_hold_the_batch(monkeypatch):
     parameters.render_all([row for row in rows if row.pk == slow.pk])
     monkeypatch.setattr(parameters, "SLOW_SECONDS", 60.0)
 
-    assert list(parameters.render_all(rows)) == [fine.pk, slow.pk]
     assert list(parameters.render_all(rows, until=0.0)) == [fine.pk]
+    assert list(parameters.render_all(rows)) == [fine.pk, slow.pk]
+    assert not parameters.is_slow(slow), "a quick rendering makes up for a slow one"
+
+
+def test_a_slow_step_is_prepared_alone_after_the_others(sandbox, st2, rendered, monkeypatch):
+    monkeypatch.setattr(parameters, "_slow_steps", parameters._SlowSteps())
+    slow, fine, suspect = good(), good(), good(prepare_attempts=2)
+    parameters._slow_steps.note(slow, seconds=60.0)
+
+    launch.launch_due(client=st2)
+
+    assert [batch for batch in rendered if batch] == [{fine.pk}, {slow.pk}, {suspect.pk}]
+    assert set(ActionExecution.objects.values_list("status", flat=True)) == {Status.RUNNING}
 
 
 def test_a_worker_that_was_slow_takes_back_its_own_attempt_alone():
@@ -312,7 +324,7 @@ def test_what_is_rendered_a_second_time_without_a_renderer_stays_due(monkeypatch
         return {row.pk: unavailable(is_suspect=True) for row in executions}
 
     monkeypatch.setattr(parameters, "render_all", no_renderer)
-    prepared = {execution.pk: parameters.Skipped("x")}
+    prepared: dict[int, object] = {}
 
     with preparation.reserved(loaded) as reservation:
         preparation.prepare_again(reservation, loaded, prepared)

@@ -19,7 +19,7 @@ from tests.remediation.engine.due_executions import execution_of, good
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-SLOW = 0.25  # seconds, more than a step may take before it is rendered last
+SLOW = 0.6  # seconds, more than a step may take before it is rendered last
 NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 MEMORY = "".join(f"{{% set a{number} = [0] * 900000 %}}" for number in range(200))
 

@@ -11,9 +11,10 @@ import datetime
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from django.db import IntegrityError, connection
+from django.db import OperationalError, connection
 
 from remediation.alertmanager import IncomingAlert, fingerprint
+from remediation.engine.transient import ROW_CHANGED
 from remediation.models import Alert, EarlyResolve
 from remediation.models.statements import insert
 
@@ -58,7 +59,7 @@ class EarlyResolves:
     def write(self, opened: Collection[Alert]) -> None:
         """Store what was remembered, after the ``opened`` alerts are stored.
 
-        Raises IntegrityError, as for a row that another process made first, when a firing and its
+        Raises OperationalError, as for a row that changed since it was read, when a firing and its
         resolve met: the same transaction finds both when it is repeated.
         """
         if self.written:
@@ -76,7 +77,7 @@ class EarlyResolves:
             return
         rows = Alert.objects.filter(active_fingerprint__in=wanted).select_for_update()
         if set(rows.values_list("pk", flat=True)) - ours:
-            raise IntegrityError("An alert was opened while its resolve was being remembered.")
+            raise OperationalError(ROW_CHANGED, "An alert was opened while its resolve came in.")
 
     def _check_resolves(self, opened: Collection[Alert]) -> None:
         """Look for resolves that another process remembered while this one opened an episode."""
@@ -84,7 +85,7 @@ class EarlyResolves:
         for key, early in _find(keys, is_locked=True).items():
             known = self.known.get(key)
             if known is None or known.starts_at < early.starts_at:
-                raise IntegrityError("An alert was resolved while it was being opened.")
+                raise OperationalError(ROW_CHANGED, "An alert was resolved while it was opened.")
 
 
 def _find(keys: Collection[str], *, is_locked: bool) -> dict[str, EarlyResolve]:

@@ -20,8 +20,9 @@ from django.db import (
 logger = logging.getLogger(__name__)
 
 TRIES = 8
-# MariaDB: deadlock, lock wait time-out, row changed since it was read.
-TRANSIENT_CODES = {1213, 1205, 1020}
+ROW_CHANGED = 1020  # MariaDB: since it was read; our own checks raise it too
+# MariaDB: deadlock, lock wait time-out.
+TRANSIENT_CODES = {1213, 1205, ROW_CHANGED}
 DUPLICATE_CODE = 1062
 # MariaDB: closed (idle for wait_timeout, restarted, packet too large), lost, killed, shutting down.
 DISCONNECTED_CODES = {2006, 2013, 1927, 1053, 4031}

@@ -85,7 +85,8 @@ def test_what_cannot_be_moved_at_all_is_left_for_later_and_shows_why(launched, s
     bad = launched[1]
     make_due()
 
-    with refused(Transition, f"NEW.subject_id = {bad.pk}", event="INSERT"):
+    is_its_own = f"NEW.subject_id = {bad.pk} AND NEW.subject_type = 'execution'"
+    with refused(Transition, is_its_own, event="INSERT"):
         poll.poll_due(client=st2)
         row = rows(launched)[1]
 

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db.models import F, Q
 
 from remediation import clock, templating
-from remediation.engine import once, parameters
+from remediation.engine import batches, once, parameters
 from remediation.models import Action, ActionExecution
 from remediation.stackstorm import (
     ActionInfo,
@@ -93,8 +93,9 @@ def ask(actions: Iterable[Action], client: StackStormClient) -> set[int]:
                 raise
             _note_odd_answer(action, error)
             continue
-        learn(action, info, message=message)
-        asked.add(action.pk)
+        with batches.alone(action, job="actions"):
+            learn(action, info, message=message)
+            asked.add(action.pk)
     return asked
 
 

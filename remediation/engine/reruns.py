@@ -16,7 +16,7 @@ from functools import partial
 from django.db import transaction
 
 from remediation import clock
-from remediation.engine import once, pace
+from remediation.engine import batches, once, pace
 from remediation.engine.lookup import CLOCK_TOLERANCE
 from remediation.engine.transient import repeated
 from remediation.models import ActionExecution, Cause, Heartbeat, Rerun, Transition
@@ -43,7 +43,9 @@ def take(moved: Iterable[Execution]) -> None:
         return
     owners = _owners({remote.rerun_of for remote in told.values()})
     for remote in told.values():
-        if remote.rerun_of in owners:
+        if remote.rerun_of not in owners:
+            continue
+        with batches.alone(f"re-run {remote.id}", job="reruns"):
             _record(owners[remote.rerun_of], remote)
 
 
@@ -60,13 +62,21 @@ def look_for_due(*, client: StackStormClient) -> int:
     for asked, row in enumerate(rows):
         if time.monotonic() > until:
             return asked
-        _put_off(row, at=at)
-        try:
-            _look_for(row, client=client)
-        except StackStormError as error:
-            once.warning(logger, "Re-runs are looked for later: %s", error)
-            return asked
+        with batches.alone(row, job="reruns"):
+            _put_off(row, at=at)
+            if not _is_answered(row, client=client):
+                return asked
     return len(rows)
+
+
+def _is_answered(row: ActionExecution, *, client: StackStormClient) -> bool:
+    """Look for the re-runs of one execution; return whether StackStorm could be asked."""
+    try:
+        _look_for(row, client=client)
+    except StackStormError as error:
+        once.warning(logger, "Re-runs are looked for later: %s", error)
+        return False
+    return True
 
 
 def _put_off(row: ActionExecution, *, at: datetime.datetime) -> None:

@@ -73,7 +73,8 @@ class Holds:
             return "It waits for a person's answer in StackStorm."
         if row.executed_via_stackstorm and self.stackstorm:
             return f"How it goes on is not known. {outage.sentence(self.stackstorm)}"
-        return ""
+        # What was not recorded at the last poll.
+        return row.error_message
 
 
 def open_executions(runs: Iterable[BucketRun]) -> dict[int, list[ActionExecution]]:

@@ -7,8 +7,9 @@ import pytest
 from django.db import DataError, OperationalError
 
 from remediation import alertmanager, clock
-from remediation.engine import cancel, intake, launch, lookup, poll, recover, row_by_row
-from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition
+from remediation.engine import cancel, intake, launch, lookup, poll, recover, reruns, row_by_row
+from remediation.models import Action, ActionExecution, Alert, BucketRun, Cause, Rerun, Transition
+from remediation.stackstorm.executions import read_execution
 from tests.factories import (
     LABELS,
     alert_payload,
@@ -21,6 +22,7 @@ from tests.factories import (
     notification_body,
 )
 from tests.remediation.refused_rows import TEXT, refused
+from tests.remediation.stackstorm.recordings import recording
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -230,6 +232,33 @@ def test_a_local_action_that_is_refused_holds_up_no_other():
         assert launch.run_local()
 
     assert statuses(pair) == ["pending", "success"]
+
+
+def test_a_rerun_that_is_refused_holds_up_no_other(three):
+    recorded = recording("rerun-of-execution-with-notify-201").body
+    first = recorded["context"]["re-run"]["ref"]
+    ActionExecution.objects.filter(pk=three[0].pk).update(st2_execution_id=first)
+    events = [read_execution(recorded | {"id": f"rerun-{number}"}) for number in range(3)]
+
+    with refused(Rerun, "NEW.st2_execution_id = 'rerun-1'", event="INSERT"):
+        reruns.take(events)
+
+    stored = Rerun.objects.order_by("pk").values_list("st2_execution_id", flat=True)
+    assert list(stored) == ["rerun-0", "rerun-2"]
+
+
+def test_an_action_that_is_refused_holds_up_no_other(sandbox, st2):
+    pair = []
+    for ref in ("core.local", "core.noop"):
+        bucket = make_bucket()
+        parameters = {"cmd": "true"} if ref == "core.local" else {}
+        make_step(bucket, make_action(st2_action_ref=ref), parameters=parameters)
+        pair.append(make_execution(make_run(bucket)))
+
+    with refused(Action, "NEW.st2_action_ref = 'core.local'"):
+        launch.launch_due(client=st2)
+
+    assert statuses(pair) == ["pending", "running"]
 
 
 def notification(*names):

@@ -44,6 +44,10 @@ RESULTS_PER_REQUEST = 25  # a result can be a megabyte
 CANCEL_GRACE = datetime.timedelta(seconds=60)  # for StackStorm to end what was canceled
 UNKNOWN_INTERVAL = datetime.timedelta(minutes=5)  # between two polls of what is unknown
 WITHOUT_RESULT = {"canceled", "abandoned"}  # final words that may come without one
+DELETED_TOO_LATE = (
+    "PoundCake deleted it because StackStorm had not taken it up, and StackStorm began it at that"
+    " moment: look there whether its command ran"
+)
 # What _news changes.
 TOLD_FIELDS = (
     "st2_action_execution_status",
@@ -316,7 +320,9 @@ def _ending(
     outcome = Outcome.of(remote, tasks=tasks)
     if remote.status == "canceled" and not is_to_be_canceled(row):
         limit = deadline(row)
-        if limit.is_over(clock.now()):
+        if remote.id in row.st2_ghost_ids:
+            outcome = Outcome(Status.UNKNOWN, DELETED_TOO_LATE, outcome.values)
+        elif limit.is_over(clock.now()):
             outcome = Outcome(Status.TIMEOUT, limit.out_of_time, outcome.values)
     outcome = with_inquiries(outcome, row, remote, tasks)
     # The tasks of a step's workflow have no rows: their places are those of the bucket's steps.

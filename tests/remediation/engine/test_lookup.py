@@ -273,8 +273,8 @@ def outdated(sandbox):
 @pytest.mark.usefixtures("window_is_over")
 @pytest.mark.parametrize(
     ("word", "status", "run_status"),
-    [("succeeded", "success", "success"), ("running", "skipped", "canceled")],
-    ids=["it had ended", "it was canceled while it ran"],
+    [("succeeded", "success", "success"), ("running", "unknown", "unknown")],
+    ids=["it had ended", "it was deleted while it ran"],
 )
 def test_a_ghost_that_ran_after_all_is_adopted(
     word, status, run_status, sandbox, st2, outdated, launch_into

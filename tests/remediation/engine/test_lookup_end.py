@@ -3,11 +3,14 @@
 import datetime
 
 import pytest
+import responses
 from django.utils import timezone
 
-from remediation.engine import lookup
+from remediation.engine import lookup, poll
 from remediation.models import ActionExecution, BucketRun
 from tests.factories import make_bucket, make_execution, make_run, make_step
+from tests.remediation.engine.recorded import RecordedStackStorm
+from tests.remediation.stackstorm.recordings import recording
 
 pytestmark = pytest.mark.django_db
 
@@ -42,3 +45,23 @@ def test_it_rests_as_unknown_when_stackstorm_tells_nothing_for_too_long(
     assert in_lookup.status == status
     assert BucketRun.objects.get().status == ("unknown" if status == "unknown" else "running")
     assert status == "launching" or in_lookup.trace_tag in in_lookup.error_message
+
+
+def test_a_ghost_that_began_while_it_was_deleted_waits_for_a_person(in_lookup):
+    remote = recording("ghost-begun-while-deleted-execution").body
+    ActionExecution.objects.update(
+        trace_tag=remote["context"]["trace_context"]["trace_tag"], st2_ghost_ids=[remote["id"]]
+    )
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        stackstorm = RecordedStackStorm(mock)
+        stackstorm.show("ghost-begun-while-deleted-execution")
+        lookup.look_up_due(client=stackstorm.client)
+        poll.poll_due(client=stackstorm.client)
+
+    in_lookup.refresh_from_db()
+    assert (in_lookup.status, in_lookup.st2_execution_id) == ("unknown", remote["id"])
+    assert in_lookup.error_message == (
+        "PoundCake deleted it because StackStorm had not taken it up, and StackStorm began it at"
+        " that moment: look there whether its command ran"
+    )
+    assert BucketRun.objects.get().status == "unknown"

@@ -15,6 +15,8 @@ EXPIRED_TOKEN = "22222222222222222222222222222222"
 
 # What is not replayed, by name or by the beginning of a name, and why.
 LEFT_OUT = {
+    "ghost-begun-while-deleted-execution": "a moment of a race between the scheduler and a DELETE:"
+    " test_lookup_end",
     "rbac-": "the sandbox has one user, who may do everything, as StackStorm without RBAC",
     "sse-": "the stream: test_stream",
     "post-re-run-": "an execution has to be run again: test_reruns",

@@ -30,11 +30,11 @@ def test_an_episode_that_was_opened_meanwhile_repeats_the_resolve():
 
 
 def test_a_resolve_that_was_remembered_meanwhile_repeats_the_firing():
-    alert = make_alert(labels=LABELS)
     [resolve] = parse(json.dumps(notification_body(alert_payload())).encode()).alerts
     meanwhile = EarlyResolves()
     meanwhile.remember(resolve, at=timezone.now())
     meanwhile.write([])
+    alert = make_alert(labels=LABELS)
 
     with pytest.raises(OperationalError) as caught:
         EarlyResolves()._check_resolves([alert])

@@ -68,7 +68,7 @@ class Points:
             os.kill(os.getpid(), signal.SIGKILL)
         if len(self.passed) == self.cut_at:
             raise gone()
-        if len(self.passed) == self.freeze_at:
+        if len(self.passed) == self.freeze_at and point.startswith(FREEZABLE):
             other = threading.Thread(target=self._happen, name=OTHER_WORKER)
             other.start()
             other.join()

@@ -173,4 +173,7 @@ def _result(run: BucketRun, ended: list[ActionExecution]) -> tuple[BucketRun.Sta
         return status, f"{failed[0].name}: {failed[0].error_message}"
     if all(row.status == Status.SKIPPED for row in ended):
         return BucketRun.Status.SKIPPED, "every step was skipped"
+    if run.status == BucketRun.Status.PENDING:
+        # Failures that do not stop the run, of steps that waited too long: nothing was done.
+        return BucketRun.Status.TIMEOUT, "no step was started in time"
     return BucketRun.Status.SUCCESS, ""

@@ -138,12 +138,17 @@ def _judge(run: BucketRun, begun: datetime.datetime | None, *, cause: Cause) -> 
 
 
 def _explain(assignments: Assignments) -> None:
-    """Write on each alert of which no run begins now why that is so, and when one will."""
+    """Write on each alert of which no run begins now why that is so, and when one will.
+
+    A held run is named even beside runs that begin: intake looks for the held runs of those
+    repeated alerts that have a reason.
+    """
     for runs in assignments.by_alert.values():
         alert, first = runs[0].alert, runs[0]
-        if all(run.completed_at or run.held_until for run in runs):
+        held = next((run for run in runs if run.held_until), None)
+        if held or all(run.completed_at for run in runs):
             if not alert.reason or alert.is_open:
-                assignments.explain(alert, why_nothing_ran(first))
+                assignments.explain(alert, why_nothing_ran(held or first))
         elif alert.is_open:
             assignments.explain(alert, "")
 

@@ -163,10 +163,17 @@ def _take(
         run.mark_running(cause=cause)
         checks.began(run)
         if run.held_until:
-            Alert.objects.filter(pk=run.alert_id).update(reason="")
+            _explain_what_is_held(run.alert_id)
     values = {} if shown is None else {"parameters": shown}
     until = cause.at + lease(is_local=not execution.executed_via_stackstorm)
     execution.claim(cause=cause, lease_until=until, **values)
+
+
+def _explain_what_is_held(alert_id: int) -> None:
+    """Write on an alert which of its runs is still held; '' when none is."""
+    pending = BucketRun.objects.filter(alert=alert_id, status=BucketRun.Status.PENDING)
+    held = pending.filter(held_until__isnull=False).select_related("bucket").order_by("pk").first()
+    Alert.objects.filter(pk=alert_id).update(reason=why_nothing_ran(held) if held else "")
 
 
 def _skip_step(execution: ActionExecution, reason: str, *, cause: Cause) -> None:

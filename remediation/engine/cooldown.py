@@ -88,6 +88,16 @@ def last_look(until: datetime.datetime) -> datetime.datetime:
     return until + datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT)
 
 
+def waits_until(run: BucketRun) -> datetime.datetime | None:
+    """Return from when on a run that was held may count as not started in time; None if never held.
+
+    Without a repeat its claim ends it as skipped: no failure.
+    """
+    if run.held_until and reason_without_repeat(run):
+        return last_look(run.held_until)
+    return run.held_until
+
+
 def reason_without_repeat(run: BucketRun) -> str:
     """Return why a held run does not begin although its time is over, or ''."""
     if run.held_until is None or run.alert.last_seen_at >= run.held_until:

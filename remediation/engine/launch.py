@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from remediation import clock, queue
 from remediation.engine import (
     batches,
+    cooldown,
     knowledge,
     late,
     local_launch,
@@ -282,14 +283,14 @@ def expire() -> int:
     limit = cause.at - datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT)
     pending = ActionExecution.objects.filter(
         status=Status.PENDING, due_at__isnull=False, created_at__lt=limit
-    ).select_related("run__plan")
+    ).select_related("run__plan", "run__alert")
     overdue = 0
     # Not all are overdue: an attempt is made before the pause that it waits for.
     for row in batches.walk(pending, order="created_at"):
-        if _first_due(row) >= limit:
-            continue
-        overdue += 1
         with batches.alone(row, job="expiry"):
+            if _first_due(row) >= limit:
+                continue
+            overdue += 1
             reason = (
                 f"not started within {settings.LAUNCH_TIMEOUT:g} s (LAUNCH_TIMEOUT):"
                 f" {row.error_message or 'no worker took it'}"
@@ -303,7 +304,7 @@ def expire() -> int:
 def _first_due(execution: ActionExecution) -> datetime.datetime:
     step = execution.run.plan.step(execution.step_order)
     first = execution.created_at + retry_delay(step, execution.attempt)
-    return max(first, execution.run.held_until or first)
+    return max(first, cooldown.waits_until(execution.run) or first)
 
 
 def _answered(sending: dict[Future[Execution], Request]) -> list[Answer]:

@@ -338,7 +338,7 @@ def _finish(ending: Ending, *, cause: Cause) -> bool:
 def _move_on(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[ActionExecution]:
     if run.status == BucketRun.Status.UNKNOWN:
         run.mark_running(cause=cause, reason="the outcome became known")
-    elif run.status == BucketRun.Status.PENDING:
+    elif run.status == BucketRun.Status.PENDING and last.started_at:
         run.mark_running(cause=cause)
     return advance(run, last, cause=cause)
 

@@ -56,7 +56,7 @@ class BucketRun(models.Model):
         Status.RUNNING: (Status.PENDING, Status.UNKNOWN),
         Status.SUCCESS: (Status.RUNNING,),
         Status.FAILURE: (Status.RUNNING,),
-        Status.TIMEOUT: (Status.RUNNING,),
+        Status.TIMEOUT: (Status.PENDING, Status.RUNNING),
         Status.SKIPPED: (Status.PENDING, Status.RUNNING),
         Status.CANCELED: (Status.PENDING, Status.RUNNING),
         Status.UNKNOWN: (Status.RUNNING,),

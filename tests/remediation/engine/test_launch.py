@@ -250,8 +250,23 @@ def test_what_waited_too_long_ends_as_timeout(sandbox, st2, settings):
     execution.refresh_from_db()
     assert execution.status == Status.TIMEOUT
     assert "LAUNCH_TIMEOUT" in execution.error_message
-    assert BucketRun.objects.get().status == "timeout"
+    run = BucketRun.objects.get()
+    # It never began, so no cooldown counts from it.
+    assert (run.status, run.started_at) == ("timeout", None)
     assert not sandbox.posts_by_trace_tag()
+
+
+def test_a_run_of_which_nothing_was_started_is_no_success(settings):
+    settings.LAUNCH_TIMEOUT = 60.0
+    bucket = make_bucket()
+    make_step(bucket, make_action(), on_failure="continue")
+    make_execution(make_run(bucket))
+    ActionExecution.objects.update(created_at=timezone.now() - datetime.timedelta(minutes=2))
+
+    launch.expire()
+
+    run = BucketRun.objects.get()
+    assert (run.status, run.reason) == ("timeout", "no step was started in time")
 
 
 def test_secrets_are_sent_but_not_kept(sandbox, st2, settings):

@@ -28,7 +28,8 @@ EXECUTION_MOVES = {
     **{status: set() for status in ENDS},
 }
 RUN_MOVES = {
-    "pending": {"running", "skipped", "canceled"},
+    # To timeout when its first step was not started within LAUNCH_TIMEOUT.
+    "pending": {"running", "timeout", "skipped", "canceled"},
     "running": {"unknown", "canceled"} | set(ENDS),
     "unknown": {"running"},
     "canceled": set(),

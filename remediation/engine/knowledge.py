@@ -15,13 +15,14 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
+from itertools import product
 from typing import Any
 
 from django.conf import settings
 from django.db.models import F, Q
 
 from remediation import clock, templating
-from remediation.engine import batches, once, parameters
+from remediation.engine import batches, once, outage, parameters, preparation
 from remediation.models import Action, ActionExecution
 from remediation.stackstorm import (
     ActionInfo,
@@ -40,6 +41,18 @@ REFRESHED_AT_ONCE = 10
 ASK_SECONDS = 5.0  # after which no other action is asked for in one batch
 CLOSE_RATIO = 0.5  # of the names' letters that agree
 CLOSE_MAX = 3  # actions of the pack that are named for one that it does not have
+# The columns that `learn` sets.
+LEARNED = (
+    "st2_check",
+    "st2_check_message",
+    "st2_checked_at",
+    "st2_runner",
+    "st2_parameter_names",
+    "st2_secret_parameters",
+    "st2_command",
+    "st2_change",
+    "st2_changed_at",
+)
 # One word that means nothing to StackStorm's templates, to a shell or as an option.
 PLAIN_WORD = re.compile(r"(?!-)[\w@%+:,./-]*")
 
@@ -110,11 +123,11 @@ def make_known(
 ) -> list[ActionExecution]:
     """Ask for the actions of which nothing is known; return the executions that may be prepared.
 
-    Raises StackStormError.
+    Those of an action that StackStorm cannot be asked for wait. Raises StackStormError when it
+    can be asked for no other action either.
     """
-    actions = {id(action): action for action in map(_action, executions) if action}
-    unknown = [action for action in actions.values() if not is_known(action)]
-    left = {action.pk for action in unknown} - ask(unknown, client)
+    unknown = [row for row in executions if (action := _action(row)) and not is_known(action)]
+    left = {row.action_id for row in unknown} - _ask_for(unknown, client)
     return [row for row in executions if row.action_id not in left]
 
 
@@ -126,7 +139,7 @@ def make_fresh(
     """Ask again for actions whose answers are too old for what was rendered for them.
 
     ``prepared``: what was rendered, by execution id; what must not be sent yet is taken out.
-    Returns the executions that have to be rendered again. Raises StackStormError.
+    Returns the executions that have to be rendered again; raises as ``make_known`` does.
     """
     at = clock.now()
     outdated = []
@@ -137,9 +150,46 @@ def make_fresh(
         if is_stale(action, at=at) and needs_fresh(rendered.sent):
             outdated.append(execution)
             del prepared[execution.pk]
-    actions = {id(row.action): row.action for row in outdated if row.action}
-    asked = ask(actions.values(), client)
+    asked = _ask_for(outdated, client)
     return [row for row in outdated if row.action_id in asked]
+
+
+def _ask_for(executions: Iterable[ActionExecution], client: StackStormClient) -> set[int | None]:
+    """Ask once for each action of these executions; return the ids of those that were asked for."""
+    until = time.monotonic() + ASK_SECONDS
+    by_action: dict[int | None, list[ActionExecution]] = {}
+    for execution in executions:
+        by_action.setdefault(execution.action_id, []).append(execution)
+    asked: set[int | None] = set()
+    for action_id, rows in by_action.items():
+        if time.monotonic() > until:
+            break
+        if not _is_answered(rows, client):
+            continue
+        first, *others = [row.action for row in rows if row.action]
+        for name, other in product(LEARNED, others):
+            setattr(other, name, getattr(first, name))
+        asked.add(action_id)
+    return asked
+
+
+def _is_answered(rows: Sequence[ActionExecution], client: StackStormClient) -> bool:
+    """Ask for the action of these rows, which wait without an answer; return whether there is one.
+
+    Raises StackStormError when the others can be asked for no more.
+    """
+    actions = [row.action for row in rows[:1] if row.action]
+    try:
+        if ask(actions, client):
+            return True
+        preparation.let_wait(rows, " ".join(action.st2_check_message for action in actions))
+    except StackStormError as error:
+        if outage.is_outage(error):
+            preparation.let_wait(rows, str(error), until=outage.report(error, at=clock.now()))
+            raise
+        once.warning(logger, "An action is asked for later: %s", error)
+        preparation.let_wait(rows, str(error))
+    return False
 
 
 def _action(execution: ActionExecution) -> Action | None:
@@ -152,14 +202,17 @@ def refresh_due(*, client: StackStormClient) -> int:
     due = Action.objects.filter(
         Q(st2_checked_at=None) | Q(st2_checked_at__lt=limit), use_stackstorm=True, is_enabled=True
     ).order_by(F("st2_checked_at").asc(nulls_first=True), "pk")[:REFRESHED_AT_ONCE]
-    asked = 0
+    asked, outages, until = 0, 0, time.monotonic() + ASK_SECONDS
     for action in due:
         try:
             ask([action], client)
+            asked += 1
         except StackStormError as error:
-            logger.info("Actions are asked for again later: %s", error)
+            once.warning(logger, "The action %s is asked for again later: %s", action, error)
+            # StackStorm answers with a 500 to an action that it cannot show: one stops no other.
+            outages += outage.is_outage(error)
+        if outages > 1 or time.monotonic() > until:
             break
-        asked += 1
     return asked
 
 

@@ -125,9 +125,8 @@ class _Calls:
         """Prepare and claim executions, and begin to send them."""
         try:
             requests = _prepare_all(executions, self._client)
-        except StackStormError as error:
+        except StackStormError:
             self.is_reachable, requests = False, []
-            preparation.let_wait(executions, error)
         for request in requests:
             self.claimed += 1
             self.sending[self._pool.submit(self._send, request)] = request

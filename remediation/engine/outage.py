@@ -17,6 +17,7 @@ from remediation.stackstorm import (
     StackStormClient,
     StackStormError,
     StackStormRejected,
+    StackStormUnavailable,
 )
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,11 @@ def report(error: StackStormError, *, at: datetime.datetime) -> datetime.datetim
     next_try = at + datetime.timedelta(seconds=seconds)
     Heartbeat.tell(STACKSTORM, str(error), at=at, until=next_try)
     return next_try
+
+
+def is_outage(error: StackStormError) -> bool:
+    """Return whether other calls would fail as well, by all that is known."""
+    return isinstance(error, StackStormUnavailable) and error.stops_others
 
 
 def current() -> Heartbeat | None:

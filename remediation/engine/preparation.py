@@ -22,13 +22,13 @@ from remediation.engine import outage, parameters
 from remediation.engine.claim import OPEN, StartChecks
 from remediation.engine.transient import repeated
 from remediation.models import ActionExecution, Alert, BucketRun
-from remediation.stackstorm import StackStormError
 from remediation.templating import RendererUnavailable, TemplateError
 
 logger = logging.getLogger(__name__)
 
 ATTEMPTS_MAX = 3  # to prepare one execution, of workers that died with it
 LEASE = datetime.timedelta(seconds=15)  # in which no other worker prepares the same execution
+ASK_AGAIN = datetime.timedelta(seconds=30)  # for an action that StackStorm alone cannot show
 RENDER_SECONDS = 2.0  # after which a batch is claimed, and the rest waits for the next batch
 
 Status = ActionExecution.Status
@@ -106,10 +106,12 @@ def _render(
     return rendered
 
 
-def let_wait(executions: Sequence[ActionExecution], error: StackStormError) -> None:
+def let_wait(
+    executions: Sequence[ActionExecution], why: str, *, until: datetime.datetime | None = None
+) -> None:
     """Have executions wait whose actions StackStorm cannot be asked for, and show why."""
-    next_try = outage.report(error, at=clock.now())
-    reason = f"StackStorm has to say first what the action takes: {str(error).rstrip('.')}."
+    next_try = until or clock.now() + ASK_AGAIN
+    reason = f"StackStorm has to say first what the action takes: {why.rstrip('.')}."
     _pending(executions).update(
         error_message=f"{reason} {outage.next_try_text(next_try)}", due_at=next_try
     )

@@ -310,7 +310,7 @@ def test_what_changed_is_marked_with_the_time_by_the_tick(metadata, said, sandbo
     sandbox.configure(actions={"acme.fix": metadata} if metadata else {})
     age_all()
 
-    assert knowledge.refresh_due(client=st2) == 1
+    knowledge.refresh_due(client=st2)
 
     action = Action.objects.get()
     assert said in action.st2_change

@@ -1,0 +1,89 @@
+"""Every held run begins with a repeat of its alert, whatever else the alert started."""
+
+import datetime
+
+import pytest
+
+from remediation import clock
+from remediation.engine import launch
+from remediation.models import ActionExecution, Alert, BucketRun
+from tests.factories import alert_payload
+from tests.remediation.engine.test_cooldown import (
+    HOUR,
+    begin_and_fire_again,
+    deliver,
+    later_episode,
+    let_the_cooldown_pass,
+    local_bucket,
+    newest_run,
+    repeat,
+    resolved,
+    run_all,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_held_run_without_a_repeat_is_left_to_the_claim_that_skips_it(settings):
+    begin_and_fire_again()
+    let_the_cooldown_pass()
+    settings.LAUNCH_TIMEOUT = 60.0
+    run = newest_run()
+    Alert.objects.filter(pk=run.alert_id).update(last_seen_at=clock.now() - HOUR)
+    over = clock.now() - datetime.timedelta(seconds=61)
+    BucketRun.objects.filter(pk=run.pk).update(held_until=over)
+    ActionExecution.objects.update(created_at=over - HOUR)
+    run.executions.update(due_at=over + datetime.timedelta(seconds=60))
+
+    launch.expire()
+    run_all()
+
+    run = newest_run()
+    assert (run.status, run.started_at) == ("skipped", None)
+    assert run.executions.get().status == "skipped"
+
+
+def two_buckets(**seconds):
+    """Return two buckets that both take HostDown, by their cooldowns; run them once."""
+    for priority, (name, cooldown_seconds) in enumerate(seconds.items()):
+        local_bucket(
+            name=name,
+            cooldown_seconds=cooldown_seconds,
+            continue_matching=True,
+            priority=priority,
+        )
+    deliver(alert_payload(startsAt="2026-11-23T05:00:00Z"))
+    run_all()
+    deliver(resolved())
+    deliver(later_episode())
+    run_all()
+
+
+def test_a_held_run_beside_one_that_began_begins_with_a_repeat():
+    two_buckets(tell=0, restart=3600)
+    before = newest_run().status
+    let_the_cooldown_pass()
+
+    repeat()
+    run_all()
+
+    run = newest_run()
+    assert (before, run.bucket.name, run.status) == ("pending", "restart", "success")
+    assert run.alert.reason == ""
+
+
+def test_of_two_held_runs_the_later_one_still_begins_with_a_repeat():
+    two_buckets(tell=3600, restart=7200)
+
+    let_the_cooldown_pass()
+    repeat()
+    run_all()
+    first, second = BucketRun.objects.order_by("pk")[2:]
+    assert (first.status, second.status) == ("success", "pending")
+    assert second.alert.reason.startswith("The bucket restart took it, but cooling down until")
+    let_the_cooldown_pass()
+    repeat()
+    run_all()
+
+    second.refresh_from_db()
+    assert second.status == "success"

@@ -12,7 +12,7 @@ import socket
 import time
 from threading import Lock
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class DatabaseClock:
             before = steady_seconds()
             try:
                 shown = _database_seconds()
-            except DatabaseError as error:
+            except Error as error:
                 logger.info("The clock of the database was not read: %s", error)
                 return
             after = steady_seconds()

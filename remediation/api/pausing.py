@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
@@ -100,7 +100,7 @@ def _reason_told_to(request: HttpRequest) -> str:
     try:
         # Asked each time: it is one row of an index, and nobody is told of a pause that is over.
         held = Pause.current(at=clock.now()) if request.user.is_authenticated else None
-    except DatabaseError as error:
+    except Error as error:
         logger.warning("Whether there is a pause cannot be told: %s", error)
         return ""
     line = " ".join(held.reason.split()) if held else ""

@@ -9,7 +9,7 @@ import logging
 import re
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import Error
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import ParseError, ValidationError
@@ -106,7 +106,7 @@ class AlertmanagerWebhook(MachineView):
             receipts = intake.receive(
                 notification, cause=cause, client=request.META.get("REMOTE_ADDR", "")
             )
-        except DatabaseError as error:
+        except Error as error:
             # Of whatever kind: Alertmanager sends again only what is answered with 5xx.
             raise Unavailable from error
         answer = {

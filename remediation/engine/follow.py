@@ -14,7 +14,7 @@ from concurrent import futures
 from typing import NoReturn
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 
 from remediation import clock
 from remediation.engine import inquiries, pace, poll, reruns
@@ -39,7 +39,7 @@ def follow(*, client: StackStormClient, wait: Callable[[float], object] = time.s
         began = time.monotonic()
         try:
             listen(client=client)
-        except (StackStormError, DatabaseError) as error:
+        except (StackStormError, Error) as error:
             lasted = time.monotonic() - began
             failures = 0 if lasted > LONGEST_WAIT_SECONDS else failures + 1
             logger.warning("The stream is connected anew, the poll goes on meanwhile: %s", error)

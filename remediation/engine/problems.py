@@ -9,7 +9,7 @@ import datetime
 import logging
 from dataclasses import dataclass
 
-from django.db import DatabaseError
+from django.db import Error
 from django.db.models import F
 
 from remediation import clock, queue
@@ -69,7 +69,7 @@ def report(job: str, error: BaseException, *, subject: str = "") -> None:
     try:
         text = mask_text(f"{about}{type(error).__name__}: {error}"[: 2 * TEXT_MAX], known_secrets())
         Heartbeat.tell(_name(job), " ".join(text.split())[:TEXT_MAX], at=clock.now())
-    except DatabaseError as cause:
+    except Error as cause:
         logger.warning("That %s failed cannot be recorded: %s", job, cause)
 
 

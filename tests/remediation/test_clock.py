@@ -5,7 +5,7 @@ import time
 
 import pytest
 import time_machine
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from remediation import clock
@@ -24,6 +24,7 @@ class Machine:
         self.readings = 0
         self.round_trips = []
         self.is_away = False
+        self.error = OperationalError(2006, "Server has gone away")
         monkeypatch.setattr(clock, "steady_seconds", lambda: self.steady)
         monkeypatch.setattr(clock, "_database_seconds", self.read)
 
@@ -34,7 +35,7 @@ class Machine:
     def read(self):
         self.readings += 1
         if self.is_away:
-            raise OperationalError(2006, "Server has gone away")
+            raise self.error
         trip = self.round_trips.pop(0) if self.round_trips else 0.0
         self.pass_by(trip / 2)
         shown = self.shown
@@ -110,7 +111,9 @@ def test_a_slow_database_is_better_than_none(machine):
     assert seconds(DatabaseClock().now()) == 4 * clock.READINGS_MAX - 2
 
 
-def test_the_time_goes_on_without_the_database(machine):
+@pytest.mark.parametrize("error", [OperationalError(2006, "gone"), InterfaceError(0, "")], ids=str)
+def test_the_time_goes_on_without_the_database(error, machine):
+    machine.error = error
     shared = DatabaseClock()
     shared.now()
     machine.is_away = True

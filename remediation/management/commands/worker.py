@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 
 from remediation import queue
 from remediation.management.processes import Processes
@@ -51,6 +51,6 @@ class Command(BaseCommand):
             pulse.begin()
             # What the old one had in hand comes back after minutes only.
             queue.enqueue(queue.TICK)
-        except DatabaseError as error:
+        except Error as error:
             self.stderr.write(f"Nobody can say whether the {cluster} cluster works: {error}")
             pulse.excuse()

@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -318,9 +318,12 @@ def test_after_each_connection_all_that_runs_is_asked_for_once(st2, launched):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_broken_database_is_no_end(launched, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [OperationalError("gone"), InterfaceError(0, "")], ids=["lost", "closed"]
+)
+def test_a_broken_database_is_no_end(error, launched, monkeypatch):
     launched()
-    breaks = [OperationalError("gone")]
+    breaks = [error]
 
     def ask_for_all():
         if breaks:

@@ -110,7 +110,7 @@ def _executions_of(runs: list[BucketRun]) -> dict[int, list[ExecutionStory]]:
     text = Substr(Cast("st2_result", TextField()), 1, RESULT_LENGTH + 1)
     rows = list(
         ActionExecution.objects.filter(run__in=runs)
-        .select_related("action")
+        .select_related("action", "run")
         .defer("st2_result")
         .annotate(result_text=text)
         .prefetch_related("reruns")

@@ -47,7 +47,7 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
     ]
     list_filter = ["status", "executed_via_stackstorm"]
     in_order_of_time = frozenset({"status__exact"})
-    list_select_related = ["bucket", "alert"]
+    list_select_related = ["bucket", "alert", "run"]
     search_fields = ["request_id__exact", "st2_execution_id__exact", "trace_tag__exact"]
     search_help_text = "A whole request id, StackStorm execution id or trace tag"
     fieldsets = [

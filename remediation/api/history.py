@@ -108,7 +108,9 @@ def _steps_of(run: BucketRun) -> Any:
 class ExecutionViewSet(HistoryViewSet):
     """The executions of actions, in StackStorm and here."""
 
-    queryset = ActionExecution.objects.select_related("bucket", "action").prefetch_related("reruns")
+    queryset = ActionExecution.objects.select_related("bucket", "action", "run").prefetch_related(
+        "reruns"
+    )
     serializer_class = serializers.ExecutionSerializer
     filterset_class = filters.ExecutionFilter
     ordering_fields = ["id", "created_at", "step_order"]

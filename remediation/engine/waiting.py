@@ -80,7 +80,7 @@ class Holds:
 def open_executions(runs: Iterable[BucketRun]) -> dict[int, list[ActionExecution]]:
     """Return by run the executions that have not ended, without workflow tasks, in one query."""
     ids = [run.pk for run in runs if run.status not in BucketRun.FINAL]
-    rows = ActionExecution.objects.filter(run__in=ids, parent=None)
+    rows = ActionExecution.objects.filter(run__in=ids, parent=None).select_related("run")
     found: dict[int, list[ActionExecution]] = {}
     unfinished = rows.exclude(status__in=ActionExecution.FINAL)
     # Without ids Django asks nothing.

@@ -1,8 +1,11 @@
 """History: read-only, escaped, linked both ways, and quick at any size."""
 
+import datetime
+
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from remediation.engine import definitions
 from remediation.models import (
@@ -309,6 +312,20 @@ def test_a_list_of_thirty_rows_needs_no_query_a_row(operator, django_assert_max_
         response = operator.get(page(model, "changelist"))
 
     assert response.context["cl"].result_count == 30
+
+
+@pytest.mark.parametrize("model", [BucketRun, ActionExecution])
+def test_a_list_of_waiting_rows_needs_no_query_a_row(
+    operator, django_assert_max_num_queries, model
+):
+    later = timezone.now() + datetime.timedelta(hours=1)
+    for _ in range(30):
+        make_execution(make_run(held_until=later), due_at=later)
+
+    with django_assert_max_num_queries(12):
+        response = operator.get(page(model, "changelist"))
+
+    assert response.content.decode().count("It begins when the alert is repeated") == 30
 
 
 def failed_execution_without_ids():

@@ -15,6 +15,7 @@ from remediation.stackstorm import StackStormClient, StackStormError, StackStorm
 REQUIRED = re.compile(r"^'(?P<name>[^']+)' is a required property")
 UNEXPECTED = re.compile(r"^Additional properties are not allowed \((?P<names>.*) (was|were) unex")
 IMMUTABLE = re.compile(r"^Override of immutable parameter\(s\) \[(?P<names>.*)\] is unsupported")
+SENT_WITHOUT_TIMEOUT = "StackStorm takes no timeout for this action: it is sent again without"
 NOT_FOUND = re.compile(r'^Action "[^"]+" cannot be found')
 
 
@@ -31,10 +32,11 @@ def record(
     The refusal started nothing. StackStorm is asked for the action again soon.
     """
     action = execution.action
-    if action and rendered.has_our_timeout and refuses_timeout(error):
+    # Once: a StackStorm whose schema keeps showing what it refuses would be called for ever.
+    is_first = execution.error_message != SENT_WITHOUT_TIMEOUT
+    if action and rendered.has_our_timeout and refuses_timeout(error) and is_first:
         knowledge.forget_timeout(action)
-        reason = "StackStorm takes no timeout for this action: it is sent again without"
-        execution.release(cause=cause, reason=reason, due_at=cause.at)
+        execution.release(cause=cause, reason=SENT_WITHOUT_TIMEOUT, due_at=cause.at)
         queue.enqueue(queue.LAUNCH_DUE, at=cause.at)
         return
     knowledge.doubt(action)

@@ -52,6 +52,28 @@ def test_a_timeout_that_we_add_never_causes_a_rejection(parameters, sandbox, st2
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 2}
 
 
+def test_a_schema_that_keeps_showing_a_refused_timeout_ends_the_execution(
+    sandbox, st2, monkeypatch
+):
+    sandbox.configure(actions={"acme.fix": {"runner_type": "noop", "parameters": {}}})
+    monkeypatch.setattr(knowledge, "forget_timeout", lambda _action: None)
+    execution = due_execution(
+        "acme.fix",
+        {},
+        st2_runner="noop",
+        st2_check="found",
+        st2_checked_at=clock.now(),
+        st2_parameter_names=["timeout"],
+    )
+
+    for _time in range(4):
+        launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.FAILURE
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 2}
+
+
 def test_a_refusal_makes_stackstorm_asked_again(sandbox, st2):
     sandbox.configure(actions={"acme.fix": SCRIPT | {"enabled": False}})
     fire(

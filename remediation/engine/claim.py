@@ -64,6 +64,7 @@ def claim(
             claimable = _claimable(executions, runs)
             _lock_cooling_buckets(claimable)
             checks = StartChecks(at=cause.at)
+            checks.read_begins(execution.run for execution in claimable)
             claimed = []
             for execution in claimable:
                 if not _may_begin(execution, checks, cause=cause) or execution.pk in unprepared:
@@ -233,14 +234,16 @@ class StartChecks:
         """Return until when the cooldown of its bucket delays a run; None when it does not."""
         if run.trigger not in AUTOMATIC or not run.bucket.cooldown_seconds:
             return None
-        return cooldown.held_until(run.bucket, self._latest_begin(run), at=self.at)
+        begun = self.begun.get((run.bucket_id, run.identity))
+        return cooldown.held_until(run.bucket, begun, at=self.at)
+
+    def read_begins(self, runs: Iterable[BucketRun]) -> None:
+        """Read when the buckets of pending runs last began for the same identities, at once."""
+        pending = [run for run in runs if run.status == BucketRun.Status.PENDING]
+        buckets = {run.bucket_id: run.bucket for run in pending}
+        identities = [run.identity for run in pending]
+        self.begun = cooldown.latest_begins(buckets.values(), identities, at=self.at)
 
     def began(self, run: BucketRun) -> None:
         """Take note of a run that begins in this transaction."""
         self.begun[run.bucket_id, run.identity] = self.at
-
-    def _latest_begin(self, run: BucketRun) -> datetime.datetime | None:
-        key = (run.bucket_id, run.identity)
-        if key not in self.begun:
-            self.begun |= cooldown.latest_begins([run.bucket], [run.identity], at=self.at)
-        return self.begun.get(key)

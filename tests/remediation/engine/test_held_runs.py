@@ -3,11 +3,13 @@
 import datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from remediation import clock
-from remediation.engine import launch
-from remediation.models import ActionExecution, Alert, BucketRun
-from tests.factories import alert_payload
+from remediation.engine import claim, launch, preparation
+from remediation.models import ActionExecution, Alert, BucketRun, Cause
+from tests.factories import alert_payload, make_alert, make_execution, make_run
 from tests.remediation.engine.test_cooldown import (
     HOUR,
     begin_and_fire_again,
@@ -87,3 +89,17 @@ def test_of_two_held_runs_the_later_one_still_begins_with_a_repeat():
 
     second.refresh_from_db()
     assert second.status == "success"
+
+
+def test_a_claim_of_many_reads_the_begins_at_once():
+    bucket = local_bucket()
+    alerts = [make_alert(fingerprint=f"{number:016x}") for number in range(4)]
+    rows = [make_execution(make_run(bucket, alert, identity=alert.fingerprint)) for alert in alerts]
+    preparation.load_related(rows)
+
+    with CaptureQueriesContext(connection) as statements:
+        claimed = claim.claim(rows, cause=Cause(), shown={})
+
+    assert len(claimed) == 4
+    reads = [one for one in statements.captured_queries if "MAX(" in one["sql"]]
+    assert len(reads) == 1

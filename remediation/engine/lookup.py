@@ -18,9 +18,11 @@ from django.db.models import QuerySet
 
 from remediation import clock
 from remediation.engine import batches, once, outage, settle, unsafe
+from remediation.engine.parameters import known_secrets
 from remediation.engine.settle import Outcome
 from remediation.engine.transient import is_transient
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
+from remediation.redaction import mask_text
 from remediation.stackstorm import (
     FINAL_STATUSES,
     UNCANCELABLE_STATUSES,
@@ -49,11 +51,12 @@ def begin(
     counted = execution.unanswered_launches - execution.refused_launches
     is_last = not by_gateway and counted + 1 >= LAUNCHES_MAX
     follows = "a person has to look" if is_last else "it is sent again"
+    said = mask_text(why, known_secrets())
     execution.await_lookup(
         at=at + datetime.timedelta(seconds=min(1.0, settings.LAUNCH_LOOKUP_SECONDS)),
         until=until,
         why=(
-            f"StackStorm is asked whether it has it: {why.rstrip('.')}. If it shows nothing by"
+            f"StackStorm is asked whether it has it: {said.rstrip('.')}. If it shows nothing by"
             f" {until:%Y-%m-%d %H:%M:%S} UTC, {follows}."
         ),
         by_gateway=by_gateway,

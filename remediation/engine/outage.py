@@ -11,7 +11,9 @@ import logging
 
 from remediation import clock
 from remediation.engine.connection import STACKSTORM
+from remediation.engine.parameters import known_secrets
 from remediation.models import Heartbeat
+from remediation.redaction import mask_text
 from remediation.stackstorm import (
     MAX_RETRY_AFTER,
     StackStormClient,
@@ -38,7 +40,7 @@ def report(error: StackStormError, *, at: datetime.datetime) -> datetime.datetim
         age = (at - known.beat_at).total_seconds() if known else 0.0
         seconds = min(max(age / 4, SHORTEST_SECONDS), LONGEST_SECONDS)
     next_try = at + datetime.timedelta(seconds=seconds)
-    Heartbeat.tell(STACKSTORM, str(error), at=at, until=next_try)
+    Heartbeat.tell(STACKSTORM, mask_text(str(error), known_secrets()), at=at, until=next_try)
     return next_try
 
 

@@ -7,9 +7,10 @@ from contextlib import suppress
 
 from remediation import queue
 from remediation.engine import knowledge, settle
-from remediation.engine.parameters import Rendered
+from remediation.engine.parameters import Rendered, known_secrets
 from remediation.engine.settle import Outcome
 from remediation.models import ActionExecution, Cause
+from remediation.redaction import mask_text
 from remediation.stackstorm import StackStormClient, StackStormError, StackStormRejected
 
 REQUIRED = re.compile(r"^'(?P<name>[^']+)' is a required property")
@@ -40,7 +41,8 @@ def record(
         queue.enqueue(queue.LAUNCH_DUE, at=cause.at)
         return
     knowledge.doubt(action)
-    reason = str(explain(execution, error, client=client))
+    # StackStorm repeats the value that it refuses.
+    reason = mask_text(str(explain(execution, error, client=client)), known_secrets())
     settle.settle(execution, Outcome.failure(reason), cause=cause)
 
 

@@ -5,8 +5,8 @@ import responses
 
 from remediation import clock
 from remediation.engine import knowledge, launch
-from remediation.models import Action, ActionExecution
-from remediation.stackstorm import StackStormClient
+from remediation.models import Action, ActionExecution, Heartbeat, Transition
+from remediation.stackstorm import StackStormClient, StackStormUnavailable
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 from tests.remediation.stackstorm.recordings import recording
 
@@ -72,6 +72,35 @@ def test_a_schema_that_keeps_showing_a_refused_timeout_ends_the_execution(
     execution.refresh_from_db()
     assert execution.status == Status.FAILURE
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 2}
+
+
+def test_a_secret_that_stackstorm_repeats_is_masked(sandbox, st2, settings):
+    settings.CONFIG_SECRETS = {"password": "hunter2-hunter2"}
+
+    mapping = {"cmd": "true", "timeout": "{{ config.password }}"}
+    execution = fire("core.local", {}, st2, st2_parameters=mapping)
+
+    assert "(400): invalid literal for int() with base 10: '********'" in execution.error_message
+    reasons = Transition.objects.values_list("reason", flat=True)
+    assert not [reason for reason in reasons if "hunter2" in reason]
+
+
+def _refused(words):
+    return StackStormUnavailable("POST", "/executions", words, may_have_been_sent=True, status=500)
+
+
+def test_a_secret_in_an_answer_that_is_no_success_is_masked(sandbox, st2, settings, monkeypatch):
+    settings.CONFIG_SECRETS = {"password": "hunter2-hunter2"}
+
+    def run_action(*_args, **_options):
+        raise _refused("cannot store 'hunter2-hunter2'")
+
+    monkeypatch.setattr(StackStormClient, "run_action", run_action)
+    execution = fire("core.local", {"cmd": "true"}, st2)
+
+    note = Heartbeat.objects.get(name="stackstorm").note
+    assert "cannot store '********'" in note
+    assert "cannot store '********'" in execution.error_message
 
 
 def test_a_refusal_makes_stackstorm_asked_again(sandbox, st2):

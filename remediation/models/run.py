@@ -20,7 +20,8 @@ class BucketRun(models.Model):
     """One bucket carried out for one alert; guarded, cancelled, retried and judged as a whole.
 
     pending -> running -> success | failure | timeout | canceled | skipped | unknown
-    pending -> skipped (nothing ran) | failure (the plan cannot be carried out)
+    pending -> skipped (nothing ran) | failure (the plan cannot be carried out) | timeout (no step
+    was started within LAUNCH_TIMEOUT)
     unknown -> running, when StackStorm or a person tells how its execution ended
 
     ``number`` counts the runs of one bucket for one alert; 1 is the automatic run's alone.

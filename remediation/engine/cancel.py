@@ -97,7 +97,12 @@ def cancel_overdue() -> int:
     ids = _limited_in_turn.take(rows, most=READ_MAX)
     runs = list(rows.filter(pk__in=ids))
     prefetch_related_objects(runs, "plan")
-    overdue = [run.pk for run in runs if _is_out_of_time(run, at=at)][: batches.ROWS_MAX]
+    overdue: list[int] = []
+    for run in runs:
+        with batches.alone(run, job="cancel"):
+            if _is_out_of_time(run, at=at):
+                overdue.append(run.pk)
+    overdue = overdue[: batches.ROWS_MAX]
     for run in BucketRun.objects.filter(pk__in=overdue).select_related("plan"):
         with batches.alone(run, job="cancel"):
             _cancel_overdue(run, at=at)

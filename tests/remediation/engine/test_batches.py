@@ -8,7 +8,7 @@ from django_q.models import OrmQ, Task
 
 from remediation import jobs, queue
 from remediation.engine import batches, cancel, launch, problems, recover
-from remediation.models import ActionExecution, BucketRun, Heartbeat
+from remediation.models import ActionExecution, BucketRun, BucketVersion, Heartbeat
 from tests.factories import make_bucket, make_execution, make_run, make_step
 
 pytestmark = pytest.mark.django_db
@@ -192,3 +192,36 @@ def test_a_job_absorbs_a_bounded_number_of_wake_ups(monkeypatch):
     queue.absorb(queue.LAUNCH_DUE)
 
     assert OrmQ.objects.count() == 5
+
+
+def broken_plan(run):
+    """Give a run a plan of its own that cannot be read."""
+    number = run.plan.number + 1_000
+    plan = BucketVersion.objects.create(
+        bucket=run.bucket,
+        number=number,
+        definition={},
+        sha256="0" * 64,
+        actor="system",
+        created_at=timezone.now(),
+    )
+    BucketRun.objects.filter(pk=run.pk).update(plan=plan)
+
+
+@pytest.mark.parametrize("job", [launch.expire, cancel.cancel_overdue], ids=["expire", "cancel"])
+def test_a_plan_that_cannot_be_read_stops_no_other_run(job):
+    bucket = make_step(make_bucket(timeout_seconds=60)).bucket
+    before = timezone.now() - datetime.timedelta(days=2)
+    broken, fine = [
+        make_execution(make_run(bucket, status="running", started_at=before), due_at=before)
+        for _ in range(2)
+    ]
+    ActionExecution.objects.update(created_at=before)
+    broken_plan(broken.run)
+
+    job()
+
+    fine.refresh_from_db()
+    broken.refresh_from_db()
+    assert (fine.status in ActionExecution.FINAL, broken.status) == (True, "pending")
+    assert Heartbeat.objects.filter(name__startswith="failing:").exists()

@@ -20,7 +20,7 @@ def race(request, tmp_path_factory):
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('races') / 'poundcake.sqlite3'}"
     else:
-        url = new_database(request.getfixturevalue("mariadb_server"))
+        url = request.getfixturevalue("mariadb_server").new_database("races")
     environment = os.environ | {
         "DATABASE_URL": url,
         "DJANGO_SETTINGS_MODULE": "poundcake.settings",
@@ -39,15 +39,6 @@ def race(request, tmp_path_factory):
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-def new_database(server):
-    mysql = pytest.importorskip("MySQLdb")
-    connection = mysql.connect(unix_socket=str(server.unix_socket), user="root")
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE races")
-    connection.close()
-    return server.database_url.replace("/poundcake?", "/races?")
 
 
 def test_a_notification_that_comes_many_times_at_once_opens_each_episode_once(race):

@@ -4,8 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
-from importlib import import_module
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from time import monotonic, sleep
@@ -36,12 +35,9 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def app(sandbox, mariadb_server) -> Iterator[PoundCake]:
     """The web server alone, on a MariaDB."""
-    mysql, name = import_module("MySQLdb"), f"machines{next(numbers)}"
-    with closing(mysql.connect(unix_socket=str(mariadb_server.unix_socket))) as connection:
-        connection.query(f"CREATE DATABASE {name}")
     bind = f"127.0.0.1:{parts.free_port()}"
     environment = os.environ | {
-        "DATABASE_URL": mariadb_server.database_url.replace("/poundcake?", f"/{name}?"),
+        "DATABASE_URL": mariadb_server.new_database(f"machines{next(numbers)}"),
         "ST2_API_URL": sandbox.url,
         "ST2_API_KEY": API_KEY,
         "ST2_TIMEOUT": str(ST2_TIMEOUT),

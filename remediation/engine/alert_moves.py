@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from remediation.engine import cancel
+from remediation.engine.assignment import why_nothing_ran
 from remediation.models import (
     ActionExecution,
     Alert,
@@ -65,6 +66,9 @@ def skip_unbegun(moves: Iterable[AlertMove], *, cause: Cause) -> None:
     for run in runs:
         run.status, run.completed_at = BucketRun.Status.SKIPPED, cause.at
         run.reason = reasons[run.alert_id]
+        if run.held_until:
+            # The sentence on the alert promised that it would begin.
+            Alert.objects.filter(pk=run.alert_id).update(reason=why_nothing_ran(run))
     for execution in executions:
         execution.status, execution.completed_at = ActionExecution.Status.SKIPPED, cause.at
         execution.error_message, execution.due_at = reasons[execution.alert_id], None

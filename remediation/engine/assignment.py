@@ -156,4 +156,5 @@ def _explain(assignments: Assignments) -> None:
 def why_nothing_ran(run: BucketRun) -> str:
     """Return the sentence for the alert of a run that was skipped or is held."""
     taken = f"The bucket {run.bucket.name} took it, but {run.reason}."
-    return f"{taken} It begins when the alert is repeated after that." if run.held_until else taken
+    is_held = run.held_until and run.status == BucketRun.Status.PENDING
+    return f"{taken} It begins when the alert is repeated after that." if is_held else taken

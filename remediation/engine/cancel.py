@@ -16,8 +16,10 @@ from django.db.models import prefetch_related_objects
 from remediation import clock, queue
 from remediation.engine import batches
 from remediation.engine.advance import end_stopped, time_limit_reason
+from remediation.engine.assignment import why_nothing_ran
 from remediation.models import (
     ActionExecution,
+    Alert,
     Bucket,
     BucketRun,
     Cause,
@@ -141,6 +143,8 @@ def carry_out(run_id: int, *, cause: Cause) -> None:
         if run.stop == BucketRun.Stop.CANCEL and _hurry(run, at=cause.at):
             queue.enqueue(queue.TICK)
         end_stopped(run, cause=cause)
+        if run.held_until and not run.started_at and run.status in BucketRun.FINAL:
+            Alert.objects.filter(pk=run.alert_id).update(reason=why_nothing_ran(run))
 
 
 def _only_waits(row: ActionExecution) -> bool:

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from remediation import clock
-from remediation.engine import claim, launch, preparation
+from remediation.engine import cancel, claim, launch, preparation
 from remediation.models import ActionExecution, Alert, BucketRun, Cause
 from tests.factories import alert_payload, make_alert, make_execution, make_run
 from tests.remediation.engine.test_cooldown import (
@@ -103,3 +103,31 @@ def test_a_claim_of_many_reads_the_begins_at_once():
     assert len(claimed) == 4
     reads = [one for one in statements.captured_queries if "MAX(" in one["sql"]]
     assert len(reads) == 1
+
+
+def by_a_resolve(_run):
+    ends_at = clock.now() + datetime.timedelta(seconds=2)
+    deliver(alert_payload(status="resolved", endsAt=ends_at.isoformat()))
+
+
+def by_a_person(run):
+    cancel.cancel(run, stop=BucketRun.Stop.CANCEL, reason="maintenance", cause=Cause())
+
+
+def by_its_claim(run):
+    Alert.objects.filter(pk=run.alert_id).update(last_seen_at=clock.now() - 2 * HOUR)
+    BucketRun.objects.filter(pk=run.pk).update(held_until=clock.now() - HOUR)
+    run.executions.update(due_at=clock.now())
+    run_all()
+
+
+@pytest.mark.parametrize("end", [by_a_resolve, by_a_person, by_its_claim])
+def test_an_alert_whose_held_run_ended_promises_no_begin(end):
+    begin_and_fire_again()
+    let_the_cooldown_pass()
+
+    end(newest_run())
+
+    run = newest_run()
+    assert run.status in BucketRun.FINAL
+    assert run.alert.reason == f"The bucket restart took it, but {run.reason}."

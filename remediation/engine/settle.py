@@ -360,6 +360,8 @@ def _write_task(
         return
     status = OUTCOMES.get(task.status, Status.UNKNOWN)
     reason = "" if status == Status.SUCCESS else failure_reason(task, inside)
+    if status == Status.UNKNOWN:
+        reason = f"it had not ended when its workflow ended: StackStorm said {task.status[:50]}"
     if unanswered := end_of_task(task):
         status, reason = unanswered
     last = parent.tasks.order_by("step_order").last()

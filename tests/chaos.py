@@ -1,9 +1,10 @@
 """Chaos for people to watch: ``make chaos``.
 
 Sends alerts through a real Alertmanager while the StackStorm sandbox drops, fails, refuses and
-delays its answers and reports each end by a callback, and while random processes of PoundCake, on
-two machines whose clocks differ, are killed or stopped for longer than a lease. Then it compares
-what the sandbox executed with what is recorded, row by row. It stops by itself.
+delays its answers, ends some executions with a result of 16 MB and reports each end by a callback,
+and while random processes of PoundCake, on two machines whose clocks differ, are killed or stopped
+for longer than a lease. Then it compares the sandbox's log of executions with the recorded ones,
+row by row. It stops by itself.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from tests.parts.poundcake import MANAGE, PoundCake
 API_KEY = "chaos"
 BATCH = 50  # alerts handed to Alertmanager at once
 ATTEMPTS = 30  # to be answered while web processes die and stop
+HUGE_EVERY, HUGE_CHARACTERS = 50, 2_700_000  # 16 MB as ASCII JSON
 CLOCKS = "-600,0,600"  # seconds by which a process's wall clock is ahead, one of these
 SHIFTED = Path(__file__).parent / "functional" / "shifted"
 
@@ -72,6 +74,7 @@ def main() -> int:
         ghost_rate=options.fail / 2,
         latency_seconds=0.02,
         seed=options.seed,
+        results={"core.local": _results(options.alerts)},
     )
     os.environ |= {"LAUNCH_LOOKUP_SECONDS": "5", "ST2_TIMEOUT": "3", "LOG_LEVEL": "ERROR"}
     shifted = {"PYTHONPATH": str(SHIFTED), "SHIFT_SECONDS": CLOCKS}
@@ -112,6 +115,13 @@ def main() -> int:
         sys.stdout.write(f"{name.replace('_', ' '):14} {value}\n")
     sys.stdout.write("Good.\n" if verdict.is_good else "BAD.\n")
     return 0 if verdict.is_good else 1
+
+
+def _results(count: int) -> list[dict[str, Any]]:
+    """Return what the executions print: every HUGE_EVERY-th one more than a packet of MariaDB."""
+    usual = {"stdout": "done", "stderr": "", "return_code": 0, "succeeded": True, "failed": False}
+    huge = usual | {"stdout": "\u6f22" * HUGE_CHARACTERS}
+    return [huge if number % HUGE_EVERY == HUGE_EVERY // 2 else usual for number in range(count)]
 
 
 def _options() -> argparse.Namespace:

@@ -29,7 +29,7 @@ class EarlyResolves:
 
     @classmethod
     def of(cls, alerts: Iterable[IncomingAlert]) -> EarlyResolves:
-        """Read those of alerts that have no open episode."""
+        """Read those of alerts that may open an episode."""
         keys = {fingerprint(alert.labels) for alert in alerts}
         return cls(known=_find(keys, is_locked=False))
 

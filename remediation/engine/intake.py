@@ -169,14 +169,16 @@ class _Delivery:
         self._lock({alert.fingerprint for alert in sent})
         known = list(episodes.identify(sent, self.newest))
         self._lock({alert.fingerprint for alert in known} - {alert.fingerprint for alert in sent})
-        newest = self.newest
-        self.early = EarlyResolves.of(
-            alert
-            for alert in known
-            if alert.fingerprint not in newest or not newest[alert.fingerprint].is_open
-        )
+        self.early = EarlyResolves.of(alert for alert in known if not self._is_of_open(alert))
         identified = iter(known)
         return [alert if isinstance(alert, InvalidAlert) else next(identified) for alert in alerts]
+
+    def _is_of_open(self, incoming: IncomingAlert) -> bool:
+        """Return whether an alert is about an open episode, so that it opens no other one."""
+        newest = self.newest.get(incoming.fingerprint)
+        if newest is None or not newest.is_open:
+            return False
+        return incoming.status == "resolved" or episodes.belongs(incoming, newest, self.received)
 
     def _lock(self, fingerprints: set[str]) -> None:
         """Read the newest episode of each fingerprint, locked in the order of their ids."""
@@ -189,7 +191,8 @@ class _Delivery:
         if incoming.status == "resolved":
             return newest, self._apply_resolve(incoming, newest)
         is_known = newest is not None and episodes.belongs(incoming, newest, self.received)
-        if (newest is None or not newest.is_open) and (early := self.early.find(incoming)):
+        is_of_open = newest is not None and newest.is_open and is_known
+        if not is_of_open and (early := self.early.find(incoming)):
             return (newest if is_known else self._open_ended(incoming, early.ends_at)), (
                 Disposition.IGNORED
             )

@@ -159,6 +159,10 @@ CASES = {
         [(5, resolved(4), "ignored"), (6, firing(5), "unmatched"), (7, firing(0), "repeated")],
         ["firing"],
     ),
+    "an episode that supersedes another after an overtaking resolve": (
+        [(5, resolved(4), "ignored"), (6, firing(5), "unmatched"), (8, firing(7), "unmatched")],
+        ["resolved", "firing"],
+    ),
     "the late firing of a resolve that ended before it started": (
         [(5, resolved(-1), "ignored"), (6, firing(0), "ignored"), (7, firing(1), "unmatched")],
         ["resolved", "firing"],

@@ -31,5 +31,5 @@ class EarlyResolve(models.Model):
     @classmethod
     def prune(cls, *, before: datetime.datetime, most: int = 2_000) -> None:
         """Delete rows that came in before that time, at most ``most``."""
-        old = cls.objects.filter(received_at__lt=before).order_by("pk")
+        old = cls.objects.filter(received_at__lt=before).order_by("received_at")
         cls.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:most])).delete()

@@ -13,10 +13,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from remediation.engine import cancel, launch, lookup, poll, recover
+from remediation.engine import cancel, launch, lookup, poll, recover, reruns
 from remediation.engine.line import Line
 from remediation.engine.settle import Outcome, settle
-from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause
+from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause, EarlyResolve
 from tests import factories
 
 RUNS, EXECUTIONS = "bucket_runs", "action_executions"
@@ -120,6 +120,15 @@ def _hint_by_id() -> None:
     assert poll.hint(st2_execution_id=row.st2_execution_id or "", trace_tag="") == "unchanged"
 
 
+def _look_for_reruns() -> None:
+    # No execution is due, so StackStorm is not asked.
+    assert reruns.look_for_due(client=None) == 0  # type: ignore[arg-type]
+
+
+def _prune_early_resolves() -> None:
+    EarlyResolve.prune(before=timezone.now())
+
+
 def _cancel_overdue() -> None:
     Bucket.objects.update(timeout_seconds=86_400)
     assert cancel.cancel_overdue() == 0
@@ -151,7 +160,14 @@ QUESTIONS = [
     _question("launches without an answer", lambda: lookup.look_up_due(client=None)),  # type: ignore[arg-type]
     _page(BucketRun, "transitions(run_id)", f"{EXECUTIONS}(run_id, step_order, attempt)"),
     _page(Alert, f"{EXECUTIONS}(alert_id)", "transitions(subject_id, subject_type)"),
-    _page(ActionExecution, f"{EXECUTIONS}(parent_id)", step_order=0),
+    _question("re-runs to look for", _look_for_reruns, f"{EXECUTIONS}(reruns_due_at)"),
+    _question("early resolves to prune", _prune_early_resolves, "early_resolves(received_at)"),
+    _page(
+        ActionExecution,
+        f"{EXECUTIONS}(parent_id)",
+        "execution_reruns(execution_id)",
+        step_order=0,
+    ),
     _admin(Alert, ""),
     _admin(Alert, "before=900"),
     _admin(Alert, "status__exact=firing", "alerts(status)"),

@@ -193,9 +193,9 @@ class _Delivery:
         is_known = newest is not None and episodes.belongs(incoming, newest, self.received)
         is_of_open = newest is not None and newest.is_open and is_known
         if not is_of_open and (early := self.early.find(incoming)):
-            return (newest if is_known else self._open_ended(incoming, early.ends_at)), (
-                Disposition.IGNORED
-            )
+            if is_known:
+                return newest, Disposition.IGNORED
+            return self._open_ended(incoming, newest, early.ends_at), Disposition.IGNORED
         if newest is None or not is_known:
             return self._open(incoming, newest), Disposition.CREATED
         self._refresh(newest, incoming)
@@ -220,17 +220,24 @@ class _Delivery:
 
     def _open(self, incoming: IncomingAlert, newest: Alert | None) -> Alert:
         alert = episodes.opened(incoming, self.received)
-        if newest and newest.is_open:
-            episodes.close(newest, ends_at=alert.starts_at)
-            self._note(newest, "firing", superseded_by=alert)
+        self._supersede(newest, alert)
         self.opened.append(alert)
         self.newest[alert.fingerprint] = alert
         self._note(alert, "")
         return alert
 
-    def _open_ended(self, incoming: IncomingAlert, ends_at: datetime.datetime) -> Alert:
+    def _supersede(self, newest: Alert | None, alert: Alert) -> None:
+        """Close the open episode before a later one, which may have ended already."""
+        if newest and newest.is_open:
+            episodes.close(newest, ends_at=alert.starts_at)
+            self._note(newest, "firing", superseded_by=alert)
+
+    def _open_ended(
+        self, incoming: IncomingAlert, newest: Alert | None, ends_at: datetime.datetime
+    ) -> Alert:
         """Record an episode that had ended when it came in."""
         alert = episodes.opened(incoming, self.received)
+        self._supersede(newest, alert)
         episodes.close(alert, ends_at=ends_at)
         alert.first_resolved_at, alert.reason = self.received.at, CAME_LATE
         self.came_late.append(alert)

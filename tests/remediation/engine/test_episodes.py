@@ -163,6 +163,15 @@ CASES = {
         [(5, resolved(4), "ignored"), (6, firing(5), "unmatched"), (8, firing(7), "unmatched")],
         ["resolved", "firing"],
     ),
+    "a late firing supersedes the open episode before it": (
+        [
+            (5, resolved(9, starts=8), "ignored"),
+            (6, firing(None), "unmatched"),
+            (7, firing(8), "ignored"),
+            (10, firing(10), "unmatched"),
+        ],
+        ["resolved", "resolved", "firing"],
+    ),
     "the late firing of a resolve that ended before it started": (
         [(5, resolved(-1), "ignored"), (6, firing(0), "ignored"), (7, firing(1), "unmatched")],
         ["resolved", "firing"],

@@ -44,7 +44,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     DEQUEUE: ("remediation.queue.absorb",),  # and the rest of a job: django-q2's part
     "claim": (
         "remediation.engine.launch.claim",
-        "remediation.engine.launch.prefetch_related_objects",
+        "remediation.engine.preparation.load_related",
         "remediation.engine.line.Line.take",
     ),
     "render": ("remediation.engine.parameters.render_all",),

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from remediation.management.lifeline import die_with_parent
+from remediation.management.lifeline import die_with
 
 MANAGE = Path(sys.argv[0]).resolve()
 STOP_SECONDS = 70.0  # a worker may finish the local action in its hand
@@ -60,7 +61,10 @@ class Processes:
         """Start a child that is meant to run until it is stopped."""
         self.arguments[name] = (command, env)
         self.children[name] = subprocess.Popen(  # noqa: S603
-            command, env=self.env | env, start_new_session=True, preexec_fn=die_with_parent
+            command,
+            env=self.env | env,
+            start_new_session=True,
+            preexec_fn=partial(die_with, os.getpid()),
         )
 
     def start_manage(self, name: str, *arguments: str, **env: str) -> None:

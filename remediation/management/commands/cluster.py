@@ -1,12 +1,11 @@
 """Run one django-q2 cluster; ``worker`` runs them all and starts anew what has ended."""
 
-import os
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from remediation import queue
-from remediation.management.lifeline import die_with_parent
+from remediation.management.lifeline import kill_forks_with_parent
 from remediation.management.priority import give_way
 
 
@@ -18,5 +17,5 @@ class Command(BaseCommand):
         # Alerts are taken before they are worked off.
         give_way()
         # Its processes too: orphans would work on beside the cluster that replaces this one.
-        os.register_at_fork(after_in_child=die_with_parent)
+        kill_forks_with_parent()
         queue.run_cluster()

@@ -1,4 +1,4 @@
-"""A process does not outlive the one that started it, even if that was killed."""
+"""A process is killed with the process that started it."""
 
 import os
 import signal
@@ -9,33 +9,65 @@ from time import monotonic, sleep
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone can do it")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux supports it")
 
 PARENT = """
 import os, subprocess, sys, time
-from remediation.management.lifeline import die_with_parent
-os.register_at_fork(after_in_child=die_with_parent)
+from functools import partial
+from remediation.management.lifeline import die_with, kill_forks_with_parent
+kill_forks_with_parent()
 forked = os.fork()
 if not forked:
     time.sleep(600)
-child = subprocess.Popen(["sleep", "600"], preexec_fn=die_with_parent)
+child = subprocess.Popen(["sleep", "600"], preexec_fn=partial(die_with, os.getpid()))
 print(forked, child.pid, flush=True)
 time.sleep(600)
 """
 
+PARENT_THAT_DIES_FIRST = """
+import os, time
+from remediation.management.lifeline import kill_forks_with_parent
+
+parent = os.getpid()
+
+def wait_for_the_end_of_the_parent():
+    while os.getppid() == parent:
+        time.sleep(0.01)
+
+os.register_at_fork(after_in_child=wait_for_the_end_of_the_parent)
+kill_forks_with_parent()
+child = os.fork()
+if not child:
+    time.sleep(600)
+print(child, flush=True)
+"""
+
 
 def test_children_die_with_a_parent_that_is_killed():
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
-    with parent:
+    with parent_process(PARENT) as parent:
         assert parent.stdout
         children = [int(pid) for pid in parent.stdout.readline().split()]
-        assert all(is_alive(pid) for pid in children)
-
         os.kill(parent.pid, signal.SIGKILL)
 
-    end = monotonic() + 30
-    while any(is_alive(pid) for pid in children):
-        assert monotonic() < end, "an orphan lives"
+    wait_for_the_end_of(children)
+
+
+def test_a_child_dies_whose_parent_died_before_the_kernel_knew():
+    with parent_process(PARENT_THAT_DIES_FIRST) as parent:
+        assert parent.stdout
+        children = [int(parent.stdout.readline())]
+
+    wait_for_the_end_of(children)
+
+
+def parent_process(program):
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+
+
+def wait_for_the_end_of(pids):
+    end = monotonic() + 60
+    while alive := [pid for pid in pids if is_alive(pid)]:
+        assert monotonic() < end, f"still alive: {alive}"
         sleep(0.02)
 
 

@@ -13,20 +13,10 @@ from django.conf import settings
 from django.db import transaction
 
 from remediation import clock, queue
-from remediation.engine import (
-    cancel,
-    future_stamps,
-    knowledge,
-    launch,
-    lookup,
-    outage,
-    pace,
-    poll,
-    problems,
-    recover,
-    reruns,
-)
+from remediation.engine import cancel, outage, problems
 from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
+from remediation.engine.launching import action_knowledge, future_stamps, launch, lookup, recover
+from remediation.engine.outcomes import poll, poll_interval, reruns
 from remediation.models import EarlyResolve, Heartbeat
 from remediation.stackstorm import StackStormClient
 
@@ -166,7 +156,7 @@ def _refresh_actions() -> None:
     """Ask StackStorm for what is known of actions and too old."""
     client = _stackstorm()
     if client and not Heartbeat.has_problem(STACKSTORM):
-        knowledge.refresh_due(client=client)
+        action_knowledge.refresh_due(client=client)
 
 
 def _prune() -> None:
@@ -187,9 +177,9 @@ def _plan_sooner(planned: datetime.datetime) -> None:
 
     While the stream tells of what ends, the polls that are left can wait until then.
     """
-    due = None if pace.is_streamed() else poll.next_due()
+    due = None if poll_interval.is_streamed() else poll.next_due()
     if due and due < planned:
-        queue.enqueue(queue.TICK, at=max(due, clock.now() + pace.shortest()))
+        queue.enqueue(queue.TICK, at=max(due, clock.now() + poll_interval.shortest()))
 
 
 def _stackstorm() -> StackStormClient | None:

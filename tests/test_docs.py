@@ -15,7 +15,7 @@ from django.core.management import get_commands
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from remediation import local_actions, templating
-from remediation.engine.settle import OUTCOMES
+from remediation.engine.outcomes.outcome import OUTCOMES
 from remediation.local_actions import LocalAction
 from remediation.models import Scope
 from remediation.stackstorm import KNOWN_STATUSES

@@ -14,7 +14,7 @@ from remediation import local_actions
 from remediation.admin import cells
 from remediation.admin.cause import cause_of
 from remediation.admin.definitions import DefinitionAdmin
-from remediation.engine import definitions
+from remediation.engine.operations import definitions
 from remediation.models import Action, Bucket, Cause
 
 TEMPLATES = (

@@ -9,7 +9,7 @@ from django import forms
 
 from remediation.admin.run_verbs import resolved_remark, started
 from remediation.admin.verbs import Done, Verb
-from remediation.engine import retry
+from remediation.engine.operations import retry
 from remediation.models import Alert, Bucket, Cause
 
 

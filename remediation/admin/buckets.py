@@ -16,8 +16,8 @@ from remediation.admin import cells
 from remediation.admin.cause import cause_of
 from remediation.admin.definitions import DefinitionAdmin
 from remediation.admin.steps import StepInline
-from remediation.engine import definitions
-from remediation.engine.bucket_warnings import warnings_of
+from remediation.engine.operations import definitions
+from remediation.engine.operations.bucket_warnings import warnings_of
 from remediation.models import Bucket, BucketRun, BucketVersion, Cause
 
 WORKFLOW_TITLE = "One whole StackStorm workflow in place of steps"

@@ -16,7 +16,7 @@ from remediation.admin import cells
 from remediation.admin.cause import cause_of
 from remediation.admin.json_fields import JSONObjectField
 from remediation.admin.readable import Readable
-from remediation.engine.definitions import HasHistoryError
+from remediation.engine.operations.definitions import HasHistoryError
 from remediation.models import Action, Bucket, Cause
 
 DefinitionT = TypeVar("DefinitionT", bound=Action | Bucket)

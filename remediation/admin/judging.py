@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 
 from remediation.admin.verbs import Done, ReasonForm, Verb
-from remediation.engine import retry
+from remediation.engine.operations import set_outcome
 from remediation.models import ActionExecution, BucketRun, Cause
 
 Status = ActionExecution.Status
@@ -61,5 +61,5 @@ class Judge(Verb[ActionExecution]):
     def act(self, row: ActionExecution, answers: dict[str, Any], *, cause: Cause) -> Done:
         """Settle it."""
         status = Status(answers["status"])
-        retry.judge(row, status, reason=answers["reason"], cause=cause)
+        set_outcome.set_outcome(row, status, reason=answers["reason"], cause=cause)
         return Done(f"Execution {row} is judged: {status}. Its run goes on.", row.run)

@@ -18,7 +18,7 @@ from remediation.admin.cause import cause_of
 from remediation.admin.read_only import ReadOnlyModelAdmin
 from remediation.admin.tables import Table, execution_table
 from remediation.admin.verbs import ReasonForm, may_operate
-from remediation.engine import pause
+from remediation.engine.operations import pause
 from remediation.models import Pause
 
 SPANS = [

@@ -7,7 +7,8 @@ from typing import Any
 
 from remediation.admin.verbs import Done, ReasonForm, Verb
 from remediation.admin.waiting import CANCELED_IS_NOT_STOPPED, OPEN
-from remediation.engine import cancel, retry
+from remediation.engine import cancel
+from remediation.engine.operations import retry
 from remediation.models import ActionExecution, Alert, BucketRun, Cause
 
 

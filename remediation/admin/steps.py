@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from remediation import templating
 from remediation.admin.json_fields import JSONObjectField
 from remediation.admin.readable import Readable
-from remediation.engine import definitions
+from remediation.engine.operations import definitions
 from remediation.models import Action, Bucket, BucketStep
 
 Form = forms.ModelForm[BucketStep]

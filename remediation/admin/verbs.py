@@ -26,7 +26,7 @@ from remediation.admin import cells
 from remediation.admin.cause import cause_of
 from remediation.admin.read_only import ReadOnlyModelAdmin
 from remediation.admin.waiting import Notice
-from remediation.engine.retry import NotPossible
+from remediation.engine.operations.errors import NotPossible
 from remediation.models import Cause, IllegalTransitionError, Scope
 from remediation.models.roles import has_role
 

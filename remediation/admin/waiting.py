@@ -16,7 +16,8 @@ from remediation.admin.asking import (
     is_inquiry,
     open_after_the_end,
 )
-from remediation.engine import cooldown, outage
+from remediation.engine import outage
+from remediation.engine.guards import cooldown
 from remediation.models import ActionExecution, BucketRun, Pause
 
 Status = ActionExecution.Status

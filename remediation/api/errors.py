@@ -31,8 +31,8 @@ from rest_framework import exceptions, serializers, status
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from remediation.engine.definitions import HasHistoryError
-from remediation.engine.retry import NotPossible
+from remediation.engine.operations.definitions import HasHistoryError
+from remediation.engine.operations.errors import NotPossible
 from remediation.models import IllegalTransitionError
 
 logger = logging.getLogger(__name__)

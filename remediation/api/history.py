@@ -13,7 +13,8 @@ from rest_framework.response import Response
 from remediation.api import filters, serializers, verbs
 from remediation.api.calls import cause_of
 from remediation.api.views import READS, RowViewSet
-from remediation.engine import cancel, explanation, retry
+from remediation.engine import cancel
+from remediation.engine.operations import explanation, retry, set_outcome
 from remediation.models import (
     ActionExecution,
     Alert,
@@ -121,7 +122,7 @@ class ExecutionViewSet(HistoryViewSet):
     def judge(self, request: Request, **_lookup: str) -> Response:
         """Say how an unknown execution ended; its run goes on as if that had come in time."""
         execution, body = self.get_object(), verbs.read(verbs.JudgeBody, request)
-        retry.judge(
+        set_outcome.set_outcome(
             execution,
             ActionExecution.Status(body["status"]),
             reason=body["reason"],

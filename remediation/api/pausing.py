@@ -21,7 +21,7 @@ from remediation.api import filters, verbs
 from remediation.api.calls import AlwaysJson, cause_of
 from remediation.api.errors import API_PREFIX
 from remediation.api.parsers import ObjectParser
-from remediation.engine import pause
+from remediation.engine.operations import pause
 from remediation.models import Pause, Scope
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from remediation.api.rerun_serializer import RerunSerializer
-from remediation.engine.bucket_warnings import warnings_of
-from remediation.engine.inquiry_texts import questions, respond_command
+from remediation.engine.operations.bucket_warnings import warnings_of
+from remediation.engine.outcomes.inquiry_texts import questions, respond_command
 from remediation.engine.waiting import Holds
 from remediation.models import (
     Action,

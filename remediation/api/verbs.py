@@ -13,8 +13,8 @@ from remediation.api.serializers import (
     RunSerializer,
     VerdictSerializer,
 )
-from remediation.engine import retry
-from remediation.engine.inquiries import stay_open
+from remediation.engine.operations import retry
+from remediation.engine.outcomes.inquiries import stay_open
 from remediation.models import ActionExecution, Alert, BucketRun
 
 REASON_MAX = 2_000  # characters

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from remediation.api import filters, serializers, verbs
 from remediation.api.calls import AlwaysJson, cause_of
 from remediation.api.parsers import ObjectParser
-from remediation.engine import definitions, retry, simulation
+from remediation.engine.operations import definitions, retry, simulation
 from remediation.models import Action, Alert, Bucket, BucketStep, Scope
 
 READS = {"list": Scope.READ, "retrieve": Scope.READ}

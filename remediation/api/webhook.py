@@ -30,9 +30,9 @@ from remediation.api.errors import (
     body_error,
 )
 from remediation.api.parsers import read_json
-from remediation.engine import intake, poll
-from remediation.engine.episodes import Disposition
-from remediation.engine.intake import Receipt
+from remediation.engine.intake.episodes import Disposition
+from remediation.engine.intake.receive import Receipt, receive
+from remediation.engine.outcomes import poll
 from remediation.models import Scope
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class AlertmanagerWebhook(MachineView):
             raise ParseError(str(error)) from error
         cause = cause_of(request)
         try:
-            receipts = intake.receive(
+            receipts = receive(
                 notification, cause=cause, client=request.META.get("REMOTE_ADDR", "")
             )
         except Error as error:

@@ -15,8 +15,8 @@ from django.db.models import prefetch_related_objects
 
 from remediation import clock, queue
 from remediation.engine import batches
-from remediation.engine.advance import end_stopped, time_limit_reason
-from remediation.engine.assignment import why_nothing_ran
+from remediation.engine.alert_reasons import why_nothing_ran
+from remediation.engine.outcomes.advance import end_stopped, time_limit_reason
 from remediation.models import (
     ActionExecution,
     Alert,

@@ -11,7 +11,7 @@ import logging
 
 from remediation import clock
 from remediation.engine.connection import STACKSTORM
-from remediation.engine.parameters import known_secrets
+from remediation.engine.secrets import known_secrets
 from remediation.models import Heartbeat
 from remediation.redaction import mask_text
 from remediation.stackstorm import (

@@ -14,7 +14,7 @@ from django.db.models import F
 
 from remediation import clock, queue
 from remediation.engine.connection import STACKSTORM
-from remediation.engine.parameters import known_secrets
+from remediation.engine.secrets import known_secrets
 from remediation.models import Heartbeat
 from remediation.redaction import mask_text
 

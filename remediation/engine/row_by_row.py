@@ -17,8 +17,8 @@ from django.db import DatabaseError, Error, InterfaceError, OperationalError, co
 
 from remediation import clock
 from remediation.engine import problems
-from remediation.engine.parameters import known_secrets
-from remediation.engine.transient import is_disconnected, is_locked, repeated
+from remediation.engine.retries import is_disconnected, is_locked, repeated
+from remediation.engine.secrets import known_secrets
 from remediation.json_values import fit_text
 from remediation.models import ActionExecution, IllegalTransitionError
 from remediation.redaction import mask_text

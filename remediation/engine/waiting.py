@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from remediation import clock
-from remediation.engine import cooldown, outage
+from remediation.engine import outage
+from remediation.engine.guards import cooldown
 from remediation.models import ActionExecution, BucketRun, Heartbeat, Pause
 
 Status = ActionExecution.Status

@@ -32,8 +32,8 @@ FRAMEWORK, DEQUEUE = "web framework", "dequeue"
 STAGES: dict[str, tuple[str, ...]] = {
     "authentication": ("remediation.api.authentication.TokenAuthentication.authenticate",),
     "parse": ("remediation.alertmanager.decode", "remediation.alertmanager.read"),
-    "match": ("remediation.engine.intake.assign",),
-    "insert": ("remediation.engine.intake.receive",),
+    "match": ("remediation.engine.intake.receive.assign",),
+    "insert": ("remediation.engine.intake.receive.receive",),
     "enqueue": ("remediation.queue.enqueue",),
     "audit": (
         "audit.middleware._describe",
@@ -43,20 +43,20 @@ STAGES: dict[str, tuple[str, ...]] = {
     FRAMEWORK: (),  # the rest of a request
     DEQUEUE: ("remediation.queue.absorb",),  # and the rest of a job: django-q2's part
     "claim": (
-        "remediation.engine.launch.claim",
-        "remediation.engine.preparation.load_related",
-        "remediation.engine.line.Line.take",
+        "remediation.engine.launching.launch.claim",
+        "remediation.engine.launching.preparation.load_related",
+        "remediation.engine.launching.launch_order.Line.take",
     ),
-    "render": ("remediation.engine.parameters.render_all",),
-    "POST": ("remediation.engine.launch.Request.send",),
-    "wait for answers": ("remediation.engine.launch.wait",),
-    "record the start": ("remediation.engine.settle.started_all",),
+    "render": ("remediation.engine.launching.parameters.render_all",),
+    "POST": ("remediation.engine.launching.launch.Request.send",),
+    "wait for answers": ("remediation.engine.launching.launch.wait",),
+    "record the start": ("remediation.engine.launching.starts.record_all",),
     "launch, the rest": ("remediation.jobs.launch_due",),
     "poll": (
         "remediation.stackstorm.client.StackStormClient.executions",
         "remediation.stackstorm.client.StackStormClient.results",
     ),
-    "settle": ("remediation.engine.poll.ended_all",),
+    "settle": ("remediation.engine.outcomes.poll.ended_all",),
     "tick, the rest": ("remediation.jobs.tick",),
 }
 ENVIRONMENT = {

@@ -21,8 +21,11 @@ from django.db import connection  # noqa: E402  Django has to be set up first
 from django.utils import timezone  # noqa: E402
 
 from remediation import alertmanager  # noqa: E402
-from remediation.engine import cooldown, intake, launch, recover, settle  # noqa: E402
-from remediation.engine.settle import Outcome  # noqa: E402
+from remediation.engine.guards import cooldown  # noqa: E402
+from remediation.engine.intake import receive  # noqa: E402
+from remediation.engine.launching import launch, recover  # noqa: E402
+from remediation.engine.outcomes import settle  # noqa: E402
+from remediation.engine.outcomes.outcome import Outcome  # noqa: E402
 from remediation.models import (  # noqa: E402
     ActionExecution,
     Alert,
@@ -70,7 +73,7 @@ def deliver(number: int) -> dict[str, Any]:
 
     def act(thread: int) -> list[str]:
         cause = Cause(actor="alertmanager", request_id=f"{name}-{thread}")
-        receipts = intake.receive(alertmanager.parse(body), cause=cause, client="10.0.0.9")
+        receipts = receive.receive(alertmanager.parse(body), cause=cause, client="10.0.0.9")
         return [str(receipt.disposition) for receipt in receipts]
 
     dispositions = Counter(word for words in at_once(act) for word in words)
@@ -105,7 +108,7 @@ def fire_and_resolve(number: int) -> dict[str, Any]:
     def act(thread: int) -> None:
         body = json.dumps(bodies[thread % 2]).encode()
         cause = Cause(request_id=f"{name}-{thread}")
-        intake.receive(alertmanager.parse(body), cause=cause, client="10.0.0.9")
+        receive.receive(alertmanager.parse(body), cause=cause, client="10.0.0.9")
 
     act(0)
     at_once(act)
@@ -134,7 +137,7 @@ def overtake(number: int) -> dict[str, Any]:
         )
         body = json.dumps(factories.notification_body(alert)).encode()
         cause = Cause(request_id=f"{name}-{thread}")
-        intake.receive(alertmanager.parse(body), cause=cause, client="10.0.0.9")
+        receive.receive(alertmanager.parse(body), cause=cause, client="10.0.0.9")
 
     at_once(act)
     rows = Alert.objects.filter(alert_name=name)

@@ -12,10 +12,12 @@ from django.test import Client
 from django.utils import timezone
 
 from remediation import jobs
-from remediation.engine import cancel, launch, poll, recover, settle
-from remediation.engine.claim import claim
-from remediation.engine.line import Line, with_all_it_takes
-from remediation.engine.settle import Outcome
+from remediation.engine import cancel
+from remediation.engine.launching import launch, recover
+from remediation.engine.launching.claim import claim
+from remediation.engine.launching.launch_order import Line, with_all_it_takes
+from remediation.engine.outcomes import poll, settle
+from remediation.engine.outcomes.outcome import Outcome
 from remediation.models import ActionExecution, Alert, Cause
 from remediation.stackstorm import StackStormClient
 from tests import factories

@@ -13,9 +13,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from remediation.engine import cancel, launch, lookup, poll, recover, reruns
-from remediation.engine.line import Line
-from remediation.engine.settle import Outcome, settle
+from remediation.engine import cancel
+from remediation.engine.launching import launch, lookup, recover
+from remediation.engine.launching.launch_order import Line
+from remediation.engine.outcomes import poll, reruns
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause, EarlyResolve
 from tests import factories
 

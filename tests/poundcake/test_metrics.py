@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from audit.middleware import unrecorded_calls
-from remediation.engine import pause
+from remediation.engine.operations import pause
 from remediation.models import Cause, Heartbeat
 from tests import factories
 

@@ -76,7 +76,7 @@ def test_an_unknown_page_is_a_page():
 
 @pytest.mark.django_db
 def test_an_unexpected_error_in_the_api_is_logged_with_its_trace(monkeypatch, caplog):
-    monkeypatch.setattr("remediation.engine.explanation.explain", fail)
+    monkeypatch.setattr("remediation.engine.operations.explanation.explain", fail)
     alert = factories.make_alert()
 
     with caplog.at_level(logging.ERROR):

@@ -10,7 +10,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from remediation import jobs, queue
-from remediation.engine import pace
+from remediation.engine.outcomes import poll_interval
 from remediation.models import ActionExecution, Heartbeat
 from remediation.sandbox import Sandbox, SandboxOptions
 from tests.factories import (
@@ -135,7 +135,7 @@ def test_what_the_stream_tells_of_needs_no_tick_before_the_next_beat(sandbox, se
     sandbox.configure(outcomes={"core.local": "running"})
     remote_execution()
     jobs.launch_due()
-    Heartbeat.show_life(pace.STREAM, at=timezone.now())
+    Heartbeat.show_life(poll_interval.STREAM, at=timezone.now())
 
     jobs.tick()
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from remediation.engine.connection import NotConfigured, stackstorm_client
-from remediation.engine.follow import follow
+from remediation.engine.outcomes.stream import follow
 from remediation.stackstorm import stream_base
 
 

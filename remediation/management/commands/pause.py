@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from remediation import clock
-from remediation.engine import pause
+from remediation.engine.operations import pause
 from remediation.management.operator import operator
 from remediation.models import Cause
 

@@ -20,7 +20,7 @@ from time_machine import Traveller
 
 from remediation import clock as shared_clock
 from remediation import jobs
-from remediation.engine import parameters
+from remediation.engine.launching import parameters
 from remediation.models import ActionExecution, Alert, BucketRun, Scope, Transition
 from tests import factories
 from tests.functional.crash.points import Points

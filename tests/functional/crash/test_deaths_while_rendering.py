@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from remediation.engine.preparation import ATTEMPTS_MAX, LEASE
+from remediation.engine.launching.preparation import ATTEMPTS_MAX, LEASE
 from remediation.sandbox import Sandbox
 from tests.functional.crash.stage import API_KEY, KILLED, Stage
 

@@ -2,7 +2,8 @@
 
 from django.utils import timezone
 
-from remediation.engine.settle import Outcome, settle
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.engine.outcomes.settle import settle
 from remediation.models import Cause
 from tests.factories import make_bucket, make_execution, make_run, make_step
 from tests.remediation.admin.forms import page

@@ -2,7 +2,7 @@
 
 import pytest
 
-from remediation.engine import definitions
+from remediation.engine.operations import definitions
 from remediation.models import Action, Bucket, Cause
 from tests.factories import make_action, make_bucket, make_execution, make_local_action, make_step
 from tests.remediation.admin.forms import errors_of, page, send

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from remediation import clock
-from remediation.engine import inquiries
+from remediation.engine.outcomes import inquiries
 from remediation.models import ActionExecution, BucketRun
 from remediation.stackstorm import read_inquiry
 from remediation.stackstorm.executions import read_execution

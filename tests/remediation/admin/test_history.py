@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from remediation.engine import definitions
+from remediation.engine.operations import definitions
 from remediation.models import (
     ActionExecution,
     Alert,

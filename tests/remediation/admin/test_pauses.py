@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from remediation.engine import pause
+from remediation.engine.operations import pause
 from remediation.models import ActionExecution, Alert, Bucket, Cause, Heartbeat, Pause
 from tests.factories import make_alert, make_execution
 from tests.remediation.admin.forms import page

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from remediation.admin import verbs
 from remediation.admin.verbs import verb_url
-from remediation.engine.settle import Outcome
+from remediation.engine.outcomes.outcome import Outcome
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
 from tests.factories import make_alert
 from tests.remediation.admin.forms import page

@@ -5,7 +5,7 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from remediation.engine import pause
+from remediation.engine.operations import pause
 from remediation.models import ActionExecution, BucketRun, Cause, Heartbeat
 from tests.factories import make_bucket, make_execution, make_local_action, make_run, make_step
 from tests.remediation.admin.forms import page

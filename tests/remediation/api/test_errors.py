@@ -14,7 +14,7 @@ from django.http import Http404, RawPostDataException, UnreadablePostError
 from rest_framework import exceptions
 
 from remediation.api.errors import Conflict, exception_handler
-from remediation.engine.definitions import HasHistoryError
+from remediation.engine.operations.definitions import HasHistoryError
 from remediation.models import IllegalTransitionError
 
 

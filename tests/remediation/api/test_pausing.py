@@ -11,7 +11,7 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from remediation.engine import pause
+from remediation.engine.operations import pause
 from remediation.models import Cause, Pause
 from tests import factories
 

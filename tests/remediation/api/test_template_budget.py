@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from remediation.engine import simulation
+from remediation.engine.operations import simulation
 from remediation.models import Bucket
 from tests.factories import make_action, make_bucket, make_client, make_step
 

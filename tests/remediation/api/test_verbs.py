@@ -11,7 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from remediation.api.verbs import MAY_RUN_ON
-from remediation.engine.settle import Outcome, settle
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
 from tests import factories
 

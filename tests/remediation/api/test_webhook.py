@@ -208,7 +208,7 @@ def test_3_mib_are_taken(sender: Client) -> None:
 def test_trouble_with_the_database_is_for_the_sender_to_repeat(
     sender: Client, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("remediation.engine.transient.TRIES", 1)
+    monkeypatch.setattr("remediation.engine.retries.TRIES", 1)
 
     def refuse(execute: Any, sql: str, *arguments: Any) -> Any:
         if sql.startswith("INSERT INTO") and "alerts" in sql:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from remediation import alertmanager
-from remediation.engine import intake
+from remediation.engine.intake import receive
 from remediation.models import Alert, BucketRun, Cause, EarlyResolve
 from tests.factories import LABELS, alert_payload, notification_body
 
@@ -94,7 +94,7 @@ class AlertEvents(RuleBasedStateMachine):
         payload = alert_payload(labels=labels, annotations=annotations, **members)
         notification = alertmanager.parse(json.dumps(notification_body(payload)).encode())
         cause = Cause(actor="alertmanager", request_id=f"request-{call}")
-        [receipt] = intake.receive(notification, cause=cause, client="127.0.0.1")
+        [receipt] = receive.receive(notification, cause=cause, client="127.0.0.1")
         self._check_annotations(newest, _newest_of(host), receipt.disposition, call)
         return receipt.disposition
 

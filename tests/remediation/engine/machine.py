@@ -21,8 +21,11 @@ from hypothesis.stateful import (
 )
 
 from remediation import clock as shared_clock
-from remediation.engine import cancel, future_stamps, launch, lookup, pause, poll, recover, retry
-from remediation.engine.retry import NotPossible
+from remediation.engine import cancel
+from remediation.engine.launching import future_stamps, launch, lookup, recover
+from remediation.engine.operations import pause, retry, set_outcome
+from remediation.engine.operations.errors import NotPossible
+from remediation.engine.outcomes import poll
 from remediation.models import (
     Action,
     ActionExecution,
@@ -303,7 +306,7 @@ class Machine(AlertEvents):
     def person_judges(self, place: int, status: ActionExecution.Status) -> None:
         if row := _newest(ActionExecution, place, status="unknown", parent=None):
             word = ActionExecution.Status(status)
-            retry.judge(row, word, reason="I looked", cause=self._cause("judge"))
+            set_outcome.set_outcome(row, word, reason="I looked", cause=self._cause("judge"))
 
     @rule(seconds=SECONDS)
     def person_pauses(self, seconds: int) -> None:

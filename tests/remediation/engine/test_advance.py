@@ -5,7 +5,8 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from remediation.engine.settle import Outcome, settle
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
 from tests.factories import make_bucket, make_execution, make_run, make_step
 

@@ -7,7 +7,8 @@ from django.utils import timezone
 from django_q.models import OrmQ, Task
 
 from remediation import jobs, queue
-from remediation.engine import batches, cancel, launch, problems, recover
+from remediation.engine import batches, cancel, problems
+from remediation.engine.launching import launch, recover
 from remediation.models import ActionExecution, BucketRun, BucketVersion, Heartbeat
 from tests.factories import make_bucket, make_execution, make_run, make_step
 

@@ -7,7 +7,8 @@ import pytest
 import responses
 from django.utils import timezone
 
-from remediation.engine import follow, lookup, poll
+from remediation.engine.launching import lookup
+from remediation.engine.outcomes import poll, stream
 from remediation.models import ActionExecution, Transition
 from remediation.stackstorm import StackStormClient
 from remediation.stackstorm.executions import read_execution
@@ -141,7 +142,7 @@ def test_the_end_of_a_callback_in_the_stream_moves_nothing(status, body, tag, ca
     )
     before = ActionExecution.objects.values().get()
 
-    kept = follow.take([read_execution(body)])
+    kept = stream.take([read_execution(body)])
 
     assert kept == []
     assert ActionExecution.objects.values().get() == before

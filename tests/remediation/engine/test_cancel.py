@@ -8,8 +8,12 @@ import pytest
 from django.utils import timezone
 
 from remediation.alertmanager import parse
-from remediation.engine import cancel, intake, launch, poll
-from remediation.engine.settle import Outcome, settle
+from remediation.engine import cancel
+from remediation.engine.intake import receive
+from remediation.engine.launching import launch
+from remediation.engine.outcomes import poll
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.engine.outcomes.settle import settle
 from remediation.models import (
     ActionExecution,
     BucketRun,
@@ -284,7 +288,7 @@ def test_runs_of_people_and_of_resolves_are_exempt_from_the_resolve(trigger, san
 
 def deliver(*alerts):
     body = json.dumps(notification_body(*alerts)).encode()
-    return intake.receive(parse(body), cause=Cause(actor="alertmanager"), client="am")
+    return receive.receive(parse(body), cause=Cause(actor="alertmanager"), client="am")
 
 
 def test_a_run_that_outlives_its_buckets_time_limit_ends_as_timeout(sandbox, st2, launched):

@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection, transaction
 
-from remediation.engine import catalogue
+from remediation.engine.intake import bucket_cache
 from remediation.models import Action, Bucket, BucketStep, BucketVersion, Cause
 from tests.factories import make_action, make_bucket, make_step
 
@@ -13,11 +13,11 @@ LABELS = {"alertname": "HostDown"}
 
 
 def taken():
-    return [spec.name for spec in catalogue.current().enabled["firing"].match(LABELS)]
+    return [spec.name for spec in bucket_cache.current().enabled["firing"].match(LABELS)]
 
 
 def plan_of(bucket):
-    return catalogue.current().plan(bucket.pk, cause=Cause())
+    return bucket_cache.current().plan(bucket.pk, cause=Cause())
 
 
 def execute(sql):
@@ -35,12 +35,12 @@ def bucket():
 
 @pytest.mark.usefixtures("bucket")
 def test_for_as_long_as_nothing_changes_nothing_is_compiled(django_assert_num_queries):
-    first = catalogue.current()
+    first = bucket_cache.current()
     matcher = first.enabled["firing"]
 
     with django_assert_num_queries(1):
-        assert catalogue.current() is first
-    assert catalogue.current().enabled["firing"] is matcher
+        assert bucket_cache.current() is first
+    assert bucket_cache.current().enabled["firing"] is matcher
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 from django.utils import timezone
 
-from remediation.engine import launch
-from remediation.engine.claim import claim
+from remediation.engine.launching import launch
+from remediation.engine.launching.claim import claim
 from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition
 from tests.factories import (
     make_action,

@@ -8,7 +8,9 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from remediation import jobs, queue
-from remediation.engine import claim, future_stamps, launch, line, outage, pace, poll
+from remediation.engine import outage
+from remediation.engine.launching import claim, future_stamps, launch, launch_order
+from remediation.engine.outcomes import poll, poll_interval
 from remediation.management.pulse import Pulse
 from remediation.models import ActionExecution, Cause, Heartbeat
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
@@ -99,13 +101,13 @@ def test_a_cluster_that_was_asked_before_is_not_killed(clock, monkeypatch):
 
 def test_who_showed_life_in_the_future_does_not_live(clock, settings):
     settings.ST2_STREAM_URL = "http://127.0.0.1:9/stream"
-    for name in (pace.STREAM, "launch@host-1", "launch@host-2"):
+    for name in (poll_interval.STREAM, "launch@host-1", "launch@host-2"):
         Heartbeat.show_life(name, at=timezone.now())
-    assert (pace.is_streamed(), line._launchers()) == (True, 2)
+    assert (poll_interval.is_streamed(), launch_order._launchers()) == (True, 2)
 
     clock.shift(-BACK)
 
-    assert (pace.is_streamed(), line._launchers()) == (False, 1)
+    assert (poll_interval.is_streamed(), launch_order._launchers()) == (False, 1)
 
 
 def test_a_refusal_of_the_future_holds_nothing(clock):

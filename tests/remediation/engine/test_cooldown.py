@@ -8,8 +8,10 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from remediation import alertmanager, clock
-from remediation.engine import intake, launch, retry
-from remediation.engine.bucket_warnings import warnings_of
+from remediation.engine.intake import receive
+from remediation.engine.launching import launch
+from remediation.engine.operations import errors, retry
+from remediation.engine.operations.bucket_warnings import warnings_of
 from remediation.engine.waiting import Holds
 from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause, Transition
 from tests.factories import (
@@ -32,7 +34,7 @@ HOUR = datetime.timedelta(hours=1)
 def deliver(*alerts, request_id="call-1"):
     body = json.dumps(notification_body(*alerts)).encode()
     cause = Cause(actor="alertmanager", request_id=request_id)
-    return intake.receive(alertmanager.parse(body), cause=cause, client="192.0.2.9")
+    return receive.receive(alertmanager.parse(body), cause=cause, client="192.0.2.9")
 
 
 def local_bucket(**columns):
@@ -194,7 +196,7 @@ def test_volatile_labels_start_a_bucket_once_by_its_group_by_labels():
     local_bucket(alert_name_pattern="VolatileLabel", group_by="alertname, instance")
     notification = alertmanager.parse(VOLATILE.read_bytes())
 
-    intake.receive(notification, cause=Cause(), client="192.0.2.9")
+    receive.receive(notification, cause=Cause(), client="192.0.2.9")
     run_all()
 
     assert Alert.objects.count() == 3
@@ -205,7 +207,7 @@ def test_volatile_labels_start_a_bucket_once_by_its_group_by_labels():
 def test_without_group_by_every_label_counts():
     local_bucket(alert_name_pattern="VolatileLabel")
 
-    intake.receive(alertmanager.parse(VOLATILE.read_bytes()), cause=Cause(), client="192.0.2.9")
+    receive.receive(alertmanager.parse(VOLATILE.read_bytes()), cause=Cause(), client="192.0.2.9")
     run_all()
 
     assert BucketRun.objects.filter(status="success").count() == 3
@@ -237,7 +239,7 @@ def test_a_run_by_hand_counts_and_is_not_held():
 def test_a_run_by_hand_beside_a_held_one_names_the_way_out():
     bucket, _receipt = begin_and_fire_again()
 
-    with pytest.raises(retry.NotPossible, match="Cancel it to start the bucket now"):
+    with pytest.raises(errors.NotPossible, match="Cancel it to start the bucket now"):
         retry.run_by_hand(bucket, newest_run().alert, cause=Cause(actor="ann"))
 
 
@@ -319,7 +321,7 @@ def test_group_by_is_part_of_the_definition_when_it_is_set():
 def test_a_bucket_warns_of_alerts_that_pass_by_its_cooldown():
     bucket = local_bucket(alert_name_pattern="VolatileLabel")
     before = warnings_of(bucket)
-    intake.receive(alertmanager.parse(VOLATILE.read_bytes()), cause=Cause(), client="192.0.2.9")
+    receive.receive(alertmanager.parse(VOLATILE.read_bytes()), cause=Cause(), client="192.0.2.9")
     run_all()
 
     [warning] = warnings_of(bucket)
@@ -333,7 +335,7 @@ def test_a_bucket_warns_of_alerts_that_pass_by_its_cooldown():
 
 def test_the_warning_shows_on_the_page_and_in_the_api(admin_client):
     bucket = local_bucket(alert_name_pattern="VolatileLabel")
-    intake.receive(alertmanager.parse(VOLATILE.read_bytes()), cause=Cause(), client="192.0.2.9")
+    receive.receive(alertmanager.parse(VOLATILE.read_bytes()), cause=Cause(), client="192.0.2.9")
     run_all()
 
     page = admin_client.get(f"/admin/remediation/bucket/{bucket.pk}/change/").content.decode()

@@ -4,8 +4,8 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from remediation.engine import definitions
-from remediation.engine.definitions import HasHistoryError
+from remediation.engine.operations import definitions
+from remediation.engine.operations.definitions import HasHistoryError
 from remediation.models import Action, Bucket, BucketStep, BucketVersion, Cause
 from tests import factories
 

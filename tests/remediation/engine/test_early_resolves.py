@@ -7,8 +7,8 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from remediation.alertmanager import parse
-from remediation.engine.early_resolves import EarlyResolves
-from remediation.engine.transient import is_transient
+from remediation.engine.intake.early_resolves import EarlyResolves
+from remediation.engine.retries import is_transient
 from remediation.models import EarlyResolve
 from tests.factories import LABELS, alert_payload, make_alert, notification_body
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from remediation.alertmanager import fingerprint, parse
-from remediation.engine.intake import CAME_LATE, Receipt, receive
+from remediation.engine.intake.receive import CAME_LATE, Receipt, receive
 from remediation.models import Alert, BucketRun, Cause, EarlyResolve, Transition
 from tests.factories import LABELS, alert_payload, make_bucket, make_step, notification_body
 

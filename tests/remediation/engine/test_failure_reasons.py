@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from remediation import clock
-from remediation.engine import launch, poll
+from remediation.engine.launching import launch
+from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 

@@ -11,7 +11,8 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from remediation import queue
-from remediation.engine import follow, launch, pace, poll
+from remediation.engine.launching import launch
+from remediation.engine.outcomes import poll, poll_interval, stream
 from remediation.models import ActionExecution, BucketRun, Heartbeat, Transition
 from remediation.stackstorm import StackStormUnavailable
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
@@ -86,7 +87,7 @@ def test_an_execution_is_settled_by_its_event_without_a_request(
     sandbox.configure(duration_seconds=0.3)
     execution = launched()
     before = len(sandbox.requests)
-    take = follow.take
+    take = stream.take
 
     def take_and_cut(moved, **options):
         early = take(moved, **options)
@@ -94,9 +95,9 @@ def test_an_execution_is_settled_by_its_event_without_a_request(
             sandbox.stop()
         return early
 
-    monkeypatch.setattr(follow, "take", take_and_cut)
+    monkeypatch.setattr(stream, "take", take_and_cut)
     with pytest.raises(StackStormUnavailable):
-        follow.listen(client=st2)
+        stream.listen(client=st2)
 
     execution.refresh_from_db()
     assert (execution.status, execution.st2_action_execution_status) == ("success", "succeeded")
@@ -123,7 +124,7 @@ def test_every_final_word_settles_once(word, status, st2, launched):
     event = seen(st2, execution, status=word)
 
     for _ in range(2):
-        follow.take([event])
+        stream.take([event])
 
     execution.refresh_from_db()
     assert (execution.status, execution.st2_action_execution_status) == (status, word)
@@ -136,7 +137,7 @@ def test_every_final_word_settles_once(word, status, st2, launched):
 def test_another_word_is_kept_and_moves_nothing(word, st2, launched):
     execution = launched()
 
-    follow.take([seen(st2, execution, status=word)])
+    stream.take([seen(st2, execution, status=word)])
 
     execution.refresh_from_db()
     assert (execution.status, execution.st2_action_execution_status) == ("running", word)
@@ -158,7 +159,7 @@ def test_words_whose_transaction_lost_a_race_are_kept_all_the_same(st2, launched
 
     monkeypatch.setattr(poll, "compare_and_set", keep_or_lose)
 
-    follow.take([seen(st2, execution, status="running") for execution in executions])
+    stream.take([seen(st2, execution, status="running") for execution in executions])
 
     assert not lost
     for execution in executions:
@@ -171,7 +172,7 @@ def test_the_events_of_strangers_are_passed_over(st2, launched):
     execution = launched()
     stranger = seen(st2, execution, id="0" * 24, status="failed", context={})
 
-    follow.take([stranger])
+    stream.take([stranger])
 
     execution.refresh_from_db()
     assert execution.status == "running"
@@ -183,7 +184,7 @@ def test_a_task_that_bears_our_tag_does_not_end_its_workflow(st2, launched):
     parent = {"parent": {"execution_id": execution.st2_execution_id}}
     tag = {"trace_context": {"trace_tag": execution.trace_tag}}
 
-    follow.take([seen(st2, execution, id="0" * 24, status="failed", context=parent | tag)])
+    stream.take([seen(st2, execution, id="0" * 24, status="failed", context=parent | tag)])
 
     execution.refresh_from_db()
     assert execution.status == "running"
@@ -194,7 +195,7 @@ def test_a_workflow_is_left_to_the_poll_that_fetches_its_tasks(st2, launched):
     execution = launched()
     ActionExecution.objects.update(step_order=0)
 
-    follow.take([seen(st2, execution, status="succeeded")])
+    stream.take([seen(st2, execution, status="succeeded")])
 
     assert is_due(execution)
     assert execution.status == "running"
@@ -205,7 +206,7 @@ def test_what_was_launched_twice_is_left_to_the_poll_that_looks_for_the_other(st
     execution = launched()
     ActionExecution.objects.update(unanswered_launches=1)
 
-    follow.take([seen(st2, execution, status="succeeded")])
+    stream.take([seen(st2, execution, status="succeeded")])
 
     assert is_due(execution)
     assert execution.status == "running"
@@ -223,7 +224,7 @@ def test_an_event_before_the_answer_invents_nothing(is_looked_up, st2, launched)
         lookup_until=later if is_looked_up else None,
     )
 
-    follow.take([event])
+    stream.take([event])
 
     assert is_due(execution) == is_looked_up, "a POST under way must not be taken for lost"
     assert (execution.status, execution.st2_execution_id) == ("launching", None)
@@ -238,8 +239,8 @@ def test_an_end_before_the_record_of_the_launch_is_told_again(
     event = seen(st2, execution, status="succeeded")
     on_record = ActionExecution.objects.filter(pk=execution.pk)
     on_record.update(status="launching", st2_execution_id=None)
-    monkeypatch.setattr(follow, "EARLY_SECONDS", 60 if is_patient else -1)
-    monkeypatch.setattr(follow, "gathered", iter)
+    monkeypatch.setattr(stream, "EARLY_SECONDS", 60 if is_patient else -1)
+    monkeypatch.setattr(stream, "gathered", iter)
 
     def told():
         yield [event]
@@ -248,7 +249,7 @@ def test_an_end_before_the_record_of_the_launch_is_told_again(
         raise CUT
 
     with pytest.raises(StackStormUnavailable):
-        follow.listen(client=Scripted(told()))
+        stream.listen(client=Scripted(told()))
 
     execution.refresh_from_db()
     assert execution.status == ("success" if is_patient else "running")
@@ -267,7 +268,7 @@ def test_events_that_come_while_others_are_taken_are_taken_together():
     batches = []
 
     def take_all():
-        for moved in follow.gathered(told()):
+        for moved in stream.gathered(told()):
             batches.append(moved)
             is_taken.set()
 
@@ -280,7 +281,7 @@ def test_events_that_come_while_others_are_taken_are_taken_together():
 def test_the_first_poll_of_what_the_stream_tells_of_can_wait(is_followed, launched, settings):
     settings.POLL_INTERVAL = 80.0
     if is_followed:
-        Heartbeat.show_life(pace.STREAM, at=timezone.now())
+        Heartbeat.show_life(poll_interval.STREAM, at=timezone.now())
 
     launched()
 
@@ -293,7 +294,7 @@ def test_an_unknown_execution_is_settled_by_a_late_event(st2, launched):
     ActionExecution.objects.update(status="unknown")
     BucketRun.objects.update(status="unknown")
 
-    follow.take([seen(st2, execution, status="succeeded")])
+    stream.take([seen(st2, execution, status="succeeded")])
 
     execution.refresh_from_db()
     assert execution.status == "success"
@@ -311,7 +312,7 @@ def test_after_each_connection_all_that_runs_is_asked_for_once(st2, launched):
         put_off(execution)
 
     with pytest.raises(Enough):
-        follow.follow(client=script, wait=wait)
+        stream.follow(client=script, wait=wait)
 
     assert asked == [True, False, True], "a connection that shows no sign of life is none"
     assert poll.poll_due(client=st2) == 0
@@ -333,7 +334,7 @@ def test_a_broken_database_is_no_end(error, launched, monkeypatch):
     waits = []
 
     with pytest.raises(Enough):
-        follow.follow(client=Scripted([[]], [[], CUT]), wait=waits.append)
+        stream.follow(client=Scripted([[]], [[], CUT]), wait=waits.append)
 
     assert len(waits) == 2
 
@@ -342,7 +343,7 @@ def test_a_stream_that_stays_away_is_asked_for_ever_more_seldom():
     waits = []
 
     with pytest.raises(Enough):
-        follow.follow(client=Scripted(*[[CUT]] * 30), wait=waits.append)
+        stream.follow(client=Scripted(*[[CUT]] * 30), wait=waits.append)
 
     assert waits[0] <= 1.0
     assert all(15.0 <= seconds <= 30.0 for seconds in waits[10:])

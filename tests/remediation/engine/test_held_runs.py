@@ -7,7 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from remediation import clock
-from remediation.engine import cancel, claim, launch, preparation
+from remediation.engine import cancel
+from remediation.engine.launching import claim, launch, preparation
 from remediation.models import ActionExecution, Alert, BucketRun, Cause
 from tests.factories import alert_payload, make_alert, make_execution, make_run
 from tests.remediation.engine.test_cooldown import (

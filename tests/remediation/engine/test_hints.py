@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
-from remediation.engine import launch, poll
+from remediation.engine.launching import launch
+from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun, Transition
 from remediation.stackstorm import StackStormClient, StackStormRejected, StackStormUnavailable
 from tests.factories import (

@@ -6,7 +6,7 @@ import pytest
 import responses
 from django.utils import timezone
 
-from remediation.engine import follow, inquiries, poll
+from remediation.engine.outcomes import inquiries, poll, stream
 from remediation.models import ActionExecution, BucketRun
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 from tests.remediation.engine.recorded import RecordedStackStorm
@@ -276,7 +276,7 @@ def test_the_stream_makes_the_poll_of_a_workflow_that_asks_due(stackstorm, setti
     row = running_workflow(due_at=timezone.now() + datetime.timedelta(hours=1))
     stackstorm.shown[WORKFLOW]["status"] = "running"
 
-    follow.take([client.execution(ASK)])
+    stream.take([client.execution(ASK)])
     stackstorm.requests.clear()
     poll.poll_due(client=client)
 

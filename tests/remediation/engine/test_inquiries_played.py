@@ -4,7 +4,9 @@ import pytest
 import requests
 
 from remediation import clock
-from remediation.engine import cancel, launch, poll
+from remediation.engine import cancel
+from remediation.engine.launching import launch
+from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun, Cause
 from remediation.sandbox import Sandbox, SandboxOptions
 from remediation.stackstorm import StackStormClient

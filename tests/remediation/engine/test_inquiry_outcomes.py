@@ -4,8 +4,9 @@ import pytest
 import responses
 from django.utils import timezone
 
-from remediation.engine import cancel, follow, poll
-from remediation.engine.inquiries import stored_inquiry
+from remediation.engine import cancel
+from remediation.engine.outcomes import poll, stream
+from remediation.engine.outcomes.inquiries import stored_inquiry
 from remediation.models import ActionExecution, BucketRun, Cause
 from tests.remediation.engine.recorded import RecordedStackStorm
 from tests.remediation.engine.test_inquiries import (
@@ -44,7 +45,7 @@ def polled(stackstorm, row):
 
 
 def streamed(stackstorm, row):
-    follow.take([stackstorm.client.execution(row.st2_execution_id)])
+    stream.take([stackstorm.client.execution(row.st2_execution_id)])
     poll.poll_due(client=stackstorm.client)
     row.refresh_from_db()
 

@@ -10,7 +10,8 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from remediation.alertmanager import parse
-from remediation.engine import intake, pause
+from remediation.engine.intake import receive
+from remediation.engine.operations import pause
 from remediation.models import ActionExecution, Alert, BucketRun, BucketVersion, Cause, Transition
 from tests.factories import (
     LABELS,
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.django_db
 def deliver(*alerts, request_id="call-1"):
     body = json.dumps(notification_body(*alerts)).encode()
     cause = Cause(actor="alertmanager", request_id=request_id)
-    return intake.receive(parse(body), cause=cause, client="10.0.0.9")
+    return receive.receive(parse(body), cause=cause, client="10.0.0.9")
 
 
 def wake_ups():
@@ -281,14 +282,14 @@ def test_a_big_group_takes_hardly_more_queries_than_a_small_one():
 def test_a_transaction_that_lost_a_race_is_repeated_whole(error, monkeypatch):
     make_step()
     faults = [error, error]
-    write_runs = intake._Delivery._write_runs
+    write_runs = receive._Delivery._write_runs
 
     def write_or_fail(delivery, assignments):
         write_runs(delivery, assignments)
         if faults:
             raise faults.pop()
 
-    monkeypatch.setattr(intake._Delivery, "_write_runs", write_or_fail)
+    monkeypatch.setattr(receive._Delivery, "_write_runs", write_or_fail)
 
     [receipt] = deliver(alert_payload())
 
@@ -303,7 +304,7 @@ def test_a_database_that_is_away_is_the_callers_to_hear_and_leaves_nothing(monke
     def fail(*_args):
         raise OperationalError(2006, "Server has gone away")
 
-    monkeypatch.setattr(intake._Delivery, "_write_runs", fail)
+    monkeypatch.setattr(receive._Delivery, "_write_runs", fail)
 
     with pytest.raises(OperationalError):
         deliver(alert_payload())

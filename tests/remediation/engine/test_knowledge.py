@@ -12,8 +12,8 @@ import sqlparse
 from django.db import connection
 
 from remediation import clock
-from remediation.engine import knowledge, launch, lookup
-from remediation.engine.check import check_actions
+from remediation.engine.launching import action_knowledge, launch, lookup
+from remediation.engine.operations.action_check import check_actions
 from remediation.models import Action, ActionExecution, Bucket, BucketRun, Heartbeat, Transition
 from remediation.stackstorm import StackStormClient
 from tests.factories import (
@@ -310,21 +310,21 @@ def test_what_changed_is_marked_with_the_time_by_the_tick(metadata, said, sandbo
     sandbox.configure(actions={"acme.fix": metadata} if metadata else {})
     age_all()
 
-    knowledge.refresh_due(client=st2)
+    action_knowledge.refresh_due(client=st2)
 
     action = Action.objects.get()
     assert said in action.st2_change
     assert clock.now() - action.st2_changed_at < datetime.timedelta(minutes=1)
-    assert knowledge.refresh_due(client=st2) == 0
+    assert action_knowledge.refresh_due(client=st2) == 0
 
 
 def test_a_refresh_is_bounded_and_ends_when_stackstorm_is_away(sandbox, st2):
-    for _number in range(knowledge.REFRESHED_AT_ONCE + 2):
+    for _number in range(action_knowledge.REFRESHED_AT_ONCE + 2):
         make_action()
 
-    assert knowledge.refresh_due(client=st2) == knowledge.REFRESHED_AT_ONCE
+    assert action_knowledge.refresh_due(client=st2) == action_knowledge.REFRESHED_AT_ONCE
     sandbox.configure(unavailable=True)
-    assert knowledge.refresh_due(client=st2) == 0
+    assert action_knowledge.refresh_due(client=st2) == 0
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_a_launch_and_the_overview_say_the_same_of_an_action(overview, launched)
 
     assert asked
     assert shown
-    assert knowledge.facts(shown) == knowledge.facts(asked)
+    assert action_knowledge.facts(shown) == action_knowledge.facts(asked)
 
 
 def test_an_action_pointed_elsewhere_since_the_plan_is_not_sent(sandbox, st2):

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from remediation import clock
-from remediation.engine import launch, poll
+from remediation.engine.launching import launch
+from remediation.engine.outcomes import poll
 from remediation.json_values import VALUE_BYTES_MAX, sent_bytes
 from remediation.models import ActionExecution, BucketRun
 from remediation.stackstorm import StackStormClient

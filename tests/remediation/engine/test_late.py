@@ -11,7 +11,8 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from remediation.clock import Timer
-from remediation.engine import claim, launch, local_launch, lookup, poll, recover
+from remediation.engine.launching import claim, launch, local_launch, lookup, recover
+from remediation.engine.outcomes import poll, traces
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
 from remediation.stackstorm import StackStormError, TooLateToSend
 from tests.factories import (
@@ -255,7 +256,7 @@ def test_a_slow_look_deletes_nothing_that_another_worker_adopted(clock, sandbox,
     take_over_at.mark_running(cause=Cause(), due_at=timezone.now(), st2_execution_id=remote.id)
     before = ActionExecution.objects.values().get()
 
-    lookup._delete(slow, lookup.traced(slow, client=st2), client=st2)
+    lookup._delete(slow, traces.traced(slow, client=st2), client=st2)
 
     assert ActionExecution.objects.values().get() == before
     assert st2.execution(remote.id).status == "requested"

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from remediation import templating
 from remediation.alertmanager import parse
-from remediation.engine import intake
+from remediation.engine.intake import receive
 from remediation.models import Alert, BucketRun, Cause
 from tests.factories import LABELS, alert_payload, make_bucket, make_step, notification_body
 
@@ -20,7 +20,7 @@ GRAPH = "https://prometheus.example/graph"
 
 def deliver(*alerts, **fields):
     body = notification_body(*alerts) | fields
-    return intake.receive(
+    return receive.receive(
         parse(json.dumps(body).encode()), cause=Cause(request_id="call"), client="am"
     )
 

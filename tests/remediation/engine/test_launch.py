@@ -5,7 +5,7 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from remediation.engine import launch
+from remediation.engine.launching import launch
 from remediation.models import (
     Action,
     ActionExecution,

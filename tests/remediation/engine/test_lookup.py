@@ -9,7 +9,8 @@ import requests
 import time_machine
 from django.utils import timezone
 
-from remediation.engine import launch, lookup, poll, recover
+from remediation.engine.launching import launch, lookup, recover
+from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
 from remediation.stackstorm import StackStormClient
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step

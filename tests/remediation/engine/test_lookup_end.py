@@ -6,7 +6,8 @@ import pytest
 import responses
 from django.utils import timezone
 
-from remediation.engine import lookup, poll
+from remediation.engine.launching import lookup
+from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun
 from tests.factories import make_bucket, make_execution, make_run, make_step
 from tests.remediation.engine.recorded import RecordedStackStorm

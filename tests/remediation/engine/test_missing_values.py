@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from remediation.engine import launch
+from remediation.engine.launching import launch
 from remediation.models import ActionExecution, BucketRun
 from remediation.templating import TemplateError, evaluate_condition
 from tests.factories import (

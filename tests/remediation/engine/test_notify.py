@@ -2,7 +2,7 @@
 
 import pytest
 
-from remediation.engine import launch
+from remediation.engine.launching import launch
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
-from remediation.engine import follow, launch, lookup, once, poll
+from remediation.engine import log_once
+from remediation.engine.launching import launch, lookup
+from remediation.engine.outcomes import poll, stream
 from remediation.models import ActionExecution, BucketRun
 from remediation.stackstorm import StackStormClient
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
@@ -30,7 +32,7 @@ class AlteringClient(StackStormClient):
 @pytest.fixture
 def odd(sandbox):
     client = AlteringClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
-    once._logged.clear()
+    log_once._logged.clear()
     yield client
     client.close()
 
@@ -278,7 +280,7 @@ def test_an_event_that_contradicts_its_row_only_has_stackstorm_asked(context, st
     ActionExecution.objects.update(due_at=timezone.now() + timezone.timedelta(hours=1))
     event = replace(st2.execution(row.st2_execution_id), status="failed", context=context)
 
-    follow.take([event])
+    stream.take([event])
 
     assert statuses([row]) == ["running"]
     assert row.due_at <= timezone.now()
@@ -292,10 +294,10 @@ def test_an_event_that_is_told_again_gives_no_hint_again(st2, make_rows):
     row.refresh_from_db()
     event = replace(st2.execution(row.st2_execution_id), id=STRANGER, status="failed")
 
-    kept = follow.take([event])
+    kept = stream.take([event])
     later = timezone.now() + timezone.timedelta(hours=1)
     ActionExecution.objects.update(due_at=later)
-    assert follow.take([], retold=kept) == kept
+    assert stream.take([], retold=kept) == kept
 
     row.refresh_from_db()
     assert row.due_at == later

@@ -5,12 +5,12 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from remediation.engine import pace
+from remediation.engine.outcomes import poll_interval
 from remediation.models import Heartbeat
 
 
 def seconds(age, *, is_streamed=False):
-    until = pace.until_next(datetime.timedelta(seconds=age), is_streamed=is_streamed)
+    until = poll_interval.until_next(datetime.timedelta(seconds=age), is_streamed=is_streamed)
     return until.total_seconds()
 
 
@@ -33,17 +33,17 @@ def test_what_the_stream_tells_is_polled_no_more_often_than_the_interval(setting
 def test_nothing_is_polled_more_often_than_wake_ups_are_looked_for(settings):
     settings.POLL_INTERVAL = 0.1
 
-    assert pace.shortest() == datetime.timedelta(seconds=pace.LEAST_SECONDS)
+    assert poll_interval.shortest() == datetime.timedelta(seconds=poll_interval.LEAST_SECONDS)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("age", "is_followed"), [(1, True), (70, False)])
 def test_the_stream_counts_for_as_long_as_its_follower_shows_life(age, is_followed, settings):
     settings.ST2_STREAM_URL = "http://127.0.0.1/stream/v1"
-    assert not pace.is_streamed()
+    assert not poll_interval.is_streamed()
     at = timezone.now() - datetime.timedelta(seconds=age)
-    Heartbeat.objects.create(name=pace.STREAM, beat_at=at, due_at=at)
+    Heartbeat.objects.create(name=poll_interval.STREAM, beat_at=at, due_at=at)
 
-    assert pace.is_streamed() == is_followed
+    assert poll_interval.is_streamed() == is_followed
     settings.ST2_STREAM_URL = ""
-    assert not pace.is_streamed(), "nobody follows it any more"
+    assert not poll_interval.is_streamed(), "nobody follows it any more"

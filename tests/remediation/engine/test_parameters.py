@@ -2,7 +2,7 @@
 
 import pytest
 
-from remediation.engine import parameters
+from remediation.engine.launching import parameters
 from remediation.templating import TemplateError
 from remediation.templating.commands import WINDOWS_RUNNERS
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step

@@ -5,7 +5,9 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from remediation.engine import launch, pause, poll
+from remediation.engine.launching import launch
+from remediation.engine.operations import pause
+from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun, Cause, Pause
 from tests.factories import (
     make_action,

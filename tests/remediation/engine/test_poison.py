@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from remediation import local_actions
-from remediation.engine import recover
+from remediation.engine.launching import recover
 from remediation.models import ActionExecution, BucketRun, Cause
 from tests.factories import make_bucket, make_execution, make_local_action, make_run, make_step
 

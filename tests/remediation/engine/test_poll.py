@@ -6,8 +6,10 @@ import time
 import pytest
 from django.utils import timezone
 
-from remediation.engine import launch, poll
-from remediation.engine.settle import OUTCOMES, Outcome, settle
+from remediation.engine.launching import launch
+from remediation.engine.outcomes import poll
+from remediation.engine.outcomes.outcome import OUTCOMES, Outcome
+from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
 from remediation.stackstorm import FINAL_STATUSES, ExecutionResult, StackStormUnavailable
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step

@@ -5,7 +5,7 @@ import datetime
 import pytest
 
 from remediation import clock, templating
-from remediation.engine import launch, parameters, preparation
+from remediation.engine.launching import launch, parameters, preparation
 from remediation.models import Action, ActionExecution, Bucket, BucketRun, Cause, Pause
 from tests.factories import (
     make_local_action,

@@ -12,8 +12,9 @@ from django_q.models import OrmQ
 
 from remediation import jobs, queue
 from remediation.engine import problems
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.engine.outcomes.settle import Ending
 from remediation.engine.row_by_row import contained
-from remediation.engine.settle import Ending, Outcome
 from remediation.models import Heartbeat
 from tests.factories import make_client, make_execution
 

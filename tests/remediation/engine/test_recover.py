@@ -5,7 +5,7 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from remediation.engine import recover
+from remediation.engine.launching import recover
 from remediation.models import ActionExecution, BucketRun
 from tests.factories import make_bucket, make_execution, make_local_action, make_run, make_step
 

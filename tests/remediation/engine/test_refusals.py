@@ -7,7 +7,9 @@ import time_machine
 from django.utils import timezone
 
 from remediation import jobs
-from remediation.engine import launch, lookup, outage, poll
+from remediation.engine import outage
+from remediation.engine.launching import launch, lookup
+from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun, Heartbeat, Transition
 from remediation.stackstorm import StackStormClient, StackStormError, StackStormRejected
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step

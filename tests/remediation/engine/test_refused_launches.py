@@ -4,7 +4,7 @@ import pytest
 import responses
 
 from remediation import clock
-from remediation.engine import knowledge, launch
+from remediation.engine.launching import action_knowledge, launch
 from remediation.models import Action, ActionExecution, Heartbeat, Transition
 from remediation.stackstorm import StackStormClient, StackStormUnavailable
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
@@ -56,7 +56,7 @@ def test_a_schema_that_keeps_showing_a_refused_timeout_ends_the_execution(
     sandbox, st2, monkeypatch
 ):
     sandbox.configure(actions={"acme.fix": {"runner_type": "noop", "parameters": {}}})
-    monkeypatch.setattr(knowledge, "forget_timeout", lambda _action: None)
+    monkeypatch.setattr(action_knowledge, "forget_timeout", lambda _action: None)
     execution = due_execution(
         "acme.fix",
         {},
@@ -114,7 +114,7 @@ def test_a_refusal_makes_stackstorm_asked_again(sandbox, st2):
         st2_checked_at=clock.now(),
     )
 
-    knowledge.refresh_due(client=st2)
+    action_knowledge.refresh_due(client=st2)
 
     assert Action.objects.get().st2_check == "disabled"
 
@@ -198,6 +198,6 @@ def test_the_recorded_packs_are_looked_at_before_one_is_installed(ref, expected)
             mocked.get(f"{base}/packs/{pack}", json=unknown.body, status=unknown.status)
         client = StackStormClient(api_url=base, api_key="k", timeout=1)
 
-        message = knowledge.missing(ref, client)
+        message = action_knowledge.missing(ref, client)
 
     assert message.endswith(expected)

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from remediation.alertmanager import parse
-from remediation.engine import intake, rejections
+from remediation.engine.intake import receive, rejections
 from remediation.models import Alert, Cause, RejectedAlert
 from tests.factories import LABELS, alert_payload, notification_body
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 def deliver(*alerts, request_id="call-1"):
     body = json.dumps(notification_body(*alerts)).encode()
     cause = Cause(actor="alertmanager", request_id=request_id)
-    return intake.receive(parse(body), cause=cause, client="10.0.0.9")
+    return receive.receive(parse(body), cause=cause, client="10.0.0.9")
 
 
 def test_a_rejected_alert_is_kept_with_its_call_and_loses_no_other(caplog):

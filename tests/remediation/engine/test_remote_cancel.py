@@ -5,7 +5,9 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from remediation.engine import cancel, launch, lookup, poll
+from remediation.engine import cancel
+from remediation.engine.launching import launch, lookup
+from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun, Cause
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 

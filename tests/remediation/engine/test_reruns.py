@@ -9,7 +9,8 @@ import requests
 import responses
 from django.utils import timezone
 
-from remediation.engine import follow, launch, poll, reruns
+from remediation.engine.launching import launch
+from remediation.engine.outcomes import poll, reruns, stream
 from remediation.models import ActionExecution, Heartbeat, Rerun, Transition
 from remediation.stackstorm import StackStormClient
 from remediation.stackstorm.executions import read_execution
@@ -85,7 +86,7 @@ def test_the_stream_reports_a_re_run_that_is_shown_and_not_followed(status):
     before = ActionExecution.objects.values().get()
 
     for word in ("requested", "running", "running", "failed", "failed"):
-        follow.take([read_execution(RERUN | {"status": word})])
+        stream.take([read_execution(RERUN | {"status": word})])
 
     rerun = row.reruns.get()
     assert (rerun.st2_execution_id, rerun.rerun_of) == (RERUN["id"], FIRST)
@@ -102,7 +103,7 @@ def test_the_stream_reports_a_re_run_that_is_shown_and_not_followed(status):
 def test_the_re_run_of_a_stranger_is_passed_over():
     failed_row(st2_execution_id="f" * 24)
 
-    follow.take([read_execution(RERUN)])
+    stream.take([read_execution(RERUN)])
 
     assert not Rerun.objects.exists()
 
@@ -111,8 +112,8 @@ def test_a_re_run_of_a_re_run_belongs_to_the_first():
     row = failed_row()
     again = {"re-run": {"ref": RERUN["id"]}, "user": "alice"}
 
-    follow.take([read_execution(RERUN)])
-    follow.take([read_execution(RERUN | {"id": "e" * 24, "context": again})])
+    stream.take([read_execution(RERUN)])
+    stream.take([read_execution(RERUN | {"id": "e" * 24, "context": again})])
 
     assert [(one.st2_execution_id, one.rerun_of) for one in row.reruns.all()] == [
         (RERUN["id"], FIRST),

@@ -3,8 +3,10 @@
 import pytest
 from django.utils import timezone
 
-from remediation.engine import parameters, retry
-from remediation.engine.settle import Outcome, settle
+from remediation.engine.launching import parameters
+from remediation.engine.operations import errors, retry, set_outcome
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
 from tests.factories import (
     make_action,
@@ -122,7 +124,7 @@ def test_the_actor_and_the_call_are_on_record():
 
 
 def test_there_is_nothing_to_repeat_where_nothing_failed():
-    with pytest.raises(retry.NotPossible, match="from the start"):
+    with pytest.raises(errors.NotPossible, match="from the start"):
         retry.retry_from_failed(ended_run(DONE, DONE, DONE), cause=ANN)
 
 
@@ -135,7 +137,7 @@ def test_while_a_run_is_open_or_unknown_no_other_is_started(outcomes):
         lambda: retry.run_by_hand(run.bucket, run.alert, cause=ANN),
         lambda: retry.match_again(run.alert, cause=ANN),
     ):
-        with pytest.raises(retry.NotPossible, match=f"Run #{run.pk}"):
+        with pytest.raises(errors.NotPossible, match=f"Run #{run.pk}"):
             start()
     assert BucketRun.objects.count() == 1
 
@@ -150,7 +152,7 @@ def test_a_run_by_hand_needs_no_match_and_leaves_number_one_free():
 
 
 def test_a_bucket_that_cannot_be_carried_out_is_not_started():
-    with pytest.raises(retry.NotPossible, match="no steps"):
+    with pytest.raises(errors.NotPossible, match="no steps"):
         retry.run_by_hand(make_bucket(), make_alert(), cause=ANN)
 
 
@@ -170,14 +172,14 @@ def test_matching_again_starts_all_or_none():
     second = make_step(make_bucket(priority=2)).bucket
     make_run(second, alert)
 
-    with pytest.raises(retry.NotPossible):
+    with pytest.raises(errors.NotPossible):
         retry.match_again(alert, cause=ANN)
 
     assert not first.runs.exists()
 
 
 def test_matching_again_says_when_nothing_matches():
-    with pytest.raises(retry.NotPossible, match="No bucket matches"):
+    with pytest.raises(errors.NotPossible, match="No bucket matches"):
         retry.match_again(make_alert(), cause=ANN)
 
 
@@ -185,7 +187,7 @@ def test_a_persons_word_settles_what_is_unknown_and_the_run_goes_on():
     run = ended_run(DONE, Outcome.unknown("no answer"))
     execution = run.executions.get(status="unknown")
 
-    retry.judge(execution, Status.SUCCESS, reason="the log says so", cause=ANN)
+    set_outcome.set_outcome(execution, Status.SUCCESS, reason="the log says so", cause=ANN)
 
     run.refresh_from_db()
     assert run.status == "running"
@@ -205,27 +207,29 @@ def test_a_persons_word_settles_what_is_unknown_and_the_run_goes_on():
 def test_a_word_needs_an_end_and_a_reason(status, reason, message):
     run = ended_run(Outcome.unknown("no answer"))
 
-    with pytest.raises(retry.NotPossible, match=message):
-        retry.judge(run.executions.get(), status, reason=reason, cause=ANN)
+    with pytest.raises(errors.NotPossible, match=message):
+        set_outcome.set_outcome(run.executions.get(), status, reason=reason, cause=ANN)
 
 
 def test_a_task_of_a_workflow_is_not_judged_by_itself():
     parent = ended_run(Outcome.unknown("no answer")).executions.get()
     task = make_execution(parent.run, parent=parent, attempt=2, status="unknown")
 
-    with pytest.raises(retry.NotPossible, match=f"judge execution #{parent.pk}"):
-        retry.judge(task, Status.SUCCESS, reason="I saw it", cause=ANN)
+    with pytest.raises(errors.NotPossible, match=f"judge execution #{parent.pk}"):
+        set_outcome.set_outcome(task, Status.SUCCESS, reason="I saw it", cause=ANN)
 
 
 def test_only_what_is_unknown_is_judged():
     run = ended_run(FAILED)
 
-    with pytest.raises(retry.NotPossible, match="only unknown"):
-        retry.judge(run.executions.get(step_order=1), Status.SUCCESS, reason="no", cause=ANN)
+    with pytest.raises(errors.NotPossible, match="only unknown"):
+        set_outcome.set_outcome(
+            run.executions.get(step_order=1), Status.SUCCESS, reason="no", cause=ANN
+        )
 
 
 def test_a_disabled_bucket_is_not_started():
     bucket = make_step(make_bucket(is_enabled=False)).bucket
 
-    with pytest.raises(retry.NotPossible, match="enable it first"):
+    with pytest.raises(errors.NotPossible, match="enable it first"):
         retry.run_by_hand(bucket, make_alert(), cause=ANN)

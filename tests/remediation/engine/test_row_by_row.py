@@ -7,7 +7,10 @@ import pytest
 from django.db import DataError, OperationalError
 
 from remediation import alertmanager, clock
-from remediation.engine import cancel, intake, launch, lookup, poll, recover, reruns, row_by_row
+from remediation.engine import cancel, row_by_row
+from remediation.engine.intake import receive
+from remediation.engine.launching import launch, lookup, recover
+from remediation.engine.outcomes import poll, reruns
 from remediation.models import Action, ActionExecution, Alert, BucketRun, Cause, Rerun, Transition
 from remediation.stackstorm.executions import read_execution
 from tests.factories import (
@@ -268,7 +271,7 @@ def notification(*names):
 
 def test_an_alert_that_is_refused_is_invalid_and_the_others_are_stored():
     with refused(Alert, "NEW.alert_name = 'Bad'", event="INSERT"):
-        receipts = intake.receive(
+        receipts = receive.receive(
             notification("First", "Bad", "Last"), cause=Cause(request_id="call-1"), client=""
         )
 
@@ -280,7 +283,9 @@ def test_an_alert_that_is_refused_is_invalid_and_the_others_are_stored():
 
 def test_a_body_of_which_nothing_can_be_stored_is_to_be_sent_again():
     with refused(Alert, "1 = 1", event="INSERT"), pytest.raises(Exception, match=TEXT):
-        intake.receive(notification("First", "Second"), cause=Cause(request_id="call-1"), client="")
+        receive.receive(
+            notification("First", "Second"), cause=Cause(request_id="call-1"), client=""
+        )
 
     assert not Alert.objects.exists()
 

@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from remediation.alertmanager import parse
-from remediation.engine import intake
-from remediation.engine.line import Line
+from remediation.engine.intake import receive
+from remediation.engine.launching.launch_order import Line
 from remediation.models import Alert, Cause
 from tests.factories import LABELS, alert_payload, make_action, make_bucket, make_client, make_step
 
@@ -50,7 +50,7 @@ def test_case_20_critical_in_capitals_is_launched_before_a_storm_of_info():
         for number, severity in enumerate(["info"] * 200 + ["P1", "Critical"])
     ]
     body = json.dumps({"alerts": alerts}).encode()
-    intake.receive(parse(body), cause=Cause(at=timezone.now()), client="am")
+    receive.receive(parse(body), cause=Cause(at=timezone.now()), client="am")
 
     assert [row.alert.severity for row in Line().take(3)] == ["Critical", "P1", "info"]
 

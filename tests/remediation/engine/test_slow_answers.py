@@ -3,7 +3,7 @@
 import pytest
 
 from remediation import clock
-from remediation.engine import knowledge, launch
+from remediation.engine.launching import action_knowledge, launch
 from remediation.models import Action, ActionExecution
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
@@ -17,7 +17,7 @@ def due(cmd, **action):
 
 
 def test_what_was_not_asked_for_in_time_waits_for_the_next_batch(sandbox, st2, monkeypatch):
-    monkeypatch.setattr(knowledge, "ASK_SECONDS", -1.0)
+    monkeypatch.setattr(action_knowledge, "ASK_SECONDS", -1.0)
     executions = [due("true") for _number in range(2)]
 
     launch.launch_due(client=st2)
@@ -30,7 +30,7 @@ def test_what_was_not_asked_for_in_time_waits_for_the_next_batch(sandbox, st2, m
 
 
 def test_a_stale_answer_that_could_not_be_renewed_in_time_sends_nothing(sandbox, st2, monkeypatch):
-    monkeypatch.setattr(knowledge, "ASK_SECONDS", -1.0)
+    monkeypatch.setattr(action_knowledge, "ASK_SECONDS", -1.0)
     execution = due("echo $HOME", st2_runner="local-shell-cmd", st2_check="found")
 
     launch.launch_due(client=st2)
@@ -50,7 +50,7 @@ def test_a_secret_default_is_not_kept(st2, sandbox):
     sandbox.configure(actions={"acme.c": {"runner_type": "local-shell-cmd", "parameters": schema}})
     action = make_action(st2_action_ref="acme.c")
 
-    knowledge.ask([action], st2)
+    action_knowledge.ask([action], st2)
 
     action.refresh_from_db()
     assert "hunter2" not in str(action.st2_command)

@@ -9,8 +9,11 @@ from hypothesis import strategies
 from hypothesis.extra.django import TestCase
 
 from remediation import alertmanager
-from remediation.engine import intake, launch, retry, simulation
-from remediation.engine.settle import Outcome, settle
+from remediation.engine.intake import receive
+from remediation.engine.launching import launch
+from remediation.engine.operations import retry, simulation
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition
 from remediation.sandbox import Sandbox, SandboxOptions
 from remediation.stackstorm import StackStormClient
@@ -38,7 +41,7 @@ def make_steps(*steps, **columns):
 
 def fire_case_01():
     notification = alertmanager.parse(CASE.read_bytes())
-    intake.receive(notification, cause=Cause(), client="192.0.2.1")
+    receive.receive(notification, cause=Cause(), client="192.0.2.1")
     return Alert.objects.get()
 
 
@@ -175,7 +178,7 @@ def test_a_skipped_first_step_does_not_start_the_cooldown(sandbox, st2):
     body["alerts"][0]["startsAt"] = "2999-01-01T00:00:00Z"
     notification = alertmanager.parse(json.dumps(body).encode())
 
-    (receipt,) = intake.receive(notification, cause=Cause(), client="192.0.2.1")
+    (receipt,) = receive.receive(notification, cause=Cause(), client="192.0.2.1")
 
     assert BucketRun.objects.get(pk=receipt.runs[0]).status == "pending"
 

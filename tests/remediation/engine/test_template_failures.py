@@ -3,7 +3,7 @@
 import pytest
 
 from remediation import templating
-from remediation.engine import launch, parameters, preparation
+from remediation.engine.launching import launch, parameters, preparation
 from remediation.models import ActionExecution
 from remediation.templating import budget
 from tests.factories import (

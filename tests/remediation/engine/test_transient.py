@@ -3,7 +3,9 @@
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, transaction
 
-from remediation.engine import launch, settle, transient
+from remediation.engine import retries
+from remediation.engine.launching import launch
+from remediation.engine.outcomes import settle
 from remediation.models import ActionExecution
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
@@ -33,9 +35,7 @@ def failing(*errors):
 def test_a_lost_race_is_repeated_afresh(error):
     read = []
 
-    result = transient.repeated(
-        failing(error, error), what="It", afresh=lambda: read.append("anew")
-    )
+    result = retries.repeated(failing(error, error), what="It", afresh=lambda: read.append("anew"))
 
     assert (result, read) == (7, ["anew", "anew"])
 
@@ -51,25 +51,25 @@ def test_a_lost_race_is_repeated_afresh(error):
 )
 def test_what_is_no_lost_race_is_raised_at_once(error):
     with pytest.raises(type(error)):
-        transient.repeated(failing(error), what="It", afresh=pytest.fail)
+        retries.repeated(failing(error), what="It", afresh=pytest.fail)
 
 
 @pytest.mark.parametrize("code", [2006, 2013], ids=["closed", "lost"])
 def test_a_lost_connection_is_opened_again_and_the_work_repeated(code):
     lost = OperationalError(code, "Server has gone away")
 
-    assert transient.repeated(failing(lost), what="It") == 7
+    assert retries.repeated(failing(lost), what="It") == 7
 
 
 @pytest.mark.django_db
 def test_a_connection_that_is_lost_inside_a_transaction_is_the_callers_to_hear():
     with transaction.atomic(), pytest.raises(OperationalError):
-        transient.repeated(failing(OperationalError(2006, "gone away")), what="It")
+        retries.repeated(failing(OperationalError(2006, "gone away")), what="It")
 
 
 def test_a_race_that_is_always_lost_is_raised_in_the_end():
     with pytest.raises(OperationalError):
-        transient.repeated(failing(*[DEADLOCK] * transient.TRIES), what="It")
+        retries.repeated(failing(*[DEADLOCK] * retries.TRIES), what="It")
 
 
 @pytest.mark.django_db

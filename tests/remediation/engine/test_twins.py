@@ -3,7 +3,8 @@
 import pytest
 from django.utils import timezone
 
-from remediation.engine import launch, poll
+from remediation.engine.launching import launch
+from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, Transition
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 

@@ -3,7 +3,7 @@
 import pytest
 
 from remediation import clock
-from remediation.engine import knowledge, launch
+from remediation.engine.launching import action_knowledge, launch
 from remediation.models import Action, ActionExecution
 from remediation.stackstorm import StackStormClient, StackStormRejected, StackStormUnavailable
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
@@ -64,7 +64,7 @@ def test_a_refresh_goes_on_behind_an_action_that_cannot_be_asked_for(
     make_action(st2_action_ref="acme.odd")
     make_action(st2_action_ref="core.local")
 
-    knowledge.refresh_due(client=st2)
+    action_knowledge.refresh_due(client=st2)
 
     assert Action.objects.get(st2_action_ref="core.local").st2_check == "found"
 

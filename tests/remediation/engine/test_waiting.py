@@ -6,7 +6,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from remediation.engine import launch, outage, pause
+from remediation.engine import outage
+from remediation.engine.launching import launch
+from remediation.engine.operations import pause
 from remediation.engine.waiting import Holds
 from remediation.models import ActionExecution, Cause, Heartbeat
 from tests.factories import (

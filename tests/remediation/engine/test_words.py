@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
-from remediation.engine import lookup, poll, recover
+from remediation.engine.launching import lookup, recover
+from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun, Transition
 from remediation.stackstorm import KNOWN_STATUSES, StackStormClient
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step

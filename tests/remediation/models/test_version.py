@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from remediation.engine import definitions
+from remediation.engine.operations import definitions
 from remediation.models import Bucket, BucketVersion, Cause
 from tests import factories
 

@@ -1,0 +1,1 @@
+"""Checks that decide whether a run may begin; one guard per file."""

@@ -1,0 +1,1 @@
+"""Take notifications: alerts, the buckets that take them, and their runs."""

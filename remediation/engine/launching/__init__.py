@@ -1,0 +1,1 @@
+"""Start due executions: order, claim, parameters, request, look-up."""

@@ -1,0 +1,74 @@
+"""Carry out local actions, which need no StackStorm."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+
+from django.db.models import F
+
+from remediation import clock, local_actions
+from remediation.engine.launching import late_answers, parameters, preparation
+from remediation.engine.launching.claim import lease
+from remediation.engine.launching.request import Request, begin_timer
+from remediation.engine.outcomes import settle
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.local_actions import LocalActionError, LocalActionFailed, LocalActionTimeout
+from remediation.models import ActionExecution, Cause
+from remediation.templating import RendererUnavailable, TemplateError
+
+logger = logging.getLogger(__name__)
+
+Status = ActionExecution.Status
+
+
+def carry_out(request: Request) -> None:
+    """Run a claimed local action, or let its delay begin, and settle it."""
+    execution, name = request.execution, request.rendered.action_type
+    try:
+        if execution.status == Status.LAUNCHING:
+            delay = local_actions.delay_seconds(name, request.rendered.sent)
+            if delay is not None:
+                cause = Cause()
+                until = cause.at + datetime.timedelta(seconds=delay)
+                execution.mark_running(cause=cause, due_at=until, running_at=cause.at)
+                return
+        if request.timer.is_over():
+            late_answers.release_unsent(execution)
+            return
+        result = local_actions.run(name, request.rendered.sent)
+        outcome = Outcome.success(result)
+    except LocalActionFailed as error:
+        outcome = Outcome.failure(str(error), error.result)
+    except LocalActionTimeout as error:
+        outcome = Outcome(Status.TIMEOUT, str(error))
+    except LocalActionError as error:
+        outcome = Outcome.failure(str(error))
+    if not settle.settle(execution, outcome, cause=Cause()):
+        late_answers.record_outcome(execution, outcome)
+
+
+def wake(execution: ActionExecution) -> Request | None:
+    """Take a local action whose delay is over; return None when another was faster."""
+    timer = begin_timer(is_local=True)
+    is_mine = ActionExecution.objects.filter(
+        pk=execution.pk, status=Status.RUNNING, due_at=execution.due_at
+    ).update(
+        due_at=clock.now() + lease(is_local=True),
+        prepare_attempts=F("prepare_attempts") + 1,
+    )
+    if not is_mine:
+        return None
+    try:
+        if execution.prepare_attempts >= preparation.ATTEMPTS_MAX:
+            raise preparation.worn_out(execution)
+        return Request(execution, parameters.render(execution), timer, execution.started_at)
+    except RendererUnavailable as error:
+        logger.warning(
+            "Execution %s is rendered again when its lease is over: %s", execution, error
+        )
+        return None
+    except TemplateError as error:
+        # A config value that was there before the delay may be gone.
+        settle.settle(execution, Outcome.failure(str(error)), cause=Cause())
+        return None

@@ -1,0 +1,274 @@
+"""What exactly an execution sends: its plan's templates, rendered for its alert.
+
+``steps.NAME`` is the last attempt of the step of that name.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import Error as DatabaseFault
+
+from remediation import redaction, templating
+from remediation.engine import step_rules
+from remediation.engine.secrets import masked
+from remediation.json_values import fit
+from remediation.models import Action, ActionExecution, BucketRun, ConfigValue
+from remediation.stackstorm.runners import PLAIN_RUNNERS
+from remediation.templating import TemplateError
+
+logger = logging.getLogger(__name__)
+
+SLOW_SECONDS = 0.5  # of one rendering; steps that took longer are rendered after the others
+SLOW_REMEMBERED_SECONDS = 300.0
+SLOW_STEPS_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An execution's parameters: as ``sent`` to the action, and as ``shown``, secrets masked.
+
+    ``has_our_timeout``: the parameter `timeout` was added by us.
+    """
+
+    action_type: str
+    action_ref: str
+    sent: dict[str, Any]
+    shown: dict[str, Any]
+    has_our_timeout: bool = False
+
+
+def render(execution: ActionExecution) -> Rendered:
+    """Render the parameters of one execution. Raises TemplateError naming the field."""
+    run = execution.run
+    rows = _earlier_rows([execution]).get(execution.run_id, [])
+    earlier = [row for row in rows if row.step_order < execution.step_order]
+    config = config_values()
+    with _as_template_error(execution):
+        return render_step(
+            run.plan.step(execution.step_order),
+            variables(run, steps=_step_results(earlier), config=config),
+            action=execution.action,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An execution whose step does not run; ``reason`` is for people."""
+
+    reason: str
+
+
+Prepared = Rendered | Skipped | TemplateError
+
+
+def render_all(
+    executions: Sequence[ActionExecution], *, until: float = math.inf
+) -> dict[int, Prepared]:
+    """Decide of each execution whether its step runs, and render its parameters; by their ids.
+
+    With the error of those that cannot be rendered. Their runs, with alert, bucket and plan, and
+    their actions are loaded already. ``until``: of the monotonic clock; from then on no other
+    rendering begins, and what is left is left out. Steps that were slow lately come last.
+    """
+    rows, config = _earlier_rows(executions), config_values()
+    rendered: dict[int, Prepared] = {}
+    for execution in sorted(executions, key=_slow_steps.__contains__):
+        begun = time.monotonic()
+        if rendered and begun > until:
+            break
+        earlier = rows.get(execution.run_id, [])
+        rendered[execution.pk] = _prepared_or_error(execution, earlier, config=config)
+        _slow_steps.note(execution, seconds=time.monotonic() - begun)
+    return rendered
+
+
+def _prepared_or_error(
+    execution: ActionExecution, rows: Sequence[ActionExecution], *, config: Mapping[str, Any]
+) -> Prepared:
+    try:
+        with _as_template_error(execution):
+            return _prepared(execution, rows, config=config)
+    except TemplateError as error:
+        return error
+
+
+@contextmanager
+def _as_template_error(execution: ActionExecution) -> Iterator[None]:
+    """Raise whatever is wrong with one execution as its own error, so that it stops no other."""
+    try:
+        yield
+    except (TemplateError, DatabaseFault):
+        raise
+    except Exception as error:  # noqa: BLE001
+        # Without the traceback and the text: they may hold a secret.
+        logger.error("Execution %s cannot be rendered: %s", execution, type(error).__name__)
+        message = f"cannot be rendered: {type(error).__name__}"
+        raise TemplateError("parameters", message) from None
+
+
+def _prepared(
+    execution: ActionExecution, rows: Sequence[ActionExecution], *, config: Mapping[str, Any]
+) -> Prepared:
+    run = execution.run
+    step = run.plan.step(execution.step_order)
+    earlier = [row for row in rows if row.step_order < execution.step_order]
+    available = variables(run, steps=_step_results(earlier), config=config)
+    ended = {row.step_order: row for row in earlier}
+    failed = step_rules.blocking_failures(run.plan.steps, ended.values())
+    decision = step_rules.decide(step, failed=failed[0] if failed else None, variables=available)
+    if decision.runs:
+        return render_step(step, available, action=execution.action)
+    if execution.attempt > 1:
+        # The attempts before it failed, and a skipped one would hide that.
+        return TemplateError("condition", f"{decision.reason} any more, so it is not tried again")
+    return Skipped(decision.reason)
+
+
+class _SlowSteps:
+    """Remember the steps that were slow to render lately in this process."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[int, int], float] = {}
+
+    def __contains__(self, execution: object) -> bool:
+        key = self._key(execution)
+        return self._until.get(key, 0.0) > time.monotonic()
+
+    def note(self, execution: ActionExecution, *, seconds: float) -> None:
+        """Take note of how long one rendering took; a quick one makes up for a slow one."""
+        if seconds < SLOW_SECONDS:
+            self._until.pop(self._key(execution), None)
+            return
+        if len(self._until) > SLOW_STEPS_MAX:
+            self._until.clear()
+        self._until[self._key(execution)] = time.monotonic() + SLOW_REMEMBERED_SECONDS
+
+    @staticmethod
+    def _key(execution: Any) -> tuple[int, int]:
+        return execution.run.plan_id, execution.step_order
+
+
+_slow_steps = _SlowSteps()
+
+
+def is_slow(execution: ActionExecution) -> bool:
+    """Return whether the step of an execution was slow to render lately, in this process."""
+    return execution in _slow_steps
+
+
+def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any) -> Rendered:
+    """Render one step of a plan with the given variables.
+
+    ``action``: the Action row, for what StackStorm's schema says of its runner and its secrets.
+    """
+    definition = step["action"]
+    mapping = definition["st2_parameters"]
+    has_timeout = False
+    if definition["use_stackstorm"]:
+        command = _command(definition, action)
+        parameters = templating.render_step_parameters(
+            step["parameters"],
+            variables,
+            command=templating.NO_COMMAND if mapping else command,
+        )
+        sent = templating.render_for_stackstorm(
+            mapping,
+            variables | {"parameters": parameters},
+            rendered_again=action is None or action.st2_runner not in PLAIN_RUNNERS,
+            command=command,
+            targets=settings.TARGET_PARAMETERS,
+        )
+        if action and "timeout" in action.st2_parameter_names and "timeout" not in sent:
+            # StackStorm's runner then ends it by itself, which a cancel does not always do.
+            sent["timeout"], has_timeout = step["timeout_seconds"], True
+    else:
+        parameters = templating.render_step_parameters(step["parameters"], variables)
+        sent = templating.render_for_local(
+            mapping,
+            variables | {"parameters": parameters},
+            targets=settings.TARGET_PARAMETERS,
+        )
+    shown = fit(masked(sent))
+    for name in action.st2_secret_parameters if action else ():
+        if name in shown:
+            shown[name] = redaction.MASK
+    return Rendered(
+        definition["action_type"], definition["st2_action_ref"], sent, shown, has_timeout
+    )
+
+
+def _command(definition: dict[str, Any], action: Action | None) -> templating.Command:
+    """Return the command that the action makes of its parameters.
+
+    Raises TemplateError for an action that StackStorm does not know.
+    """
+    if action is None:
+        return templating.NO_COMMAND
+    if action.st2_check == action.Check.MISSING:
+        raise TemplateError("st2_action_ref", action.st2_check_message)
+    if definition["st2_action_ref"] != action.st2_action_ref:
+        raise TemplateError(
+            "st2_action_ref",
+            f"the action {action.name} was {definition['st2_action_ref']} when the run was"
+            f" planned and is {action.st2_action_ref} now: retry the run from the start",
+        )
+    return action.command
+
+
+def variables(
+    run: BucketRun, *, steps: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the templates of a run may read, which may be unsaved, with these results."""
+    return {
+        "alert": run.alert.variables(),
+        "bucket": {"id": run.bucket_id, "name": run.bucket.name},
+        "config": config,
+        "run": {
+            "id": run.pk,
+            "number": run.number,
+            "trigger": str(run.trigger),
+            "request_id": run.request_id,
+        },
+        "steps": dict(steps),
+    }
+
+
+def _earlier_rows(executions: Iterable[ActionExecution]) -> dict[int, list[ActionExecution]]:
+    """Return the executions of these runs, in their order; those of a run's first step have none.
+
+    A run whose first step is launched for the first time is left out.
+    """
+    later = {
+        execution.run_id
+        for execution in executions
+        if execution.attempt > 1
+        or execution.step_order != execution.run.plan.steps[0]["step_order"]
+    }
+    by_run: dict[int, list[ActionExecution]] = {}
+    if later:
+        rows = ActionExecution.objects.filter(run__in=later, parent=None).select_related("done_in")
+        for row in rows.order_by("step_order", "attempt"):
+            by_run.setdefault(row.run_id, []).append(row)
+    return by_run
+
+
+def _step_results(rows: Iterable[ActionExecution]) -> dict[str, Any]:
+    """Return ``steps.NAME`` for templates; of several attempts the last counts."""
+    return {row.name: _step_result(row.done_in or row) for row in rows}
+
+
+def _step_result(row: ActionExecution) -> dict[str, Any]:
+    return {"status": str(row.status), "result": row.st2_result}
+
+
+def config_values() -> dict[str, Any]:
+    """Return config.KEY: the rows of the table, and the secrets of the environment over them."""
+    return dict(ConfigValue.objects.values_list("key", "value")) | settings.CONFIG_SECRETS

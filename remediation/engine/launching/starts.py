@@ -1,0 +1,119 @@
+"""Record that StackStorm has started executions; the poll asks for their outcomes from then on."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from django.db import transaction
+
+from remediation import queue
+from remediation.engine.outcomes import poll_interval
+from remediation.engine.outcomes.id_owners import ForeignIdError, owners
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.engine.outcomes.settle import settle
+from remediation.engine.row_by_row import reason_for, together
+from remediation.models import ActionExecution, Cause, IllegalTransitionError, Transition
+from remediation.stackstorm import Execution
+
+logger = logging.getLogger(__name__)
+
+
+Launch = tuple[ActionExecution, Execution]
+
+
+LeftLaunch = tuple[ActionExecution, Execution, ForeignIdError | None]
+
+
+def record_all(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLaunch]:
+    """Record what StackStorm took, in one transaction.
+
+    An execution that cannot be recorded so rests as unknown, with StackStorm's id in its reason.
+    Returns those that are left as they were: since StackStorm named the id of another row, or,
+    with None, since the row has moved on.
+    """
+    batches = together(
+        launched,
+        partial(_start_together, cause=cause),
+        what=f"Recording {len(launched)} launches",
+        failed=partial(_start_unknown, cause=cause),
+        afresh=_read_launch_again,
+    )
+    return [left for batch in batches for left in batch]
+
+
+def _read_launch_again(launch: Launch) -> None:
+    execution, _ = launch
+    # The time of our claim, which tells it from a later one of another worker.
+    claimed_at = execution.started_at
+    execution.refresh_from_db()
+    execution.started_at = claimed_at
+
+
+def _start_unknown(launch: Launch, error: Exception, *, cause: Cause) -> None:
+    execution, remote = launch
+    reason = f"StackStorm started it as execution {remote.id[:100]}. {reason_for(error)}"
+    settle(execution, Outcome.unknown(reason), cause=cause)
+
+
+def _start_together(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLaunch]:
+    poll_at = cause.at + poll_interval.until_next(
+        datetime.timedelta(0), is_streamed=poll_interval.is_streamed()
+    )
+    left: list[LeftLaunch] = []
+    with transaction.atomic(), Transition.together():
+        known = owners(remote.id for _, remote in launched)
+        for execution, remote in launched:
+            # Two answers of one batch may name the same id, too.
+            owner = known.setdefault(remote.id, execution.pk)
+            if owner != execution.pk:
+                left.append((execution, remote, ForeignIdError(remote.id, owner)))
+                continue
+            try:
+                _record_start(execution, remote, cause=cause, poll_at=poll_at)
+            except IllegalTransitionError as error:
+                logger.warning("The answer came after the row had moved on: %s", error)
+                left.append((execution, remote, None))
+        queue.enqueue(queue.TICK, at=poll_at)
+    return left
+
+
+def record(
+    execution: ActionExecution,
+    remote: Execution,
+    *,
+    cause: Cause,
+    poll_at: datetime.datetime,
+    reason: str = "",
+) -> None:
+    """Record that StackStorm has the execution; the poll asks for its outcome from then on.
+
+    Raises ForeignIdError when another row has that id.
+    """
+    with transaction.atomic():
+        owner = owners([remote.id]).get(remote.id, execution.pk)
+        if owner != execution.pk:
+            raise ForeignIdError(remote.id, owner)
+        _record_start(execution, remote, cause=cause, poll_at=poll_at, reason=reason)
+
+
+def _record_start(
+    execution: ActionExecution,
+    remote: Execution,
+    *,
+    cause: Cause,
+    poll_at: datetime.datetime,
+    reason: str = "",
+) -> None:
+    execution.mark_running(
+        cause=cause,
+        reason=reason,
+        due_at=poll_at,
+        st2_execution_id=remote.id,
+        st2_liveaction_id=remote.liveaction_id or None,
+        st2_action_execution_status=remote.status[:50],
+        st2_web_url=remote.web_url,
+        running_at=cause.at if remote.status == "running" else None,
+    )

@@ -1,0 +1,1 @@
+"""What people and automation ask for: pause, retry, definitions, previews."""

@@ -1,0 +1,142 @@
+"""Start what people ask for: again, by hand, or matched anew. A final run never changes.
+
+Each is a new run with the next number. Of two people at once one wins, by that number.
+"""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+
+from remediation import queue
+from remediation.engine.guards import cooldown
+from remediation.engine.operations.errors import NotPossible
+from remediation.engine.outcomes.advance import last_attempts
+from remediation.matching import Matcher
+from remediation.models import (
+    ActionExecution,
+    Alert,
+    Bucket,
+    BucketRun,
+    BucketVersion,
+    Cause,
+    Transition,
+)
+
+Status = ActionExecution.Status
+AT_ONCE = 0  # the priority of what a person asked for, who waits for it
+UNSETTLED = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING, BucketRun.Status.UNKNOWN)
+
+
+def retry_from_failed(run: BucketRun, *, cause: Cause) -> BucketRun:
+    """Repeat a run by the same plan from its first failed step. Raises NotPossible."""
+    last = last_attempts(run)
+    failed = next((row for row in last if row.status in ActionExecution.FAILED), None)
+    if failed is None:
+        raise NotPossible(f"Run {run} has no failed step: retry it from the start.")
+    done = [row for row in last if row.step_order < failed.step_order]
+    return _start(
+        run.alert,
+        run.bucket,
+        plan=run.plan,
+        trigger=BucketRun.Trigger.RETRY,
+        cause=cause,
+        retry_of=run,
+        done=done,
+    )
+
+
+def retry_from_start(run: BucketRun, *, cause: Cause) -> BucketRun:
+    """Repeat a run by the bucket as it is now. Raises NotPossible."""
+    return _start(run.alert, run.bucket, trigger=BucketRun.Trigger.RETRY, cause=cause, retry_of=run)
+
+
+def run_by_hand(bucket: Bucket, alert: Alert, *, cause: Cause) -> BucketRun:
+    """Carry a bucket out for an alert, whether it matches or not. Raises NotPossible."""
+    return _start(alert, bucket, trigger=BucketRun.Trigger.MANUAL, cause=cause)
+
+
+def match_again(alert: Alert, *, cause: Cause) -> list[BucketRun]:
+    """Run the buckets that take the alert now, all or none. Raises NotPossible."""
+    buckets = Bucket.objects.filter(is_enabled=True, trigger_on=Bucket.TriggerOn.FIRING)
+    by_id = {bucket.pk: bucket for bucket in buckets}
+    specs = Matcher(bucket.spec for bucket in by_id.values()).match(alert.labels)
+    if not specs:
+        raise NotPossible(f"No bucket matches alert {alert} now.")
+    with transaction.atomic():
+        return [run_by_hand(by_id[spec.id], alert, cause=cause) for spec in specs]
+
+
+def _start(
+    alert: Alert,
+    bucket: Bucket,
+    *,
+    trigger: BucketRun.Trigger,
+    cause: Cause,
+    plan: BucketVersion | None = None,
+    retry_of: BucketRun | None = None,
+    done: list[ActionExecution] | None = None,
+) -> BucketRun:
+    try:
+        with transaction.atomic():
+            locked = Bucket.objects.select_for_update().get(pk=bucket.pk)
+            number = _next_number(alert, locked)
+            plan = plan or BucketVersion.record(locked, cause=cause)
+            if plan.problem:
+                raise NotPossible(plan.problem)
+            if not locked.is_enabled:
+                raise NotPossible(f"The bucket {locked} is disabled: enable it first.")
+            run = BucketRun.objects.create(
+                request_id=alert.request_id,
+                alert=alert,
+                bucket=bucket,
+                number=number,
+                trigger=trigger,
+                retry_of=retry_of,
+                actor=cause.actor,
+                identity=cooldown.identity(alert, bucket),
+                plan=plan,
+                created_at=cause.at,
+            )
+            Transition.write(Transition.of(run, cause=cause, from_status="", to_status=run.status))
+            _make_executions(run, done or [], cause=cause)
+            return run
+    except IntegrityError as error:
+        raise NotPossible(
+            f"Somebody else has just started {bucket.name} for alert {alert}."
+        ) from error
+
+
+def _next_number(alert: Alert, bucket: Bucket) -> int:
+    runs = BucketRun.objects.filter(alert=alert, bucket=bucket)
+    unsettled = runs.filter(status__in=UNSETTLED).first()
+    if unsettled:
+        raise NotPossible(f"Run {unsettled} is {unsettled.status}: {_advice(unsettled)}.")
+    newest = runs.aggregate(number=Max("number"))["number"]
+    # Number 1 is the automatic run's alone.
+    return max(newest or 0, BucketRun.AUTOMATIC) + 1
+
+
+def _advice(unsettled: BucketRun) -> str:
+    if unsettled.status == BucketRun.Status.UNKNOWN:
+        return "judge its unknown execution first"
+    if unsettled.held_until:
+        return f"{unsettled.reason}. Cancel it to start the bucket now"
+    return "wait for its end or cancel it"
+
+
+def _make_executions(run: BucketRun, done: list[ActionExecution], *, cause: Cause) -> None:
+    """Make the rows of the steps that are not repeated, and the first one that is."""
+    for row in done:
+        step = run.plan.step(row.step_order)
+        kept = ActionExecution.of_step(run, step, at=cause.at, priority=AT_ONCE)
+        kept.status, kept.due_at, kept.completed_at = Status.SKIPPED, None, cause.at
+        kept.done_in = row.done_in or row
+        kept.error_message = f"done in run {kept.done_in.run_id}"
+        kept.save()
+        kept.record(cause=cause, reason=kept.error_message)
+    step = run.plan.steps[len(done)]
+    first = ActionExecution.of_step(run, step, at=cause.at, priority=AT_ONCE)
+    first.save()
+    first.record(cause=cause)
+    queue.enqueue(queue.LAUNCH_DUE if first.executed_via_stackstorm else queue.RUN_LOCAL)

@@ -1,0 +1,1 @@
+"""Follow executions to their end: poll, stream, settle, advance."""

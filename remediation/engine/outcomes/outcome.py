@@ -1,0 +1,98 @@
+"""How an execution ended: the status, the reason and the columns that record it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from remediation.engine.secrets import known_secrets, masked
+from remediation.json_values import fit
+from remediation.models import ActionExecution
+from remediation.redaction import mask_text
+from remediation.stackstorm import Execution, ExecutionResult, failure_text
+
+Status = ActionExecution.Status
+
+
+# The seed's map, completed: what StackStorm's final words mean here. No other word moves a row.
+OUTCOMES = {
+    "succeeded": Status.SUCCESS,
+    "failed": Status.FAILURE,
+    "abandoned": Status.FAILURE,
+    "timeout": Status.TIMEOUT,
+    "canceled": Status.SKIPPED,
+}
+
+
+CANCELED_REASON = (
+    "canceled in StackStorm; the command that it had started may still have run to its end"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an execution ended. ``reason``: for the operator; ``values``: further columns."""
+
+    status: ActionExecution.Status
+    reason: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def success(cls, result: Any) -> Outcome:
+        """Return the outcome of a local action that did what it should."""
+        return cls(Status.SUCCESS, values={"st2_result": fit(masked(result))})
+
+    @classmethod
+    def failure(cls, reason: str, result: Any = None) -> Outcome:
+        """Return a failure that a person has to read about."""
+        values = {} if result is None else {"st2_result": fit(masked(result))}
+        return cls(Status.FAILURE, reason, values)
+
+    @classmethod
+    def unknown(cls, reason: str) -> Outcome:
+        """Return that nobody knows; the run waits for a person."""
+        return cls(Status.UNKNOWN, reason)
+
+    @classmethod
+    def of(cls, remote: Execution | ExecutionResult, *, tasks: Sequence[Execution] = ()) -> Outcome:
+        """Return the outcome of a StackStorm execution that is final, with its ``tasks``."""
+        status = OUTCOMES[remote.status]
+        reason = ""
+        if status == Status.SKIPPED:
+            reason = CANCELED_REASON
+        elif status != Status.SUCCESS:
+            reason = failure_reason(remote, tasks)
+        return cls(status, reason, stackstorm_values(remote))
+
+
+def stackstorm_values(remote: Execution | ExecutionResult) -> dict[str, Any]:
+    """Return the columns that hold what StackStorm says of an execution, without its id."""
+    values = {
+        "st2_action_execution_status": remote.status[:50],
+        "st2_result": fit(masked(remote.result), source=complete_in(remote)),
+    }
+    if isinstance(remote, Execution):
+        values |= {
+            "st2_liveaction_id": remote.liveaction_id or None,
+            "st2_web_url": remote.web_url,
+        }
+    return values
+
+
+def complete_in(remote: Execution | ExecutionResult) -> str:
+    """Return where the complete result of an execution can be read."""
+    return f"StackStorm has it complete as execution {remote.id}"
+
+
+def failure_reason(remote: Execution | ExecutionResult, tasks: Sequence[Execution] = ()) -> str:
+    """Return why an execution of StackStorm failed, secrets masked, in at most 2,000 characters.
+
+    ``tasks``: of a workflow; they are read where its own result gives no reason.
+    """
+    # Masked before it is cut: half a secret would be known no more.
+    text = failure_text(remote.status, masked(remote.result))
+    if not text and tasks:
+        shown = [replace(task, result=masked(task.result)) for task in tasks]
+        text = failure_text(remote.status, masked(remote.result), shown)
+    return mask_text(text or f"StackStorm: {remote.status}", known_secrets())

@@ -1,0 +1,26 @@
+"""The secret values of this installation, and masking them in what is stored or shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from remediation import redaction
+
+
+def masked(value: Any) -> Any:
+    """Return a JSON value with every known secret and every value of a secret name masked."""
+    return redaction.mask(value, secrets=known_secrets())
+
+
+def known_secrets() -> list[str]:
+    """Return the secret values that must not show anywhere."""
+    ours = [
+        settings.SECRET_KEY,
+        settings.ST2_API_KEY,
+        settings.ST2_PASSWORD,
+        connection.settings_dict.get("PASSWORD", ""),
+    ]
+    return [value for value in (*ours, *settings.CONFIG_SECRETS.values()) if value]

@@ -25,7 +25,7 @@ serve: $(READY) ## Run web and worker with the settings of the environment (BIND
 # The whole suite comes last, so that its summary is the last line.
 test: check ## Run all checks and tests, on MariaDB and SQLite, with a real Alertmanager
 	scripts/test-parts.sh
-	$(BIN)/python -m tests.parts.mariadb $(BIN)/pytest -n 2 -m django_db
+	$(BIN)/python -m tests.servers.mariadb $(BIN)/pytest -n 2 -m django_db
 	env -u DATABASE_URL $(BIN)/pytest -n 2 --cov
 
 chaos: $(READY) ## Send 1,000 alerts while answers are cut and processes killed or stopped (CHAOS="--alerts 100")
@@ -34,18 +34,18 @@ chaos: $(READY) ## Send 1,000 alerts while answers are cut and processes killed 
 
 bench: $(READY) ## Measure PoundCake beside what this machine needs at least (BENCH="--database sqlite")
 	scripts/test-parts.sh
-	$(BIN)/python -m tests.bench $(BENCH)
+	$(BIN)/python -m tools.bench $(BENCH)
 
 stages: $(READY) ## Measure what each stage of an alert's way takes (STAGES="--database sqlite")
 	scripts/test-parts.sh
-	$(BIN)/python -m tests.bench.stages $(STAGES)
+	$(BIN)/python -m tools.bench.stages $(STAGES)
 
 capacity: $(READY) ## Say what to run for how many alerts (CAPACITY="--alerts-per-minute 5000")
-	$(BIN)/python -m tests.bench.capacity $(CAPACITY)
+	$(BIN)/python -m tools.bench.capacity $(CAPACITY)
 
 growth: $(READY) ## Compare what a million rows cost with what a thousand cost (GROWTH="--rows 100000")
 	scripts/test-parts.sh
-	$(BIN)/python -m tests.growth $(GROWTH)
+	$(BIN)/python -m tools.growth $(GROWTH)
 
 lint: $(READY) ## Check style and format
 	$(BIN)/ruff check

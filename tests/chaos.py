@@ -23,11 +23,11 @@ from typing import Any
 
 import requests
 
-from remediation.sandbox import Sandbox
+from st2_sandbox import Sandbox
 from tests.chaos_events import Processes, Trouble, Weather, every
 from tests.chaos_verdict import Row, differences
-from tests.parts import alertmanager, mariadb, poundcake
-from tests.parts.poundcake import MANAGE, PoundCake
+from tests.servers import alertmanager, mariadb, poundcake
+from tests.servers.poundcake import MANAGE, PoundCake
 
 API_KEY = "chaos"
 BATCH = 50  # alerts handed to Alertmanager at once

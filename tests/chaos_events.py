@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from remediation.sandbox import Sandbox
-from tests.parts.processes import descendants
+from st2_sandbox import Sandbox
+from tests.servers.processes import descendants
 
 PROCESSES = ("gunicorn", "manage.py cluster", "manage.py worker")
 FREEZE_SHARE = 0.5  # of the events; the others kill

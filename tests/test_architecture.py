@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from remediation import queue
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = ("poundcake", "remediation", "audit")
 DRAWERS = {"utils", "helpers", "common", "misc", "base", "constants", "services"}
 MODULES = [

@@ -2,8 +2,8 @@
 
 import pytest
 
-from remediation.sandbox import Sandbox
 from remediation.stackstorm import StackStormClient
+from st2_sandbox import Sandbox
 from tests.chaos_verdict import differences
 
 TAG = "poundcake-1"

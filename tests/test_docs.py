@@ -19,9 +19,9 @@ from remediation.engine.outcomes.outcome import OUTCOMES
 from remediation.local_actions import LocalAction
 from remediation.models import Scope
 from remediation.stackstorm import KNOWN_STATUSES
-from tests import parts
+from tests import servers
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCUMENTS = sorted(
     [
@@ -284,11 +284,11 @@ def test_readme_configures_alertmanager_as_the_file_does():
 @contextmanager
 def amtool() -> Iterator[Path]:
     """Find Alertmanager's tool."""
-    yield parts.find_program("amtool", package="prometheus-alertmanager")
+    yield servers.find_program("amtool", package="prometheus-alertmanager")
 
 
 def test_alertmanager_takes_the_configuration():
-    with parts.or_skip(amtool()) as program:
+    with servers.or_skip(amtool()) as program:
         done = subprocess.run(
             [program, "check-config", ROOT / "docs" / "alertmanager.yml"],
             capture_output=True,

@@ -4,7 +4,6 @@ import base64
 import json
 import re
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import yaml
@@ -15,8 +14,8 @@ from jinja2 import Environment, StrictUndefined
 from remediation.models import ActionExecution
 from remediation.stackstorm import NOTIFY_ROUTE
 from tests import factories
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PACK = ROOT / "stackstorm_pack" / "poundcake"
 CONTRACTS = ROOT / "tests" / "contracts" / "stackstorm"
 TRACE_TAG = "poundcake-5f0c4d8e-9f5a-4b0e-8f4e-0c3f6d1f7b11"

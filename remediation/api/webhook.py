@@ -30,8 +30,8 @@ from remediation.api.errors import (
     body_error,
 )
 from remediation.api.parsers import read_json
+from remediation.engine.intake import receive
 from remediation.engine.intake.episodes import Disposition
-from remediation.engine.intake.receive import Receipt, receive
 from remediation.engine.outcomes import poll
 from remediation.models import Scope
 
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 ID_PATTERN = re.compile("[!-~]{1,100}")
 
 
-class ReceiptSerializer(serializers.Serializer[Receipt]):
+class ReceiptSerializer(serializers.Serializer[receive.Receipt]):
     """What became of one alert."""
 
     fingerprint = serializers.CharField()
@@ -103,7 +103,7 @@ class AlertmanagerWebhook(MachineView):
             raise ParseError(str(error)) from error
         cause = cause_of(request)
         try:
-            receipts = receive(
+            receipts = receive.receive(
                 notification, cause=cause, client=request.META.get("REMOTE_ADDR", "")
             )
         except Error as error:
@@ -133,7 +133,7 @@ def _read_body(request: Request) -> bytes:
     return body
 
 
-def _told(receipt: Receipt) -> dict[str, Any]:
+def _told(receipt: receive.Receipt) -> dict[str, Any]:
     answer = {name: getattr(receipt, name) for name in ReceiptSerializer._declared_fields}
     if not receipt.notes:
         del answer["notes"]

@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.parts import alertmanager, mariadb, or_skip
-from tests.parts.alertmanager import Alertmanager
-from tests.parts.mariadb import MariaDB
+from tests.servers import alertmanager, mariadb, or_skip
+from tests.servers.alertmanager import Alertmanager
+from tests.servers.mariadb import MariaDB
 
 
 @pytest.fixture(scope="session")

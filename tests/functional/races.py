@@ -34,8 +34,8 @@ from remediation.models import (  # noqa: E402
     Heartbeat,
     Transition,
 )
-from remediation.sandbox import Sandbox  # noqa: E402
 from remediation.stackstorm import StackStormClient  # noqa: E402
+from st2_sandbox import Sandbox  # noqa: E402
 from tests import factories  # noqa: E402
 
 THREADS, ROUNDS = 8, 25

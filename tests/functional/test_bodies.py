@@ -10,16 +10,14 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests import parts
-from tests.parts.poundcake import manage
-
-ROOT = Path(__file__).parents[2]
+from tests import servers
+from tests.paths import ROOT
+from tests.servers.poundcake import manage
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Web:
 
 @pytest.fixture(scope="module", params=["1", "4"], ids=["one thread", "four threads"])
 def web(request: Any, tmp_path_factory: Any) -> Iterator[Web]:
-    port = parts.free_port()
+    port = servers.free_port()
     database = tmp_path_factory.mktemp("database") / "poundcake.sqlite3"
     environment = os.environ | {
         "DATABASE_URL": f"sqlite:///{database}",
@@ -74,7 +72,7 @@ def web(request: Any, tmp_path_factory: Any) -> Iterator[Web]:
     options = ["--workers", "1", "--threads", request.param, "--bind", f"127.0.0.1:{port}"]
     command = ["env", *(f"{name}={value}" for name, value in environment.items())]
     command += [sys.executable, "-m", "gunicorn", *options, "poundcake.wsgi"]
-    with parts.running(command, is_ready=lambda: answers(port), directory=ROOT):
+    with servers.running(command, is_ready=lambda: answers(port), directory=ROOT):
         yield Web(port, token)
 
 

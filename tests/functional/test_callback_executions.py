@@ -2,8 +2,8 @@
 
 import pytest
 
-from remediation.sandbox import Sandbox
-from tests.parts import poundcake
+from st2_sandbox import Sandbox
+from tests.servers import poundcake
 
 API_KEY = "callback-key"
 ALERTS = 6

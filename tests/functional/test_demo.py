@@ -6,15 +6,14 @@ import shutil
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import requests
 from django.urls import resolve
 
-from tests import parts
+from tests import servers
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 OURS = ("ST2_", "CONFIG_", "DATABASE_", "SECRET_KEY", "DJANGO_")
 
 
@@ -43,7 +42,7 @@ def demo(checkout, bind):
 
 @pytest.mark.parametrize("start", ["first", "second"])
 def test_it_tells_the_story_of_an_alert_that_is_remediated(start, checkout):
-    bind = f"127.0.0.1:{parts.free_port()}"
+    bind = f"127.0.0.1:{servers.free_port()}"
 
     done = demo(checkout, bind)
 

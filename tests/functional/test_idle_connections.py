@@ -2,10 +2,10 @@
 
 import pytest
 
-from remediation.sandbox import Sandbox
+from st2_sandbox import Sandbox
 from tests.factories import LABELS, alert_payload, notification_body
-from tests.parts import mariadb, or_skip
-from tests.parts.poundcake import started
+from tests.servers import mariadb, or_skip
+from tests.servers.poundcake import started
 
 ANSWER_SECONDS = 7.0
 WAIT_TIMEOUT = "--wait-timeout=5"

@@ -4,13 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.parts.poundcake import manage
+from tests.paths import ROOT
+from tests.servers.poundcake import manage
 
-ROOT = Path(__file__).parents[2]
 THREADS, ROUNDS = 8, 25
 
 

@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
-from remediation.sandbox import Sandbox
-from tests.parts import poundcake as parts_poundcake
-from tests.parts.poundcake import PoundCake
+from st2_sandbox import Sandbox
+from tests.servers import poundcake as parts_poundcake
+from tests.servers.poundcake import PoundCake
 
 API_KEY = "functional-key"
 LABELS = {"alertname": "HostDown", "instance": "web-01:9100", "severity": "critical"}

@@ -4,8 +4,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from remediation.sandbox import Sandbox
-from tests.parts import poundcake
+from st2_sandbox import Sandbox
+from tests.servers import poundcake
 
 API_KEY = "stream-key"
 ASKED = "/executions"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import requests
 
-from remediation.sandbox import Sandbox
-from tests.parts import poundcake
-from tests.parts.poundcake import PoundCake
+from st2_sandbox import Sandbox
+from tests.servers import poundcake
+from tests.servers.poundcake import PoundCake
 
 API_KEY = "budget-key"
 NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"

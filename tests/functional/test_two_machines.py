@@ -13,10 +13,10 @@ import pytest
 import requests
 
 from remediation import queue
-from remediation.sandbox import Sandbox
-from tests import parts
+from st2_sandbox import Sandbox
+from tests import servers
 from tests.functional.test_worker import Worker, answers, send, until
-from tests.parts.poundcake import PoundCake, manage
+from tests.servers.poundcake import PoundCake, manage
 
 API_KEY = "two-machines"
 SHIFTED = Path(__file__).parent / "shifted"
@@ -35,7 +35,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def app(sandbox, mariadb_server) -> Iterator[PoundCake]:
     """The web server alone, on a MariaDB."""
-    bind = f"127.0.0.1:{parts.free_port()}"
+    bind = f"127.0.0.1:{servers.free_port()}"
     environment = os.environ | {
         "DATABASE_URL": mariadb_server.new_database(f"machines{next(numbers)}"),
         "ST2_API_URL": sandbox.url,
@@ -55,7 +55,7 @@ def app(sandbox, mariadb_server) -> Iterator[PoundCake]:
     poundcake = PoundCake(f"http://{bind}", token, environment)
     gunicorn = [sys.executable, "-m", "gunicorn", "--bind", bind, "poundcake.wsgi"]
     command = ["env", *(f"{name}={value}" for name, value in environment.items()), *gunicorn]
-    with parts.running(command, is_ready=lambda: answers(poundcake.url)):
+    with servers.running(command, is_ready=lambda: answers(poundcake.url)):
         [action] = poundcake.get("actions/?name=st2_core_local")["results"]
         step = {"action": action["id"], "parameters": {"cmd": "true"}}
         poundcake.post("buckets/", {"name": "any", "alert_name_pattern": ".*", "steps": [step]})

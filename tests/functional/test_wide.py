@@ -16,9 +16,9 @@ from time import monotonic, sleep
 import pytest
 import requests
 
-from remediation.sandbox import Sandbox
-from tests import parts
-from tests.parts.poundcake import MANAGE, PATIENCE_SECONDS, PoundCake, manage
+from st2_sandbox import Sandbox
+from tests import servers
+from tests.servers.poundcake import MANAGE, PATIENCE_SECONDS, PoundCake, manage
 
 API_KEY = "wide-key"
 ALERTS, SENDERS, STEPS = 150, 4, 2
@@ -30,7 +30,7 @@ class Machine:
 
     environment: dict[str, str]
     log: Path
-    bind: str = field(default_factory=lambda: f"127.0.0.1:{parts.free_port()}")
+    bind: str = field(default_factory=lambda: f"127.0.0.1:{servers.free_port()}")
 
     def start(self) -> None:
         gunicorn = [sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", self.bind]

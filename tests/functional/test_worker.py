@@ -12,9 +12,9 @@ from time import monotonic, sleep
 import pytest
 import requests
 
-from remediation.sandbox import Sandbox
-from tests import parts
-from tests.parts.poundcake import MANAGE, PATIENCE_SECONDS, PoundCake, manage
+from st2_sandbox import Sandbox
+from tests import servers
+from tests.servers.poundcake import MANAGE, PATIENCE_SECONDS, PoundCake, manage
 
 API_KEY = "worker-key"
 BURST = 5
@@ -113,7 +113,7 @@ def sandbox() -> Iterator[Sandbox]:
 def app(sandbox, tmp_path_factory) -> Iterator[PoundCake]:
     """The web server alone."""
     home = tmp_path_factory.mktemp("worker")
-    bind = f"127.0.0.1:{parts.free_port()}"
+    bind = f"127.0.0.1:{servers.free_port()}"
     environment = os.environ | {
         "DATABASE_URL": f"sqlite:///{home / 'poundcake.sqlite3'}",
         "ST2_API_URL": sandbox.url,
@@ -131,7 +131,7 @@ def app(sandbox, tmp_path_factory) -> Iterator[PoundCake]:
     poundcake = PoundCake(f"http://{bind}", token, environment)
     gunicorn = [sys.executable, "-m", "gunicorn", "--bind", bind, "poundcake.wsgi"]
     command = ["env", *(f"{name}={value}" for name, value in environment.items()), *gunicorn]
-    with parts.running(command, is_ready=lambda: answers(poundcake.url)):
+    with servers.running(command, is_ready=lambda: answers(poundcake.url)):
         yield poundcake
 
 

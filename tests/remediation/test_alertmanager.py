@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,9 +17,11 @@ from remediation.alertmanager import (
     fingerprint,
     parse,
 )
+from tests.paths import CONTRACTS
 
-CONTRACTS = Path(__file__).parent.parent / "contracts" / "alertmanager"
-RECORDINGS = {path.stem: json.loads(path.read_text()) for path in sorted(CONTRACTS.glob("*.json"))}
+ALERTMANAGER_CONTRACTS = CONTRACTS / "alertmanager"
+RECORDED = sorted(ALERTMANAGER_CONTRACTS.glob("*.json"))
+RECORDINGS = {path.stem: json.loads(path.read_text()) for path in RECORDED}
 RECORDED_ALERTS = [alert for each in RECORDINGS.values() for alert in each["body"]["alerts"]]
 
 
@@ -287,7 +288,7 @@ def test_a_time_that_cannot_be_read_leaves_a_note_and_the_alert():
 
 CASES = {
     path.stem[:2]: json.loads(path.read_text())
-    for path in sorted(CONTRACTS.with_name("cases").glob("*.json"))
+    for path in sorted(ALERTMANAGER_CONTRACTS.with_name("cases").glob("*.json"))
 }
 
 

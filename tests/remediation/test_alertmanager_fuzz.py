@@ -2,17 +2,17 @@
 
 import json
 from datetime import UTC
-from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from remediation.alertmanager import DEPTH_MAX, IncomingAlert, InvalidAlert, PayloadError, parse
+from tests.paths import CONTRACTS
 
-CONTRACTS = Path(__file__).parent.parent / "contracts" / "alertmanager"
+ALERTMANAGER_CONTRACTS = CONTRACTS / "alertmanager"
 RECORDED_BODIES = [
     json.dumps(json.loads(path.read_text())["body"]).encode()
-    for path in sorted(CONTRACTS.glob("*.json"))
+    for path in sorted(ALERTMANAGER_CONTRACTS.glob("*.json"))
 ]
 
 

@@ -12,7 +12,7 @@ from django_q.signing import SignedPackage
 from remediation import jobs, queue
 from remediation.engine.outcomes import poll_interval
 from remediation.models import ActionExecution, Heartbeat
-from remediation.sandbox import Sandbox, SandboxOptions
+from st2_sandbox import Sandbox, SandboxOptions
 from tests.factories import (
     make_action,
     make_bucket,

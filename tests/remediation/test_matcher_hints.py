@@ -1,7 +1,6 @@
 """Quoted labels, and hints for what is valid elsewhere or probably not meant."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +15,9 @@ from remediation.matching import (
     matcher_warnings,
     parse_matchers,
 )
+from tests.paths import CONTRACTS
 
-CASES = Path(__file__).parent.parent / "contracts" / "cases"
+CASES = CONTRACTS / "cases"
 
 
 def spec(number: int = 1, **overrides: object) -> BucketSpec:

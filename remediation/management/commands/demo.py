@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from remediation.management.processes import STOP_SECONDS, Processes
-from remediation.sandbox import Sandbox
+from st2_sandbox import Sandbox
 
 PATIENCE_SECONDS = 60.0
 OPERATOR = "operator"

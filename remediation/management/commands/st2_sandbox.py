@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from remediation.sandbox import BANNER, OptionError, Sandbox, SandboxOptions
+from st2_sandbox import BANNER, OptionError, Sandbox, SandboxOptions
 
 
 class Command(BaseCommand):

@@ -9,21 +9,21 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from remediation.sandbox import Sandbox
+from st2_sandbox import Sandbox
 from tests.functional.crash import verdict
 from tests.functional.crash.points import FREEZABLE
 from tests.functional.crash.stage import API_KEY, KILLED, Ended, Stage
 from tests.functional.crash.verdict import Rows
+from tests.paths import CONTRACTS
 
 LATER = 600.0  # seconds by which the clock of each further process is ahead
 DEATHS = 40
-RECORDINGS = Path(__file__).parents[2] / "contracts" / "alertmanager"
+RECORDINGS = CONTRACTS / "alertmanager"
 
 
 @dataclass(frozen=True)

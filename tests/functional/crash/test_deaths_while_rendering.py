@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from remediation.engine.launching.preparation import ATTEMPTS_MAX, LEASE
-from remediation.sandbox import Sandbox
+from st2_sandbox import Sandbox
 from tests.functional.crash.stage import API_KEY, KILLED, Stage
 
 NAMES = ["first", "second", "fatal", "third", "fourth", "fifth"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from remediation.sandbox import Sandbox
+from st2_sandbox import Sandbox
 
 Rows = dict[str, list[dict[str, Any]]]
 # Why an execution rests as unknown that was never sent: two workers died just before they did.

@@ -2,8 +2,8 @@
 
 import pytest
 
-from remediation.sandbox import Sandbox, SandboxOptions
 from remediation.stackstorm import StackStormClient
+from st2_sandbox import Sandbox, SandboxOptions
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, Phase, seed
 from hypothesis import settings as example_settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from remediation.sandbox import Sandbox, SandboxOptions
-from tests.remediation.engine.machine import LIMITS, Machine
+from st2_sandbox import Sandbox, SandboxOptions
 from tests.remediation.engine.slow_client import SlowClient
+from tests.remediation.engine.state_machine import LIMITS, Machine
 
 GAMES = 40
 

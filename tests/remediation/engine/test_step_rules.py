@@ -1,7 +1,6 @@
 """Whether a step runs: the same for a first step, a later one, a retry and a simulation."""
 
 import json
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -15,8 +14,8 @@ from remediation.engine.operations import retry, simulation
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition
-from remediation.sandbox import Sandbox, SandboxOptions
 from remediation.stackstorm import StackStormClient
+from st2_sandbox import Sandbox, SandboxOptions
 from tests.factories import (
     make_action,
     make_alert,
@@ -24,8 +23,9 @@ from tests.factories import (
     make_local_action,
     make_step,
 )
+from tests.paths import CONTRACTS
 
-CASE = Path(__file__).parents[2] / "contracts" / "cases" / "01-first-step-condition.json"
+CASE = CONTRACTS / "cases" / "01-first-step-condition.json"
 Status = ActionExecution.Status
 FAILED = Outcome.failure("broken")
 DONE = Outcome(Status.SUCCESS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from remediation.sandbox import Sandbox, SandboxOptions
+from st2_sandbox import Sandbox, SandboxOptions
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import requests
 
 from remediation.management.priority import NICENESS
 from remediation.management.processes import STOP_SECONDS, Processes
-from tests import parts
+from tests import servers
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 PATIENCE_SECONDS = 60.0
 MAKE_AN_EXECUTION = """
@@ -39,7 +39,7 @@ class Command:
     def __init__(self, name, database):
         self.database = database
         self.mark = f"TEST_MARK={uuid.uuid4()}"
-        self.bind = f"127.0.0.1:{parts.free_port()}"
+        self.bind = f"127.0.0.1:{servers.free_port()}"
         self.environment = os.environ | {
             "DATABASE_URL": f"sqlite:///{database}",
             "DJANGO_SETTINGS_MODULE": "poundcake.settings",

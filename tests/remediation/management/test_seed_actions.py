@@ -2,7 +2,6 @@
 
 import re
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -12,10 +11,11 @@ from remediation.engine.connection import stackstorm_client
 from remediation.engine.launching import launch
 from remediation.models import Action, ActionExecution
 from tests.factories import make_bucket, make_execution, make_run, make_step
+from tests.paths import CONTRACTS
 
 pytestmark = pytest.mark.django_db
 
-SEED = (Path(__file__).parents[2] / "contracts" / "seed.md").read_text()
+SEED = (CONTRACTS / "seed.md").read_text()
 ROW = re.compile(r"^\| (st2_\w+) \| ([\w.]+) \| (.+) \|$", re.MULTILINE)
 
 # What a step gives each action; and the two of which StackStorm's packs have a newer name.

@@ -1,7 +1,6 @@
 """The SQL of the owner's document runs as printed."""
 
 import re
-from pathlib import Path
 
 import pytest
 import sqlparse
@@ -10,10 +9,11 @@ from django.utils import timezone
 
 from remediation.models import Action, ActionExecution, Bucket, BucketStep
 from tests.factories import make_action, make_bucket, make_execution
+from tests.paths import CONTRACTS
 
 pytestmark = pytest.mark.django_db
 
-SEED = (Path(__file__).parents[2] / "contracts" / "seed.md").read_text()
+SEED = (CONTRACTS / "seed.md").read_text()
 
 
 def statements() -> list[str]:

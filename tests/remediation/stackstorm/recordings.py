@@ -2,15 +2,15 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import responses
 
 from remediation.stackstorm import StackStormClient
+from tests.paths import CONTRACTS
 
-FOLDER = Path(__file__).parents[2] / "contracts" / "stackstorm"
+FOLDER = CONTRACTS / "stackstorm"
 HOST = "http://st2.example.com"
 KEY = "TESTKEY-0123456789"
 TOKEN = "0123456789abcdef0123456789abcdef"

@@ -1,7 +1,6 @@
 """The reason of a failure is read from every shape of result that a runner has."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +8,9 @@ import pytest
 from remediation.stackstorm import failure_text
 from remediation.stackstorm.executions import read_execution
 from remediation.stackstorm.failure_text import LENGTH_MAX
+from tests.paths import CONTRACTS
 
-RECORDINGS = Path(__file__).parents[2] / "contracts" / "stackstorm"
+RECORDINGS = CONTRACTS / "stackstorm"
 
 
 def recorded(name: str) -> Any:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from remediation.sandbox import Sandbox, SandboxOptions
 from remediation.stackstorm import StackStormUnavailable, client, stream_base
 from remediation.stackstorm.stream import MAX_LINE_BYTES, UPDATE, read_updates
+from st2_sandbox import Sandbox, SandboxOptions
 from tests.remediation.stackstorm import recordings
 from tests.remediation.stackstorm.recordings import HOST, make_client, make_login_client
 

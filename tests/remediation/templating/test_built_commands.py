@@ -5,7 +5,6 @@ import itertools
 import json
 import subprocess
 from functools import cache
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -21,10 +20,11 @@ from remediation.templating import (
     render_step_parameters,
     tainted,
 )
+from tests.paths import CONTRACTS
 from tests.remediation.templating.test_command import TEXTS
 from tests.remediation.templating.variables import make_variables
 
-CONTRACTS = Path(__file__).parents[2] / "contracts" / "stackstorm"
+STACKSTORM_CONTRACTS = CONTRACTS / "stackstorm"
 QUOTED = "{{ alert.labels.t | quote }}"
 # As StackStorm renders a default over the values that it was sent.
 STACKSTORM = Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701
@@ -33,7 +33,7 @@ STACKSTORM = Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701
 @cache
 def recorded(name: str) -> Command:
     """Return the command of a recorded action."""
-    body = json.loads((CONTRACTS / f"{name}.json").read_text())["response"]["body"]
+    body = json.loads((STACKSTORM_CONTRACTS / f"{name}.json").read_text())["response"]["body"]
     defaults = {key: schema.get("default") for key, schema in body["parameters"].items()}
     return Command(body["runner_type"], defaults_of(defaults))
 

@@ -1,0 +1,104 @@
+"""What an alert does not have is undefined in templates, never an empty text."""
+
+import json
+
+import pytest
+
+from remediation.engine.launching import launch
+from remediation.models import ActionExecution, BucketRun
+from remediation.templating import TemplateError, evaluate_condition
+from tests.factories import (
+    make_action,
+    make_alert,
+    make_bucket,
+    make_client,
+    make_execution,
+    make_local_action,
+    make_run,
+    make_step,
+)
+from tests.paths import CONTRACTS
+
+pytestmark = pytest.mark.django_db
+
+CASE = CONTRACTS / "cases" / "04-missing-instance.json"
+DELETE = {"cmd": "rm -rf /srv/cache/{{ alert.instance | host | quote }}"}
+TELL = {"channel": "#a", "message": "{{ alert.instance | default('n/a') }} down"}
+
+
+def test_a_command_without_its_instance_fails_and_the_next_step_tells_it(sandbox, st2):
+    bucket = make_bucket(alert_name_pattern="NoInstance")
+    make_step(bucket, make_action(), parameters=DELETE, on_failure="continue")
+    slack = make_action(st2_action_ref="slack.post_message")
+    make_step(bucket, slack, parameters=TELL)
+
+    make_client("webhook").post(
+        "/api/v1/webhook", CASE.read_bytes(), content_type="application/json"
+    )
+    for _step in range(2):
+        launch.launch_due(client=st2)
+
+    first, second = ActionExecution.objects.order_by("step_order")
+    assert (first.status, first.error_message) == (
+        "failure",
+        "cmd: alert.instance is not defined",
+    )
+    assert second.parameters["message"] == "n/a down"
+    assert sandbox.posts_by_trace_tag() == {second.trace_tag: 1}
+
+
+@pytest.mark.parametrize("name", ["instance", "severity", "alert_name"])
+@pytest.mark.parametrize("text", ["", " "])
+def test_what_an_alert_lacks_is_not_defined(name, text):
+    variables = {"alert": make_alert(labels={"team": ""}, **{name: text}).variables()}
+
+    with pytest.raises(TemplateError, match=f"alert.{name} is not defined"):
+        evaluate_condition(f"alert.{name} == 'x'", variables)
+    assert evaluate_condition(f"alert.{name} is undefined", variables)
+    assert evaluate_condition(f"alert.{name} | default('x') == 'x'", variables)
+
+
+def test_a_label_without_a_text_is_one_that_is_not_there():
+    variables = {"alert": make_alert(labels={"team": "", "pod": "a"}).variables()}
+
+    assert evaluate_condition("alert.labels.team is undefined", variables)
+    assert evaluate_condition("alert.labels.pod == 'a'", variables)
+
+
+@pytest.mark.parametrize(
+    ("action_type", "parameters", "name"),
+    [
+        ("ping", {"host": "{{ alert.annotations.where }}"}, "host"),
+        ("tcp_check", {"host": "{{ alert.annotations.where }}", "port": 80}, "host"),
+        ("http_request", {"url": "http://{{ alert.annotations.where }}:80/x"}, "url"),
+    ],
+)
+def test_a_local_action_without_its_target_is_not_run(action_type, parameters, name):
+    bucket = make_bucket()
+    make_step(bucket, make_local_action(action_type), parameters=parameters)
+    execution = make_execution(make_run(bucket, make_alert(annotations={"where": ""})))
+
+    launch.run_local()
+
+    execution.refresh_from_db()
+    assert execution.error_message == f"{name}: is empty: it has to name the target of the action"
+    assert BucketRun.objects.get().status == "failure"
+
+
+def test_the_setting_names_further_targets(sandbox, st2, settings):
+    settings.TARGET_PARAMETERS = ["text"]
+    sandbox.configure(
+        actions={
+            "acme.fix": {"runner_type": "noop", "parameters": {"text": {}, "host": {}}},
+        }
+    )
+    for parameters in ({"text": ""}, {"host": ""}):
+        bucket = make_bucket()
+        make_step(bucket, make_action(st2_action_ref="acme.fix"), parameters=parameters)
+        make_execution(make_run(bucket))
+
+    launch.launch_due(client=st2)
+
+    rows = ActionExecution.objects.order_by("pk")
+    assert [row.status for row in rows] == ["failure", "running"]
+    assert json.dumps(rows[1].parameters) == '{"host": ""}'

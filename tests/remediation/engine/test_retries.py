@@ -1,0 +1,93 @@
+"""Lost races in the database are repeated inside; everything else is the caller's to hear."""
+
+import pytest
+from django.db import DataError, IntegrityError, OperationalError, transaction
+
+from remediation.engine import retries
+from remediation.engine.launching import launch, starts
+from remediation.models import ActionExecution
+from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
+
+DEADLOCK = OperationalError(1213, "Deadlock found when trying to get lock")
+LOST = [
+    DEADLOCK,
+    OperationalError(1205, "Lock wait timeout exceeded"),
+    OperationalError(1020, "Record has changed since last read"),
+    OperationalError("database is locked"),
+    IntegrityError("UNIQUE constraint failed"),
+]
+
+
+def failing(*errors):
+    """Return work that fails with each error in turn and then returns 7."""
+    left = list(errors)
+
+    def work():
+        if left:
+            raise left.pop(0)
+        return 7
+
+    return work
+
+
+@pytest.mark.parametrize("error", LOST, ids=str)
+def test_a_lost_race_is_repeated_afresh(error):
+    read = []
+
+    result = retries.repeated(failing(error, error), what="It", afresh=lambda: read.append("anew"))
+
+    assert (result, read) == (7, ["anew", "anew"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError("too long"),
+        IntegrityError(4025, "CONSTRAINT `st2_result` failed"),
+        OperationalError(1153, "Got a packet bigger than 'max_allowed_packet' bytes"),
+    ],
+    ids=str,
+)
+def test_what_is_no_lost_race_is_raised_at_once(error):
+    with pytest.raises(type(error)):
+        retries.repeated(failing(error), what="It", afresh=pytest.fail)
+
+
+@pytest.mark.parametrize("code", [2006, 2013], ids=["closed", "lost"])
+def test_a_lost_connection_is_opened_again_and_the_work_repeated(code):
+    lost = OperationalError(code, "Server has gone away")
+
+    assert retries.repeated(failing(lost), what="It") == 7
+
+
+@pytest.mark.django_db
+def test_a_connection_that_is_lost_inside_a_transaction_is_the_callers_to_hear():
+    with transaction.atomic(), pytest.raises(OperationalError):
+        retries.repeated(failing(OperationalError(2006, "gone away")), what="It")
+
+
+def test_a_race_that_is_always_lost_is_raised_in_the_end():
+    with pytest.raises(OperationalError):
+        retries.repeated(failing(*[DEADLOCK] * retries.TRIES), what="It")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("module", "name"), [(launch, "claim"), (starts, "record")])
+def test_a_deadlock_loses_neither_the_claim_nor_the_answer(module, name, sandbox, st2, monkeypatch):
+    bucket = make_bucket()
+    make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
+    execution = make_execution(make_run(bucket))
+    real, faults = getattr(module, name), [DEADLOCK, DEADLOCK]
+
+    def real_or_deadlock(*arguments, **options):
+        if faults:
+            raise faults.pop()
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, name, real_or_deadlock)
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == ActionExecution.Status.RUNNING
+    assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}

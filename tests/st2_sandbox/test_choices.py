@@ -1,0 +1,57 @@
+"""Outcomes and faults can be chosen, and of one seed they are always the same."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from st2_sandbox import SandboxOptions
+from st2_sandbox.catalogue import Catalogue
+from st2_sandbox.choices import Choices
+from st2_sandbox.options import DEFAULT_PACKS
+from st2_sandbox.planning import Fate
+
+LOCAL = Catalogue(DEFAULT_PACKS).actions["core.local"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fate"),
+    [
+        ({"cmd": "uptime"}, Fate("timeout", 0.5, is_chosen=True)),
+        ({"cmd": "sandbox:failed"}, Fate("failed", 0.5, is_chosen=True)),
+        ({"cmd": "sandbox:running:9.5"}, Fate("running", 9.5, is_chosen=True)),
+        ({"cmd": "sandbox:succeeded 'host'"}, Fate("succeeded", 0.5, is_chosen=True)),
+        ({"cmd": "sandbox:nonsense"}, Fate("timeout", 0.5, is_chosen=True)),
+        ({"cmd": "echo sandbox:failed"}, Fate("timeout", 0.5, is_chosen=True)),
+        ({"n": 5, "cmd": "sandbox:abandoned"}, Fate("abandoned", 0.5, is_chosen=True)),
+    ],
+)
+def test_a_parameter_chooses_before_the_options_do(parameters: Any, fate: Fate) -> None:
+    choices = Choices(SandboxOptions(outcomes={"core.local": "timeout"}))
+
+    assert choices.fate(LOCAL, parameters) == fate
+
+
+def test_a_list_of_outcomes_is_used_in_turn_and_its_last_stays() -> None:
+    choices = Choices(SandboxOptions(outcomes={"core.local": ["failed", "succeeded"]}))
+
+    outcomes = [choices.fate(LOCAL, {}).outcome for _time in range(3)]
+
+    assert outcomes == ["failed", "succeeded", "succeeded"]
+
+
+def test_without_a_choice_it_ends_well() -> None:
+    assert Choices(SandboxOptions()).fate(LOCAL, {}) == Fate("succeeded", 0.5)
+
+
+def test_faults_fall_by_their_rates_and_the_same_for_one_seed() -> None:
+    options = SandboxOptions(drop_answer_rate=0.2, ghost_rate=0.3, seed=1)
+
+    first, second = Choices(options), Choices(options)
+    faults = [first.fault() for _time in range(2000)]
+
+    assert faults == [second.fault() for _time in range(2000)]
+    counted = Counter(faults)
+    assert counted["drop_answer_rate"] == pytest.approx(400, abs=60)
+    assert counted["ghost_rate"] == pytest.approx(600, abs=70)
+    assert set(counted) == {"drop_answer_rate", "ghost_rate", ""}

@@ -1,0 +1,92 @@
+"""What a POST may say, beyond what the recordings show."""
+
+from typing import Any
+
+import pytest
+
+from st2_sandbox.catalogue import Catalogue
+from st2_sandbox.options import DEFAULT_PACKS
+from st2_sandbox.validation import RefusedError, Request, judge, parse
+
+CATALOGUE = Catalogue(DEFAULT_PACKS)
+
+
+def judged(body: dict[str, Any], header_context: str = "") -> Request:
+    return judge(body, user="u", header_context=header_context, catalogue=CATALOGUE, datastore={})
+
+
+def typed(**parameters: Any) -> dict[str, Any]:
+    return {"action": "clienttest.typed", "parameters": parameters}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        ({"action": 5}, 400, "5 is not of type 'string'"),
+        ({"action": "core.noop", "parameters": []}, 400, "[] is not of type 'object'"),
+        ({"action": "core.noop", "delay": "1"}, 400, "'1' is not of type 'integer'"),
+        (typed(nope=1), 400, "Additional properties are not allowed ('nope' was unexpected)"),
+        (typed(a=1, b=1), 400, "Additional properties are not allowed ('a', 'b' were unexpected)"),
+        (typed(host="h", count=0), 400, "0 is less than the minimum of 1"),
+        (typed(host="h", tags=["a", 5]), 400, "5 is not of type 'string'"),
+        (typed(host="h", count=[]), 500, "int() argument must be a string"),
+        (typed(host="h", count=True, tags="x y"), 500, "invalid syntax"),
+        (typed(host="h", labels="[1]"), 400, "[1] is not of type 'object'"),
+        (
+            {"action": "core.noop", "context": {"trace_context": "x"}},
+            500,
+            "TraceContext() argument after ** must be a mapping, not str",
+        ),
+    ],
+)
+def test_the_first_error_is_told_in_stackstorms_words(
+    body: dict[str, Any], status: int, text: str
+) -> None:
+    with pytest.raises(RefusedError) as caught:
+        judged(body)
+
+    assert caught.value.status == status
+    assert caught.value.faultstring.startswith(text)
+
+
+def test_an_unrendered_template_leaves_a_request_behind() -> None:
+    with pytest.raises(RefusedError) as caught:
+        judged(typed(host="{{ nope }}"))
+
+    assert caught.value.leaves is not None
+    assert caught.value.leaves.parameters == {"host": "{{ nope }}"}
+
+
+def test_values_are_cast_as_their_types_say() -> None:
+    request = judged(
+        typed(host="h", count="3", ratio="2", dry_run="true", tags="['a']", labels='{"k": 1}')
+    )
+
+    assert request.parameters == {
+        "host": "h",
+        "count": 3,
+        "ratio": 2.0,
+        "dry_run": True,
+        "tags": ["a"],
+        "labels": {"k": 1},
+    }
+
+
+def test_the_context_header_is_laid_over_the_context() -> None:
+    request = judged({"action": "core.noop", "context": {"a": 1}}, '{"user": "x", "b": 2}')
+
+    assert request.context == {"a": 1, "user": "x", "pack": "core", "b": 2}
+
+
+def test_a_context_header_that_is_no_object_is_refused() -> None:
+    with pytest.raises(RefusedError, match="Unable to convert st2-context"):
+        judged({"action": "core.noop"}, "[1]")
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"a": NaN}', b"[" * 100_000, b"\xff"])
+def test_what_is_no_json_is_refused(body: bytes) -> None:
+    with pytest.raises(RefusedError) as caught:
+        parse(body, "application/json; charset=utf-8")
+
+    assert caught.value.status == 400
+    assert caught.value.faultstring.startswith("Failed to parse request body: ")

@@ -1,0 +1,132 @@
+"""The arithmetic of the bench's report."""
+
+import json
+import math
+
+import pytest
+
+from tools.bench import report
+from tools.bench.report import Figure, Percentiles, percentiles
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([7.0], (7, 7, 7)),
+        ([2.0, 1.0], (1, 2, 2)),
+        ([float(n) for n in range(1, 101)], (50, 95, 99)),
+        ([float(n) for n in range(200, 0, -1)], (100, 190, 198)),
+    ],
+)
+def test_percentiles_are_values_that_occurred(values, expected):
+    assert percentiles(values) == expected
+
+
+def test_nothing_has_no_percentiles():
+    assert percentiles([]) is None
+    assert report.in_ms(None) is None
+
+
+def test_seconds_become_milliseconds():
+    assert report.in_ms(Percentiles(0.001, 0.02, 0.3)) == pytest.approx((1, 20, 300))
+
+
+@pytest.mark.parametrize(
+    ("figure", "ratio"),
+    [
+        (Figure("g", "a time", 30.0, 10.0), 3.0),
+        (Figure("g", "a rate", 10.0, 30.0, is_rate=True), 3.0),
+        (Figure("g", "times", Percentiles(2, 6, 12), Percentiles(1, 2, 3)), (2, 3, 4)),
+        (Figure("g", "a count", 0.0), None),
+        (Figure("g", "not had", None, 1.0), None),
+    ],
+)
+def test_a_ratio_says_how_many_times_worse_than_the_floor(figure, ratio):
+    assert figure.ratio == ratio
+
+
+def test_a_floor_of_nothing_gives_no_ratio():
+    assert math.isnan(Figure("g", "n", 1.0, 0.0).ratio)
+    assert math.isnan(Figure("g", "n", 0.0, 1.0, is_rate=True).ratio)
+
+
+def test_percentiles_stand_beside_percentiles_only():
+    with pytest.raises(TypeError, match="percentiles only"):
+        Figure("g", "n", Percentiles(1, 2, 3), 1.0).ratio  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.01234, "0.0123"),
+        (1.0, "1.00"),
+        (12.345, "12.3"),
+        (1234.5, "1234"),
+        (math.nan, "-"),
+        (math.inf, "-"),
+        (None, "-"),
+        (Percentiles(1.5, 20, 300), "1.50/20.0/300"),
+    ],
+)
+def test_a_value_is_written_with_three_digits(value, text):
+    assert report.written(value) == text
+
+
+FIGURES = {
+    "sqlite": [
+        Figure("intake", "accepted/s", 50.0, 100.0, is_rate=True),
+        Figure("intake", "ack ms", Percentiles(1, 2, 3), Percentiles(1, 1, 1), samples=9),
+        Figure("storm", "lost", 0),
+    ],
+    "mariadb": [
+        Figure("intake", "accepted/s", 20.0, 100.0, is_rate=True),
+        Figure("storm", "lost", None, note="not over"),
+        Figure("storm", "rows", 7.0, 1.0),
+    ],
+}
+
+
+def test_the_table_has_a_row_a_figure_and_three_columns_a_database():
+    assert report.table(FIGURES).splitlines() == [
+        "                       sqlite           floor            times      mariadb  floor  times",
+        "",
+        "intake",
+        "  accepted/s             50.0             100            2.00x         20.0    100  5.00x",
+        "  ack ms       1.00/2.00/3.00  1.00/1.00/1.00  1.00/2.00/3.00x",
+        "",
+        "storm",
+        "  lost                      0                                    (not over)",
+        "  rows                                                                 7.00   1.00  7.00x",
+    ]
+
+
+def test_a_detail_is_in_the_json_alone():
+    detail = Figure("storm", "CPU ms an alert, stub", 0.3, is_detail=True)
+    figures = {"sqlite": [*FIGURES["sqlite"], detail], "mariadb": FIGURES["mariadb"]}
+
+    assert report.table(figures) == report.table(FIGURES)
+    named = [one["name"] for one in report.as_json(figures, about={}, notes=[])["figures"]]
+    assert detail.name in named
+
+
+def test_the_json_has_all_figures_in_plain_numbers(tmp_path):
+    path = tmp_path / "new" / "bench.json"
+
+    report.save(path, report.as_json(FIGURES, about={"cores": 2}, notes=["a note"]))
+
+    content = json.loads(path.read_text())
+    assert (content["about"], content["notes"]) == ({"cores": 2}, ["a note"])
+    assert len(content["figures"]) == 6
+    assert content["figures"][1] == {
+        "database": "sqlite",
+        "group": "intake",
+        "name": "ack ms",
+        "value": {"p50": 1, "p95": 2, "p99": 3},
+        "floor": {"p50": 1, "p95": 1, "p99": 1},
+        "ratio": {"p50": 1.0, "p95": 2.0, "p99": 3.0},
+        "note": "",
+        "samples": 9,
+    }
+    assert content["figures"][4]["value"] is None
+    assert list(tmp_path.rglob("*.new")) == []

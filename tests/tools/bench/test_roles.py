@@ -1,0 +1,101 @@
+"""Which process of PoundCake does what."""
+
+import pytest
+
+from tests import servers
+from tools.bench import floors, roles
+
+MANAGE = ["python", "/opt/poundcake/manage.py"]
+COMMANDS = {
+    1: [*MANAGE, "serve"],
+    10: ["python", "-m", "gunicorn", "--bind", "127.0.0.1:8000", "poundcake.wsgi"],
+    11: ["python", "-m", "gunicorn", "--bind", "127.0.0.1:8000", "poundcake.wsgi"],
+    20: [*MANAGE, "worker"],
+    **{pid: [*MANAGE, "cluster"] for pid in (30, 31, 32, 33, 40, 41, 42, 50, 51, 52)},
+    60: [*MANAGE, "follow_stackstorm"],
+    99: ["python", "-m", "somebody_else"],
+}
+CHILDREN = {
+    0: [1, 99],
+    1: [10, 20, 60],
+    10: [11],
+    20: [30, 40, 50],
+    30: [31],
+    31: [32, 33],
+    40: [41],
+    41: [42],
+    50: [51],
+    51: [52],
+}
+CLUSTERS = {3: "launch", 4: "follow", 5: "local"}
+
+
+@pytest.fixture(autouse=True)
+def proc(monkeypatch):
+    def words(pid, name):
+        if name == "cmdline":
+            return COMMANDS.get(pid, [])
+        return ["HOME=/root", f"Q_CLUSTER_NAME={CLUSTERS.get(pid // 10, '')}"]
+
+    monkeypatch.setattr(roles, "_words", words)
+    monkeypatch.setattr(roles, "children", lambda: CHILDREN)
+
+
+def test_each_process_is_known_by_its_command_and_its_parents():
+    by_role = {}
+    for pid, role in roles.assigned(1, CHILDREN).items():
+        by_role.setdefault(role, set()).add(pid)
+
+    assert by_role == {
+        "web": {10, 11},
+        "launch": {32, 33},
+        "follow": {42},
+        "local": {52},
+        "stream": {60},
+        "parents": {1, 20, 30, 31, 40, 41, 50, 51},
+    }
+
+
+def test_a_cluster_that_is_starting_does_no_work_yet():
+    starting = CHILDREN | {40: [41], 41: []}
+
+    roles_now = roles.assigned(1, starting)
+
+    assert (roles_now[40], roles_now[41]) == ("parents", "parents")
+    assert "follow" not in roles_now.values()
+
+
+def test_another_web_server_is_web_too(monkeypatch):
+    monkeypatch.setitem(COMMANDS, 10, [*MANAGE, "web"])
+
+    assert {roles.assigned(1, CHILDREN)[pid] for pid in (10, 11)} == {"web"}
+    assert roles.web_command(1) == [*MANAGE, "web"]
+
+
+def test_the_use_between_two_readings_is_divided_by_role():
+    before = {"web": {"CPU ms": 100.0}, "launch": {"CPU ms": 5.0}}
+    after = {"web": {"CPU ms": 300.0}, "launch": {"CPU ms": 5.0}, "late": {"CPU ms": 9.0}}
+
+    assert roles.between(10, before, after) == {"web": {"CPU ms": 20.0}, "launch": {"CPU ms": 0.0}}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (
+            ["gunicorn", "--threads", "4", "--bind", "127.0.0.1:8000", "poundcake.wsgi"],
+            ["gunicorn", "--threads", "4", "--bind", "127.0.0.1:9", "tools.bench.floor_app.wsgi"],
+        ),
+        (
+            ["granian", "--port", "8000", "poundcake.wsgi:application"],
+            ["granian", "--port", "9", "tools.bench.floor_app.wsgi:application"],
+        ),
+    ],
+)
+def test_the_view_is_served_as_poundcake_is(theirs, ours):
+    assert floors.web_command(theirs, "127.0.0.1:8000", "127.0.0.1:9") == ours
+
+
+def test_a_command_that_names_no_application_is_refused():
+    with pytest.raises(servers.PartBroken, match="cannot be served"):
+        floors.web_command(["python", "web.py"], "127.0.0.1:8000", "127.0.0.1:9")

@@ -1,0 +1,1 @@
+"""Programs that measure PoundCake: the benchmark and the growth test."""

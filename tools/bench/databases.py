@@ -1,0 +1,110 @@
+"""The databases that the bench runs on, each begun anew and gone at the end."""
+
+import sqlite3
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.servers import mariadb
+
+KINDS = ("sqlite", "mariadb")
+
+
+class Database(ABC):
+    """A database that runs. ``url``: PoundCake's DATABASE_URL; ``server_pid``: 0 without one."""
+
+    kind: str
+    url: str
+    server_pid: int = 0
+
+    @abstractmethod
+    def fetch(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query, as they are now."""
+
+    @abstractmethod
+    def renew(self) -> None:
+        """Drop all that is in it."""
+
+    def counters(self) -> dict[str, int]:
+        """Return the server's counters; empty if it has none."""
+        return {}
+
+    @abstractmethod
+    def version(self) -> str:
+        """Return its name and version."""
+
+
+class SQLite(Database):
+    """A file, which PoundCake opens in its own way."""
+
+    kind = "sqlite"
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "poundcake.sqlite3"
+        self.url = f"sqlite:///{self.path}"
+
+    def fetch(self, query: str) -> list[tuple[Any, ...]]:
+        """Read without ever holding up a writer."""
+        with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=20)) as file:
+            return file.execute(query).fetchall()
+
+    def renew(self) -> None:
+        """Remove the file, and what is beside it."""
+        for path in self.path.parent.glob(f"{self.path.name}*"):
+            path.unlink()
+
+    def version(self) -> str:
+        """Return SQLite's version."""
+        return f"SQLite {sqlite3.sqlite_version}"
+
+
+class MariaDB(Database):
+    """A private server that loses no commit."""
+
+    kind = "mariadb"
+
+    def __init__(self, server: mariadb.MariaDB) -> None:
+        import MySQLdb  # noqa: PLC0415 - not everywhere; tests.servers.mariadb has looked for it
+
+        self.url = server.database_url
+        self.server_pid = server.pid
+        self.connection = MySQLdb.connect(
+            unix_socket=str(server.unix_socket), user="root", autocommit=True
+        )
+
+    def fetch(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask the server, on a connection that is kept."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("USE poundcake")
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    def renew(self) -> None:
+        """Drop the database and make an empty one."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("DROP DATABASE poundcake")
+            cursor.execute("CREATE DATABASE poundcake")
+
+    def counters(self) -> dict[str, int]:
+        """Return those of SHOW GLOBAL STATUS that are numbers."""
+        rows = self.fetch("SHOW GLOBAL STATUS")
+        return {name: int(value) for name, value in rows if value.isdecimal()}
+
+    def version(self) -> str:
+        """Return the server's version."""
+        [[version]] = self.fetch("SELECT VERSION()")
+        return f"MariaDB {version}"
+
+
+@contextmanager
+def started(kind: str) -> Iterator[Database]:
+    """Run one until the block ends; ``tests.servers.PartMissing`` if it is not on this machine."""
+    if kind == "mariadb":
+        with mariadb.started(is_durable=True) as server:
+            yield MariaDB(server)
+    else:
+        with tempfile.TemporaryDirectory(prefix="poundcake-bench-") as home:
+            yield SQLite(Path(home))

@@ -1,0 +1,295 @@
+"""``make stages``, or ``python -m tools.bench.stages``: what each stage of an alert's way takes.
+
+One process does all that the web server and the workers do, one after the other, on a real database
+and against the bench's stub. Timers are put around named functions from here; the product knows
+nothing of them. What the processes say to each other and the web server's own work are not in it.
+"""
+
+import argparse
+import importlib.util
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from multiprocessing import Value
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from tests import servers
+from tools.bench import API_KEY, ONE_STEP, databases, load, meters, report, stage_table
+from tools.bench.databases import Database
+from tools.bench.profile import Profile
+from tools.bench.stack import StubProcess, stub_started
+from tools.bench.stage_table import FOLLOW, LAUNCH, WEB, Result, Way
+
+FRAMEWORK, DEQUEUE = "web framework", "dequeue"
+# The functions of each stage, in the order of the table. A stage holds what they do, less what they
+# have other stages do: the transaction of the intake is inserts because matching has its own.
+STAGES: dict[str, tuple[str, ...]] = {
+    "authentication": ("remediation.api.authentication.TokenAuthentication.authenticate",),
+    "parse": ("remediation.alertmanager.decode", "remediation.alertmanager.read"),
+    "match": ("remediation.engine.intake.receive.assign",),
+    "insert": ("remediation.engine.intake.receive.receive",),
+    "enqueue": ("remediation.queue.enqueue",),
+    "audit": (
+        "audit.middleware._describe",
+        "audit.middleware._describe_answer",
+        "audit.middleware.insert",
+    ),
+    FRAMEWORK: (),  # the rest of a request
+    DEQUEUE: ("remediation.queue.absorb",),  # and the rest of a job: django-q2's part
+    "claim": (
+        "remediation.engine.launching.launch.claim",
+        "remediation.engine.launching.preparation.load_related",
+        "remediation.engine.launching.launch_order.Line.take",
+    ),
+    "render": ("remediation.engine.launching.parameters.render_all",),
+    "POST": ("remediation.engine.launching.launch.Request.send",),
+    "wait for answers": ("remediation.engine.launching.launch.wait",),
+    "record the start": ("remediation.engine.launching.starts.record_all",),
+    "launch, the rest": ("remediation.jobs.launch_due",),
+    "poll": (
+        "remediation.stackstorm.client.StackStormClient.executions",
+        "remediation.stackstorm.client.StackStormClient.results",
+    ),
+    "settle": ("remediation.engine.outcomes.poll.ended_all",),
+    "tick, the rest": ("remediation.jobs.tick",),
+}
+ENVIRONMENT = {
+    "ALLOWED_HOSTS": "testserver",
+    "DJANGO_SETTINGS_MODULE": "poundcake.settings",
+    "LOG_LEVEL": "ERROR",
+    "POLL_INTERVAL": "0.4",
+    "SECRET_KEY": "benchmark",
+    "ST2_API_KEY": API_KEY,
+    "ST2_STREAM_URL": "",
+}
+STUB_SECONDS = 0.05  # that an execution takes
+PATIENCE_SECONDS = 300.0
+
+
+def main() -> int:
+    """Print the table."""
+    options = _options()
+    stages = _mapping(options.mapping) if options.mapping else STAGES
+    ways = (
+        Way("one by one", options.alone, 1, 1),
+        Way("in a storm", options.rounds, options.alerts, 20),
+    )
+    with ExitStack() as running:
+        try:
+            database = running.enter_context(databases.started(options.database))
+        except servers.PartMissing as missing:
+            sys.stderr.write(f"{missing}\n")
+            return 1
+        stub = running.enter_context(stub_started(latency=0.0, duration=STUB_SECONDS))
+        system = System(database, stub)
+        system.work_off(Way("to warm up", 3, 20, 20), Profile(), stages)
+        results = [
+            system.work_off(way, Profile(), stages) for way in ways for _ in range(options.repeat)
+        ]
+        best = [
+            min((one for one in results if one.way is way), key=lambda one: one.profile.cpu)
+            for way in ways
+        ]
+        system.close()
+        version = f"{database.version()}, Python {sys.version.split()[0]}"
+    if options.json:
+        stage_table.save(options.json, best)
+    if options.before:
+        best = stage_table.side_by_side(stage_table.load(options.before), best)
+    columns = stage_table.BESIDE if options.before else stage_table.ALONE
+    printed = stage_table.table(best, list(stages), version, columns) + "\n"
+    sys.stdout.write(printed)
+    if options.into:
+        report.insert(options.into, printed, command="make stages")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.stages", description=__doc__)
+    parser.add_argument("--database", choices=databases.KINDS, default="mariadb")
+    parser.add_argument("--alone", type=int, default=60, help="alerts that come one by one")
+    parser.add_argument("--alerts", type=int, default=200, help="alerts of a storm")
+    parser.add_argument("--rounds", type=int, default=3, help="storms, one after the other")
+    parser.add_argument("--repeat", type=int, default=2, help="the one with the least CPU counts")
+    parser.add_argument(
+        "--mapping", type=Path, help="a Python file with STAGES, for another version of the code"
+    )
+    parser.add_argument("--json", type=Path, help="where to write what was measured")
+    parser.add_argument("--into", type=Path, help="a document to write the table into, too")
+    parser.add_argument("--before", type=Path, help="such a file, to stand beside it in the table")
+    return parser.parse_args()
+
+
+def _mapping(path: Path) -> dict[str, tuple[str, ...]]:
+    spec = importlib.util.spec_from_file_location("mapping", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    stages: dict[str, tuple[str, ...]] = module.STAGES
+    return stages
+
+
+class System:
+    """PoundCake in this process: what its processes do, one after the other."""
+
+    def __init__(self, database: Database, stub: StubProcess) -> None:
+        """Set Django up on the database, and make the bucket and a token."""
+        os.environ |= ENVIRONMENT | {"DATABASE_URL": database.url, "ST2_API_URL": stub.url}
+        for name in ("DATABASE_URL", "SECRET_KEY", "ST2_API_KEY"):
+            os.environ.pop(f"{name}_FILE", None)
+        import django  # noqa: PLC0415 - its settings read the environment
+
+        django.setup()
+        from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
+        from django.core.management import call_command  # noqa: PLC0415
+        from django.db import connection  # noqa: PLC0415
+
+        from remediation import queue  # noqa: PLC0415
+
+        self.database = database
+        self.connection = connection
+        call_command("migrate", verbosity=0)
+        queue.enqueue(queue.TICK)
+        self.handle = WSGIHandler()
+        printed = io.StringIO()
+        scopes = ["--scope", "webhook", "--scope", "edit"]
+        call_command("create_token", "stages", *scopes, stdout=printed)
+        self.token = printed.getvalue().splitlines()[-1]
+        action = self.post("actions/", {"name": "bench_step1", "st2_action_ref": "bench.step1"})
+        call_command("check_stackstorm", stdout=io.StringIO())
+        steps = [
+            {"action": action["id"], "parameters": {"hosts": "{{ alert.instance | host }}"}},
+        ]
+        bucket = {"name": ONE_STEP, "alert_name_pattern": ONE_STEP, "steps": steps}
+        self.post("buckets/", bucket)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.connection.close()
+
+    def post(self, path: str, body: object) -> Any:
+        """Post to the API and return its answer."""
+        return json.loads(self.call(self.request(path, json.dumps(body).encode())))
+
+    def request(self, path: str, body: bytes) -> dict[str, Any]:
+        """Return a request as the web server hands it over."""
+        from django.test import RequestFactory  # noqa: PLC0415
+
+        request = RequestFactory().post(
+            f"/api/v1/{path}",
+            data=body,
+            content_type="application/json",
+            HTTP_AUTHORIZATION=f"Bearer {self.token}",
+            HTTP_USER_AGENT="Alertmanager/0.25.0",
+        )
+        environ: dict[str, Any] = request.environ
+        return environ
+
+    def call(self, environ: dict[str, Any]) -> bytes:
+        """Answer a request as the web server has it answered."""
+        statuses: list[str] = []
+        response = self.handle(environ, lambda status, _headers, *_: statuses.append(status))
+        answer = b"".join(response)
+        response.close()
+        if not statuses[0].startswith("2"):
+            raise RuntimeError(f"answered with {statuses[0]}: {answer.decode()[:500]}")
+        return answer
+
+    def work_off(self, way: Way, profile: Profile, stages: Mapping[str, Sequence[str]]) -> Result:
+        """Send the alerts of a way, start them and learn of their ends."""
+        result = Result(way, profile)
+        self.connection.execute_wrappers.append(profile.count)
+        try:
+            with profile.wrapped(stages):
+                for _ in range(way.rounds):
+                    self._round(way, result)
+        finally:
+            self.connection.execute_wrappers.remove(profile.count)
+        return result
+
+    def _round(self, way: Way, result: Result) -> None:
+        bodies = [
+            self.request("webhook", call.body)
+            for call in load.deliveries(ONE_STEP, alerts=way.alerts, a_body=way.a_body)
+        ]
+
+        def send() -> None:
+            for body in bodies:
+                with result.profile.measured(), result.profile.stage(FRAMEWORK):
+                    self.call(body)
+
+        self._phase(result, WEB, send)
+        self._phase(
+            result, LAUNCH, lambda: self._do_jobs(result.profile, "LAUNCH_DUE", _is_started)
+        )
+        time.sleep(2 * STUB_SECONDS)
+        self._phase(result, FOLLOW, lambda: self._do_jobs(result.profile, "TICK", _is_known))
+
+    def _phase(self, result: Result, phase: str, work: Callable[[], None]) -> None:
+        server = [pid for pid in (self.database.server_pid,) if pid]
+        before = meters.of(server)["CPU ms"]
+        result.profile.phase = phase
+        work()
+        used = meters.of(server)["CPU ms"] - before
+        result.database_ms[phase] = result.database_ms.get(phase, 0.0) + used
+
+    def _do_jobs(self, profile: Profile, job: str, is_done: Callable[[], bool]) -> None:
+        """Carry out what is due in the queue of a job, until it is done."""
+        from remediation import queue  # noqa: PLC0415
+
+        cluster = getattr(queue, job).cluster
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not is_done():
+            if time.monotonic() > until:
+                raise RuntimeError(f"The {cluster} cluster has not done its work in time")
+            if queue.oldest_waiting(cluster) is not None:
+                with profile.measured(), profile.stage(DEQUEUE):
+                    _do_job(cluster)
+            else:
+                time.sleep(0.005)
+
+
+def _is_started() -> bool:
+    from remediation.models import ActionExecution  # noqa: PLC0415
+
+    return not ActionExecution.objects.filter(status__in=("pending", "launching")).exists()
+
+
+def _is_known() -> bool:
+    from remediation.models import BucketRun  # noqa: PLC0415
+
+    return not BucketRun.objects.filter(completed_at=None).exists()
+
+
+def _do_job(cluster: str) -> None:
+    """Take a wake-up and carry it out as django-q2's three processes do."""
+    from django_q.monitor import monitor  # noqa: PLC0415
+    from django_q.signing import SignedPackage  # noqa: PLC0415
+    from django_q.worker import worker  # noqa: PLC0415
+
+    from remediation import queue  # noqa: PLC0415
+
+    broker = queue.WorkerBroker(cluster)
+    tasks: SimpleQueue[Any] = SimpleQueue()
+    results: SimpleQueue[Any] = SimpleQueue()
+    for pk, package in broker.dequeue() or []:
+        tasks.put(SignedPackage.loads(package) | {"cluster": cluster, "ack_id": pk})
+    tasks.put("STOP")
+    worker(tasks, results, Value("f", -1))
+    done = [results.get() for _ in range(results.qsize())]
+    if failed := [task["result"] for task in done if not task["success"]]:
+        raise RuntimeError(failed[0])
+    for task in [*done, "STOP"]:
+        results.put(task)
+    monitor(results, broker)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""The machine's own operations: intake, launch, poll, settle, and what is done on time."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.test import Client
+from django.utils import timezone
+
+from remediation import jobs
+from remediation.engine import cancel
+from remediation.engine.launching import launch, recover
+from remediation.engine.launching.claim import claim
+from remediation.engine.launching.launch_order import Line, with_all_it_takes
+from remediation.engine.outcomes import poll, settle
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.models import ActionExecution, Alert, Cause
+from remediation.stackstorm import StackStormClient
+from tests import factories
+from tools.growth.measuring import Operation
+
+LATER = datetime.timedelta(hours=9)  # than any poll of what is measured
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """PoundCake in this process. ``sender`` may send alerts; ``st2`` ends all at once."""
+
+    sender: Client
+    st2: StackStormClient
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def operations(self) -> list[Operation]:
+        """Return all that can be measured."""
+        return [
+            Operation("intake", "a new alert", self.post, self.new_alert),
+            Operation("intake", "a new alert of a noisy host", self.post, self.noisy_alert),
+            Operation("intake", "a repeat", self.post, self.known_alert),
+            Operation("intake", "a resolve", self.post, self.resolved_alert),
+            Operation("launch", "the line", lambda _: Line().take(20), self.make_one_due),
+            Operation("launch", "a claim", _claim, self.waiting),
+            Operation("launch", "from line to answer", self.launch, self.make_one_due),
+            Operation("follow", "a poll that ends one", self.poll, self.make_one_run),
+            Operation("follow", "an outcome", _settle, self.claimed),
+            Operation("follow", "a hint", _hint, self.waiting),
+            Operation("follow", "all that a tick looks for", _look_after),
+            Operation("follow", "the hourly pruning", lambda _: jobs.prune()),
+        ]
+
+    def post(self, body: Body) -> int:
+        """Send a notification of one alert; return its run, 0 without one."""
+        answer = self.sender.post(
+            "/api/v1/webhook/", json.dumps(body), content_type="application/json"
+        )
+        assert answer.status_code == 202, answer.content
+        [receipt] = answer.json()["alerts"]
+        return int((receipt["runs"] or [0])[0])
+
+    def new_alert(self) -> Body:
+        """Return what has never fired."""
+        labels = factories.LABELS | {"number": str(next(self.numbers)), "severity": "critical"}
+        now = timezone.now().isoformat()
+        return factories.notification_body(factories.alert_payload(labels=labels, startsAt=now))
+
+    def noisy_alert(self) -> Body:
+        """Return a new episode of what has had a tenth of all episodes."""
+        noisy = Alert.objects.filter(instance="db-0:9100", active_fingerprint=None).latest("pk")
+        alert = factories.alert_payload(
+            labels=noisy.labels,
+            fingerprint=noisy.fingerprint,
+            startsAt=timezone.now().isoformat(),
+        )
+        return factories.notification_body(alert)
+
+    def known_alert(self) -> Body:
+        """Return what fires already."""
+        body = self.new_alert()
+        self.post(body)
+        return body
+
+    def resolved_alert(self) -> Body:
+        """Return the end of what fires."""
+        body = self.known_alert()
+        body["alerts"][0] |= {"status": "resolved", "endsAt": timezone.now().isoformat()}
+        return body
+
+    def waiting(self) -> ActionExecution:
+        """Return an execution that is due to be started."""
+        return with_all_it_takes().get(run=self.post(self.new_alert()))
+
+    def claimed(self) -> ActionExecution:
+        """Return an execution in a worker's hand."""
+        (row,) = claim([self.waiting()], cause=Cause(), shown={})
+        return row
+
+    def make_one_due(self) -> None:
+        """Let one execution be due and none be polled."""
+        launch.launch_due(client=self.st2)
+        running = ActionExecution.objects.filter(status="running")
+        running.update(due_at=timezone.now() + LATER)
+        self.post(self.new_alert())
+
+    def make_one_run(self) -> None:
+        """Let one execution have ended in StackStorm, and its poll be due."""
+        self.make_one_due()
+        launch.launch_due(client=self.st2)
+        newest = ActionExecution.objects.filter(status="running").latest("pk")
+        ActionExecution.objects.filter(pk=newest.pk).update(due_at=timezone.now())
+
+    def launch(self, _: None) -> None:
+        """Start what is due."""
+        assert launch.launch_due(client=self.st2) == 1
+
+    def poll(self, _: None) -> None:
+        """Ask for what is due and take its outcome."""
+        assert poll.poll_due(client=self.st2) == 1
+
+
+def _claim(row: ActionExecution) -> None:
+    assert claim([row], cause=Cause(), shown={})
+
+
+def _settle(row: ActionExecution) -> None:
+    assert settle.settle(row, Outcome.success({}), cause=Cause())
+
+
+def _hint(row: ActionExecution) -> None:
+    poll.hint(st2_execution_id="", trace_tag=row.trace_tag or "")
+
+
+def _look_after(_: None) -> None:
+    cancel.carry_out_due()
+    recover.recover()
+    launch.expire()
+    cancel.cancel_overdue()
+    launch.is_local_due()
+    launch.is_stackstorm_due()
+    poll.next_due()

@@ -115,21 +115,21 @@ class ExecutionViewSet(HistoryViewSet):
     serializer_class = serializers.ExecutionSerializer
     filterset_class = filters.ExecutionFilter
     ordering_fields = ["id", "created_at", "step_order"]
-    scopes = READS | {"judge": Scope.OPERATE}
+    scopes = READS | {"set_outcome": Scope.OPERATE}
 
-    @extend_schema(request=verbs.JudgeBody, responses=verbs.JudgedSerializer)
-    @action(detail=True, methods=["post"])
-    def judge(self, request: Request, **_lookup: str) -> Response:
-        """Say how an unknown execution ended; its run goes on as if that had come in time."""
-        execution, body = self.get_object(), verbs.read(verbs.JudgeBody, request)
+    @extend_schema(request=verbs.SetOutcomeBody, responses=verbs.OutcomeSetSerializer)
+    @action(detail=True, methods=["post"], url_path="set-outcome")
+    def set_outcome(self, request: Request, **_lookup: str) -> Response:
+        """Set the final status of an unknown execution; its run then continues."""
+        execution, body = self.get_object(), verbs.read(verbs.SetOutcomeBody, request)
         set_outcome.set_outcome(
             execution,
             ActionExecution.Status(body["status"]),
             reason=body["reason"],
             cause=cause_of(request),
         )
-        judged = {"execution": execution, "run": BucketRun.objects.get(pk=execution.run_id)}
-        return Response(verbs.JudgedSerializer(judged).data)
+        rows = {"execution": execution, "run": BucketRun.objects.get(pk=execution.run_id)}
+        return Response(verbs.OutcomeSetSerializer(rows).data)
 
 
 class TransitionViewSet(HistoryViewSet):

@@ -79,15 +79,15 @@ class RunBody(Body):
     alert = serializers.PrimaryKeyRelatedField(queryset=Alert.objects.all())
 
 
-class JudgeBody(Body):
-    """How the execution ended, and how one knows."""
+class SetOutcomeBody(Body):
+    """The final status of an unknown execution, and the evidence for it."""
 
     status = serializers.ChoiceField(choices=FINAL)
     reason = _reason("How you know")
 
 
-class JudgedSerializer(serializers.Serializer[Any]):
-    """The execution and its run, which has gone on."""
+class OutcomeSetSerializer(serializers.Serializer[Any]):
+    """The execution and its run, which has continued."""
 
     execution = ExecutionSerializer()
     run = RunSerializer()

@@ -43,7 +43,7 @@ DOORS = [
             "runs/1/retry",
             "alerts/1/retry",
             "buckets/1/run",
-            "executions/1/judge",
+            "executions/1/set-outcome",
             "pause",
         )
     ),

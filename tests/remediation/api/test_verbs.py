@@ -193,11 +193,11 @@ def test_a_bucket_is_run_by_hand_for_an_alert_that_it_does_not_take(call: Operat
     assert f"Run #{answer['id']}" in refusal
 
 
-def test_an_unknown_execution_is_judged_and_its_run_goes_on(call: Operator) -> None:
+def test_setting_the_outcome_of_an_unknown_execution_continues_its_run(call: Operator) -> None:
     execution = make_ended(UNKNOWN)
 
     status, answer = call(
-        f"executions/{execution.pk}/judge", {"status": "success", "reason": "the log says so"}
+        f"executions/{execution.pk}/set-outcome", {"status": "success", "reason": "the log says so"}
     )
 
     assert status == 200
@@ -208,11 +208,13 @@ def test_an_unknown_execution_is_judged_and_its_run_goes_on(call: Operator) -> N
     assert move.reason == f"judged by {call.name}: the log says so"
 
 
-def test_only_what_is_unknown_is_judged(call: Operator) -> None:
+def test_only_unknown_executions_take_an_outcome(call: Operator) -> None:
     execution = make_ended(FAILED)
     body = {"status": "success", "reason": "I saw it"}
 
-    assert "only unknown is judged" in call.conflicts(f"executions/{execution.pk}/judge", body)
+    assert "only unknown is judged" in call.conflicts(
+        f"executions/{execution.pk}/set-outcome", body
+    )
 
 
 @pytest.mark.parametrize(
@@ -230,10 +232,20 @@ def test_only_what_is_unknown_is_judged(call: Operator) -> None:
         ("buckets/{bucket}/run", {"alert": 0}, "alert", "does not exist"),
         ("buckets/{bucket}/run", {"alert": 2**80}, "alert", "does not exist"),
         ("buckets/{bucket}/run", {"alert": "x"}, "alert", "pk value"),
-        ("executions/{execution}/judge", {"reason": "x"}, "status", "required"),
-        ("executions/{execution}/judge", {"reason": "x", "status": "unknown"}, "status", "choice"),
-        ("executions/{execution}/judge", {"reason": "x", "status": "running"}, "status", "choice"),
-        ("executions/{execution}/judge", {"status": "success"}, "reason", "required"),
+        ("executions/{execution}/set-outcome", {"reason": "x"}, "status", "required"),
+        (
+            "executions/{execution}/set-outcome",
+            {"reason": "x", "status": "unknown"},
+            "status",
+            "choice",
+        ),
+        (
+            "executions/{execution}/set-outcome",
+            {"reason": "x", "status": "running"},
+            "status",
+            "choice",
+        ),
+        ("executions/{execution}/set-outcome", {"status": "success"}, "reason", "required"),
         ("runs/{run}/cancel/?force=1", {"reason": "x"}, "force", "no such parameter"),
     ],
 )
@@ -255,7 +267,13 @@ def test_what_cannot_be_read_is_refused_by_field_and_changes_nothing(
 
 @pytest.mark.parametrize(
     "path",
-    ["runs/9/cancel", "runs/9/retry", "alerts/9/retry", "buckets/9/run", "executions/9/judge"],
+    [
+        "runs/9/cancel",
+        "runs/9/retry",
+        "alerts/9/retry",
+        "buckets/9/run",
+        "executions/9/set-outcome",
+    ],
 )
 def test_a_verb_for_what_does_not_exist_is_404(call: Operator, path: str) -> None:
     status, answer = call(path, {})

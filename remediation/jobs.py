@@ -15,7 +15,7 @@ from django.db import transaction
 from remediation import clock, queue
 from remediation.engine import cancel, outage, problems
 from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
-from remediation.engine.launching import action_knowledge, future_stamps, launch, lookup, recover
+from remediation.engine.launching import action_knowledge, future_due_times, launch, lookup, recover
 from remediation.engine.outcomes import poll, poll_interval, reruns
 from remediation.models import EarlyResolve, Heartbeat
 from remediation.stackstorm import StackStormClient
@@ -197,7 +197,7 @@ def _look_at_clocks() -> None:
     global _clocks_looked_at
     if _clocks_looked_at is None or _clocks_looked_at.is_over():
         _clocks_looked_at = clock.Timer(CLOCK_LOOK_SECONDS)
-        future_stamps.bring_back()
+        future_due_times.bring_back()
         _report_skew()
 
 

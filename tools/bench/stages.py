@@ -50,7 +50,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "render": ("remediation.engine.launching.parameters.render_all",),
     "POST": ("remediation.engine.launching.launch.Request.send",),
     "wait for answers": ("remediation.engine.launching.launch.wait",),
-    "record the start": ("remediation.engine.launching.starts.record_all",),
+    "record the start": ("remediation.engine.launching.started_executions.record_all",),
     "launch, the rest": ("remediation.jobs.launch_due",),
     "poll": (
         "remediation.stackstorm.client.StackStormClient.executions",

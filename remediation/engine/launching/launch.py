@@ -21,18 +21,18 @@ from remediation.engine import batches, outage
 from remediation.engine.guards import cooldown
 from remediation.engine.launching import (
     action_knowledge,
-    late_answers,
+    changed_actions,
+    late_results,
     local_launch,
     lookup,
     parameters,
     preparation,
-    refused_launches,
-    starts,
-    unsafe_actions,
+    rejected_launches,
+    started_executions,
 )
 from remediation.engine.launching.claim import OPEN, claim
 from remediation.engine.launching.launch_order import Line
-from remediation.engine.launching.request import Request, begin_timer
+from remediation.engine.launching.prepared_launch import Request, begin_timer
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.advance import retry_delay
 from remediation.engine.outcomes.outcome import Outcome
@@ -336,7 +336,7 @@ def _record_all(answers: Sequence[Answer], *, client: StackStormClient) -> bool:
 
 def _was_unsafe(request: Request, remote: Execution, *, client: StackStormClient) -> bool:
     with contained(request.execution, what="Looking at the action", failed=set_aside):
-        return unsafe_actions.end_unsafe(request.execution, remote, client=client)
+        return changed_actions.end_unsafe(request.execution, remote, client=client)
     return False
 
 
@@ -344,9 +344,9 @@ def _record_started(
     launched: Sequence[tuple[ActionExecution, Execution]], *, client: StackStormClient
 ) -> None:
     cause = Cause()
-    for execution, remote, error in starts.record_all(launched, cause=cause):
+    for execution, remote, error in started_executions.record_all(launched, cause=cause):
         if error is None:
-            late_answers.record_answer(execution, remote, client=client)
+            late_results.record_answer(execution, remote, client=client)
         else:
             # The launch was taken, under an id that this answer does not tell.
             logger.warning("Execution %s is looked up: %s", execution, error)
@@ -369,12 +369,12 @@ def _record(request: Request, future: Future[Execution], *, client: StackStormCl
     try:
         _record_started([(execution, future.result())], client=client)
     except TooLateToSend:
-        late_answers.release_unsent(execution)
+        late_results.release_unsent(execution)
     except CalledOff:
         reason = "not sent: StackStorm refused the launch before it"
         execution.release(cause=cause, reason=reason, due_at=cause.at)
     except StackStormRejected as error:
-        refused_launches.record(execution, request.rendered, error, client=client, cause=cause)
+        rejected_launches.record(execution, request.rendered, error, client=client, cause=cause)
     except StackStormUnavailable as error:
         return _record_unavailable(execution, error, cause=cause)
     except (TypeError, ValueError) as error:

@@ -8,9 +8,9 @@ import logging
 from django.db.models import F
 
 from remediation import clock, local_actions
-from remediation.engine.launching import late_answers, parameters, preparation
+from remediation.engine.launching import late_results, parameters, preparation
 from remediation.engine.launching.claim import lease
-from remediation.engine.launching.request import Request, begin_timer
+from remediation.engine.launching.prepared_launch import Request, begin_timer
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.local_actions import LocalActionError, LocalActionFailed, LocalActionTimeout
@@ -34,7 +34,7 @@ def carry_out(request: Request) -> None:
                 execution.mark_running(cause=cause, due_at=until, running_at=cause.at)
                 return
         if request.timer.is_over():
-            late_answers.release_unsent(execution)
+            late_results.release_unsent(execution)
             return
         result = local_actions.run(name, request.rendered.sent)
         outcome = Outcome.success(result)
@@ -45,7 +45,7 @@ def carry_out(request: Request) -> None:
     except LocalActionError as error:
         outcome = Outcome.failure(str(error))
     if not settle.settle(execution, outcome, cause=Cause()):
-        late_answers.record_outcome(execution, outcome)
+        late_results.record_outcome(execution, outcome)
 
 
 def wake(execution: ActionExecution) -> Request | None:

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 
 from remediation import clock
 from remediation.engine import batches, log_once, outage
-from remediation.engine.launching import starts, unsafe_actions
+from remediation.engine.launching import changed_actions, started_executions
 from remediation.engine.outcomes import id_owners, settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.traces import traced
@@ -166,11 +166,11 @@ def _are_dead(
 def _adopt(
     row: ActionExecution, remote: Execution, *, client: StackStormClient, cause: Cause
 ) -> None:
-    if unsafe_actions.end_unsafe(row, remote, client=client):
+    if changed_actions.end_unsafe(row, remote, client=client):
         return
     reason = "found in StackStorm by its trace tag"
     try:
-        starts.record(row, remote, cause=cause, poll_at=cause.at, reason=reason)
+        started_executions.record(row, remote, cause=cause, poll_at=cause.at, reason=reason)
     except id_owners.ForeignIdError as error:
         log_once.warning(logger, "Execution %s is looked up again: %s", row, error)
         if row.lookup_until and cause.at >= row.lookup_until:

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from remediation import clock as shared_clock
 from remediation.engine import cancel
-from remediation.engine.launching import future_stamps, launch, lookup, recover
+from remediation.engine.launching import future_due_times, launch, lookup, recover
 from remediation.engine.operations import pause, retry, set_outcome
 from remediation.engine.operations.errors import NotPossible
 from remediation.engine.outcomes import poll
@@ -162,7 +162,7 @@ class Machine(AlertEvents):
             "launch": lambda: launch.launch_due(client=self.client),
             "run local": launch.run_local,
             "recover": recover.recover,
-            "bring back": future_stamps.bring_back,
+            "bring back": future_due_times.bring_back,
             "expire": launch.expire,
             "cancel overdue": cancel.cancel_overdue,
             "carry out": cancel.carry_out_due,

@@ -4,7 +4,7 @@ import pytest
 from django.db import DataError, IntegrityError, OperationalError, transaction
 
 from remediation.engine import retries
-from remediation.engine.launching import launch, starts
+from remediation.engine.launching import launch, started_executions
 from remediation.models import ActionExecution
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
@@ -72,7 +72,7 @@ def test_a_race_that_is_always_lost_is_raised_in_the_end():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("module", "name"), [(launch, "claim"), (starts, "record")])
+@pytest.mark.parametrize(("module", "name"), [(launch, "claim"), (started_executions, "record")])
 def test_a_deadlock_loses_neither_the_claim_nor_the_answer(module, name, sandbox, st2, monkeypatch):
     bucket = make_bucket()
     make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})

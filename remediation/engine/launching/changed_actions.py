@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from remediation.engine.launching import action_knowledge, late_answers, parameters
+from remediation.engine.launching import action_knowledge, late_results, parameters
 from remediation.engine.outcomes import id_owners, settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.retries import repeated
@@ -54,7 +54,7 @@ def end_unsafe(execution: ActionExecution, remote: Execution, *, client: StackSt
         afresh=execution.refresh_from_db,
     )
     if not is_ours:
-        late_answers.record_answer(execution, remote, client=client)
+        late_results.record_answer(execution, remote, client=client)
     return True
 
 

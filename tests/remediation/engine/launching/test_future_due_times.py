@@ -9,7 +9,7 @@ from django_q.models import OrmQ
 
 from remediation import jobs, queue
 from remediation.engine import outage
-from remediation.engine.launching import claim, future_stamps, launch, launch_order
+from remediation.engine.launching import claim, future_due_times, launch, launch_order
 from remediation.engine.outcomes import poll, poll_interval
 from remediation.management.pulse import Pulse
 from remediation.models import ActionExecution, Cause, Heartbeat
@@ -124,7 +124,7 @@ def test_what_runs_is_polled_soon(clock, execution, sandbox, st2):
     launch.launch_due(client=st2)
     clock.shift(-BACK)
 
-    future_stamps.bring_back()
+    future_due_times.bring_back()
 
     assert due_in(execution) <= datetime.timedelta(seconds=60)
     clock.shift(60)
@@ -140,7 +140,7 @@ def test_what_runs_is_polled_soon(clock, execution, sandbox, st2):
         ({"status": "launching", "lookup_until": timezone.now()}, datetime.timedelta(seconds=30)),
         ({"status": "unknown"}, poll.UNKNOWN_INTERVAL),
         ({"status": "launching", "executed_via_stackstorm": False}, claim.lease(is_local=True)),
-        ({"started_at": timezone.now()}, future_stamps.LONGEST_RELEASE),
+        ({"started_at": timezone.now()}, future_due_times.LONGEST_RELEASE),
         ({"attempt": 1}, datetime.timedelta(0)),
         ({"attempt": 2}, datetime.timedelta(seconds=37.5)),
     ],
@@ -150,22 +150,22 @@ def test_nothing_is_due_later_than_it_can_be(columns, longest, clock, execution)
     due_at = timezone.now() + longest
     ActionExecution.objects.update(created_at=timezone.now(), due_at=due_at, **columns)
     before = due_in(execution)
-    assert future_stamps.bring_back() == 0
+    assert future_due_times.bring_back() == 0
     assert due_in(execution) == before
     clock.shift(-BACK)
 
-    assert future_stamps.bring_back() == 1
+    assert future_due_times.bring_back() == 1
 
     assert due_in(execution) == longest
     clock.shift(1)
-    assert future_stamps.bring_back() == 0
+    assert future_due_times.bring_back() == 0
 
 
 def test_a_wait_keeps_its_time(clock, execution):
     later = timezone.now() + datetime.timedelta(days=1)
     ActionExecution.objects.update(status="running", executed_via_stackstorm=False, due_at=later)
 
-    assert future_stamps.bring_back() == 0
+    assert future_due_times.bring_back() == 0
 
 
 def test_a_cause_of_the_tick_is_no_row_of_the_future(clock, execution):

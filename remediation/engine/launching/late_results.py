@@ -12,7 +12,7 @@ from functools import partial
 from django.db import transaction
 
 from remediation import queue
-from remediation.engine.launching import starts
+from remediation.engine.launching import started_executions
 from remediation.engine.outcomes import id_owners, settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.retries import repeated
@@ -56,7 +56,7 @@ def _keep(pk: int, remote: Execution, *, cause: Cause) -> bool:
             return False
         if row.st2_execution_id is None and row.status in (Status.PENDING, Status.LAUNCHING):
             reason = "StackStorm's answer came after the lease of the worker that launched it"
-            starts.record(row, remote, cause=cause, poll_at=cause.at, reason=reason)
+            started_executions.record(row, remote, cause=cause, poll_at=cause.at, reason=reason)
             queue.enqueue(queue.TICK)
             return False
         if row.st2_execution_id is None and row.status == Status.UNKNOWN:

@@ -1,32 +1,37 @@
-# As root or with sudo, missing Debian packages are installed; APT=0 prevents it.
+# As root or with sudo, make installs missing Debian packages; APT=0 prevents it.
 SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test chaos bench stages capacity growth lint types arch check fix clean
+.PHONY: help setup run serve test quick chaos bench stages capacity growth lint types arch check fix clean
 
-help: ## Say what can be made
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Install what PoundCake needs into .venv
+setup: ## Install the dependencies into .venv
 	scripts/setup.sh
 
 $(READY): requirements.txt requirements-dev.txt
 	scripts/setup.sh
 
-run: $(READY) ## Show a remediated alert with a StackStorm sandbox, then serve (ONCE=1 BIND=127.0.0.1:8001)
+run: $(READY) ## Run a demo with a StackStorm sandbox, then serve (ONCE=1 BIND=127.0.0.1:8001)
 	$(BIN)/python manage.py demo
 
-serve: $(READY) ## Run web and worker with the settings of the environment (BIND=127.0.0.1:8001)
+serve: $(READY) ## Serve web and workers with the settings from the environment (BIND=127.0.0.1:8001)
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py serve
 
-# The whole suite comes last, so that its summary is the last line.
-test: check ## Run all checks and tests, on MariaDB and SQLite, with a real Alertmanager
+test: check ## Run all checks and tests on MariaDB and SQLite, with a real Alertmanager
+	@echo "== test 1 of 3: fetch the servers that are missing"
 	scripts/test-parts.sh
+	@echo "== test 2 of 3: database tests on MariaDB (about 5 minutes)"
 	$(BIN)/python -m tests.servers.mariadb $(BIN)/pytest -n 2 -m django_db
-	env -u DATABASE_URL $(BIN)/pytest -n 2 --cov
+	@echo "== test 3 of 3: all tests on SQLite, with branch coverage (about 12 minutes)"
+	env -u DATABASE_URL $(BIN)/pytest -n 2 --cov -rs
+
+quick: $(READY) ## Run the tests that need no server, in under a minute
+	env -u DATABASE_URL $(BIN)/pytest -n 2 -q -m "not slow" tests/remediation tests/audit tests/poundcake tests/test_*.py
 
 chaos: $(READY) ## Send 1,000 alerts while answers are cut and processes killed or stopped (CHAOS="--alerts 100")
 	scripts/test-parts.sh
@@ -54,16 +59,15 @@ lint: $(READY) ## Check style and format
 types: $(READY) ## Check types
 	$(BIN)/mypy --no-incremental
 
-arch: $(READY) ## Check that imports run one way
+arch: $(READY) ## Check the import layers
 	$(BIN)/lint-imports
 
-check: lint types arch ## Check all that needs no test: style, types, imports, migrations
+check: lint types arch ## Check style, types, imports and migrations
 	DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
 
-fix: $(READY) ## Repair style and format
-	$(BIN)/ruff check --fix
-	$(BIN)/ruff format
+fix: $(READY) ## Fix style and format
+	$(BIN)/ruff check --fix; status=$$?; $(BIN)/ruff format && exit $$status
 
-clean: ## Remove all that was made, but no data
+clean: ## Remove everything that make creates, except data
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis var/parts
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

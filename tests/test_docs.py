@@ -27,6 +27,8 @@ DOCUMENTS = sorted(
     [
         README,
         ROOT / "CHANGELOG.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "stackstorm_pack").rglob("*.md"),
     ]
@@ -345,8 +347,8 @@ def test_the_host_of_an_instance_is_as_documented(instance, host):
     assert rendered["host"] == host.strip("`")
 
 
-def test_the_local_action_of_the_architecture_document_works():
-    [source] = blocks(ROOT / "docs" / "architecture.md", "python")
+def test_the_documented_local_action_works():
+    [source] = blocks(ROOT / "CONTRIBUTING.md", "python")
     module: dict[str, object] = {}
 
     exec(compile(source, "dns_lookup.py", "exec"), module)  # noqa: S102 - it is our own document

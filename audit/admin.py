@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from audit.models import ApiCall
-from remediation.admin import cells
+from remediation.admin import formatting
 from remediation.admin.read_only import ReadOnlyModelAdmin
 
 
@@ -52,7 +52,7 @@ class ApiCallAdmin(ReadOnlyModelAdmin[ApiCall]):
     list_display = ["at", "method", "path", "status_code", "actor", "took", "story_word"]
     list_filter = [MethodFilter, AnswerFilter]
     search_fields = ["request_id__exact", "client_request_id__exact"]
-    looked_through = ["path__begins", "actor__exact"]
+    scanned_search_fields = ["path__begins", "actor__exact"]
     search_help_text = "A whole request id, ours or the caller's, an actor, or the begin of a path"
     fieldsets = [
         (
@@ -72,18 +72,18 @@ class ApiCallAdmin(ReadOnlyModelAdmin[ApiCall]):
         )
     ]
 
-    def for_list(self, rows: QuerySet[ApiCall]) -> QuerySet[ApiCall]:
+    def list_queryset(self, rows: QuerySet[ApiCall]) -> QuerySet[ApiCall]:
         """Leave out the long columns."""
         return rows.defer("headers", "body", "response_body", "query_params")
 
     def tools(self, obj: ApiCall) -> list[SafeString]:
         """Return the story."""
-        return [cells.tool(cells.story_url(obj.request_id), "Story")]
+        return [formatting.tool_link(formatting.story_url(obj.request_id), "Story")]
 
     @admin.display(description="at (UTC)")
     def at(self, call: ApiCall) -> SafeString | str:
         """Return when the call came in."""
-        return cells.moment(call.created_at)
+        return formatting.utc_time(call.created_at)
 
     @admin.display(description="took")
     def took(self, call: ApiCall) -> str:
@@ -93,29 +93,29 @@ class ApiCallAdmin(ReadOnlyModelAdmin[ApiCall]):
     @admin.display(description="request id")
     def story(self, call: ApiCall) -> SafeString | str:
         """Return the link to all that the call caused."""
-        return cells.story_link(call.request_id)
+        return formatting.story_link(call.request_id)
 
     @admin.display(description="story")
     def story_word(self, call: ApiCall) -> SafeString:
         """Return the same link in one word, for the list."""
-        return cells.tool(cells.story_url(call.request_id), "story")
+        return formatting.tool_link(formatting.story_url(call.request_id), "story")
 
     @admin.display(description="query")
     def shown_query(self, call: ApiCall) -> SafeString | str:
         """Return the query parameters."""
-        return cells.json_block(call.query_params)
+        return formatting.json_block(call.query_params)
 
     @admin.display(description="body")
     def shown_body(self, call: ApiCall) -> SafeString | str:
         """Return the body, secrets masked."""
-        return cells.json_block(call.body)
+        return formatting.json_block(call.body)
 
     @admin.display(description="answer")
     def shown_response(self, call: ApiCall) -> SafeString | str:
         """Return the answer's body."""
-        return cells.json_block(call.response_body)
+        return formatting.json_block(call.response_body)
 
     @admin.display(description="headers")
     def shown_headers(self, call: ApiCall) -> SafeString | str:
         """Return the headers, credentials masked."""
-        return cells.json_block(call.headers)
+        return formatting.json_block(call.headers)

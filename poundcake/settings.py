@@ -240,7 +240,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "remediation.admin.situation.situation",
+                "remediation.admin.system_status.system_status",
             ],
         },
     },

@@ -8,6 +8,7 @@ from django.contrib import admin
 from remediation.admin import (
     actions,
     alerts,
+    bucket_versions,
     buckets,
     config,
     executions,
@@ -15,12 +16,12 @@ from remediation.admin import (
     runs,
     tokens,
     transitions,
-    versions,
 )
 
 __all__ = [
     "actions",
     "alerts",
+    "bucket_versions",
     "buckets",
     "config",
     "executions",
@@ -28,7 +29,6 @@ __all__ = [
     "runs",
     "tokens",
     "transitions",
-    "versions",
 ]
 
 admin.site.site_header = admin.site.site_title = "PoundCake"

@@ -11,9 +11,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 
 from remediation import local_actions
-from remediation.admin import cells
-from remediation.admin.cause import cause_of
+from remediation.admin import formatting
 from remediation.admin.definitions import DefinitionAdmin
+from remediation.admin.request_cause import request_cause
 from remediation.engine.operations import definitions
 from remediation.models import Action, Bucket, Cause
 
@@ -114,7 +114,7 @@ class ActionAdmin(DefinitionAdmin[Action]):
 
     def save_model(self, request: HttpRequest, obj: Action, form: Any, change: bool) -> None:
         """Save through the engine."""
-        self.save_definition(obj, cause=cause_of(request))
+        self.save_definition(obj, cause=request_cause(request))
 
     def delete_model(self, request: HttpRequest, obj: Action) -> None:
         """Delete through the engine, which looks into the versions, too."""
@@ -128,27 +128,27 @@ class ActionAdmin(DefinitionAdmin[Action]):
     @admin.display(description="in StackStorm", ordering="st2_check")
     def check_badge(self, action: Action) -> str:
         """Return what the check found; a local action is not asked for."""
-        return cells.badge(action.st2_check) if action.use_stackstorm else "local"
+        return formatting.badge(action.st2_check) if action.use_stackstorm else "local"
 
     @admin.display(description="what the check says")
     def check_message(self, action: Action) -> str:
         """Return the check's words, for example the pack to install."""
-        return action.st2_check_message or cells.EMPTY
+        return action.st2_check_message or formatting.EMPTY
 
     @admin.display(description="checked (UTC)")
     def checked(self, action: Action) -> str:
         """Return when StackStorm was last asked."""
-        return cells.moment(action.st2_checked_at)
+        return formatting.utc_time(action.st2_checked_at)
 
     @admin.display(description="last change in StackStorm")
     def change(self, action: Action) -> str:
         """Return what StackStorm changed since it was asked before."""
-        return action.st2_change or cells.EMPTY
+        return action.st2_change or formatting.EMPTY
 
     @admin.display(description="changed (UTC)")
     def changed(self, action: Action) -> str:
         """Return when that change was noticed."""
-        return cells.moment(action.st2_changed_at)
+        return formatting.utc_time(action.st2_changed_at)
 
     @admin.display(description="buckets", ordering="bucket_total")
     def bucket_count(self, action: Any) -> int:
@@ -160,5 +160,5 @@ class ActionAdmin(DefinitionAdmin[Action]):
     def used_by(self, action: Action) -> str:
         """Return the links to the buckets that use it."""
         buckets = Bucket.objects.filter(steps__action=action.pk).distinct().order_by("name")
-        links = ((cells.row_link(bucket),) for bucket in buckets)
+        links = ((formatting.row_link(bucket),) for bucket in buckets)
         return format_html_join(", ", "{}", links) or "no bucket yet"

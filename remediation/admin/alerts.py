@@ -9,16 +9,16 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
-from remediation.admin import cells
-from remediation.admin.alert_verbs import MatchAgain, RunByHand
-from remediation.admin.tables import (
+from remediation.admin import formatting
+from remediation.admin.alert_operations import MatchAgain, RunByHand
+from remediation.admin.operations import OperationAdmin, list_action
+from remediation.admin.related_tables import (
     EXECUTION_ORDER,
-    Table,
+    RelatedTable,
     execution_table,
     run_table,
     transition_table,
 )
-from remediation.admin.verbs import VerbAdmin, list_action
 from remediation.models import Alert, Transition
 
 
@@ -40,11 +40,11 @@ class RemediationFilter(admin.SimpleListFilter):
 
 
 @admin.register(Alert)
-class AlertAdmin(VerbAdmin[Alert]):
+class AlertAdmin(OperationAdmin[Alert]):
     """Episodes, newest first."""
 
-    verbs = [MatchAgain(), RunByHand()]
-    actions = [list_action(verbs[0])]
+    operations = [MatchAgain(), RunByHand()]
+    actions = [list_action(operations[0])]
 
     list_display = [
         "__str__",
@@ -56,7 +56,7 @@ class AlertAdmin(VerbAdmin[Alert]):
         "times_seen",
     ]
     list_filter = ["status", RemediationFilter]
-    in_order = frozenset({"status__exact", "fingerprint__exact"})
+    id_ordered_filters = frozenset({"status__exact", "fingerprint__exact"})
     search_fields = [
         "request_id__exact",
         "fingerprint__exact",
@@ -92,23 +92,23 @@ class AlertAdmin(VerbAdmin[Alert]):
         ),
     ]
 
-    def for_list(self, rows: QuerySet[Alert]) -> QuerySet[Alert]:
+    def list_queryset(self, rows: QuerySet[Alert]) -> QuerySet[Alert]:
         """Read the runs of a page at once; leave out the long columns that a list does not show."""
         return rows.defer(*Alert.LONG_COLUMNS).prefetch_related("runs__bucket")
 
     def tools(self, obj: Alert) -> list[str]:
         """Return the story, the runbook and the other episodes."""
-        episodes = cells.list_url(Alert, fingerprint=obj.fingerprint)
+        episodes = formatting.list_url(Alert, fingerprint=obj.fingerprint)
         links: list[str] = [
-            cells.tool(cells.story_url(obj.request_id), "Story"),
-            cells.tool(episodes, "All episodes of this fingerprint"),
+            formatting.tool_link(formatting.story_url(obj.request_id), "Story"),
+            formatting.tool_link(episodes, "All episodes of this fingerprint"),
         ]
         runbook = str(obj.annotations.get("runbook_url", ""))
-        if cells.is_web_address(runbook):
-            links.append(cells.outside_link(runbook, "Runbook"))
+        if formatting.is_http_url(runbook):
+            links.append(formatting.external_link(runbook, "Runbook"))
         return links
 
-    def tables(self, obj: Alert) -> list[Table]:
+    def tables(self, obj: Alert) -> list[RelatedTable]:
         """Return what ran, down to each attempt, and the changes of the alert itself."""
         runs = obj.runs.select_related("bucket").order_by("pk")
         executions = obj.executions.order_by("run_id", *EXECUTION_ORDER)
@@ -121,17 +121,17 @@ class AlertAdmin(VerbAdmin[Alert]):
     @admin.display(description="status")
     def shown_status(self, alert: Alert) -> str:
         """Return the status as a badge."""
-        return cells.badge(alert.status)
+        return formatting.badge(alert.status)
 
     @admin.display(description="what ran, or why nothing did")
     def outcome(self, alert: Alert) -> str:
         """Return each run's status and bucket, and the reason if there is one."""
         links = (
-            (cells.change_url(run, run.pk), cells.badge(run.status), run.bucket.name)
+            (formatting.change_url(run, run.pk), formatting.badge(run.status), run.bucket.name)
             for run in alert.runs.all()
         )
         runs = format_html_join(" ", '<a class="run" href="{}">{} {}</a>', links)
-        return format_html("{} {}", runs, cells.shorten(alert.reason, 160))
+        return format_html("{} {}", runs, formatting.shorten(alert.reason, 160))
 
     @admin.display(description="outcome")
     def whole_reason(self, alert: Alert) -> str:
@@ -141,12 +141,12 @@ class AlertAdmin(VerbAdmin[Alert]):
     @admin.display(description="began (UTC)")
     def began(self, alert: Alert) -> str:
         """Return when the episode began, as Alertmanager says."""
-        return cells.moment(alert.starts_at)
+        return formatting.utc_time(alert.starts_at)
 
     @admin.display(description="ended (UTC)")
     def ended(self, alert: Alert) -> str:
         """Return when the episode ended."""
-        return cells.moment(alert.ends_at)
+        return formatting.utc_time(alert.ends_at)
 
     @admin.display(description="seen")
     def times_seen(self, alert: Alert) -> str:
@@ -156,39 +156,39 @@ class AlertAdmin(VerbAdmin[Alert]):
     @admin.display(description="last seen (UTC)")
     def seen(self, alert: Alert) -> str:
         """Return when Alertmanager last told of it."""
-        return cells.moment(alert.last_seen_at)
+        return formatting.utc_time(alert.last_seen_at)
 
     @admin.display(description="labels")
     def shown_labels(self, alert: Alert) -> str:
         """Return the labels as a table."""
-        return cells.pairs(alert.labels)
+        return formatting.label_table(alert.labels)
 
     @admin.display(description="annotations")
     def shown_annotations(self, alert: Alert) -> str:
         """Return the annotations as a table, with links where they are safe."""
-        return cells.pairs(alert.annotations)
+        return formatting.label_table(alert.annotations)
 
     @admin.display(description="values (Grafana)")
     def shown_values(self, alert: Alert) -> str:
         """Return the values of the alert's expressions as a table."""
-        return cells.pairs(alert.values)
+        return formatting.label_table(alert.values)
 
     @admin.display(description="Alertmanager")
     def alertmanager(self, alert: Alert) -> str:
         """Return the link to the Alertmanager that sent the alert, if it is safe."""
-        return cells.outside_link(alert.external_url)
+        return formatting.external_link(alert.external_url)
 
     @admin.display(description="request id")
     def story(self, alert: Alert) -> str:
         """Return the link to the story of the call that opened the episode."""
-        return cells.story_link(alert.request_id)
+        return formatting.story_link(alert.request_id)
 
     @admin.display(description="generator URL")
     def generator(self, alert: Alert) -> str:
         """Return the link to the rule that fires, if it is safe."""
-        return cells.outside_link(alert.generator_url)
+        return formatting.external_link(alert.generator_url)
 
     @admin.display(description="first delivery")
     def shown_raw_data(self, alert: Alert) -> str:
         """Return the alert as it first came in."""
-        return cells.json_block(alert.raw_data)
+        return formatting.json_block(alert.raw_data)

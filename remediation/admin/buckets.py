@@ -12,9 +12,9 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 
-from remediation.admin import cells
-from remediation.admin.cause import cause_of
+from remediation.admin import formatting
 from remediation.admin.definitions import DefinitionAdmin
+from remediation.admin.request_cause import request_cause
 from remediation.admin.steps import StepInline
 from remediation.engine.operations import definitions
 from remediation.engine.operations.bucket_warnings import warnings_of
@@ -160,7 +160,7 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the steps; then number, check and keep the whole in one engine call."""
         super().save_related(request, form, formsets, change)
-        definitions.record(form.instance, cause=cause_of(request))
+        definitions.record(form.instance, cause=request_cause(request))
         for warning in form.instance.matcher_warnings():
             messages.warning(request, warning)
 
@@ -177,8 +177,10 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
                 for warning in warnings_of(bucket):
                     messages.warning(request, warning)
             context["tools"] = [
-                cells.tool(cells.list_url(BucketRun, bucket=bucket.pk), "Runs"),
-                cells.tool(cells.list_url(BucketVersion, bucket=bucket.pk), "Version history"),
+                formatting.tool_link(formatting.list_url(BucketRun, bucket=bucket.pk), "Runs"),
+                formatting.tool_link(
+                    formatting.list_url(BucketVersion, bucket=bucket.pk), "Version history"
+                ),
             ]
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -186,7 +188,7 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
     def takes(self, bucket: Bucket) -> str:
         """Return the matcher."""
         parts = [(part,) for part in (bucket.alert_name_pattern, bucket.label_matchers) if part]
-        return format_html_join(" ", "<code>{}</code>", parts) or cells.EMPTY
+        return format_html_join(" ", "<code>{}</code>", parts) or formatting.EMPTY
 
     @admin.display(description="does")
     def does(self, bucket: Any) -> str:
@@ -207,6 +209,6 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
             return "never"
         return format_html(
             '<a href="{}">{}</a>',
-            cells.change_url(BucketRun, bucket.last_run_id),
-            cells.badge(bucket.last_run_status),
+            formatting.change_url(BucketRun, bucket.last_run_id),
+            formatting.badge(bucket.last_run_status),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.contrib import admin
 
-from remediation.admin import cells
+from remediation.admin import formatting
 from remediation.admin.json_fields import JSONField
 from remediation.models import ConfigValue
 
@@ -41,4 +41,4 @@ class ConfigValueAdmin(admin.ModelAdmin[ConfigValue]):
     @admin.display(description="value")
     def short_value(self, row: ConfigValue) -> str:
         """Return the begin of the value."""
-        return cells.shorten_json(row.value)
+        return formatting.shorten_json(row.value)

@@ -12,17 +12,17 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.text import capfirst
 
-from remediation.admin import cells
-from remediation.admin.cause import cause_of
+from remediation.admin import formatting
 from remediation.admin.json_fields import JSONObjectField
-from remediation.admin.readable import Readable
+from remediation.admin.permissions import ReadRoleMixin
+from remediation.admin.request_cause import request_cause
 from remediation.engine.operations.definitions import HasHistoryError
 from remediation.models import Action, Bucket, Cause
 
 DefinitionT = TypeVar("DefinitionT", bound=Action | Bucket)
 
 
-class DefinitionAdmin(Readable, admin.ModelAdmin[DefinitionT]):
+class DefinitionAdmin(ReadRoleMixin, admin.ModelAdmin[DefinitionT]):
     """The base of the pages on which people say what PoundCake does."""
 
     actions = ["enable", "disable"]
@@ -62,7 +62,7 @@ class DefinitionAdmin(Readable, admin.ModelAdmin[DefinitionT]):
             return super().delete_view(request, object_id, extra_context)
         except HasHistoryError as error:
             self.message_user(request, str(error), messages.ERROR)
-            return HttpResponseRedirect(cells.change_url(self.model, int(object_id)))
+            return HttpResponseRedirect(formatting.change_url(self.model, int(object_id)))
 
     @admin.action(description="Enable the selected", permissions=["change"])
     def enable(self, request: HttpRequest, rows: QuerySet[DefinitionT]) -> None:
@@ -81,7 +81,7 @@ class DefinitionAdmin(Readable, admin.ModelAdmin[DefinitionT]):
         for row in rows.filter(is_enabled=not is_enabled):
             row.is_enabled = is_enabled
             try:
-                self.save_definition(row, cause=cause_of(request))
+                self.save_definition(row, cause=request_cause(request))
             except ValidationError as error:
                 text = f"{row} cannot be {verb}: {' '.join(error.messages)}"
                 self.message_user(request, text, messages.ERROR)

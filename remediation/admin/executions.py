@@ -9,19 +9,19 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.html import format_html, format_html_join
 
-from remediation.admin import cells
-from remediation.admin.judging import Judge
-from remediation.admin.tables import (
+from remediation.admin import formatting
+from remediation.admin.notices import Notice, execution_notices
+from remediation.admin.operations import OperationAdmin
+from remediation.admin.related_tables import (
     EXECUTION_ORDER,
-    Table,
+    RelatedTable,
     execution_table,
     rerun_table,
     stackstorm_cell,
     step_cell,
     transition_table,
 )
-from remediation.admin.verbs import VerbAdmin
-from remediation.admin.waiting import Notice, about_execution
+from remediation.admin.set_outcome import SetOutcome
 from remediation.engine.waiting import Holds
 from remediation.models import ActionExecution, Alert, Transition
 
@@ -29,10 +29,10 @@ OUTPUT_NAMES = ("stdout", "stderr", "traceback")
 
 
 @admin.register(ActionExecution)
-class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
+class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
     """Executions, newest first."""
 
-    verbs = [Judge()]
+    operations = [SetOutcome()]
 
     list_display = [
         "__str__",
@@ -46,7 +46,7 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
         "took",
     ]
     list_filter = ["status", "executed_via_stackstorm"]
-    in_order_of_time = frozenset({"status__exact"})
+    time_ordered_filters = frozenset({"status__exact"})
     list_select_related = ["bucket", "alert", "run"]
     search_fields = ["request_id__exact", "st2_execution_id__exact", "trace_tag__exact"]
     search_help_text = "A whole request id, StackStorm execution id or trace tag"
@@ -78,7 +78,7 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
         ),
     ]
 
-    def for_list(self, rows: QuerySet[ActionExecution]) -> QuerySet[ActionExecution]:
+    def list_queryset(self, rows: QuerySet[ActionExecution]) -> QuerySet[ActionExecution]:
         """Leave out the long columns."""
         return rows.defer(
             "parameters",
@@ -87,7 +87,7 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
             "bucket__st2_workflow_params",
         )
 
-    def for_page(self, rows: Sequence[ActionExecution]) -> None:
+    def annotate_page(self, rows: Sequence[ActionExecution]) -> None:
         """Add why each execution waits."""
         holds = Holds()
         for row in rows:
@@ -95,19 +95,19 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
 
     def notices(self, obj: ActionExecution) -> list[Notice]:
         """Return why it waits, and what was unusual about its launch."""
-        return about_execution(obj)
+        return execution_notices(obj)
 
     def tools(self, obj: ActionExecution) -> list[str]:
         """Return the run, the story and StackStorm's own page."""
         links: list[str] = [
-            cells.tool(cells.change_url(obj.run, obj.run_id), "Run"),
-            cells.tool(cells.story_url(obj.request_id), "Story"),
+            formatting.tool_link(formatting.change_url(obj.run, obj.run_id), "Run"),
+            formatting.tool_link(formatting.story_url(obj.request_id), "Story"),
         ]
-        if cells.is_web_address(obj.st2_web_url):
-            links.append(cells.outside_link(obj.st2_web_url, "StackStorm"))
+        if formatting.is_http_url(obj.st2_web_url):
+            links.append(formatting.external_link(obj.st2_web_url, "StackStorm"))
         return links
 
-    def tables(self, obj: ActionExecution) -> list[Table]:
+    def tables(self, obj: ActionExecution) -> list[RelatedTable]:
         """Return the tasks of a workflow, the other attempts, and the changes of the row."""
         tables = []
         if obj.step_order == 0:
@@ -127,7 +127,7 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
     @admin.display(description="status")
     def shown_status(self, execution: ActionExecution) -> str:
         """Return the status as a badge."""
-        return cells.badge(execution.status)
+        return formatting.badge(execution.status)
 
     @admin.display(description="step")
     def step(self, execution: ActionExecution) -> str:
@@ -142,97 +142,97 @@ class ActionExecutionAdmin(VerbAdmin[ActionExecution]):
     @admin.display(description="action")
     def action_link(self, execution: ActionExecution) -> str:
         """Return the link to the action; a workflow's task may have none here."""
-        return cells.row_link(execution.action)
+        return formatting.row_link(execution.action)
 
     @admin.display(description="run")
     def run_link(self, execution: ActionExecution) -> str:
         """Return the link to the run."""
         return format_html(
             '<a href="{}">#{}</a>',
-            cells.change_url(execution.run, execution.run_id),
+            formatting.change_url(execution.run, execution.run_id),
             execution.run_id,
         )
 
     @admin.display(description="alert")
     def alert_link(self, execution: ActionExecution) -> str:
         """Return the link to the alert."""
-        return cells.row_link(execution.alert)
+        return formatting.row_link(execution.alert)
 
     @admin.display(description="bucket")
     def bucket_link(self, execution: ActionExecution) -> str:
         """Return the link to the bucket as it is now."""
-        return cells.row_link(execution.bucket)
+        return formatting.row_link(execution.bucket)
 
     @admin.display(description="workflow")
     def parent_link(self, execution: ActionExecution) -> str:
         """Return the link to the workflow that a task is part of."""
-        return cells.row_link(execution.parent)
+        return formatting.row_link(execution.parent)
 
     @admin.display(description="error")
     def short_error(self, execution: ActionExecution) -> str:
         """Return why it waits, or the error's first line."""
         waiting_for = getattr(execution, "waiting_for", "")
-        return cells.shorten(waiting_for or execution.error_message, 160) or cells.EMPTY
+        return formatting.shorten(waiting_for or execution.error_message, 160) or formatting.EMPTY
 
     @admin.display(description="error")
     def shown_error(self, execution: ActionExecution) -> str:
         """Return the whole error, or why the step was skipped."""
-        return cells.text_block(execution.error_message)
+        return formatting.text_block(execution.error_message)
 
     @admin.display(description="made (UTC)")
     def made(self, execution: ActionExecution) -> str:
         """Return when the row was made."""
-        return cells.moment(execution.created_at)
+        return formatting.utc_time(execution.created_at)
 
     @admin.display(description="started (UTC)")
     def begun(self, execution: ActionExecution) -> str:
         """Return when a worker claimed it."""
-        return cells.moment(execution.started_at)
+        return formatting.utc_time(execution.started_at)
 
     @admin.display(description="running in StackStorm since (UTC)")
     def running(self, execution: ActionExecution) -> str:
         """Return when StackStorm was first seen to run it."""
-        return cells.moment(execution.running_at)
+        return formatting.utc_time(execution.running_at)
 
     @admin.display(description="ended (UTC)")
     def ended(self, execution: ActionExecution) -> str:
         """Return when its end was known."""
-        return cells.moment(execution.completed_at)
+        return formatting.utc_time(execution.completed_at)
 
     @admin.display(description="looked at next (UTC)")
     def due(self, execution: ActionExecution) -> str:
         """Return when the machine turns to it next."""
-        return cells.moment(execution.due_at)
+        return formatting.utc_time(execution.due_at)
 
     @admin.display(description="took")
     def took(self, execution: ActionExecution) -> str:
         """Return how long it took from its claim."""
-        return cells.duration(execution.started_at, execution.completed_at) or cells.EMPTY
+        return formatting.duration(execution.started_at, execution.completed_at) or formatting.EMPTY
 
     @admin.display(description="parameters as sent")
     def shown_parameters(self, execution: ActionExecution) -> str:
         """Return the rendered parameters, secrets masked."""
-        return cells.json_block(execution.parameters)
+        return formatting.json_block(execution.parameters)
 
     @admin.display(description="output")
     def output(self, execution: ActionExecution) -> str:
         """Return what commands printed, with its line breaks; the whole result stands below."""
-        return format_html_join("", "<p>{}</p>{}", texts(execution.st2_result)) or cells.EMPTY
+        return format_html_join("", "<p>{}</p>{}", texts(execution.st2_result)) or formatting.EMPTY
 
     @admin.display(description="result")
     def shown_result(self, execution: ActionExecution) -> str:
         """Return the whole result; its shape is the runner's."""
-        return cells.json_block(execution.st2_result)
+        return formatting.json_block(execution.st2_result)
 
     @admin.display(description="trace tag")
     def trace(self, execution: ActionExecution) -> str:
         """Return the name under which StackStorm knows this attempt."""
-        return format_html('<span class="mono">{}</span>', execution.trace_tag or cells.EMPTY)
+        return format_html('<span class="mono">{}</span>', execution.trace_tag or formatting.EMPTY)
 
     @admin.display(description="request id")
     def story(self, execution: ActionExecution) -> str:
         """Return the link to the story of the call that opened the alert."""
-        return cells.story_link(execution.request_id)
+        return formatting.story_link(execution.request_id)
 
 
 def texts(result: Any) -> list[tuple[str, str]]:
@@ -245,7 +245,7 @@ def texts(result: Any) -> list[tuple[str, str]]:
         hosts = [(f"{name}: ", part) for name, part in result.items() if isinstance(part, dict)]
         for prefix, part in [("", result), *hosts]:
             found += [
-                (f"{prefix}{name}", cells.text_block(part[name]))
+                (f"{prefix}{name}", formatting.text_block(part[name]))
                 for name in OUTPUT_NAMES
                 if isinstance(part.get(name), str) and part[name].strip()
             ]

@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 
-from remediation.admin.cells import indented
+from remediation.admin.formatting import indented_json
 
 
 class JSONTextarea(forms.Textarea):
@@ -31,7 +31,7 @@ class JSONField(forms.JSONField):
 
     def prepare_value(self, value: Any) -> Any:
         """Return the text of a value for the box."""
-        return value if isinstance(value, InvalidJSONInput) else indented(value)
+        return value if isinstance(value, InvalidJSONInput) else indented_json(value)
 
     def to_python(self, value: Any) -> Any:
         """Return the value. Raises ValidationError with the place of the mistake."""

@@ -13,11 +13,12 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
 from remediation import clock
-from remediation.admin import cells
-from remediation.admin.cause import cause_of
+from remediation.admin import formatting
+from remediation.admin.operations import ReasonForm
+from remediation.admin.permissions import may_operate
 from remediation.admin.read_only import ReadOnlyModelAdmin
-from remediation.admin.tables import Table, execution_table
-from remediation.admin.verbs import ReasonForm, may_operate
+from remediation.admin.related_tables import RelatedTable, execution_table
+from remediation.admin.request_cause import request_cause
 from remediation.engine.operations import pause
 from remediation.models import Pause
 
@@ -42,7 +43,7 @@ class PauseForm(ReasonForm):
 class PauseAdmin(ReadOnlyModelAdmin[Pause]):
     """Pauses, newest first."""
 
-    list_display = ["number_sign", "state", "short_reason", "actor", "began", "until", "ended"]
+    list_display = ["short_id", "state", "short_reason", "actor", "began", "until", "ended"]
     fieldsets = [
         (
             None,
@@ -75,18 +76,18 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
             raise PermissionDenied
         form = PauseForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
-            cause = cause_of(request)
+            cause = request_cause(request)
             minutes = form.cleaned_data["minutes"]
             expires_at = cause.at + datetime.timedelta(minutes=int(minutes)) if minutes else None
             reason = form.cleaned_data["reason"]
             held = pause.pause(reason=reason, expires_at=expires_at, cause=cause)
-            return HttpResponseRedirect(cells.change_url(held, held.pk))
+            return HttpResponseRedirect(formatting.change_url(held, held.pk))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Pause",
             "form": form,
-            "back": cells.list_url(Pause),
+            "back": formatting.list_url(Pause),
         }
         return TemplateResponse(request, "admin/remediation/pause.html", context)
 
@@ -94,13 +95,13 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
         """Let everything go on."""
         if not may_operate(request):
             raise PermissionDenied
-        if pause.resume(cause=cause_of(request)):
+        if pause.resume(cause=request_cause(request)):
             self.message_user(request, "Resumed: what waited starts now.", messages.SUCCESS)
         else:
             self.message_user(request, "Nothing was paused any more.", messages.WARNING)
-        return HttpResponseRedirect(cells.list_url(Pause))
+        return HttpResponseRedirect(formatting.list_url(Pause))
 
-    def tables(self, obj: Pause) -> list[Table]:
+    def tables(self, obj: Pause) -> list[RelatedTable]:
         """Return what goes on while the pause holds."""
         if obj != Pause.current(at=clock.now()):
             return []
@@ -111,7 +112,7 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
         ]
 
     @admin.display(description="pause")
-    def number_sign(self, row: Pause) -> str:
+    def short_id(self, row: Pause) -> str:
         """Return the short name."""
         return f"#{row.pk}"
 
@@ -119,31 +120,31 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
     def state(self, row: Pause) -> str:
         """Return whether it holds."""
         if row.ended_at:
-            return cells.badge("ended")
+            return formatting.badge("ended")
         is_over = row.expires_at is not None and row.expires_at <= clock.now()
-        return cells.badge("expired" if is_over else "paused")
+        return formatting.badge("expired" if is_over else "paused")
 
     @admin.display(description="reason")
     def short_reason(self, row: Pause) -> str:
         """Return the reason, cut for the list."""
-        return cells.shorten(row.reason)
+        return formatting.shorten(row.reason)
 
     @admin.display(description="reason")
     def whole_reason(self, row: Pause) -> str:
         """Return the whole reason, with its lines."""
-        return cells.text_block(row.reason)
+        return formatting.text_block(row.reason)
 
     @admin.display(description="since (UTC)")
     def began(self, row: Pause) -> str:
         """Return when it began."""
-        return cells.moment(row.created_at)
+        return formatting.utc_time(row.created_at)
 
     @admin.display(description="until (UTC)")
     def until(self, row: Pause) -> str:
         """Return when it ends by itself."""
-        return cells.moment(row.expires_at) if row.expires_at else "somebody resumes"
+        return formatting.utc_time(row.expires_at) if row.expires_at else "somebody resumes"
 
     @admin.display(description="ended (UTC)")
     def ended(self, row: Pause) -> str:
         """Return when somebody ended it."""
-        return cells.moment(row.ended_at)
+        return formatting.utc_time(row.ended_at)

@@ -10,14 +10,14 @@ from django.contrib.admin.views.main import ChangeList
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 
-from remediation.admin.readable import Readable
-from remediation.admin.tables import Table
+from remediation.admin.permissions import ReadRoleMixin
+from remediation.admin.related_tables import RelatedTable
 from remediation.models.pages import SEARCHED_MAX, Cursor, Page, read_page
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 
 OLDER, NEWER = "before", "after"  # the parameters of the links: the id beside which a page begins
-FOUND_MAX = 1_000  # rows that an index finds for a search and that are then put in their order
+INDEXED_HITS_MAX = 1_000  # rows an index may find for a search; they are then sorted
 
 
 class HistoryList(ChangeList):
@@ -31,16 +31,16 @@ class HistoryList(ChangeList):
             self.filter_params.pop(name, None)
         rows = super().get_queryset(request, *args, **kwargs)
         asked = self.get_filters_params()
-        is_found = self.history.is_found(asked)
+        is_indexed = self.history.is_indexed(asked)
         self.newest_first = "-pk"
-        if len(asked) == 1 and not set(asked) - self.history.in_order_of_time:
+        if len(asked) == 1 and not set(asked) - self.history.time_ordered_filters:
             self.newest_first = "-created_at"
         if self.query:
-            ids = self.history.ids_found(self.query)
-            is_found, self.newest_first = ids is not None, "-pk"
-            rows = self.history.searched(rows, self.query, ids)
-        self.walked = None if is_found else self.root_queryset
-        return self.history.for_list(rows)
+            ids = self.history.indexed_ids(self.query)
+            is_indexed, self.newest_first = ids is not None, "-pk"
+            rows = self.history.search_rows(rows, self.query, ids)
+        self.walked = None if is_indexed else self.root_queryset
+        return self.history.list_queryset(rows)
 
     def get_results(self, request: HttpRequest) -> None:
         """Read one page; there are as many results as it shows, for nobody counts the others."""
@@ -51,7 +51,7 @@ class HistoryList(ChangeList):
             cursor=self._cursor(request),
             walked=self.walked,
         )
-        self.history.for_page(self.page.rows)
+        self.history.annotate_page(self.page.rows)
         self.result_list = self.page.rows
         self.result_count = self.full_result_count = len(self.page.rows)
         self.show_full_result_count = self.multi_page = self.can_show_all = False
@@ -96,17 +96,17 @@ class HistoryList(ChangeList):
         return f"{SEARCHED_MAX:,}" if self.page.is_searched_through else ""
 
 
-class ReadOnlyModelAdmin(Readable, admin.ModelAdmin[ModelT]):
+class ReadOnlyModelAdmin(ReadRoleMixin, admin.ModelAdmin[ModelT]):
     """The base of all history pages: newest first, and nothing to change."""
 
     actions: Sequence[Any] | None = None
     ordering = ["-pk"]
     sortable_by = ()  # any other order would have to read the whole table
     # Filters by one value of an index that holds its rows in the order of their ids, or by time.
-    in_order: frozenset[str] = frozenset()
-    in_order_of_time: frozenset[str] = frozenset()
+    id_ordered_filters: frozenset[str] = frozenset()
+    time_ordered_filters: frozenset[str] = frozenset()
     # What a search looks for where no index helps, besides search_fields, each of which has one.
-    looked_through: Sequence[str] = ()
+    scanned_search_fields: Sequence[str] = ()
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -126,7 +126,7 @@ class ReadOnlyModelAdmin(Readable, admin.ModelAdmin[ModelT]):
         return False
 
     def get_changelist(self, request: HttpRequest, **_kwargs: Any) -> type[ChangeList]:
-        """Return the list that asks for_list()."""
+        """Return the list that asks list_queryset()."""
         return HistoryList
 
     def get_search_results(
@@ -135,45 +135,45 @@ class ReadOnlyModelAdmin(Readable, admin.ModelAdmin[ModelT]):
         """Leave the search to the list, which asks one index after the other."""
         return queryset, False
 
-    def is_found(self, asked: dict[str, list[str]]) -> bool:
+    def is_indexed(self, asked: dict[str, list[str]]) -> bool:
         """Return whether an index finds what these filters leave, in its order."""
         return not asked or (
-            len(asked) == 1 and not set(asked) - self.in_order - self.in_order_of_time
+            len(asked) == 1 and not set(asked) - self.id_ordered_filters - self.time_ordered_filters
         )
 
-    def ids_found(self, text: str) -> list[int] | None:
+    def indexed_ids(self, text: str) -> list[int] | None:
         """Return the ids of the rows that the indexes find for a text; None for too many."""
         found: set[int] = set()
         for field in self.search_fields:
             rows = self.model._default_manager.filter(**{field: text}).values_list("pk", flat=True)
-            ids = rows[: FOUND_MAX + 1]
+            ids = rows[: INDEXED_HITS_MAX + 1]
             found.update(ids)
-            if len(found) > FOUND_MAX:
+            if len(found) > INDEXED_HITS_MAX:
                 return None
         # Where they find nothing, all that is left is to look through the rows.
-        return list(found) if found or not self.looked_through else None
+        return list(found) if found or not self.scanned_search_fields else None
 
-    def searched(
+    def search_rows(
         self, rows: models.QuerySet[ModelT], text: str, ids: list[int] | None
     ) -> models.QuerySet[ModelT]:
         """Return the rows that a search asks for; ``ids``: as they were found."""
         if ids is not None:
             return rows.filter(pk__in=ids)
-        fields = (*self.search_fields, *self.looked_through)
+        fields = (*self.search_fields, *self.scanned_search_fields)
         return rows.filter(models.Q(*((field, text) for field in fields), _connector=models.Q.OR))
 
-    def for_list(self, rows: models.QuerySet[ModelT]) -> models.QuerySet[ModelT]:
+    def list_queryset(self, rows: models.QuerySet[ModelT]) -> models.QuerySet[ModelT]:
         """Return the rows with what the list shows of their relations, without the rest."""
         return rows
 
-    def for_page(self, rows: Sequence[ModelT]) -> None:
+    def annotate_page(self, rows: Sequence[ModelT]) -> None:
         """Add to the rows of one page of the list what is computed for all of them at once."""
 
     def tools(self, obj: ModelT) -> Sequence[str]:
         """Return the links that stand above the row's page."""
         return []
 
-    def tables(self, obj: ModelT) -> Sequence[Table]:
+    def tables(self, obj: ModelT) -> Sequence[RelatedTable]:
         """Return the related rows that stand below the row's fields."""
         return []
 

@@ -17,7 +17,7 @@ from django.http import HttpRequest
 
 from remediation import templating
 from remediation.admin.json_fields import JSONObjectField
-from remediation.admin.readable import Readable
+from remediation.admin.permissions import ReadRoleMixin
 from remediation.engine.operations import definitions
 from remediation.models import Action, Bucket, BucketStep
 
@@ -114,7 +114,7 @@ def in_order(forms_: list[Form]) -> list[Form]:
     return ordered + [form for form in moved if form not in placed]
 
 
-class StepInline(Readable, admin.StackedInline[BucketStep, Bucket]):
+class StepInline(ReadRoleMixin, admin.StackedInline[BucketStep, Bucket]):
     """The steps of a bucket, one below the other."""
 
     model = BucketStep

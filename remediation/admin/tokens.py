@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from remediation import clock
-from remediation.admin import cells
+from remediation.admin import formatting
 from remediation.models import ApiToken, Scope
 
 SCOPES = [
@@ -121,25 +121,25 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
     def state(self, token: ApiToken) -> str:
         """Return whether it opens anything now."""
         if token.revoked_at:
-            return cells.badge("revoked")
-        return cells.badge("valid" if token.is_valid else "expired")
+            return formatting.badge("revoked")
+        return formatting.badge("valid" if token.is_valid else "expired")
 
     @admin.display(description="last used (UTC)", ordering="last_used_at")
     def used(self, token: ApiToken) -> str:
         """Return when it was last used, to the minute."""
-        return cells.moment(token.last_used_at) if token.last_used_at else "never"
+        return formatting.utc_time(token.last_used_at) if token.last_used_at else "never"
 
     @admin.display(description="expires (UTC)", ordering="expires_at")
     def expires(self, token: ApiToken) -> str:
         """Return when it stops to work by itself."""
-        return cells.moment(token.expires_at) if token.expires_at else "never"
+        return formatting.utc_time(token.expires_at) if token.expires_at else "never"
 
     @admin.display(description="made (UTC)", ordering="created_at")
     def made(self, token: ApiToken) -> str:
         """Return when it was issued."""
-        return cells.moment(token.created_at)
+        return formatting.utc_time(token.created_at)
 
     @admin.display(description="revoked (UTC)")
     def revoked(self, token: ApiToken) -> str:
         """Return when it was taken back."""
-        return cells.moment(token.revoked_at)
+        return formatting.utc_time(token.revoked_at)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from remediation.admin import cells
+from remediation.admin import formatting
 from remediation.admin.read_only import ReadOnlyModelAdmin
-from remediation.admin.tables import move_cell, subject_link
+from remediation.admin.related_tables import move_cell, subject_link
 from remediation.models import Transition
 
 
@@ -14,7 +14,7 @@ from remediation.models import Transition
 class TransitionAdmin(ReadOnlyModelAdmin[Transition]):
     """Changes of state, newest first."""
 
-    list_display = ["number_sign", "moment", "subject", "move", "actor", "short_reason", "story"]
+    list_display = ["short_id", "moment", "subject", "move", "actor", "short_reason", "story"]
     list_filter = ["subject_type"]
     search_fields = ["request_id__exact", "cause_request_id__exact"]
     search_help_text = "A whole request id: of the story, or of the call that made the change"
@@ -33,14 +33,14 @@ class TransitionAdmin(ReadOnlyModelAdmin[Transition]):
     ]
 
     @admin.display(description="transition")
-    def number_sign(self, transition: Transition) -> str:
+    def short_id(self, transition: Transition) -> str:
         """Return the short name."""
         return f"#{transition.pk}"
 
     @admin.display(description="at (UTC)")
     def moment(self, transition: Transition) -> str:
         """Return when it happened."""
-        return cells.moment(transition.at)
+        return formatting.utc_time(transition.at)
 
     @admin.display(description="what")
     def subject(self, transition: Transition) -> str:
@@ -55,24 +55,24 @@ class TransitionAdmin(ReadOnlyModelAdmin[Transition]):
     @admin.display(description="reason")
     def short_reason(self, transition: Transition) -> str:
         """Return the reason, cut for the list."""
-        return cells.shorten(transition.reason) or cells.EMPTY
+        return formatting.shorten(transition.reason) or formatting.EMPTY
 
     @admin.display(description="reason")
     def whole_reason(self, transition: Transition) -> str:
         """Return the whole reason, with its lines."""
-        return cells.text_block(transition.reason)
+        return formatting.text_block(transition.reason)
 
     @admin.display(description="story")
     def story(self, transition: Transition) -> str:
         """Return the link to the story that the change is part of."""
-        return cells.story_link(transition.request_id)
+        return formatting.story_link(transition.request_id)
 
     @admin.display(description="inbound call")
     def call(self, transition: Transition) -> str:
         """Return the link to what else the causing call did."""
-        return cells.story_link(transition.cause_request_id)
+        return formatting.story_link(transition.cause_request_id)
 
     @admin.display(description="data")
     def shown_data(self, transition: Transition) -> str:
         """Return what was recorded beside it."""
-        return cells.json_block(transition.data)
+        return formatting.json_block(transition.data)

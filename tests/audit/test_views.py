@@ -168,7 +168,7 @@ def test_what_waits_for_a_person_is_judged_from_there_by_operators(person):
     run = make_run(status="unknown")
     waiting = make_execution(run, status="unknown")
     failed = make_execution(make_run(status="failure"), status="failure")
-    judge = reverse("admin:remediation_actionexecution_judge")
+    judge = reverse("admin:remediation_actionexecution_set_outcome")
 
     before = person.get(FAILURES).content.decode()
     User.objects.get().groups.add(Group.objects.create(name="operate"))

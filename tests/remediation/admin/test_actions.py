@@ -101,13 +101,13 @@ def test_deleting_what_is_not_there_leads_home(operator):
 def test_actions_are_disabled_and_enabled_as_a_verb(operator):
     action = make_action()
 
-    for verb, is_enabled in (("disable", False), ("enable", True)):
-        chosen = {"action": verb, "_selected_action": [action.pk]}
+    for name, is_enabled in (("disable", False), ("enable", True)):
+        chosen = {"action": name, "_selected_action": [action.pk]}
         response = operator.post(page(Action, "changelist"), chosen, follow=True)
 
         action.refresh_from_db()
         assert action.is_enabled is is_enabled
-        assert f"1 {verb}d." in [message.message for message in response.context["messages"]]
+        assert f"1 {name}d." in [message.message for message in response.context["messages"]]
 
 
 def test_the_list_tells_what_the_check_found_and_who_uses_it(operator):

@@ -84,7 +84,7 @@ def test_a_search_finds_few_rows_however_old_they_are(operator, monkeypatch):
 
 
 def test_a_search_that_finds_many_shows_the_newest(operator, monkeypatch):
-    monkeypatch.setattr(read_only, "FOUND_MAX", 2)
+    monkeypatch.setattr(read_only, "INDEXED_HITS_MAX", 2)
     pks = [make_alert().pk for _ in range(4)]
 
     assert shown(operator.get(page(Alert, "changelist"), {"q": "host"})) == pks[::-1]

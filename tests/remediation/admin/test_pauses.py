@@ -12,7 +12,7 @@ from remediation.engine.operations import pause
 from remediation.models import ActionExecution, Alert, Bucket, Cause, Heartbeat, Pause
 from tests.factories import make_alert, make_execution
 from tests.remediation.admin.forms import page
-from tests.remediation.admin.rows import messages_of
+from tests.remediation.admin.scenarios import messages_of
 
 BEGIN = reverse("admin:remediation_pause_begin")
 RESUME = reverse("admin:remediation_pause_resume")
@@ -82,7 +82,7 @@ def test_all_is_quiet_when_all_is_well(operator):
 
     text = text_of(operator, INDEX)
 
-    assert 'class="situation' not in text
+    assert 'class="system-status' not in text
     assert f'<a href="{BEGIN}">Pause…</a>' in text
 
 
@@ -92,7 +92,7 @@ def test_a_pause_that_is_over_is_not_told_of(operator):
         reason="a", actor="ann", created_at=now, expires_at=now - datetime.timedelta(seconds=1)
     )
 
-    assert 'class="situation' not in text_of(operator, INDEX)
+    assert 'class="system-status' not in text_of(operator, INDEX)
     assert "badge-expired" in text_of(operator, page(Pause, "changelist"))
 
 

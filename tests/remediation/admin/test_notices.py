@@ -9,7 +9,7 @@ from remediation.engine.operations import pause
 from remediation.models import ActionExecution, BucketRun, Cause, Heartbeat
 from tests.factories import make_bucket, make_execution, make_local_action, make_run, make_step
 from tests.remediation.admin.forms import page
-from tests.remediation.admin.rows import running_run, unknown_execution
+from tests.remediation.admin.scenarios import running_run, unknown_execution
 
 SOON = datetime.timedelta(hours=1)
 EVIL = "<script>alert(1)</script>"

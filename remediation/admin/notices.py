@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from django.utils.html import format_html, format_html_join
 
 from remediation import clock
-from remediation.admin import cells
-from remediation.admin.asking import (
+from remediation.admin import formatting
+from remediation.admin.inquiries import (
     INQUIRY_STAYS_OPEN,
-    asking_lines,
     is_inquiry,
-    open_after_the_end,
+    left_open_lines,
+    open_inquiry_lines,
 )
 from remediation.engine import outage
 from remediation.engine.guards import cooldown
@@ -38,7 +38,7 @@ class Notice:
     is_urgent: bool = False
 
 
-def about_run(run: BucketRun) -> list[Notice]:
+def run_notices(run: BucketRun) -> list[Notice]:
     """Return why a run that has not ended is where it is, and which inquiries it left open."""
     rows = run.executions.filter(parent=None).select_related("run", "alert", "action")
     rows = rows.defer("parameters", "st2_result").order_by("pk")
@@ -51,7 +51,7 @@ def about_run(run: BucketRun) -> list[Notice]:
     return found + _left_open(rows)
 
 
-def about_execution(row: ActionExecution) -> list[Notice]:
+def execution_notices(row: ActionExecution) -> list[Notice]:
     """Return why an execution waits, what it left open, and what was unusual about its launch."""
     found = []
     if row.parent_id is None and row.status not in ActionExecution.FINAL:
@@ -62,14 +62,14 @@ def about_execution(row: ActionExecution) -> list[Notice]:
         found.append(Notice("About its launch", launch))
     if row.done_in:
         line = format_html(
-            "It was done in {}; that result counts here.", cells.row_link(row.done_in)
+            "It was done in {}; that result counts here.", formatting.row_link(row.done_in)
         )
         found.append(Notice("Not repeated", (line,)))
     return found
 
 
 def _left_open(rows: Iterable[ActionExecution]) -> list[Notice]:
-    lines = tuple(open_after_the_end(rows))
+    lines = tuple(left_open_lines(rows))
     return [Notice("Still open in StackStorm", lines)] if lines else []
 
 
@@ -101,7 +101,7 @@ def _state(row: ActionExecution) -> list[Notice]:
     if not lines:
         return []
     word = "waits for a person" if _is_asking(row) else titles[Status(row.status)]
-    title = format_html("{} {}", cells.row_link(row), word)
+    title = format_html("{} {}", formatting.row_link(row), word)
     return [Notice(title, lines, is_urgent=_is_asking(row))]
 
 
@@ -122,10 +122,10 @@ def _pending_lines(row: ActionExecution) -> Iterator[str]:
         why = f": {row.error_message}" if row.error_message else ""
         if row.attempt > 1 and not why:
             why = f": it is attempt {row.attempt}, after a pause (retry_delay_seconds)."
-        reasons.append(format_html("Not due until {} UTC{}", cells.moment(row.due_at), why))
+        reasons.append(format_html("Not due until {} UTC{}", formatting.utc_time(row.due_at), why))
     yield from reasons
     if not reasons:
-        yield format_html("Due since {} UTC. A worker takes it.", cells.moment(row.due_at))
+        yield format_html("Due since {} UTC. A worker takes it.", formatting.utc_time(row.due_at))
         yield row.error_message
 
 
@@ -140,9 +140,9 @@ def _unreachable(promise: str) -> Iterator[str]:
     if problem := outage.current():
         yield format_html(
             "StackStorm cannot be reached since {} UTC: {}. The next try is at {} UTC. {}",
-            cells.moment(problem.beat_at),
+            formatting.utc_time(problem.beat_at),
             problem.note.rstrip("."),
-            cells.moment(problem.due_at),
+            formatting.utc_time(problem.due_at),
             promise,
         )
 
@@ -151,15 +151,15 @@ def _launching_lines(row: ActionExecution) -> Iterator[str]:
     if row.lookup_until is None:
         yield format_html(
             "A worker took it at {} UTC. Should that worker be dead, it is taken up after {} UTC.",
-            cells.moment(row.started_at),
-            cells.moment(row.due_at),
+            formatting.utc_time(row.started_at),
+            formatting.utc_time(row.due_at),
         )
         return
     yield row.error_message
     yield format_html(
         "Nobody knows yet whether StackStorm got it. It is looked up by its trace tag until {} UTC,"
         " and nothing is sent twice before that.",
-        cells.moment(row.lookup_until),
+        formatting.utc_time(row.lookup_until),
     )
 
 
@@ -167,21 +167,21 @@ def _running_lines(row: ActionExecution) -> Iterator[str]:
     word = row.st2_action_execution_status
     if not row.executed_via_stackstorm:
         if row.due_at and row.due_at > clock.now():
-            yield format_html("It waits until {} UTC.", cells.moment(row.due_at))
+            yield format_html("It waits until {} UTC.", formatting.utc_time(row.due_at))
         return
     yield from _unreachable("How it ended is asked for when StackStorm is back.")
     if _is_asking(row):
-        yield from asking_lines(row)
+        yield from open_inquiry_lines(row)
     elif word in STACKSTORM_QUEUES:
         yield format_html(
             "It is queued in StackStorm ({}) since {} UTC: no action runner has taken it yet.",
             word,
-            cells.moment(row.started_at),
+            formatting.utc_time(row.started_at),
         )
 
 
 def _unknown(row: ActionExecution) -> Notice:
-    title = format_html("Waits for you: nobody knows how {} ended", cells.row_link(row))
+    title = format_html("Waits for you: nobody knows how {} ended", formatting.row_link(row))
     lines = [
         row.error_message,
         "Nothing more of the run starts until somebody knows.",
@@ -199,14 +199,14 @@ def _where_to_look(row: ActionExecution) -> Iterator[str]:
         yield format_html(
             "2. Look in StackStorm at {}: {}. PoundCake asks, too, next at {} UTC, and goes on by"
             " itself if StackStorm knows.",
-            cells.outside_link(row.st2_web_url, row.st2_execution_id),
-            cells.code(f"st2 execution get {row.st2_execution_id}"),
-            cells.moment(row.due_at),
+            formatting.external_link(row.st2_web_url, row.st2_execution_id),
+            formatting.code(f"st2 execution get {row.st2_execution_id}"),
+            formatting.utc_time(row.due_at),
         )
     else:
         yield format_html(
             "2. StackStorm gave no id. Look there for the trace tag: {}",
-            cells.code(f"st2 trace list --trace-tag {row.trace_tag}"),
+            formatting.code(f"st2 trace list --trace-tag {row.trace_tag}"),
         )
 
 
@@ -220,6 +220,8 @@ def _launch_lines(row: ActionExecution) -> Iterator[str]:
         yield format_html(
             "These in StackStorm come from the same launch, do not count and were canceled there:"
             " {}. {}",
-            format_html_join(", ", "{}", ((cells.code(st2_id),) for st2_id in row.st2_ghost_ids)),
+            format_html_join(
+                ", ", "{}", ((formatting.code(st2_id),) for st2_id in row.st2_ghost_ids)
+            ),
             "One that had begun may still have run its command.",
         )

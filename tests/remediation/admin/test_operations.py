@@ -5,13 +5,13 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
-from remediation.admin import verbs
-from remediation.admin.verbs import verb_url
+from remediation.admin import operations
+from remediation.admin.operations import operation_url
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
 from tests.factories import make_alert
 from tests.remediation.admin.forms import page
-from tests.remediation.admin.rows import (
+from tests.remediation.admin.scenarios import (
     buttons_of,
     failed_run,
     messages_of,
@@ -24,26 +24,26 @@ from tests.remediation.admin.rows import (
 EVIL = "<script>alert(1)</script>"
 
 
-def every_verb():
+def every_operation():
     """Return the page of each verb for a row on which it can be done, with the answers."""
     alert = make_alert()
     bucket = two_step_bucket()
     return {
-        "stop": (verb_url(BucketRun, "stop", running_run().pk), {"reason": "no"}),
-        "cancel": (verb_url(BucketRun, "cancel", running_run().pk), {"reason": "no"}),
-        "failed": (verb_url(BucketRun, "retry_from_failed", failed_run().pk), {}),
-        "start": (verb_url(BucketRun, "retry_from_start", failed_run().pk), {}),
-        "match": (verb_url(Alert, "match_again", alert.pk), {}),
-        "hand": (verb_url(Alert, "run_by_hand", make_alert().pk), {"bucket": bucket.pk}),
-        "judge": (
-            verb_url(ActionExecution, "judge", unknown_execution().pk),
+        "stop": (operation_url(BucketRun, "stop", running_run().pk), {"reason": "no"}),
+        "cancel": (operation_url(BucketRun, "cancel", running_run().pk), {"reason": "no"}),
+        "failed": (operation_url(BucketRun, "retry_from_failed", failed_run().pk), {}),
+        "start": (operation_url(BucketRun, "retry_from_start", failed_run().pk), {}),
+        "match": (operation_url(Alert, "match_again", alert.pk), {}),
+        "hand": (operation_url(Alert, "run_by_hand", make_alert().pk), {"bucket": bucket.pk}),
+        "set_outcome": (
+            operation_url(ActionExecution, "set_outcome", unknown_execution().pk),
             {"status": "success", "reason": "I looked"},
         ),
     }
 
 
-VERBS = ["stop", "cancel", "failed", "start", "match", "hand", "judge"]
-by_verb = pytest.mark.parametrize("name", VERBS)
+OPERATIONS = ["stop", "cancel", "failed", "start", "match", "hand", "set_outcome"]
+by_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def sign_in(db):
     return browser
 
 
-@by_verb
+@by_operation
 def test_a_look_at_the_page_changes_nothing(operator, name):
-    address, _ = every_verb()[name]
+    address, _ = every_operation()[name]
     before = Transition.objects.count()
 
     response = operator.get(address)
@@ -72,9 +72,9 @@ def test_a_look_at_the_page_changes_nothing(operator, name):
     assert Transition.objects.count() == before
 
 
-@by_verb
+@by_operation
 def test_a_verb_is_done_by_post_and_bears_the_name_and_the_call(operator, name):
-    address, answers = every_verb()[name]
+    address, answers = every_operation()[name]
     before = Transition.objects.latest("pk").pk
 
     response = operator.post(address, answers)
@@ -85,9 +85,9 @@ def test_a_verb_is_done_by_post_and_bears_the_name_and_the_call(operator, name):
     assert {move.cause_request_id for move in moves} == {response["X-Request-ID"]}
 
 
-@by_verb
+@by_operation
 def test_a_post_from_elsewhere_is_refused(db, name):
-    address, answers = every_verb()[name]
+    address, answers = every_operation()[name]
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(User.objects.create_superuser("maria"))
     before = Transition.objects.count()
@@ -96,13 +96,13 @@ def test_a_post_from_elsewhere_is_refused(db, name):
     assert Transition.objects.count() == before
 
 
-@by_verb
+@by_operation
 @pytest.mark.parametrize(
     ("groups", "may"),
     [([], False), (["read"], False), (["edit"], False), (["operate"], True), (["admin"], True)],
 )
 def test_only_operators_get_through(sign_in, name, groups, may):
-    address, answers = every_verb()[name]
+    address, answers = every_operation()[name]
     browser = sign_in(*groups)
     before = Transition.objects.count()
 
@@ -116,7 +116,7 @@ def test_an_operator_without_a_place_in_admin_is_sent_to_the_login(sign_in, colu
     run = running_run()
     browser = sign_in("operate", **columns)
 
-    response = browser.post(verb_url(BucketRun, "cancel", run.pk), {"reason": "no"})
+    response = browser.post(operation_url(BucketRun, "cancel", run.pk), {"reason": "no"})
 
     assert reverse("admin:login") in response["Location"]
     run.refresh_from_db()
@@ -137,9 +137,9 @@ def test_readers_see_the_row_without_its_buttons(sign_in):
         (running_run, ["Stop after the step in flight", "Cancel the run"]),
         (failed_run, ["Retry from the failed step", "Retry from the start"]),
         (lambda: settled_run(Outcome.success({})), ["Retry from the start"]),
-        (lambda: settled_run(Outcome.unknown("no answer")), ["Judge"]),
+        (lambda: settled_run(Outcome.unknown("no answer")), ["Set outcome"]),
         (make_alert, ["Match again now", "Run a bucket by hand"]),
-        (unknown_execution, ["Judge"]),
+        (unknown_execution, ["Set outcome"]),
         (lambda: failed_run().executions.get(), []),
     ],
 )
@@ -160,7 +160,7 @@ def test_many_runs_are_stopped_at_once(operator):
     asked = choose(operator, "cancel", runs)
     response = operator.post(asked["Location"], {"reason": "wrong rule"}, follow=True)
 
-    assert asked["Location"] == verb_url(BucketRun, "cancel", *(run.pk for run in runs))
+    assert asked["Location"] == operation_url(BucketRun, "cancel", *(run.pk for run in runs))
     assert messages_of(response) == ["Cancel the run: done for 2 of 2."]
     assert set(BucketRun.objects.values_list("stop", "reason")) == {("cancel", "wrong rule")}
 
@@ -178,7 +178,7 @@ def test_of_many_each_that_cannot_be_done_is_named(operator):
 
 
 def test_more_than_a_page_of_runs_is_refused(operator, monkeypatch):
-    monkeypatch.setattr(verbs, "ROWS_MAX", 1)
+    monkeypatch.setattr(operations, "ROWS_MAX", 1)
 
     response = choose(operator, "stop", [running_run(), running_run()])
 
@@ -210,7 +210,7 @@ def test_a_verb_without_a_row_leads_back_to_the_list(operator, query):
 
 def test_what_people_and_alerts_write_stays_text(operator):
     run = running_run(name=EVIL)
-    address = verb_url(BucketRun, "stop", run.pk)
+    address = operation_url(BucketRun, "stop", run.pk)
 
     pages = [operator.get(address), operator.post(address, {"reason": EVIL}, follow=True)]
     BucketRun.objects.filter(pk=run.pk).update(status="failure")
@@ -226,6 +226,6 @@ def test_the_page_of_many_runs_needs_no_query_a_row(operator, django_assert_max_
     runs = [running_run() for _ in range(20)]
 
     with django_assert_max_num_queries(8):
-        response = operator.get(verb_url(BucketRun, "cancel", *(run.pk for run in runs)))
+        response = operator.get(operation_url(BucketRun, "cancel", *(run.pk for run in runs)))
 
     assert len(response.context["rows"]) == 20

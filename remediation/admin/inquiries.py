@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils.html import format_html
 
 from remediation import clock
-from remediation.admin import cells
+from remediation.admin import formatting
 from remediation.engine.outcomes.inquiry_texts import questions, respond_command
 from remediation.models import ActionExecution
 
@@ -25,9 +25,9 @@ def is_inquiry(row: ActionExecution) -> bool:
     return row.st2_action_execution_status == "pending"
 
 
-def asking_lines(row: ActionExecution) -> Iterator[str]:
+def open_inquiry_lines(row: ActionExecution) -> Iterator[str]:
     """Yield what is asked, who may answer, how, and what happens without an answer."""
-    since = cells.moment(row.asking_since)
+    since = formatting.utc_time(row.asking_since)
     for inquiry in row.inquiries:
         yield from _inquiry_lines(inquiry, row)
     if row.inquiries:
@@ -42,7 +42,7 @@ def asking_lines(row: ActionExecution) -> Iterator[str]:
             "It is an inquiry, open since {} UTC, whose question StackStorm does not show. Answer"
             " it in StackStorm: {}",
             since,
-            cells.code(respond_command({"id": row.st2_execution_id})),
+            formatting.code(respond_command({"id": row.st2_execution_id})),
         )
         yield _without_answer(row)
     else:
@@ -50,7 +50,7 @@ def asking_lines(row: ActionExecution) -> Iterator[str]:
             "It is paused in StackStorm since {} UTC, and StackStorm shows no open inquiry of it:"
             " a person has paused it. Whoever did has to let it go on in StackStorm: {}",
             since,
-            cells.outside_link(row.st2_web_url, row.st2_execution_id or ""),
+            formatting.external_link(row.st2_web_url, row.st2_execution_id or ""),
         )
         yield f"After {_limit()} it is canceled."
 
@@ -63,8 +63,8 @@ def _inquiry_lines(inquiry: Mapping[str, Any], row: ActionExecution) -> Iterator
         yield format_html("May answer: {}.", ", ".join(who))
     yield format_html(
         "Answer it in StackStorm: {} or in its web UI: {}",
-        cells.code(respond_command(inquiry)),
-        cells.outside_link(row.st2_web_url, row.st2_execution_id or ""),
+        formatting.code(respond_command(inquiry)),
+        formatting.external_link(row.st2_web_url, row.st2_execution_id or ""),
     )
     if inquiry.get("ttl_minutes") is not None:
         yield (
@@ -74,13 +74,15 @@ def _inquiry_lines(inquiry: Mapping[str, Any], row: ActionExecution) -> Iterator
 
 
 def _name(inquiry: Mapping[str, Any]) -> str:
-    name = format_html("The inquiry {}", cells.code(inquiry["id"]))
+    name = format_html("The inquiry {}", formatting.code(inquiry["id"]))
     if task := inquiry.get("task"):
         name = format_html("{} of task {}", name, task)
     if route := inquiry.get("route"):
         name = format_html("{}, route {},", name, route)
     if asked_at := _time(inquiry.get("asked_at")):
-        name = format_html("{} since {} UTC (StackStorm's clock)", name, cells.moment(asked_at))
+        name = format_html(
+            "{} since {} UTC (StackStorm's clock)", name, formatting.utc_time(asked_at)
+        )
     return name
 
 
@@ -104,14 +106,14 @@ def _limit() -> str:
     return f"{settings.ST2_INQUIRY_TIMEOUT:g} s (ST2_INQUIRY_TIMEOUT)"
 
 
-def open_after_the_end(rows: Iterable[ActionExecution]) -> Iterator[str]:
+def left_open_lines(rows: Iterable[ActionExecution]) -> Iterator[str]:
     """Yield a line for each inquiry that was open when its execution ended."""
     for row in rows:
         if row.status in ActionExecution.FINAL:
             for inquiry in row.inquiries:
                 yield format_html(
                     "The inquiry {} of {} was open when it ended. {}",
-                    cells.code(inquiry["id"]),
-                    cells.row_link(row),
+                    formatting.code(inquiry["id"]),
+                    formatting.row_link(row),
                     INQUIRY_STAYS_OPEN,
                 )

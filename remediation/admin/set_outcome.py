@@ -7,14 +7,14 @@ from typing import Any
 
 from django import forms
 
-from remediation.admin.verbs import Done, ReasonForm, Verb
+from remediation.admin.operations import Operation, ReasonForm, Result
 from remediation.engine.operations import set_outcome
 from remediation.models import ActionExecution, BucketRun, Cause
 
 Status = ActionExecution.Status
 
 
-class JudgeForm(ReasonForm):
+class OutcomeForm(ReasonForm):
     """How it ended, and how the person knows."""
 
     field_order = ["status", "reason"]
@@ -34,19 +34,20 @@ class JudgeForm(ReasonForm):
         self.fields["reason"].help_text = "How you know; it stands on the record with your name"
 
 
-class Judge(Verb[ActionExecution]):
+class SetOutcome(Operation[ActionExecution]):
     """Say how an execution ended; its run goes on."""
 
-    name = "judge"
-    label = "Judge"
-    meaning = "Your word settles it for good, and the run goes on as if it had come in time."
-    form = JudgeForm
+    name = "set_outcome"
+    url_segment = "set-outcome"
+    label = "Set outcome"
+    description = "Your word settles it for good, and the run goes on as if it had come in time."
+    form = OutcomeForm
 
-    def is_offered(self, row: ActionExecution) -> bool:
+    def is_available(self, row: ActionExecution) -> bool:
         """Offer it where a run waits for it; the task of a workflow holds up nothing."""
         return row.status == Status.UNKNOWN and row.parent_id is None
 
-    def remarks(self, row: ActionExecution) -> Sequence[str]:
+    def warnings(self, row: ActionExecution) -> Sequence[str]:
         """Tell what would start at once."""
         if row.run.stop != BucketRun.Stop.NO:
             return ["The run is to stop: nothing more of it starts, whatever you say."]
@@ -58,8 +59,8 @@ class Judge(Verb[ActionExecution]):
             " by itself. Make sure that nothing of this one still runs."
         ]
 
-    def act(self, row: ActionExecution, answers: dict[str, Any], *, cause: Cause) -> Done:
+    def perform(self, row: ActionExecution, data: dict[str, Any], *, cause: Cause) -> Result:
         """Settle it."""
-        status = Status(answers["status"])
-        set_outcome.set_outcome(row, status, reason=answers["reason"], cause=cause)
-        return Done(f"Execution {row} is judged: {status}. Its run goes on.", row.run)
+        status = Status(data["status"])
+        set_outcome.set_outcome(row, status, reason=data["reason"], cause=cause)
+        return Result(f"Execution {row} is judged: {status}. Its run goes on.", row.run)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from remediation.admin.verbs import verb_url
+from remediation.admin.operations import operation_url
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
 from tests.factories import make_alert, make_execution, make_run
 from tests.remediation.admin.forms import page
-from tests.remediation.admin.rows import (
+from tests.remediation.admin.scenarios import (
     buttons_of,
     failed_run,
     messages_of,
@@ -23,7 +23,7 @@ def test_a_run_is_stopped_with_a_reason(operator, name, stop):
     run = running_run()
 
     response = operator.post(
-        verb_url(BucketRun, name, run.pk), {"reason": " wrong host "}, follow=True
+        operation_url(BucketRun, name, run.pk), {"reason": " wrong host "}, follow=True
     )
 
     run.refresh_from_db()
@@ -36,7 +36,9 @@ def test_a_run_that_has_not_begun_ends_at_once(operator):
     run = make_run()
     make_execution(run)
 
-    response = operator.post(verb_url(BucketRun, "stop", run.pk), {"reason": "no"}, follow=True)
+    response = operator.post(
+        operation_url(BucketRun, "stop", run.pk), {"reason": "no"}, follow=True
+    )
 
     assert messages_of(response) == [f"Run {run} is canceled: nothing was in flight."]
 
@@ -45,7 +47,7 @@ def test_a_run_that_has_not_begun_ends_at_once(operator):
 def test_a_stop_without_a_fit_reason_is_asked_again(operator, reason):
     run = running_run()
 
-    response = operator.post(verb_url(BucketRun, "cancel", run.pk), {"reason": reason})
+    response = operator.post(operation_url(BucketRun, "cancel", run.pk), {"reason": reason})
 
     assert response.status_code == 200
     assert response.context["form"].errors["reason"]
@@ -54,7 +56,7 @@ def test_a_stop_without_a_fit_reason_is_asked_again(operator, reason):
 
 
 def test_the_page_says_that_canceled_is_not_stopped(operator):
-    content = operator.get(verb_url(BucketRun, "cancel", running_run().pk)).content.decode()
+    content = operator.get(operation_url(BucketRun, "cancel", running_run().pk)).content.decode()
 
     assert "Canceled in StackStorm does not mean that the command stopped" in content
 
@@ -62,7 +64,7 @@ def test_the_page_says_that_canceled_is_not_stopped(operator):
 def test_a_retry_leads_to_the_new_run(operator):
     run = failed_run()
 
-    response = operator.post(verb_url(BucketRun, "retry_from_failed", run.pk), follow=True)
+    response = operator.post(operation_url(BucketRun, "retry_from_failed", run.pk), follow=True)
 
     retry = BucketRun.objects.get(retry_of=run)
     assert response.redirect_chain[-1][0] == page(BucketRun, "change", retry.pk)
@@ -79,7 +81,7 @@ def test_a_retry_leads_to_the_new_run(operator):
         (
             lambda: failed_run().executions.get(),
             ActionExecution,
-            "judge",
+            "set_outcome",
             {"status": "success", "reason": "I looked"},
             "only unknown is judged",
         ),
@@ -89,7 +91,7 @@ def test_what_cannot_be_done_is_said(operator, make, model, name, answers, messa
     row = make()
     before = Transition.objects.count()
 
-    response = operator.post(verb_url(model, name, row.pk), answers, follow=True)
+    response = operator.post(operation_url(model, name, row.pk), answers, follow=True)
 
     (text,) = messages_of(response)
     assert message in text
@@ -98,7 +100,7 @@ def test_what_cannot_be_done_is_said(operator, make, model, name, answers, messa
 
 
 def test_of_two_clicks_on_retry_one_wins(operator):
-    address = verb_url(BucketRun, "retry_from_start", failed_run().pk)
+    address = operation_url(BucketRun, "retry_from_start", failed_run().pk)
 
     operator.post(address)
     response = operator.post(address, follow=True)
@@ -110,7 +112,7 @@ def test_of_two_clicks_on_retry_one_wins(operator):
 def test_one_bucket_that_matches_again_leads_to_its_run(operator):
     alert, bucket = make_alert(), two_step_bucket()
 
-    response = operator.post(verb_url(Alert, "match_again", alert.pk), follow=True)
+    response = operator.post(operation_url(Alert, "match_again", alert.pk), follow=True)
 
     run = BucketRun.objects.get()
     assert (run.bucket, run.actor) == (bucket, "maria")
@@ -122,7 +124,7 @@ def test_several_that_match_again_stay_with_the_alert(operator):
     two_step_bucket(continue_matching=True)
     two_step_bucket()
 
-    response = operator.post(verb_url(Alert, "match_again", alert.pk), follow=True)
+    response = operator.post(operation_url(Alert, "match_again", alert.pk), follow=True)
 
     assert "2 runs are made" in messages_of(response)[0]
     assert response.redirect_chain[-1][0] == page(Alert, "change", alert.pk)
@@ -131,7 +133,7 @@ def test_several_that_match_again_stay_with_the_alert(operator):
 def test_a_bucket_is_chosen_and_run_by_hand(operator):
     alert = make_alert({"alertname": "Other"})
     enabled, disabled = two_step_bucket(), two_step_bucket(is_enabled=False)
-    address = verb_url(Alert, "run_by_hand", alert.pk)
+    address = operation_url(Alert, "run_by_hand", alert.pk)
 
     offered = operator.get(address).context["form"].fields["bucket"].queryset
     refused = operator.post(address, {"bucket": disabled.pk})
@@ -145,10 +147,10 @@ def test_a_bucket_is_chosen_and_run_by_hand(operator):
 
 @pytest.mark.parametrize("name", ["match_again", "run_by_hand"])
 def test_a_resolved_alert_is_told_of_before_something_starts(operator, name):
-    content = operator.get(verb_url(Alert, name, make_alert(status="resolved").pk)).content
+    content = operator.get(operation_url(Alert, name, make_alert(status="resolved").pk)).content
 
     assert b"The alert has resolved: is it still needed?" in content
-    assert b"has resolved" not in operator.get(verb_url(Alert, name, make_alert().pk)).content
+    assert b"has resolved" not in operator.get(operation_url(Alert, name, make_alert().pk)).content
 
 
 @pytest.mark.parametrize("status", ["success", "failure", "timeout", "skipped"])
@@ -156,7 +158,9 @@ def test_a_persons_word_settles_what_was_unknown(operator, status):
     execution = unknown_execution()
     answers = {"status": status, "reason": "the log says so"}
 
-    response = operator.post(verb_url(ActionExecution, "judge", execution.pk), answers, follow=True)
+    response = operator.post(
+        operation_url(ActionExecution, "set_outcome", execution.pk), answers, follow=True
+    )
 
     execution.refresh_from_db()
     assert execution.status == status
@@ -177,7 +181,7 @@ def test_a_persons_word_settles_what_was_unknown(operator, status):
 def test_a_judgment_needs_an_end_and_a_reason(operator, answers, field):
     execution = unknown_execution()
 
-    response = operator.post(verb_url(ActionExecution, "judge", execution.pk), answers)
+    response = operator.post(operation_url(ActionExecution, "set_outcome", execution.pk), answers)
 
     assert list(response.context["form"].errors) == [field]
     execution.refresh_from_db()
@@ -185,8 +189,8 @@ def test_a_judgment_needs_an_end_and_a_reason(operator, answers, field):
 
 
 def test_a_judge_is_told_what_would_start_by_itself(operator):
-    address = verb_url(ActionExecution, "judge", unknown_execution(max_attempts=3).pk)
-    last = verb_url(ActionExecution, "judge", unknown_execution().pk)
+    address = operation_url(ActionExecution, "set_outcome", unknown_execution(max_attempts=3).pk)
+    last = operation_url(ActionExecution, "set_outcome", unknown_execution().pk)
 
     assert b"Attempt 1 of 3: after failure or timeout the next" in operator.get(address).content
     assert b"the next attempt starts" not in operator.get(last).content
@@ -196,7 +200,7 @@ def test_a_judge_is_told_that_a_stopped_run_starts_nothing(operator):
     execution = unknown_execution(max_attempts=3)
     BucketRun.objects.filter(pk=execution.run_id).update(stop="stop")
 
-    content = operator.get(verb_url(ActionExecution, "judge", execution.pk)).content
+    content = operator.get(operation_url(ActionExecution, "set_outcome", execution.pk)).content
 
     assert b"nothing more of it starts, whatever you say" in content
 
@@ -206,7 +210,9 @@ def test_a_task_of_a_workflow_is_not_judged(operator):
     task = make_execution(workflow.run, parent=workflow, status="unknown")
     answers = {"status": "success", "reason": "I looked"}
 
-    response = operator.post(verb_url(ActionExecution, "judge", task.pk), answers, follow=True)
+    response = operator.post(
+        operation_url(ActionExecution, "set_outcome", task.pk), answers, follow=True
+    )
 
     assert "task of a workflow" in messages_of(response)[0]
     assert buttons_of(operator, task) == []
@@ -216,7 +222,7 @@ def test_a_stopped_run_can_still_be_canceled_and_a_canceled_one_no_more(operator
     run = running_run()
     offered = []
     for name in ("stop", "cancel"):
-        operator.post(verb_url(BucketRun, name, run.pk), {"reason": "no"})
+        operator.post(operation_url(BucketRun, name, run.pk), {"reason": "no"})
         offered.append(len(buttons_of(operator, run)))
 
     assert offered == [1, 0]

@@ -52,12 +52,12 @@ def story_link(request_id: str) -> str:
     return format_html('<a class="mono" href="{}">{}</a>', story_url(request_id), request_id)
 
 
-def tool(address: str, text: str) -> SafeString:
+def tool_link(address: str, text: str) -> SafeString:
     """Return a link for the row above a page."""
     return format_html('<a href="{}">{}</a>', address, text)
 
 
-def is_web_address(text: str) -> bool:
+def is_http_url(text: str) -> bool:
     """Return whether a text from outside is a link that is safe to offer: http or https alone."""
     try:
         parts = urlsplit(text)
@@ -66,9 +66,9 @@ def is_web_address(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
-def outside_link(address: str, text: str = "") -> str:
+def external_link(address: str, text: str = "") -> str:
     """Return a link to another site, or the bare text when the address is not a safe one."""
-    if not is_web_address(address):
+    if not is_http_url(address):
         return text or address or EMPTY
     return format_html(
         '<a href="{}" target="_blank" rel="noopener noreferrer">{}&nbsp;↗</a>',
@@ -77,7 +77,7 @@ def outside_link(address: str, text: str = "") -> str:
     )
 
 
-def moment(at: datetime.datetime | None) -> str:
+def utc_time(at: datetime.datetime | None) -> str:
     """Return a time to the second, in UTC, with its machine-readable form."""
     if at is None:
         return EMPTY
@@ -96,16 +96,16 @@ def shorten_json(value: Any, length: int = 80) -> str:
     return shorten(json.dumps(value), length) if value else EMPTY
 
 
-def indented(value: Any) -> str:
+def indented_json(value: Any) -> str:
     """Return JSON for reading and editing."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # A lone surrogate is JSON and no Unicode: shown as its escape it does not break the page.
     return text.encode(errors="backslashreplace").decode()
 
 
-def pretty(value: Any) -> str:
+def truncated_json(value: Any) -> str:
     """Return JSON for reading, a very long one cut."""
-    text = indented(value)
+    text = indented_json(value)
     if len(text) <= JSON_LENGTH_MAX:
         return text
     return f"{text[:JSON_LENGTH_MAX]}\n… {len(text) - JSON_LENGTH_MAX} more characters"
@@ -113,7 +113,7 @@ def pretty(value: Any) -> str:
 
 def json_block(value: Any) -> str:
     """Return a JSON value as a block of text."""
-    return EMPTY if value in (None, {}, []) else text_block(pretty(value))
+    return EMPTY if value in (None, {}, []) else text_block(truncated_json(value))
 
 
 def text_block(text: str) -> str:
@@ -126,11 +126,11 @@ def code(text: str) -> str:
     return format_html("<code>{}</code>", text)
 
 
-def pairs(values: Any) -> str:
+def label_table(values: Any) -> str:
     """Return labels or annotations as a table; a web address among them becomes a link."""
     if not isinstance(values, dict) or not values:
         return json_block(values)
-    rows = ((key, outside_link(str(value))) for key, value in sorted(values.items()))
+    rows = ((key, external_link(str(value))) for key, value in sorted(values.items()))
     return format_html(
         '<table class="pairs">{}</table>',
         format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", rows),

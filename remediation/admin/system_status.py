@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from remediation import clock
-from remediation.admin.verbs import may_operate
+from remediation.admin.permissions import may_operate
 from remediation.engine import problems
 from remediation.engine.problems import Problem
 from remediation.models import ActionExecution, Pause
@@ -18,7 +18,7 @@ Status = ActionExecution.Status
 
 
 @dataclass(frozen=True)
-class Situation:
+class SystemStatus:
     """How things stand now; what a page does not show is not looked up."""
 
     request: HttpRequest
@@ -45,6 +45,6 @@ class Situation:
         return problems.current()
 
 
-def situation(request: HttpRequest) -> dict[str, Any]:
-    """Return the situation to every template."""
-    return {"situation": Situation(request)}
+def system_status(request: HttpRequest) -> dict[str, Any]:
+    """Add the system status to every template."""
+    return {"system_status": SystemStatus(request)}

@@ -9,7 +9,7 @@ from remediation.models import ActionExecution, BucketRun
 from remediation.stackstorm import read_inquiry
 from remediation.stackstorm.executions import read_execution
 from tests.factories import make_bucket, make_execution, make_run
-from tests.remediation.admin.test_waiting import EVIL, notices_of, text_of
+from tests.remediation.admin.test_notices import EVIL, notices_of, text_of
 from tests.remediation.stackstorm.recordings import recording
 
 ASK = "6b0ab195f61463f7f50ce075"

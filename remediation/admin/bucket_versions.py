@@ -7,7 +7,7 @@ import difflib
 from django.contrib import admin
 from django.db.models import QuerySet
 
-from remediation.admin import cells
+from remediation.admin import formatting
 from remediation.admin.read_only import ReadOnlyModelAdmin
 from remediation.models import Bucket, BucketVersion
 
@@ -17,7 +17,7 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
     """Versions of all buckets, newest first."""
 
     list_display = ["name", "number", "actor", "made", "short_sha256"]
-    in_order = frozenset({"bucket__exact"})
+    id_ordered_filters = frozenset({"bucket__exact"})
     list_select_related = ["bucket"]
     search_fields = ["bucket__name__begins", "sha256__exact"]
     search_help_text = "The begin of a bucket's name, or a whole sha256"
@@ -35,16 +35,16 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
         )
     ]
 
-    def for_list(self, rows: QuerySet[BucketVersion]) -> QuerySet[BucketVersion]:
+    def list_queryset(self, rows: QuerySet[BucketVersion]) -> QuerySet[BucketVersion]:
         """Leave out the definitions."""
         return rows.defer("definition")
 
     def tools(self, obj: BucketVersion) -> list[str]:
         """Return the bucket's other versions and its runs."""
-        versions = cells.list_url(BucketVersion, bucket=obj.bucket_id)
+        versions = formatting.list_url(BucketVersion, bucket=obj.bucket_id)
         return [
-            cells.tool(cells.change_url(Bucket, obj.bucket_id), "Bucket"),
-            cells.tool(versions, "All versions of this bucket"),
+            formatting.tool_link(formatting.change_url(Bucket, obj.bucket_id), "Bucket"),
+            formatting.tool_link(versions, "All versions of this bucket"),
         ]
 
     @admin.display(description="version")
@@ -55,12 +55,12 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
     @admin.display(description="bucket")
     def bucket_link(self, version: BucketVersion) -> str:
         """Return the link to the bucket as it is now."""
-        return cells.row_link(version.bucket)
+        return formatting.row_link(version.bucket)
 
     @admin.display(description="made (UTC)")
     def made(self, version: BucketVersion) -> str:
         """Return when it was made."""
-        return cells.moment(version.created_at)
+        return formatting.utc_time(version.created_at)
 
     @admin.display(description="sha256")
     def short_sha256(self, version: BucketVersion) -> str:
@@ -75,15 +75,15 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
         if before is None:
             return "This is the first version."
         lines = difflib.unified_diff(
-            cells.pretty(before.definition).splitlines(),
-            cells.pretty(version.definition).splitlines(),
+            formatting.truncated_json(before.definition).splitlines(),
+            formatting.truncated_json(version.definition).splitlines(),
             f"version {before.number}",
             f"version {version.number}",
             lineterm="",
         )
-        return cells.text_block("\n".join(lines))
+        return formatting.text_block("\n".join(lines))
 
     @admin.display(description="definition")
     def definition_block(self, version: BucketVersion) -> str:
         """Return the whole definition."""
-        return cells.json_block(version.definition)
+        return formatting.json_block(version.definition)

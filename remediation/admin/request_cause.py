@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from remediation.models import Cause
 
 
-def cause_of(request: HttpRequest) -> Cause:
+def request_cause(request: HttpRequest) -> Cause:
     """Return the signed-in person and the inbound call."""
     request_id: str = request.request_id  # type: ignore[attr-defined]  # set by audit's middleware
     return Cause(actor=request.user.get_username(), request_id=request_id)

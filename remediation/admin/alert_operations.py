@@ -7,8 +7,8 @@ from typing import Any
 
 from django import forms
 
-from remediation.admin.run_verbs import resolved_remark, started
-from remediation.admin.verbs import Done, Verb
+from remediation.admin.operations import Operation, Result
+from remediation.admin.run_operations import resolved_warning, started
 from remediation.engine.operations import retry
 from remediation.models import Alert, Bucket, Cause
 
@@ -23,26 +23,26 @@ class BucketForm(forms.Form):
     )
 
 
-class MatchAgain(Verb[Alert]):
+class MatchAgain(Operation[Alert]):
     """Decide anew which buckets take the alert."""
 
     name = "match_again"
     label = "Match again now"
-    meaning = (
+    description = (
         "The alert is matched against the buckets as they are now, and those that take it run once"
         " more, also where they have run before."
     )
 
-    def remarks(self, row: Alert) -> Sequence[str]:
+    def warnings(self, row: Alert) -> Sequence[str]:
         """Tell when the alert has gone."""
-        return resolved_remark(row)
+        return resolved_warning(row)
 
-    def act(self, row: Alert, answers: dict[str, Any], *, cause: Cause) -> Done:
+    def perform(self, row: Alert, data: dict[str, Any], *, cause: Cause) -> Result:
         """Start the runs, all or none."""
         runs = retry.match_again(row, cause=cause)
         if len(runs) == 1:
             return started(runs[0])
-        return Done(f"{len(runs)} runs are made: {', '.join(map(str, runs))}.", row)
+        return Result(f"{len(runs)} runs are made: {', '.join(map(str, runs))}.", row)
 
 
 class RunByHand(MatchAgain):
@@ -50,9 +50,9 @@ class RunByHand(MatchAgain):
 
     name = "run_by_hand"
     label = "Run a bucket by hand"
-    meaning = "The bucket that you choose is carried out for this alert."
+    description = "The bucket that you choose is carried out for this alert."
     form = BucketForm
 
-    def act(self, row: Alert, answers: dict[str, Any], *, cause: Cause) -> Done:
+    def perform(self, row: Alert, data: dict[str, Any], *, cause: Cause) -> Result:
         """Start the run."""
-        return started(retry.run_by_hand(answers["bucket"], row, cause=cause))
+        return started(retry.run_by_hand(data["bucket"], row, cause=cause))

@@ -77,9 +77,9 @@ def carry_out_due() -> int:
     A bounded batch: of more runs the others follow in the next calls.
     """
     stopped = BucketRun.objects.filter(status__in=OPEN).exclude(stop=BucketRun.Stop.NO)
-    ids = _stopped_in_turn.take(stopped, most=batches.ROWS_MAX)
+    ids = _stopped_in_turn.take(stopped, limit=batches.ROWS_MAX)
     for run_id in ids:
-        with batches.alone(f"run {run_id}", job="cancel"):
+        with batches.isolate(f"run {run_id}", job="cancel"):
             carry_out(run_id, cause=Cause())
     return len(ids)
 
@@ -96,17 +96,17 @@ def cancel_overdue() -> int:
     running = BucketRun.objects.filter(status=BucketRun.Status.RUNNING, bucket__in=limited)
     # Most are in time, so no more of them is read than tells that.
     rows = running.exclude(stop=BucketRun.Stop.CANCEL).only("plan", "started_at")
-    ids = _limited_in_turn.take(rows, most=READ_MAX)
+    ids = _limited_in_turn.take(rows, limit=READ_MAX)
     runs = list(rows.filter(pk__in=ids))
     prefetch_related_objects(runs, "plan")
     overdue: list[int] = []
     for run in runs:
-        with batches.alone(run, job="cancel"):
+        with batches.isolate(run, job="cancel"):
             if _is_out_of_time(run, at=at):
                 overdue.append(run.pk)
     overdue = overdue[: batches.ROWS_MAX]
     for run in BucketRun.objects.filter(pk__in=overdue).select_related("plan"):
-        with batches.alone(run, job="cancel"):
+        with batches.isolate(run, job="cancel"):
             _cancel_overdue(run, at=at)
     return len(overdue)
 

@@ -1,7 +1,7 @@
-"""Store several rows in one transaction, and row by row when one of them stops the others.
+"""Store several rows in one transaction, and row by row if that transaction fails.
 
-One answer of StackStorm that the database refuses must not hold up those beside it. What fails
-again on its own fails alone, and its reason is recorded on its row.
+One row that the database refuses must not delay the others of its batch. A row that also fails
+alone gets the reason recorded on it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.db import DatabaseError, Error, InterfaceError, OperationalError, co
 
 from remediation import clock
 from remediation.engine import problems
-from remediation.engine.retries import is_disconnected, is_locked, repeated
+from remediation.engine.retries import is_disconnected, is_locked, retry_on_conflict
 from remediation.engine.secrets import known_secrets
 from remediation.json_values import fit_text
 from remediation.models import ActionExecution, IllegalTransitionError
@@ -25,130 +25,138 @@ from remediation.redaction import mask_text
 
 logger = logging.getLogger(__name__)
 
-SET_ASIDE = datetime.timedelta(minutes=5)  # until a row that could not be handled is tried again
-REASON_LENGTH = 300  # characters of an error in a row's reason
-# MariaDB: disk or table full, read-only, no such server, too many connections, access denied.
+# The delay before a row that could not be handled is tried again.
+POSTPONED_FOR = datetime.timedelta(minutes=5)
+REASON_LENGTH = 300  # characters, of an error in a row's reason
+# MariaDB: disk or table full, read-only, server unreachable, too many connections, access denied.
 _OUTAGE_CODES = {1021, 1114, 1036, 1290, 1792, 1836, 1040, 1044, 1045, 1049, 2002, 2003, 2005}
-# SQLite has no codes in its errors.
-_OUTAGE_WORDS = ("readonly database", "disk is full", "disk I/O error", "unable to open database")
+# SQLite errors have no codes.
+_OUTAGE_TEXTS = ("readonly database", "disk is full", "disk I/O error", "unable to open database")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def together(
+def run_batch(
     items: Sequence[Item],
-    work: Callable[[Sequence[Item]], Result],
+    store_all: Callable[[Sequence[Item]], Result],
     *,
-    what: str,
-    failed: Callable[[Item, Exception], object],
-    afresh: Callable[[Item], object] = lambda _: None,
+    description: str,
+    on_failure: Callable[[Item, Exception], object],
+    before_retry: Callable[[Item], object] = lambda _: None,
 ) -> list[Result]:
-    """Do ``work``, which is one transaction, for all items; for each alone if that fails.
+    """Call ``store_all``, which is one transaction, with all items; if it fails, with each alone.
 
-    ``failed``: records why one item cannot be stored, in a transaction of its own. ``afresh``:
-    reads again what a failed transaction has changed of an item in memory. Returns what the calls
-    of ``work`` returned. Raises DatabaseError when a lock stays or nothing can be stored at all.
+    ``on_failure`` records, in its own transaction, why one item cannot be stored. ``before_retry``
+    reloads the fields of an item that a failed transaction changed in memory. Returns the result
+    of each successful call. Raises DatabaseError if a lock persists or the database stores nothing.
     """
     if len(items) > 1:
         try:
-            return [_repeated(work, items, what, afresh)]
+            return [_retry_on_conflict(store_all, items, description, before_retry)]
         except Exception as error:
             if is_outage(error):
                 raise
-            logger.warning("%s is repeated row by row: %s", what, error)
+            logger.warning("%s is retried row by row: %s", description, error)
         for item in items:
-            afresh(item)
+            before_retry(item)
 
-    def failed_alone(item: Item, error: Exception) -> None:
-        afresh(item)
-        failed(item, error)
+    def record_failure(item: Item, error: Exception) -> None:
+        before_retry(item)
+        on_failure(item, error)
 
     results = []
     for item in items:
-        with contained(item, what=what, failed=failed_alone):
-            results.append(_repeated(work, [item], what, afresh))
+        with isolate(item, description=description, on_failure=record_failure):
+            results.append(_retry_on_conflict(store_all, [item], description, before_retry))
     return results
 
 
 @contextmanager
-def contained(
-    item: Item, *, what: str, failed: Callable[[Item, Exception], object], job: str = "storage"
+def isolate(
+    item: Item,
+    *,
+    description: str,
+    on_failure: Callable[[Item, Exception], object],
+    job: str = "storage",
 ) -> Iterator[None]:
-    """Let an error in this block fail one item, which ``failed`` records, and not its caller.
+    """Catch an error in the block, report it as a problem of ``job``, call ``on_failure``.
 
-    ``job``: the name of the problem that it becomes. Raises DatabaseError when a lock stays or
-    nothing can be stored at all.
+    Raises DatabaseError if a lock persists or the database stores nothing.
     """
     try:
         yield
     except Exception as error:
         if is_outage(error):
             raise
-        logger.exception("%s failed for %s.", what, item)
+        logger.exception("%s failed for %s.", description, item)
         problems.report(job, error, subject=_subject(item))
-        _record(item, error, failed)
+        _record_failure(item, error, on_failure)
 
 
-def set_aside(row: ActionExecution, error: Exception) -> None:
-    """Leave an execution that could not be handled for later, and show why."""
+def postpone(row: ActionExecution, error: Exception) -> None:
+    """Make an execution that could not be handled due later, with the error as its message."""
     open_row = ActionExecution.objects.filter(pk=row.pk).exclude(status__in=ActionExecution.FINAL)
-    open_row.update(due_at=clock.now() + SET_ASIDE, error_message=reason_for(error))
+    open_row.update(due_at=clock.now() + POSTPONED_FOR, error_message=reason_for(error))
 
 
-def read_status_again(row: ActionExecution) -> None:
-    """Read the status again, which a failed transaction changed in memory alone."""
+def reload_status(row: ActionExecution) -> None:
+    """Reload the status, which a failed transaction changed in memory only."""
     row.refresh_from_db(fields=["status"])
 
 
 def reason_for(error: Exception) -> str:
-    """Return what an operator reads about an error that a row caused."""
+    """Return the error as a reason for operators, without secrets and cut to REASON_LENGTH."""
     text = mask_text(f"{type(error).__name__}: {error}", known_secrets())
     return fit_text(f"PoundCake could not record it: {text}", length=REASON_LENGTH)
 
 
 def is_outage(error: Exception) -> bool:
-    """Return whether the database, and not one row, is why something could not be stored."""
+    """Return whether the database failed as such, and not because of one row."""
     if not isinstance(error, Error):
         return False
     if is_disconnected(error):
-        # A statement that is too large ends the connection as well; then a new one works.
+        # A statement that is too large also ends the connection; then a new one works.
         return connection.in_atomic_block or not _can_connect()
     code = error.args[0] if error.args else None
-    has_no_room = any(words in str(error) for words in _OUTAGE_WORDS)
+    has_outage_text = any(text in str(error) for text in _OUTAGE_TEXTS)
     return isinstance(error, DatabaseError) and (
-        is_locked(error) or code in _OUTAGE_CODES or has_no_room
+        is_locked(error) or code in _OUTAGE_CODES or has_outage_text
     )
 
 
-def _repeated(
-    work: Callable[[Sequence[Item]], Result],
+def _retry_on_conflict(
+    store_all: Callable[[Sequence[Item]], Result],
     items: Sequence[Item],
-    what: str,
-    afresh: Callable[[Item], object],
+    description: str,
+    before_retry: Callable[[Item], object],
 ) -> Result:
-    def read_again() -> None:
+    def reload() -> None:
         for item in items:
-            afresh(item)
+            before_retry(item)
 
-    return repeated(partial(work, items), what=what, afresh=read_again)
+    return retry_on_conflict(
+        partial(store_all, items), description=description, before_retry=reload
+    )
 
 
 def _subject(item: object) -> str:
-    """Return the name of the row that an item is about."""
+    """Return the name of the row that an item belongs to."""
     row = item[0] if isinstance(item, tuple) else getattr(item, "execution", item)
     return str(row)
 
 
-def _record(item: Item, error: Exception, failed: Callable[[Item, Exception], object]) -> None:
+def _record_failure(
+    item: Item, error: Exception, on_failure: Callable[[Item, Exception], object]
+) -> None:
     try:
-        failed(item, error)
-    except IllegalTransitionError as moved:
-        logger.info("Nothing is recorded on it: %s", moved)
-    except Exception as again:
-        if is_outage(again):
+        on_failure(item, error)
+    except IllegalTransitionError as changed:
+        logger.info("The failure is not recorded: %s", changed)
+    except Exception as second:
+        if is_outage(second):
             raise
-        logger.exception("What failed for %s could not be recorded.", item)
+        logger.exception("The failure of %s could not be recorded.", item)
 
 
 def _can_connect() -> bool:

@@ -25,8 +25,8 @@ from remediation.engine.intake.alert_moves import AlertMove, skip_unbegun, stop_
 from remediation.engine.intake.assignment import Assignments, assign, without_bucket
 from remediation.engine.intake.early_resolves import EarlyResolves
 from remediation.engine.intake.episodes import Disposition, Received
-from remediation.engine.retries import is_transient, repeated
-from remediation.engine.row_by_row import reason_for, together
+from remediation.engine.retries import is_transient, retry_on_conflict
+from remediation.engine.row_by_row import reason_for, run_batch
 from remediation.models import (
     ActionExecution,
     Alert,
@@ -92,12 +92,12 @@ def receive(notification: Notification, *, cause: Cause, client: str) -> list[Re
         )
 
     what = f"Intake of {cause.request_id}"
-    together(range(len(alerts)), deliver, what=what, failed=failed)
+    run_batch(range(len(alerts)), deliver, description=what, on_failure=failed)
     # If none is stored, or another process stores the same, the sender has to send it again.
     if refused and (not receipts or any(map(_is_lost_race, refused))):
         raise refused[0]
     for place in set(range(len(alerts))) - receipts.keys():
-        repeated(partial(deliver, [place]), what=what)
+        retry_on_conflict(partial(deliver, [place]), description=what)
     rejections.log(_rejected(alerts), request_id=cause.request_id)
     return [receipts[place] for place in range(len(alerts))]
 

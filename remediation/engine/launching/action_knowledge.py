@@ -107,7 +107,7 @@ def ask(actions: Iterable[Action], client: StackStormClient) -> set[int]:
                 raise
             _note_odd_answer(action, error)
             continue
-        with batches.alone(action, job="actions"):
+        with batches.isolate(action, job="actions"):
             learn(action, info, message=message)
             asked.add(action.pk)
     return asked

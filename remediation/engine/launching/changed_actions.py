@@ -11,7 +11,7 @@ from functools import partial
 from remediation.engine.launching import action_knowledge, late_results, parameters
 from remediation.engine.outcomes import id_owners, settle
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.engine.retries import repeated
+from remediation.engine.retries import retry_on_conflict
 from remediation.models import ActionExecution, Cause
 from remediation.stackstorm import Execution, StackStormClient, StackStormError
 from remediation.templating import TemplateError
@@ -48,10 +48,10 @@ def end_unsafe(execution: ActionExecution, remote: Execution, *, client: StackSt
         "st2_web_url": remote.web_url,
     }
     outcome = Outcome(ActionExecution.Status.FAILURE, reason, values)
-    is_ours = repeated(
+    is_ours = retry_on_conflict(
         partial(settle.settle, execution, outcome, cause=Cause()),
-        what=f"The end of {execution}",
-        afresh=execution.refresh_from_db,
+        description=f"The end of {execution}",
+        before_retry=execution.refresh_from_db,
     )
     if not is_ours:
         late_results.record_answer(execution, remote, client=client)

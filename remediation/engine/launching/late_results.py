@@ -15,7 +15,7 @@ from remediation import queue
 from remediation.engine.launching import started_executions
 from remediation.engine.outcomes import id_owners, settle
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.engine.retries import repeated
+from remediation.engine.retries import retry_on_conflict
 from remediation.models import ActionExecution, Cause, IllegalTransitionError, Transition
 from remediation.models.statements import compare_and_set
 from remediation.stackstorm import Execution, StackStormClient, StackStormError
@@ -33,9 +33,9 @@ def record_answer(
     It becomes the row's execution if the row has none. Otherwise it is kept beside that one and
     canceled.
     """
-    is_surplus = repeated(
+    is_surplus = retry_on_conflict(
         partial(_keep, execution.pk, remote, cause=Cause()),
-        what=f"The late answer for {execution}",
+        description=f"The late answer for {execution}",
     )
     if not is_surplus:
         return

@@ -36,13 +36,13 @@ from remediation.engine.launching.prepared_launch import Request, begin_timer
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.advance import retry_delay
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.engine.retries import repeated
+from remediation.engine.retries import retry_on_conflict
 from remediation.engine.row_by_row import (
-    contained,
-    read_status_again,
+    isolate,
+    postpone,
     reason_for,
-    set_aside,
-    together,
+    reload_status,
+    run_batch,
 )
 from remediation.models import (
     ActionExecution,
@@ -165,7 +165,7 @@ def run_local() -> bool:
     """Carry out one due local action; return whether there was one."""
     for execution in _local_due().select_related("action")[:10]:
         take = _prepare if execution.status == Status.PENDING else local_launch.wake
-        with contained(execution, what="A local action", failed=set_aside):
+        with isolate(execution, description="A local action", on_failure=postpone):
             if request := take(execution):
                 local_launch.carry_out(request)
                 return True
@@ -228,7 +228,7 @@ def _prepare_all(
         # Both begin here: a worker that was stopped while it rendered has lost nothing yet.
         timers = {is_local: begin_timer(is_local=is_local) for is_local in (True, False)}
         cause = Cause()
-        claims = together(
+        claims = run_batch(
             reservation.executions,
             partial(
                 claim,
@@ -237,9 +237,9 @@ def _prepare_all(
                 skipped=skipped,
                 unprepared={row.pk for row in reservation.executions} - prepared.keys(),
             ),
-            what=f"The claim of {len(reservation.executions)} executions",
-            failed=partial(_fail_unclaimed, cause=cause),
-            afresh=read_status_again,
+            description=f"The claim of {len(reservation.executions)} executions",
+            on_failure=partial(_fail_unclaimed, cause=cause),
+            before_retry=reload_status,
         )
     claimed = [execution for claimed_now in claims for execution in claimed_now]
     for execution in claimed:
@@ -259,12 +259,12 @@ def _prepare_all(
 
 def _fail_unclaimed(execution: ActionExecution, error: Exception, *, cause: Cause) -> None:
     """Fail an execution whose claim cannot be stored with what it would send."""
-    with contained(execution, what="Claiming without the parameters", failed=set_aside):
+    with isolate(execution, description="Claiming without the parameters", on_failure=postpone):
         if claim([execution], cause=cause, shown={}):
             settle.settle(execution, Outcome.failure(reason_for(error)), cause=cause)
             return
     # So that the reservation is given back of one that stays pending.
-    read_status_again(execution)
+    reload_status(execution)
 
 
 def _prepare(execution: ActionExecution) -> Request | None:
@@ -286,7 +286,7 @@ def expire() -> int:
     overdue = 0
     # Not all are overdue: an attempt is made before the pause that it waits for.
     for row in batches.walk(pending, order="created_at"):
-        with batches.alone(row, job="expiry"):
+        with batches.isolate(row, job="expiry"):
             if _first_due(row) >= limit:
                 continue
             overdue += 1
@@ -329,13 +329,13 @@ def _record_all(answers: Sequence[Answer], *, client: StackStormClient) -> bool:
     is_reached = True
     for request, future in answers:
         if future.exception() is not None:
-            with contained(request.execution, what="Recording an answer", failed=set_aside):
+            with isolate(request.execution, description="Recording an answer", on_failure=postpone):
                 is_reached &= _record_surely(request, future, client=client)
     return is_reached
 
 
 def _was_unsafe(request: Request, remote: Execution, *, client: StackStormClient) -> bool:
-    with contained(request.execution, what="Looking at the action", failed=set_aside):
+    with isolate(request.execution, description="Looking at the action", on_failure=postpone):
         return changed_actions.end_unsafe(request.execution, remote, client=client)
     return False
 
@@ -356,10 +356,10 @@ def _record_started(
 def _record_surely(
     request: Request, future: Future[Execution], *, client: StackStormClient
 ) -> bool:
-    return repeated(
+    return retry_on_conflict(
         partial(_record, request, future, client=client),
-        what=f"The answer for {request.execution}",
-        afresh=request.read_again,
+        description=f"The answer for {request.execution}",
+        before_retry=request.reload,
     )
 
 

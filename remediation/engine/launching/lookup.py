@@ -84,7 +84,7 @@ def look_up_due(*, client: StackStormClient) -> int:
         if time.monotonic() > until:
             break
         looked_up += 1
-        with batches.alone(row, job="lookup"):
+        with batches.isolate(row, job="lookup"):
             if not _look_up_one(row, client=client):
                 break
     return looked_up

@@ -21,7 +21,7 @@ from remediation import clock
 from remediation.engine import outage
 from remediation.engine.launching import parameters
 from remediation.engine.launching.claim import OPEN, StartChecks
-from remediation.engine.retries import repeated
+from remediation.engine.retries import retry_on_conflict
 from remediation.models import ActionExecution, Alert, BucketRun
 from remediation.templating import RendererUnavailable, TemplateError
 
@@ -144,13 +144,13 @@ def _reserve(executions: Sequence[ActionExecution]) -> Reservation:
     rows = _pending(executions)
     # A time that is too far ahead comes from another clock and is ignored.
     in_hand = Q(preparing_until__gt=clock.now(), preparing_until__lte=until + LEASE)
-    count = repeated(
+    count = retry_on_conflict(
         partial(
             rows.exclude(in_hand).update,
             preparing_until=until,
             prepare_attempts=F("prepare_attempts") + 1,
         ),
-        what=f"The reservation of {len(executions)} executions",
+        description=f"The reservation of {len(executions)} executions",
     )
     if count == len(executions):
         return Reservation(list(executions), until)

@@ -41,7 +41,7 @@ class Request:
                 else None,
             )
 
-    def read_again(self) -> None:
+    def reload(self) -> None:
         """Read the execution again; a claim of another worker in between is not taken for ours."""
         self.execution.refresh_from_db()
         self.execution.started_at = self.claimed_at

@@ -19,7 +19,7 @@ def recover() -> int:
     ).select_related("action")
     recovered = 0
     for row in batches.walk(rows, order="due_at"):
-        with batches.alone(row, job="recovery"):
+        with batches.isolate(row, job="recovery"):
             recovered += _is_rescued(row)
         if recovered == batches.ROWS_MAX:
             break

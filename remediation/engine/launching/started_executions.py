@@ -14,7 +14,7 @@ from remediation.engine.outcomes import poll_interval
 from remediation.engine.outcomes.id_owners import ForeignIdError, owners
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import settle
-from remediation.engine.row_by_row import reason_for, together
+from remediation.engine.row_by_row import reason_for, run_batch
 from remediation.models import ActionExecution, Cause, IllegalTransitionError, Transition
 from remediation.stackstorm import Execution
 
@@ -34,17 +34,17 @@ def record_all(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLaunch]:
     Returns those that are left as they were: since StackStorm named the id of another row, or,
     with None, since the row has moved on.
     """
-    batches = together(
+    batches = run_batch(
         launched,
         partial(_start_together, cause=cause),
-        what=f"Recording {len(launched)} launches",
-        failed=partial(_start_unknown, cause=cause),
-        afresh=_read_launch_again,
+        description=f"Recording {len(launched)} launches",
+        on_failure=partial(_start_unknown, cause=cause),
+        before_retry=_reload_launch,
     )
     return [left for batch in batches for left in batch]
 
 
-def _read_launch_again(launch: Launch) -> None:
+def _reload_launch(launch: Launch) -> None:
     execution, _ = launch
     # The time of our claim, which tells it from a later one of another worker.
     claimed_at = execution.started_at

@@ -26,7 +26,7 @@ from remediation.engine.outcomes.outcome import OUTCOMES, Outcome
 from remediation.engine.outcomes.remote_cancel import cancel_remote, is_to_be_canceled
 from remediation.engine.outcomes.settle import Ending, settle, settle_all
 from remediation.engine.outcomes.twins import follow_the_older
-from remediation.engine.row_by_row import contained, set_aside, together
+from remediation.engine.row_by_row import isolate, postpone, run_batch
 from remediation.models import ActionExecution, Cause
 from remediation.models.statements import compare_and_set
 from remediation.stackstorm import (
@@ -173,10 +173,10 @@ def _take(*, at: datetime.datetime) -> list[ActionExecution]:
     def take_each(_batch: object, _error: Exception) -> None:
         rows = ActionExecution.objects.filter(DUE, due_at__lte=at).order_by("due_at", "pk")
         for row in rows[:MAX_IDS_PER_REQUEST]:
-            with contained(row, what="Taking it to be polled", failed=set_aside):
+            with isolate(row, description="Taking it to be polled", on_failure=postpone):
                 taken.extend(_put_off(_due(at=at).filter(pk=row.pk)))
 
-    with contained("a batch", what="Taking executions to be polled", failed=take_each):
+    with isolate("a batch", description="Taking executions to be polled", on_failure=take_each):
         taken += _put_off(_due(at=at)[:MAX_IDS_PER_REQUEST])
     return taken
 
@@ -226,7 +226,7 @@ def _ask(rows: Sequence[ActionExecution], *, client: StackStormClient, until: fl
     for st2_id, row in by_id.items():
         if st2_id in ended:
             continue
-        with contained(row, what="A poll", failed=set_aside):
+        with isolate(row, description="A poll", on_failure=postpone):
             _look_at(row, states.get(st2_id), client=client)
         if time.monotonic() > until:
             return
@@ -258,7 +258,7 @@ def _settle_ended(
         ended_all([(by_id[pk], remote) for pk, remote in whole.items()])
         for pk, row in by_id.items():
             if pk not in whole:
-                with contained(row, what="A poll", failed=set_aside):
+                with isolate(row, description="A poll", on_failure=postpone):
                     _look_at(row, None, client=client)
 
 
@@ -311,7 +311,7 @@ def ended_all(told: Iterable[tuple[ActionExecution, Execution | ExecutionResult]
     """Take the outcomes that StackStorm shows of executions without tasks, in one transaction."""
     endings: list[Ending] = []
     for row, remote in told:
-        with contained(row, what="Reading an outcome", failed=set_aside):
+        with isolate(row, description="Reading an outcome", on_failure=postpone):
             endings.append(_ending(row, remote))
     settle_all(endings, cause=Cause(actor="stackstorm"))
 
@@ -354,12 +354,12 @@ def keep_words(told: Iterable[tuple[ActionExecution, Execution]]) -> None:
             for row, remote in pairs:
                 keep_word(row, remote.status, at=clock.now())
 
-    together(
+    run_batch(
         in_order,
         keep,
-        what=f"The status of {len(in_order)} executions",
-        failed=lambda pair, error: set_aside(pair[0], error),
-        afresh=lambda pair: pair[0].refresh_from_db(fields=[*TOLD_FIELDS, "status"]),
+        description=f"The status of {len(in_order)} executions",
+        on_failure=lambda pair, error: postpone(pair[0], error),
+        before_retry=lambda pair: pair[0].refresh_from_db(fields=[*TOLD_FIELDS, "status"]),
     )
 
 

@@ -19,7 +19,7 @@ from remediation import clock
 from remediation.engine import batches, log_once
 from remediation.engine.outcomes import poll_interval
 from remediation.engine.outcomes.traces import CLOCK_TOLERANCE
-from remediation.engine.retries import repeated
+from remediation.engine.retries import retry_on_conflict
 from remediation.models import ActionExecution, Cause, Heartbeat, Rerun, Transition
 from remediation.stackstorm import (
     FINAL_STATUSES,
@@ -46,7 +46,7 @@ def take(moved: Iterable[Execution]) -> None:
     for remote in told.values():
         if remote.rerun_of not in owners:
             continue
-        with batches.alone(f"re-run {remote.id}", job="reruns"):
+        with batches.isolate(f"re-run {remote.id}", job="reruns"):
             _record(owners[remote.rerun_of], remote)
 
 
@@ -63,7 +63,7 @@ def look_for_due(*, client: StackStormClient) -> int:
     for asked, row in enumerate(rows):
         if time.monotonic() > until:
             return asked
-        with batches.alone(row, job="reruns"):
+        with batches.isolate(row, job="reruns"):
             _put_off(row, at=at)
             if not _is_answered(row, client=client):
                 return asked
@@ -109,7 +109,7 @@ def _owners(st2_ids: set[str]) -> dict[str, int]:
 
 
 def _record(execution_id: int, remote: Execution | RerunExecution) -> None:
-    repeated(partial(_write, execution_id, remote), what=f"The re-run {remote.id}")
+    retry_on_conflict(partial(_write, execution_id, remote), description=f"The re-run {remote.id}")
 
 
 def _write(execution_id: int, remote: Execution | RerunExecution) -> None:

@@ -19,11 +19,11 @@ from remediation.engine.outcomes.advance import advance, attempts
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.workflow_tasks import write_task
 from remediation.engine.row_by_row import (
-    contained,
-    read_status_again,
+    isolate,
+    postpone,
     reason_for,
-    set_aside,
-    together,
+    reload_status,
+    run_batch,
 )
 from remediation.engine.wake_ups import wake
 from remediation.models import (
@@ -67,18 +67,18 @@ def settle_all(endings: Sequence[Ending], *, cause: Cause) -> int:
     unknown with the reason.
     """
     return sum(
-        together(
+        run_batch(
             endings,
             partial(_settle_together, cause=cause),
-            what=f"Settling {len(endings)} executions",
-            failed=partial(_settle_without_result, cause=cause),
-            afresh=_read_again,
+            description=f"Settling {len(endings)} executions",
+            on_failure=partial(_settle_without_result, cause=cause),
+            before_retry=_reload,
         )
     )
 
 
-def _read_again(ending: Ending) -> None:
-    read_status_again(ending.execution)
+def _reload(ending: Ending) -> None:
+    reload_status(ending.execution)
 
 
 def _settle_without_result(ending: Ending, error: Exception, *, cause: Cause) -> None:
@@ -86,7 +86,9 @@ def _settle_without_result(ending: Ending, error: Exception, *, cause: Cause) ->
     outcome, reason = ending.outcome, reason_for(error)
     values = outcome.values | ({"st2_result": reason} if "st2_result" in outcome.values else {})
     smaller = Outcome(outcome.status, outcome.reason or reason, values)
-    with contained(ending, what="Settling without the result", failed=_settle_unknown(cause)):
+    with isolate(
+        ending, description="Settling without the result", on_failure=_settle_unknown(cause)
+    ):
         _settle_together([Ending(ending.execution, smaller)], cause=cause)
 
 
@@ -95,11 +97,11 @@ def _settle_unknown(cause: Cause) -> Callable[[Ending, Exception], None]:
 
     def failed(ending: Ending, error: Exception) -> None:
         row = ending.execution
-        with contained(row, what="Settling as unknown", failed=set_aside):
-            _read_again(ending)
+        with isolate(row, description="Settling as unknown", on_failure=postpone):
+            _reload(ending)
             if not _settle_together([Ending(row, Outcome.unknown(reason_for(error)))], cause=cause):
                 # A pending row cannot be unknown.
-                set_aside(row, error)
+                postpone(row, error)
 
     return failed
 

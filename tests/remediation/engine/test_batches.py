@@ -1,4 +1,4 @@
-"""Thousands of overdue rows: a bounded number a call, each alone, and all of them in the end."""
+"""Jobs process thousands of overdue rows in bounded batches, each row isolated."""
 
 import datetime
 
@@ -18,8 +18,8 @@ MANY = 3_000
 Status = ActionExecution.Status
 
 
-def many(count=MANY, run_columns=None, **columns):
-    """Make many executions of one bucket, each of a run of its own."""
+def make_many(count=MANY, run_columns=None, **columns):
+    """Make ``count - 1`` executions of one bucket, each in its own run."""
     template = make_execution(make_run(make_step(make_bucket()).bucket))
     run = template.run
     before = timezone.now() - datetime.timedelta(days=2)
@@ -57,14 +57,14 @@ def many(count=MANY, run_columns=None, **columns):
 
 @pytest.fixture
 def few(monkeypatch):
-    """Let a batch be small, so that a test can work off all of them."""
+    """Make batches small, so that a test can process all rows; return how many to make."""
     monkeypatch.setattr(batches, "ROWS_MAX", 20)
     monkeypatch.setattr(cancel, "READ_MAX", 30)
     return 70
 
 
 def sizes_of_batches(job):
-    """Call a job until it finds nothing; return how many rows each call took."""
+    """Call a job until it finds nothing; return how many rows each call processed."""
     return list(iter(job, 0))
 
 
@@ -72,12 +72,12 @@ OVERDUE = [(launch.expire, {}), (recover.recover, {"status": Status.LAUNCHING})]
 
 
 @pytest.mark.parametrize(("job", "columns"), OVERDUE, ids=["expire", "recover"])
-def test_of_thousands_one_call_takes_a_bounded_number(job, columns):
-    many(**columns)
+def test_one_call_takes_a_bounded_number_of_thousands(job, columns):
+    make_many(**columns)
 
     taken = job()
 
-    # Fewer where the machine is so slow that the time is over before.
+    # Fewer on a machine so slow that BUDGET_SECONDS end first.
     assert 0 < taken <= batches.ROWS_MAX
     [status] = {columns.get("status", Status.PENDING)}
     untouched = ActionExecution.objects.filter(status=status, lookup_until=None)
@@ -85,8 +85,8 @@ def test_of_thousands_one_call_takes_a_bounded_number(job, columns):
 
 
 @pytest.mark.parametrize(("job", "columns"), OVERDUE, ids=["expire", "recover"])
-def test_all_are_worked_off_in_the_end(job, columns, few):
-    many(few, **columns)
+def test_repeated_calls_process_all_rows(job, columns, few):
+    make_many(few, **columns)
 
     sizes = sizes_of_batches(job)
 
@@ -96,9 +96,9 @@ def test_all_are_worked_off_in_the_end(job, columns, few):
     ).exists()
 
 
-def test_stopped_runs_get_their_turn_though_those_before_them_stay(few):
+def test_stopped_runs_are_reached_although_earlier_runs_stay(few):
     running = {"status": Status.RUNNING, "executed_via_stackstorm": True}
-    *_, last = many(few, {"stop": "cancel", "reason": "maintenance"}, **running)
+    *_, last = make_many(few, {"stop": "cancel", "reason": "maintenance"}, **running)
     ActionExecution.objects.filter(pk=last.pk).update(status=Status.PENDING)
 
     assert [cancel.carry_out_due() for _ in range(4)] == [20, 20, 20, 20]
@@ -107,7 +107,7 @@ def test_stopped_runs_get_their_turn_though_those_before_them_stay(few):
     assert last.status == Status.SKIPPED
 
 
-def test_runs_out_of_time_are_canceled_in_bounded_batches(few):
+def test_overdue_runs_are_canceled_in_bounded_batches(few):
     bucket = make_bucket(timeout_seconds=60)
     make_step(bucket)
     first = make_run(bucket)
@@ -132,8 +132,8 @@ def test_runs_out_of_time_are_canceled_in_bounded_batches(few):
 
 
 @pytest.mark.parametrize(("job", "columns"), OVERDUE, ids=["expire", "recover"])
-def test_a_row_that_fails_stops_no_other_and_is_on_record(job, columns, monkeypatch):
-    rows = many(5, **columns)
+def test_a_failing_row_does_not_stop_the_others_and_becomes_a_problem(job, columns, monkeypatch):
+    rows = make_many(5, **columns)
     bad = rows[1]
 
     def fail_for_one(row, *_arguments, **_options):
@@ -153,7 +153,7 @@ def test_a_row_that_fails_stops_no_other_and_is_on_record(job, columns, monkeypa
     assert f"{bad}: ValueError: Data too long" in problem.text
 
 
-def test_a_tick_polls_before_it_works_off_what_is_overdue(monkeypatch, sandbox, settings):
+def test_a_tick_polls_before_it_processes_overdue_rows(monkeypatch, sandbox, settings):
     settings.ST2_API_URL, settings.ST2_API_KEY = sandbox.url, "sandbox-key"
     order = []
     for module, name in [
@@ -172,7 +172,7 @@ def test_a_tick_polls_before_it_works_off_what_is_overdue(monkeypatch, sandbox, 
     assert len(order) == 6
 
 
-def test_pruning_deletes_a_bounded_number(monkeypatch):
+def test_one_pruning_deletes_a_bounded_number_of_rows(monkeypatch):
     monkeypatch.setattr(jobs, "PRUNED_MAX", 10)
     before = timezone.now() - datetime.timedelta(days=2)
     for number in range(25):
@@ -196,7 +196,7 @@ def test_a_job_absorbs_a_bounded_number_of_wake_ups(monkeypatch):
 
 
 def broken_plan(run):
-    """Give a run a plan of its own that cannot be read."""
+    """Give a run its own bucket version, with a definition that cannot be read."""
     number = run.plan.number + 1_000
     plan = BucketVersion.objects.create(
         bucket=run.bucket,
@@ -210,7 +210,7 @@ def broken_plan(run):
 
 
 @pytest.mark.parametrize("job", [launch.expire, cancel.cancel_overdue], ids=["expire", "cancel"])
-def test_a_plan_that_cannot_be_read_stops_no_other_run(job):
+def test_an_unreadable_plan_does_not_stop_other_runs(job):
     bucket = make_step(make_bucket(timeout_seconds=60)).bucket
     before = timezone.now() - datetime.timedelta(days=2)
     broken, fine = [

@@ -14,7 +14,7 @@ from remediation import jobs, queue
 from remediation.engine import problems
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import Ending
-from remediation.engine.row_by_row import contained
+from remediation.engine.row_by_row import isolate
 from remediation.models import Heartbeat
 from tests.factories import make_client, make_execution
 
@@ -158,7 +158,7 @@ def test_a_row_that_cannot_be_stored_is_on_record_until_nothing_fails_for_a_whil
     def refuse(*_arguments, **_options):
         raise ValueError("Data too long")
 
-    with contained(ending, what="Settling", failed=lambda *_: None):
+    with isolate(ending, description="Settling", on_failure=lambda *_: None):
         refuse()
 
     [problem] = problems.current()

@@ -1,4 +1,4 @@
-"""Lost races in the database are repeated inside; everything else is the caller's to hear."""
+"""A transaction is retried after a conflict; any other error is raised."""
 
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, transaction
@@ -9,7 +9,7 @@ from remediation.models import ActionExecution
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
 DEADLOCK = OperationalError(1213, "Deadlock found when trying to get lock")
-LOST = [
+CONFLICTS = [
     DEADLOCK,
     OperationalError(1205, "Lock wait timeout exceeded"),
     OperationalError(1020, "Record has changed since last read"),
@@ -19,24 +19,26 @@ LOST = [
 
 
 def failing(*errors):
-    """Return work that fails with each error in turn and then returns 7."""
+    """Return a function that raises each error in turn and then returns 7."""
     left = list(errors)
 
-    def work():
+    def fn():
         if left:
             raise left.pop(0)
         return 7
 
-    return work
+    return fn
 
 
-@pytest.mark.parametrize("error", LOST, ids=str)
-def test_a_lost_race_is_repeated_afresh(error):
-    read = []
+@pytest.mark.parametrize("error", CONFLICTS, ids=str)
+def test_a_conflict_is_retried_after_a_reload(error):
+    reloads = []
 
-    result = retries.repeated(failing(error, error), what="It", afresh=lambda: read.append("anew"))
+    result = retries.retry_on_conflict(
+        failing(error, error), description="It", before_retry=lambda: reloads.append(1)
+    )
 
-    assert (result, read) == (7, ["anew", "anew"])
+    assert (result, reloads) == (7, [1, 1])
 
 
 @pytest.mark.parametrize(
@@ -48,32 +50,34 @@ def test_a_lost_race_is_repeated_afresh(error):
     ],
     ids=str,
 )
-def test_what_is_no_lost_race_is_raised_at_once(error):
+def test_another_error_is_raised_at_once(error):
     with pytest.raises(type(error)):
-        retries.repeated(failing(error), what="It", afresh=pytest.fail)
+        retries.retry_on_conflict(failing(error), description="It", before_retry=pytest.fail)
 
 
 @pytest.mark.parametrize("code", [2006, 2013], ids=["closed", "lost"])
-def test_a_lost_connection_is_opened_again_and_the_work_repeated(code):
+def test_a_lost_connection_is_reopened_and_the_transaction_retried(code):
     lost = OperationalError(code, "Server has gone away")
 
-    assert retries.repeated(failing(lost), what="It") == 7
+    assert retries.retry_on_conflict(failing(lost), description="It") == 7
 
 
 @pytest.mark.django_db
-def test_a_connection_that_is_lost_inside_a_transaction_is_the_callers_to_hear():
+def test_a_connection_lost_inside_a_transaction_is_raised():
     with transaction.atomic(), pytest.raises(OperationalError):
-        retries.repeated(failing(OperationalError(2006, "gone away")), what="It")
+        retries.retry_on_conflict(failing(OperationalError(2006, "gone away")), description="It")
 
 
-def test_a_race_that_is_always_lost_is_raised_in_the_end():
+def test_a_persistent_conflict_is_raised_in_the_end():
     with pytest.raises(OperationalError):
-        retries.repeated(failing(*[DEADLOCK] * retries.TRIES), what="It")
+        retries.retry_on_conflict(failing(*[DEADLOCK] * retries.TRIES), description="It")
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("module", "name"), [(launch, "claim"), (started_executions, "record")])
-def test_a_deadlock_loses_neither_the_claim_nor_the_answer(module, name, sandbox, st2, monkeypatch):
+def test_a_deadlock_loses_neither_the_claim_nor_the_response(
+    module, name, sandbox, st2, monkeypatch
+):
     bucket = make_bucket()
     make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
     execution = make_execution(make_run(bucket))

@@ -1,4 +1,4 @@
-"""One bad row never stops the others: every transaction that holds several, one by one."""
+"""One bad row never stops the others, for each transaction that stores several rows."""
 
 import datetime
 import json
@@ -35,7 +35,7 @@ DAY = datetime.timedelta(days=1)
 
 @pytest.fixture
 def three():
-    """Return three pending executions of different runs; the second is the bad one."""
+    """Return three pending executions of different runs; tests let the second one fail."""
     bucket = make_bucket()
     make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
     return [make_execution(make_run(bucket)) for _ in range(3)]
@@ -61,7 +61,7 @@ def make_due():
     )
 
 
-def test_a_result_that_is_refused_ends_its_execution_without_it(launched, st2):
+def test_an_execution_whose_result_is_refused_ends_without_a_result(launched, st2):
     bad = launched[1]
     make_due()
 
@@ -74,7 +74,7 @@ def test_a_result_that_is_refused_ends_its_execution_without_it(launched, st2):
     assert [run.status for run in BucketRun.objects.all()] == ["success"] * 3
 
 
-def test_an_outcome_that_is_refused_rests_as_unknown_with_the_reason(launched, st2):
+def test_an_execution_whose_outcome_is_refused_becomes_unknown_with_the_reason(launched, st2):
     bad = launched[1]
     make_due()
 
@@ -86,12 +86,12 @@ def test_an_outcome_that_is_refused_rests_as_unknown_with_the_reason(launched, s
     assert TEXT in BucketRun.objects.get(pk=bad.run_id).reason
 
 
-def test_what_cannot_be_moved_at_all_is_left_for_later_and_shows_why(launched, st2):
+def test_an_execution_that_cannot_change_status_is_postponed_with_the_reason(launched, st2):
     bad = launched[1]
     make_due()
 
-    is_its_own = f"NEW.subject_id = {bad.pk} AND NEW.subject_type = 'execution'"
-    with refused(Transition, is_its_own, event="INSERT"):
+    is_of_bad_row = f"NEW.subject_id = {bad.pk} AND NEW.subject_type = 'execution'"
+    with refused(Transition, is_of_bad_row, event="INSERT"):
         poll.poll_due(client=st2)
         row = rows(launched)[1]
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_moved_at_all_is_left_for_later_and_shows_why(launched, s
     assert statuses(launched) == ["success"] * 3
 
 
-def test_an_answer_that_is_refused_is_recorded_as_unknown_with_the_id(sandbox, st2, three):
+def test_a_refused_launch_response_becomes_unknown_with_the_st2_id(sandbox, st2, three):
     bad = three[1]
 
     with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.status = 'running'"):
@@ -118,7 +118,7 @@ def test_an_answer_that_is_refused_is_recorded_as_unknown_with_the_id(sandbox, s
     assert len(sandbox.posts_by_trace_tag()) == 3
 
 
-def test_parameters_that_are_refused_fail_their_execution(sandbox, st2, three):
+def test_refused_parameters_fail_their_execution(sandbox, st2, three):
     bad = three[1]
 
     with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.parameters LIKE '%cmd%'"):
@@ -129,7 +129,7 @@ def test_parameters_that_are_refused_fail_their_execution(sandbox, st2, three):
     assert bad.trace_tag not in sandbox.posts_by_trace_tag()
 
 
-def test_a_claim_that_is_refused_is_left_for_later(sandbox, st2, three):
+def test_a_refused_claim_is_postponed(sandbox, st2, three):
     bad = three[1]
 
     with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.status = 'launching'"):
@@ -140,7 +140,7 @@ def test_a_claim_that_is_refused_is_left_for_later(sandbox, st2, three):
     assert bad.trace_tag not in sandbox.posts_by_trace_tag()
 
 
-def test_a_poll_that_cannot_be_put_off_holds_up_no_other(launched, st2):
+def test_a_poll_that_cannot_be_postponed_does_not_stop_the_others(launched, st2):
     bad = launched[1]
     make_due()
 
@@ -150,23 +150,23 @@ def test_a_poll_that_cannot_be_put_off_holds_up_no_other(launched, st2):
     assert statuses(launched) == ["success", "running", "success"]
 
 
-def test_a_status_that_is_refused_does_not_stop_those_beside_it(sandbox, st2, three):
+def test_a_refused_status_does_not_stop_the_others(sandbox, st2, three):
     sandbox.configure(outcomes={"core.local": "paused"})
     launch.launch_due(client=st2)
     bad = three[1]
-    told = [(row, st2.execution(row.st2_execution_id)) for row in rows(three)]
+    updates = [(row, st2.execution(row.st2_execution_id)) for row in rows(three)]
 
     with refused(
         ActionExecution, f"NEW.id = {bad.pk} AND NEW.st2_action_execution_status = 'paused'"
     ):
-        poll.keep_words(told)
+        poll.keep_words(updates)
 
-    shown = [row.st2_action_execution_status for row in rows(three)]
-    assert [word == "paused" for word in shown] == [True, False, True]
+    stored = [row.st2_action_execution_status for row in rows(three)]
+    assert [status == "paused" for status in stored] == [True, False, True]
     assert TEXT in rows(three)[1].error_message
 
 
-def test_a_look_up_that_fails_holds_up_no_other(sandbox, st2, three):
+def test_a_failing_look_up_does_not_stop_the_others(sandbox, st2, three):
     for execution in three:
         execution.claim(cause=Cause(), lease_until=clock.now())
         execution.await_lookup(at=clock.now(), until=clock.now(), why="no answer")
@@ -179,7 +179,7 @@ def test_a_look_up_that_fails_holds_up_no_other(sandbox, st2, three):
     assert TEXT in rows(three)[1].error_message
 
 
-def test_an_expiry_that_is_refused_holds_up_no_other(three):
+def test_a_refused_expiry_does_not_stop_the_others(three):
     ActionExecution.objects.update(created_at=clock.now() - 2 * DAY)
     bad = three[1]
 
@@ -190,7 +190,7 @@ def test_an_expiry_that_is_refused_holds_up_no_other(three):
     assert TEXT in rows(three)[1].error_message
 
 
-def test_a_recovery_that_is_refused_holds_up_no_other(three):
+def test_a_refused_recovery_does_not_stop_the_others(three):
     for execution in three:
         execution.claim(cause=Cause(), lease_until=clock.now())
     bad = three[1]
@@ -202,7 +202,7 @@ def test_a_recovery_that_is_refused_holds_up_no_other(three):
     assert TEXT in rows(three)[1].error_message
 
 
-def test_a_stop_that_is_refused_holds_up_no_other(three):
+def test_a_refused_stop_does_not_stop_the_others(three):
     BucketRun.objects.update(stop="stop")
     bad = three[1]
 
@@ -212,7 +212,7 @@ def test_a_stop_that_is_refused_holds_up_no_other(three):
     assert statuses(three) == ["skipped", "pending", "skipped"]
 
 
-def test_a_time_limit_that_is_refused_holds_up_no_other():
+def test_a_refused_time_limit_does_not_stop_the_others():
     bucket = make_bucket(timeout_seconds=1)
     make_step(bucket, make_action())
     yesterday = clock.now() - DAY
@@ -226,7 +226,7 @@ def test_a_time_limit_that_is_refused_holds_up_no_other():
     assert list(stops) == ["cancel", "", "cancel"]
 
 
-def test_a_local_action_that_is_refused_holds_up_no_other():
+def test_a_refused_local_action_does_not_stop_the_others():
     bucket = make_bucket()
     make_step(bucket, make_local_action("log_event"), parameters={"message": "hello"})
     pair = [make_execution(make_run(bucket)) for _ in range(2)]
@@ -237,7 +237,7 @@ def test_a_local_action_that_is_refused_holds_up_no_other():
     assert statuses(pair) == ["pending", "success"]
 
 
-def test_a_rerun_that_is_refused_holds_up_no_other(three):
+def test_a_refused_rerun_does_not_stop_the_others(three):
     recorded = recording("rerun-of-execution-with-notify-201").body
     first = recorded["context"]["re-run"]["ref"]
     ActionExecution.objects.filter(pk=three[0].pk).update(st2_execution_id=first)
@@ -250,7 +250,7 @@ def test_a_rerun_that_is_refused_holds_up_no_other(three):
     assert list(stored) == ["rerun-0", "rerun-2"]
 
 
-def test_an_action_that_is_refused_holds_up_no_other(sandbox, st2):
+def test_a_refused_action_does_not_stop_the_others(sandbox, st2):
     pair = []
     for ref in ("core.local", "core.noop"):
         bucket = make_bucket()
@@ -269,7 +269,7 @@ def notification(*names):
     return alertmanager.parse(json.dumps(notification_body(*alerts)).encode())
 
 
-def test_an_alert_that_is_refused_is_invalid_and_the_others_are_stored():
+def test_a_refused_alert_is_invalid_and_the_others_are_stored():
     with refused(Alert, "NEW.alert_name = 'Bad'", event="INSERT"):
         receipts = receive.receive(
             notification("First", "Bad", "Last"), cause=Cause(request_id="call-1"), client=""
@@ -281,7 +281,7 @@ def test_an_alert_that_is_refused_is_invalid_and_the_others_are_stored():
     assert set(Alert.objects.values_list("alert_name", flat=True)) == {"First", "Last"}
 
 
-def test_a_body_of_which_nothing_can_be_stored_is_to_be_sent_again():
+def test_a_body_of_which_nothing_can_be_stored_raises_an_error():
     with refused(Alert, "1 = 1", event="INSERT"), pytest.raises(Exception, match=TEXT):
         receive.receive(
             notification("First", "Second"), cause=Cause(request_id="call-1"), client=""
@@ -293,19 +293,21 @@ def test_a_body_of_which_nothing_can_be_stored_is_to_be_sent_again():
 def failing(*errors):
     left = list(errors)
 
-    def work(items):
+    def store_all(items):
         if left:
             raise left.pop(0)
         return list(items)
 
-    return work
+    return store_all
 
 
-def test_a_lock_that_stays_is_not_the_fault_of_a_row():
+def test_a_persistent_lock_is_raised():
     lock = OperationalError("database is locked")
 
     with pytest.raises(OperationalError):
-        row_by_row.together([1, 2], failing(*[lock] * 99), what="It", failed=pytest.fail)
+        row_by_row.run_batch(
+            [1, 2], failing(*[lock] * 99), description="It", on_failure=pytest.fail
+        )
 
 
 @pytest.mark.parametrize(
@@ -313,14 +315,14 @@ def test_a_lock_that_stays_is_not_the_fault_of_a_row():
     [OperationalError(1290, "running with --read-only"), OperationalError("disk is full")],
     ids=str,
 )
-def test_a_database_that_stores_nothing_is_raised_at_once(error):
+def test_an_outage_of_the_database_is_raised_at_once(error):
     with pytest.raises(OperationalError):
-        row_by_row.together([1, 2], failing(error), what="It", failed=pytest.fail)
+        row_by_row.run_batch([1, 2], failing(error), description="It", on_failure=pytest.fail)
 
 
-def test_rows_that_can_be_stored_alone_are_stored():
-    stored = row_by_row.together(
-        [1, 2], failing(DataError(1406, "Data too long")), what="It", failed=pytest.fail
+def test_a_failed_batch_is_stored_row_by_row():
+    stored = row_by_row.run_batch(
+        [1, 2], failing(DataError(1406, "Data too long")), description="It", on_failure=pytest.fail
     )
 
     assert stored == [[1], [2]]

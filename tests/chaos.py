@@ -81,7 +81,7 @@ def main() -> int:
     with ExitStack() as stack:
         stack.enter_context(sandbox)
         app = stack.enter_context(
-            poundcake.started(
+            poundcake.running(
                 database_url=stack.enter_context(_database(options.database)),
                 sandbox=sandbox,
                 api_key=API_KEY,
@@ -96,7 +96,7 @@ def main() -> int:
         stack.enter_context(_second_worker(app))
         _make_bucket(app)
         sender = stack.enter_context(
-            alertmanager.started(webhook_url=f"{app.url}/api/v1/webhook", token=app.token)
+            alertmanager.running(webhook_url=f"{app.url}/api/v1/webhook", token=app.token)
         )
         chance = random.Random(options.seed)
         processes = Processes(chance, freeze_seconds=options.freeze)
@@ -146,7 +146,7 @@ def _options() -> argparse.Namespace:
 @contextmanager
 def _database(kind: str) -> Iterator[str]:
     if kind == "mariadb":
-        with mariadb.started() as server:
+        with mariadb.running() as server:
             yield server.database_url
     else:
         with TemporaryDirectory(prefix="poundcake-chaos-") as home:

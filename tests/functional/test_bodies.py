@@ -72,7 +72,7 @@ def web(request: Any, tmp_path_factory: Any) -> Iterator[Web]:
     options = ["--workers", "1", "--threads", request.param, "--bind", f"127.0.0.1:{port}"]
     command = ["env", *(f"{name}={value}" for name, value in environment.items())]
     command += [sys.executable, "-m", "gunicorn", *options, "poundcake.wsgi"]
-    with servers.running(command, is_ready=lambda: answers(port), directory=ROOT):
+    with servers.run_server(command, is_ready=lambda: answers(port), directory=ROOT):
         yield Web(port, token)
 
 

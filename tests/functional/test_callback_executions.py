@@ -18,7 +18,7 @@ def sandbox():
 
 @pytest.mark.parametrize("is_let_in", [True, False], ids=["accepted", "refused"])
 def test_what_is_recorded_is_the_remediation_and_not_its_callback(is_let_in, sandbox, tmp_path):
-    serving = poundcake.started(
+    serving = poundcake.running(
         database_url=f"sqlite:///{tmp_path / 'poundcake.sqlite3'}",
         sandbox=sandbox,
         api_key=API_KEY,

@@ -4,8 +4,8 @@ import pytest
 
 from st2_sandbox import Sandbox
 from tests.factories import LABELS, alert_payload, notification_body
-from tests.servers import mariadb, or_skip
-from tests.servers.poundcake import started
+from tests.servers import mariadb, skip_if_missing
+from tests.servers import poundcake as poundcake_server
 
 ANSWER_SECONDS = 7.0
 WAIT_TIMEOUT = "--wait-timeout=5"
@@ -14,9 +14,9 @@ WAIT_TIMEOUT = "--wait-timeout=5"
 @pytest.fixture
 def poundcake():
     with (
-        or_skip(mariadb.started(options=[WAIT_TIMEOUT])) as server,
+        skip_if_missing(mariadb.running(options=[WAIT_TIMEOUT])) as server,
         Sandbox(api_key="idle-key") as sandbox,
-        started(
+        poundcake_server.running(
             database_url=server.database_url, sandbox=sandbox, api_key="idle-key", ST2_TIMEOUT="15"
         ) as running,
     ):

@@ -14,7 +14,7 @@ from time import monotonic, sleep
 import pytest
 
 from tests import servers
-from tests.servers import PartBroken, PartMissing, mariadb
+from tests.servers import ServerFailed, ServerMissing, mariadb
 from tests.servers.processes import descendants
 
 WAIT_SECONDS = 30
@@ -68,7 +68,7 @@ def test_mariadb_answers_through_mysqlclient(mariadb_server):
 def test_mariadb_loses_no_commit_if_told_so(is_durable):
     mysql = pytest.importorskip("MySQLdb")
 
-    with servers.or_skip(mariadb.started(is_durable=is_durable)) as server:
+    with servers.skip_if_missing(mariadb.running(is_durable=is_durable)) as server:
         connection = mysql.connect(unix_socket=str(server.unix_socket), user="root")
         with connection.cursor() as cursor:
             cursor.execute("SELECT @@innodb_flush_log_at_trx_commit, @@innodb_doublewrite")
@@ -118,16 +118,16 @@ def test_a_missing_program_is_named_with_its_package(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(servers, "UNPACKED", Path("/nowhere"))
 
-    with pytest.raises(PartMissing, match=r"no-such-server is missing \(Debian package no-such\)"):
-        servers.find_program("no-such-server", package="no-such")
+    with pytest.raises(ServerMissing, match=r"no-such is missing \(Debian package none\)"):
+        servers.find_program("no-such", package="none")
 
 
 def test_a_program_is_found_among_the_unpacked(monkeypatch, tmp_path):
-    program = tmp_path / "no-such-server"
+    program = tmp_path / "no-such"
     program.touch(mode=0o755)
     monkeypatch.setattr(servers, "UNPACKED", tmp_path)
 
-    assert servers.find_program("no-such-server", package="no-such") == program
+    assert servers.find_program("no-such", package="none") == program
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_missing_part_is_a_failure_in_ci_and_a_skip_elsewhere(monkeypatch, ci,
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(mariadb, "find_spec", lambda name: None)
 
-    with pytest.raises(outcome, match="is missing"), servers.or_skip(mariadb.started()):
+    with pytest.raises(outcome, match="is missing"), servers.skip_if_missing(mariadb.running()):
         pass
 
 
@@ -154,8 +154,8 @@ def test_a_server_that_ends_at_once_is_broken_and_its_log_is_shown():
     command = ["sh", "-c", "echo no disk left; exit 1"]
 
     with (
-        pytest.raises(PartBroken, match="no disk left"),
-        servers.running(command, is_ready=lambda: False),
+        pytest.raises(ServerFailed, match="no disk left"),
+        servers.run_server(command, is_ready=lambda: False),
     ):
         pass
 
@@ -163,7 +163,7 @@ def test_a_server_that_ends_at_once_is_broken_and_its_log_is_shown():
 def test_the_children_of_a_process_and_theirs_are_found():
     command = ["sh", "-c", "sh -c 'sleep 600 & wait' & wait"]
 
-    with servers.running(command, is_ready=lambda: True) as process:
+    with servers.run_server(command, is_ready=lambda: True) as process:
         until = monotonic() + WAIT_SECONDS
         while len(found := descendants(process.pid)) < 2:
             assert monotonic() < until
@@ -176,7 +176,7 @@ def test_the_children_of_a_process_and_theirs_are_found():
 
 
 def test_a_server_ends_with_its_block():
-    with servers.running(["sleep", "600"], is_ready=lambda: True) as process:
+    with servers.run_server(["sleep", "600"], is_ready=lambda: True) as process:
         os.kill(process.pid, 0)
 
     assert process.returncode == -9

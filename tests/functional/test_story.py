@@ -29,7 +29,7 @@ def app(request, sandbox, tmp_path_factory) -> Iterator[PoundCake]:
         url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'poundcake.sqlite3'}"
     else:
         url = request.getfixturevalue("mariadb_server").database_url
-    with parts_poundcake.started(database_url=url, sandbox=sandbox, api_key=API_KEY) as serving:
+    with parts_poundcake.running(database_url=url, sandbox=sandbox, api_key=API_KEY) as serving:
         yield serving
 
 

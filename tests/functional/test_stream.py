@@ -20,14 +20,14 @@ def sandbox():
 
 
 def until_followed(sandbox):
-    end = monotonic() + poundcake.PATIENCE_SECONDS
+    end = monotonic() + poundcake.TIMEOUT_SECONDS
     while ("GET", STREAM) not in sandbox.requests:
         assert monotonic() < end, sandbox.requests
         sleep(0.05)
 
 
 def test_an_execution_is_settled_by_the_stream_alone(sandbox, tmp_path):
-    serving = poundcake.started(
+    serving = poundcake.running(
         database_url=f"sqlite:///{tmp_path / 'poundcake.sqlite3'}",
         sandbox=sandbox,
         api_key=API_KEY,

@@ -36,7 +36,7 @@ def served(
     url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'db.sqlite3'}"
     if request.param == "mariadb":
         url = request.getfixturevalue("mariadb_server").new_database("template_budget")
-    with poundcake.started(database_url=url, sandbox=sandbox, api_key=API_KEY) as running:
+    with poundcake.running(database_url=url, sandbox=sandbox, api_key=API_KEY) as running:
         yield running
 
 

@@ -55,7 +55,7 @@ def app(sandbox, mariadb_server) -> Iterator[PoundCake]:
     poundcake = PoundCake(f"http://{bind}", token, environment)
     gunicorn = [sys.executable, "-m", "gunicorn", "--bind", bind, "poundcake.wsgi"]
     command = ["env", *(f"{name}={value}" for name, value in environment.items()), *gunicorn]
-    with servers.running(command, is_ready=lambda: answers(poundcake.url)):
+    with servers.run_server(command, is_ready=lambda: answers(poundcake.url)):
         [action] = poundcake.get("actions/?name=st2_core_local")["results"]
         step = {"action": action["id"], "parameters": {"cmd": "true"}}
         poundcake.post("buckets/", {"name": "any", "alert_name_pattern": ".*", "steps": [step]})

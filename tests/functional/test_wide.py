@@ -18,7 +18,7 @@ import requests
 
 from st2_sandbox import Sandbox
 from tests import servers
-from tests.servers.poundcake import MANAGE, PATIENCE_SECONDS, PoundCake, manage
+from tests.servers.poundcake import MANAGE, TIMEOUT_SECONDS, PoundCake, manage
 
 API_KEY = "wide-key"
 ALERTS, SENDERS, STEPS = 150, 4, 2
@@ -40,7 +40,7 @@ class Machine:
     def restart_worker(self) -> None:
         """As an upgrade does: let it finish what it has in hand, then start the next."""
         self.worker.terminate()
-        assert self.worker.wait(PATIENCE_SECONDS) == 0
+        assert self.worker.wait(TIMEOUT_SECONDS) == 0
         self.worker = self._start([*MANAGE, "worker"])
 
     def _start(self, command: list[str]) -> "subprocess.Popen[bytes]":
@@ -134,7 +134,7 @@ def is_ready(bind: str) -> bool:
 
 
 def until(holds, complaint: str) -> None:
-    end = monotonic() + PATIENCE_SECONDS
+    end = monotonic() + TIMEOUT_SECONDS
     while not holds():
         assert monotonic() < end, complaint
         sleep(0.05)
@@ -143,7 +143,7 @@ def until(holds, complaint: str) -> None:
 def send(number: int, binds: list[str], token: str) -> None:
     """Send an alert as Alertmanager does through a load balancer: until somebody takes it."""
     alert = {"status": "firing", "labels": {"alertname": "Wide", "instance": f"host-{number}"}}
-    end = monotonic() + PATIENCE_SECONDS
+    end = monotonic() + TIMEOUT_SECONDS
     for bind in cycle(binds):
         assert monotonic() < end, "nobody takes it"
         try:

@@ -14,7 +14,7 @@ import requests
 
 from st2_sandbox import Sandbox
 from tests import servers
-from tests.servers.poundcake import MANAGE, PATIENCE_SECONDS, PoundCake, manage
+from tests.servers.poundcake import MANAGE, TIMEOUT_SECONDS, PoundCake, manage
 
 API_KEY = "worker-key"
 BURST = 5
@@ -95,7 +95,7 @@ class Worker:
 
 def until(holds, complaint: str):
     """Return what ``holds`` returns, once it is true."""
-    end = monotonic() + PATIENCE_SECONDS
+    end = monotonic() + TIMEOUT_SECONDS
     while not (held := holds()):
         assert monotonic() < end, complaint
         sleep(0.05)
@@ -131,7 +131,7 @@ def app(sandbox, tmp_path_factory) -> Iterator[PoundCake]:
     poundcake = PoundCake(f"http://{bind}", token, environment)
     gunicorn = [sys.executable, "-m", "gunicorn", "--bind", bind, "poundcake.wsgi"]
     command = ["env", *(f"{name}={value}" for name, value in environment.items()), *gunicorn]
-    with servers.running(command, is_ready=lambda: answers(poundcake.url)):
+    with servers.run_server(command, is_ready=lambda: answers(poundcake.url)):
         yield poundcake
 
 
@@ -232,7 +232,7 @@ def test_nothing_was_started_twice_and_nothing_is_left_behind(app, sandbox, work
 
     worker.process.send_signal(signal.SIGTERM)
 
-    assert worker.process.wait(PATIENCE_SECONDS) == 0
+    assert worker.process.wait(TIMEOUT_SECONDS) == 0
     assert not family & process_table().keys()
     assert sandbox.started_twice() == []
     assert app.get("runs/?status=unknown")["results"] == []

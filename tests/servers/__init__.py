@@ -1,7 +1,7 @@
-"""Real parts for the tests: servers that start in private, on this machine, and leave no trace.
+"""Start real servers for the tests: private, on this machine, removed afterwards.
 
-They are found in PATH and in var/parts, where scripts/test-parts.sh unpacks what is not installed.
-A part that is missing is a skip that names it; in CI it is a failure.
+Programs are looked up in PATH and in var/parts, where scripts/test-parts.sh unpacks those that are
+not installed. Without the program a test is skipped with the reason; in CI it fails.
 """
 
 import os
@@ -18,54 +18,57 @@ from typing import NoReturn, TypeVar
 import pytest
 
 UNPACKED = Path(__file__).resolve().parents[2] / "var" / "parts" / "usr" / "bin"
-START_SECONDS = 60.0  # the longest that a part may take until it answers
+START_SECONDS = 60.0  # timeout until a server answers
 POLL_SECONDS = 0.02
 
-Part = TypeVar("Part")
+Server = TypeVar("Server")
 
 
-class PartMissing(Exception):
-    """A real part is not on this machine; the message says which, and how to get it."""
+class ServerMissing(Exception):
+    """A server program is not installed; the message names it and how to get it."""
 
 
-class PartBroken(Exception):
-    """A real part is there and does not start; the message holds the end of its log."""
+class ServerFailed(Exception):
+    """A server did not become ready; the message holds the end of its log."""
 
 
 def find_program(name: str, *, package: str) -> Path:
-    """Return where a program is, or raise ``PartMissing`` naming the Debian package it is in."""
+    """Return the path of a program.
+
+    Raises ServerMissing, which names the Debian package.
+    """
     places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", str(UNPACKED)])
     found = shutil.which(name, path=places)
     if found is None:
-        raise PartMissing(
-            f"{name} is missing (Debian package {package}): let scripts/test-parts.sh fetch it"
+        raise ServerMissing(
+            f"{name} is missing (Debian package {package}): run scripts/test-parts.sh"
         )
     return Path(found)
 
 
 @contextmanager
-def or_skip(part: AbstractContextManager[Part]) -> Iterator[Part]:
-    """Start a part for a fixture; skip its tests, or fail them in CI, when the part is missing."""
+def skip_if_missing(server: AbstractContextManager[Server]) -> Iterator[Server]:
+    """Start a server for a fixture. Without its program skip the test; in CI fail it."""
     with ExitStack() as stack:
         try:
-            started = stack.enter_context(part)
-        except PartMissing as missing:
-            _do_without(str(missing))
+            started = stack.enter_context(server)
+        except ServerMissing as missing:
+            _skip_or_fail(str(missing))
         yield started
 
 
-def is_required() -> bool:
-    """Tell whether this is CI, where no test may be left out."""
+def is_ci() -> bool:
+    """Return whether this is CI, where no test may be skipped."""
     return os.environ.get("CI") == "true"
 
 
 @contextmanager
-def running(
+def run_server(
     command: Sequence[str], *, is_ready: Callable[[], bool], directory: Path | None = None
 ) -> Iterator[Popen[bytes]]:
-    """Run a server and wait until it is ready; kill it when the block ends or this process does.
+    """Run a server process, wait until it is ready, and kill it at the end of the block.
 
-    Nothing it holds is worth a clean end. Raises ``PartBroken`` when it does not become ready.
+    The kernel kills it when this process dies. Raises ServerFailed when it does not become ready.
     """
     with TemporaryDirectory(prefix="poundcake-log-") as home:
         log = Path(home) / "log"
@@ -81,12 +84,13 @@ def running(
             _wait_for(process, is_ready, log)
             yield process
         finally:
+            # No data needs a clean shutdown.
             process.kill()
             process.wait()
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback on which nothing listens now."""
+    """Return a TCP port of the loopback interface that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -97,11 +101,11 @@ def _wait_for(process: Popen[bytes], is_ready: Callable[[], bool], log: Path) ->
     while not is_ready():
         if process.poll() is not None or monotonic() > deadline:
             end_of_log = log.read_text(errors="replace")[-4000:]
-            raise PartBroken(f"{process.args!r} did not become ready:\n{end_of_log}")
+            raise ServerFailed(f"{process.args!r} did not become ready:\n{end_of_log}")
         sleep(POLL_SECONDS)
 
 
-def _do_without(reason: str) -> NoReturn:
-    if is_required():
+def _skip_or_fail(reason: str) -> NoReturn:
+    if is_ci():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

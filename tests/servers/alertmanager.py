@@ -1,4 +1,4 @@
-"""A private Alertmanager, on loopback, that notifies one webhook."""
+"""A private Alertmanager on the loopback interface that notifies one webhook."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,33 +14,33 @@ from tests import servers
 
 @dataclass(frozen=True)
 class Alertmanager:
-    """An Alertmanager that runs. ``url``: where it listens, without a path."""
+    """A running Alertmanager. ``url`` has no path."""
 
     url: str
 
     def post_alerts(self, alerts: Sequence[Mapping[str, object]]) -> None:
-        """Hand alerts in as Prometheus does.
+        """Send alerts as Prometheus does.
 
-        Each has ``labels`` and may have ``annotations``, ``startsAt``, ``endsAt`` (one in the past
-        resolves it) and ``generatorURL``.
+        Each has ``labels``; optional are ``annotations``, ``startsAt``, ``endsAt`` (in the past:
+        resolved) and ``generatorURL``.
         Source: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
         """
-        answer = requests.post(f"{self.url}/api/v2/alerts", json=alerts, timeout=10)
-        answer.raise_for_status()
+        response = requests.post(f"{self.url}/api/v2/alerts", json=alerts, timeout=10)
+        response.raise_for_status()
 
 
 @contextmanager
-def started(
+def running(
     *,
     webhook_url: str,
     token: str,
     group_interval: str = "500ms",
     repeat_interval: str = "1h",
 ) -> Iterator[Alertmanager]:
-    """Run this machine's Alertmanager until the block ends.
+    """Run the installed Alertmanager until the block ends.
 
-    Every alert, alone in its group, is posted to ``webhook_url`` with the bearer ``token`` almost
-    at once; news of it after ``group_interval``; the same again after ``repeat_interval``.
+    Each alert is a group of its own. It is posted to ``webhook_url`` with the bearer ``token``
+    after 50 ms, changes after ``group_interval``, repeats after ``repeat_interval``.
     """
     program = servers.find_program("prometheus-alertmanager", package="prometheus-alertmanager")
     alertmanager = Alertmanager(f"http://127.0.0.1:{servers.free_port()}")
@@ -79,9 +79,9 @@ def started(
             f"--web.listen-address={alertmanager.url.removeprefix('http://')}",
             "--cluster.listen-address=",
         ]
-        # One that scripts/test-servers.sh unpacked finds its templates from there.
+        # An unpacked Alertmanager finds its templates relative to this directory.
         root = program.parents[2]
-        with servers.running(command, is_ready=lambda: _is_ready(alertmanager), directory=root):
+        with servers.run_server(command, is_ready=lambda: _is_ready(alertmanager), directory=root):
             yield alertmanager
 
 

@@ -1,7 +1,7 @@
-"""A private MariaDB server, on a Unix socket of its own, that leaves no trace.
+"""A private MariaDB server on its own Unix socket, removed afterwards.
 
-``python -m tests.servers.mariadb COMMAND`` runs a command with ``DATABASE_URL`` pointing at one:
-the tests, or anything else that PoundCake can do.
+``python -m tests.servers.mariadb COMMAND`` runs a command, such as pytest or a management command,
+with ``DATABASE_URL`` set to such a server.
 """
 
 import os
@@ -23,20 +23,20 @@ from tests import servers
 
 @dataclass(frozen=True)
 class MariaDB:
-    """A server that runs, with an empty database ``poundcake``; ``root`` has no password."""
+    """A running server with an empty database ``poundcake``; ``root`` has no password."""
 
     unix_socket: Path
     pid: int
 
     @property
     def database_url(self) -> str:
-        """The value of ``DATABASE_URL`` that makes PoundCake use it."""
+        """The ``DATABASE_URL`` of the database ``poundcake``."""
         return f"mysql://root@localhost/poundcake?unix_socket={self.unix_socket}"
 
     def new_database(self, name: str) -> str:
-        """Make a database beside ``poundcake`` and return its ``DATABASE_URL``.
+        """Create another database and return its ``DATABASE_URL``.
 
-        A server is shared by all tests of a process; what a test counts is in its own database.
+        All tests of a process share one server. A test that counts rows uses its own database.
         """
         statement = ["mariadb", "--no-defaults", f"--socket={self.unix_socket}", "--user=root"]
         subprocess.run([*statement, f"--execute=CREATE DATABASE {name}"], check=True)
@@ -44,16 +44,18 @@ class MariaDB:
 
 
 @contextmanager
-def started(*, is_durable: bool = False, options: Sequence[str] = ()) -> Iterator[MariaDB]:
-    """Run a server of this machine's MariaDB until the block ends.
+def running(*, is_durable: bool = False, options: Sequence[str] = ()) -> Iterator[MariaDB]:
+    """Run the installed MariaDB server until the block ends.
 
-    ``is_durable``: no commit is lost in a crash, as in production; the tests do without.
-    ``options``: further ones of the server.
+    ``is_durable``: flush each commit to disk, as in production; the tests do not need it.
+    ``options``: additional options of the server.
     """
     install = servers.find_program("mariadb-install-db", package="mariadb-server-core")
     server = servers.find_program("mariadbd", package="mariadb-server-core")
     if find_spec("MySQLdb") is None:
-        raise servers.PartMissing("mysqlclient is missing: make setup says what it is built from")
+        raise servers.ServerMissing(
+            "mysqlclient is missing: make setup names the packages it needs"
+        )
     # Not below pytest's directory: the path of a Unix socket has at most 107 characters.
     with TemporaryDirectory(prefix="poundcake-mariadb-", ignore_cleanup_errors=True) as directory:
         home = Path(directory)
@@ -66,23 +68,23 @@ def started(*, is_durable: bool = False, options: Sequence[str] = ()) -> Iterato
         )
         (home / "init.sql").write_text("CREATE DATABASE poundcake;\n")
         unix_socket = home / "socket"
-        command = [str(server), *where, *_OPTIONS, *(_DURABLE if is_durable else _FORGETFUL)]
+        command = [str(server), *where, *_OPTIONS, *(_DURABLE if is_durable else _NOT_DURABLE)]
         command += [f"--init-file={home / 'init.sql'}", f"--pid-file={home / 'pid'}"]
-        # A server that starts removes what it takes for its old temporary tables: each its own.
+        # At start a server deletes old temporary tables, so each needs its own directory.
         command += [f"--socket={unix_socket}", f"--tmpdir={home}", *options]
-        with servers.running(command, is_ready=lambda: _answers(unix_socket)) as process:
+        with servers.run_server(command, is_ready=lambda: _answers(unix_socket)) as process:
             yield MariaDB(unix_socket, process.pid)
 
 
 _OPTIONS = [
     "--skip-networking",
-    # As Debian sets it up.
+    # As in Debian's configuration.
     "--character-set-server=utf8mb4",
     "--collation-server=utf8mb4_general_ci",
 ]
 _DURABLE = ["--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=ON"]
-# Nothing has to outlive the tests.
-_FORGETFUL = [
+# The tests need no data after a crash.
+_NOT_DURABLE = [
     "--innodb-flush-log-at-trx-commit=0",
     "--innodb-doublewrite=OFF",
     "--innodb-log-file-size=32M",
@@ -90,12 +92,12 @@ _FORGETFUL = [
 
 
 def _user() -> list[str]:
-    # MariaDB refuses to run as root unless it is told to.
+    # MariaDB runs as root only with this option.
     return ["--user=root"] if os.geteuid() == 0 else []
 
 
 def _answers(unix_socket: Path) -> bool:
-    """Tell whether the server greets whoever connects, as it does once it is ready."""
+    """Return whether the server sends its greeting: it does so when it is ready."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1)
         try:
@@ -105,24 +107,24 @@ def _answers(unix_socket: Path) -> bool:
             return False
 
 
-def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(1)
 
 
 def main(command: list[str]) -> int:
-    """Run a command on a private server; return its exit status."""
-    # SystemExit unwinds the blocks that end the server and remove its files; a signal does not.
-    signal.signal(signal.SIGTERM, _end)
+    """Run a command with a private server; return its exit status."""
+    # SystemExit leaves the with blocks, which stop the server and remove its files.
+    signal.signal(signal.SIGTERM, _exit)
     try:
-        with started() as mariadb:
+        with running() as mariadb:
             environment = os.environ | {
                 "DATABASE_URL": mariadb.database_url,
                 "DATABASE_URL_FILE": "",
             }
             return subprocess.run(command, env=environment, check=False).returncode
-    except servers.PartMissing as missing:
+    except servers.ServerMissing as missing:
         sys.stderr.write(f"Not run on MariaDB: {missing}\n")
-        return int(servers.is_required())
+        return int(servers.is_ci())
 
 
 if __name__ == "__main__":

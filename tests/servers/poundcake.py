@@ -1,4 +1,4 @@
-"""PoundCake itself as people run it: web server and workers, beside a StackStorm sandbox."""
+"""PoundCake as in production, web server and workers, with a StackStorm sandbox."""
 
 import os
 import subprocess
@@ -17,59 +17,59 @@ from st2_sandbox import Sandbox
 from tests import servers
 
 MANAGE = [sys.executable, str(Path(__file__).resolve().parents[2] / "manage.py")]
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class PoundCake:
-    """A PoundCake that serves. ``token`` may do everything."""
+    """A running PoundCake. ``token`` has all scopes."""
 
     url: str
     token: str
     environment: dict[str, str]
 
     def get(self, path: str) -> Any:
-        """Return what the API answers below /api/v1/."""
+        """GET a path below /api/v1/ and return the JSON."""
         return self._call("GET", path, None)
 
     def post(self, path: str, body: object) -> Any:
-        """Post a body to the API and return its answer."""
+        """POST JSON to a path below /api/v1/ and return the JSON of the response."""
         return self._call("POST", path, body)
 
     def delete(self, path: str) -> Any:
-        """Delete what the API has there and return its answer."""
+        """DELETE a path below /api/v1/ and return the JSON of the response."""
         return self._call("DELETE", path, None)
 
     def wait_for(self, path: str, holds: Callable[[Any], object]) -> Any:
-        """Ask until the answer is as wanted and return it; fail with the last one otherwise."""
-        until = monotonic() + PATIENCE_SECONDS
+        """GET a path until ``holds`` accepts the JSON and return it; fail after a timeout."""
+        deadline = monotonic() + TIMEOUT_SECONDS
         while True:
-            answer = self.get(path)
-            if holds(answer):
-                return answer
-            assert monotonic() < until, f"{path} still answers {answer}"
+            body = self.get(path)
+            if holds(body):
+                return body
+            assert monotonic() < deadline, f"timeout: {path} returns {body}"
             sleep(0.1)
 
     def _call(self, method: str, path: str, body: object) -> Any:
-        answer = requests.request(
+        response = requests.request(
             method,
             f"{self.url}/api/v1/{path}",
             json=body,
             headers={"Authorization": f"Bearer {self.token}"},
             timeout=30,
         )
-        assert answer.ok, f"{method} {path} answered {answer.status_code}: {answer.text}"
-        return answer.json()
+        assert response.ok, f"{method} {path} returned {response.status_code}: {response.text}"
+        return response.json()
 
 
 @contextmanager
-def started(
+def running(
     *, database_url: str, sandbox: Sandbox, api_key: str, **settings: str
 ) -> Iterator[PoundCake]:
-    """Serve on the given database until the block ends; its tables are made first."""
+    """Create the tables and run PoundCake on this database until the block ends."""
     bind = f"127.0.0.1:{servers.free_port()}"
     environment = os.environ | {
-        # A file would count more than what is set here.
+        # A file would take precedence over the values below.
         **{f"{name}_FILE": "" for name in ("DATABASE_URL", "ST2_API_KEY", "SECRET_KEY")},
         "DATABASE_URL": database_url,
         "ST2_API_URL": sandbox.url,
@@ -89,14 +89,14 @@ def started(
 
 @contextmanager
 def serving(
-    poundcake: PoundCake, *, stop_seconds: float = STOP_SECONDS + PATIENCE_SECONDS
+    poundcake: PoundCake, *, stop_seconds: float = STOP_SECONDS + TIMEOUT_SECONDS
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``manage.py serve`` with the environment of ``poundcake`` until the block ends.
 
-    Raises ``subprocess.TimeoutExpired``, with all of it killed, when it takes longer to stop.
+    Raises ``subprocess.TimeoutExpired`` after killing it when it does not stop in time.
     """
     command = ["env", *(f"{name}={value}" for name, value in poundcake.environment.items())]
-    with servers.running(
+    with servers.run_server(
         [*command, *MANAGE, "serve"], is_ready=lambda: _is_ready(poundcake)
     ) as process:
         try:
@@ -107,7 +107,7 @@ def serving(
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:
-    """Run a management command and return what it printed."""
+    """Run a management command and return its standard output."""
     done = subprocess.run(
         [*MANAGE, *arguments], env=environment, check=True, capture_output=True, text=True
     )

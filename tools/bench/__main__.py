@@ -64,8 +64,8 @@ def _measure(kind: str, options: argparse.Namespace, results: Results) -> None:
     sizes = replace(sizes, storm_alerts=options.storm or sizes.storm_alerts)
     with ExitStack() as running:
         try:
-            database = running.enter_context(databases.started(kind))
-        except servers.PartMissing as missing:
+            database = running.enter_context(databases.running(kind))
+        except servers.ServerMissing as missing:
             results.notes.append(f"not measured on {kind}: {missing}")
             sys.stderr.write(f"{results.notes[-1]}\n")
             return

@@ -100,10 +100,13 @@ class MariaDB(Database):
 
 
 @contextmanager
-def started(kind: str) -> Iterator[Database]:
-    """Run one until the block ends; ``tests.servers.PartMissing`` if it is not on this machine."""
+def running(kind: str) -> Iterator[Database]:
+    """Run a database until the block ends.
+
+    Raises tests.servers.ServerMissing.
+    """
     if kind == "mariadb":
-        with mariadb.started(is_durable=True) as server:
+        with mariadb.running(is_durable=True) as server:
             yield MariaDB(server)
     else:
         with tempfile.TemporaryDirectory(prefix="poundcake-bench-") as home:

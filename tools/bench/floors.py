@@ -80,7 +80,7 @@ def view_started(stack: Stack) -> Iterator[tuple[Webhook, int]]:
     command = ["env", *(f"{name}={environment[name]}" for name in SETTINGS_OF_THE_VIEW)]
     command += web_command(roles.web_command(stack.server_pid), stack.bind, bind)
     url = f"http://{bind}/"
-    with servers.running(command, is_ready=lambda: _answers(url)) as process:
+    with servers.run_server(command, is_ready=lambda: _answers(url)) as process:
         yield Webhook(url, "none"), process.pid
 
 
@@ -93,7 +93,7 @@ def web_command(theirs: Sequence[str], their_bind: str, bind: str) -> list[str]:
         for word in theirs
     ]
     if sum(ours != word for ours, word in zip(words, theirs, strict=True)) != 2:
-        raise servers.PartBroken(f"The view cannot be served as PoundCake is: {theirs}")
+        raise servers.ServerFailed(f"The view cannot be served as PoundCake is: {theirs}")
     return words
 
 

@@ -60,7 +60,7 @@ def stub_started(*, latency: float, duration: float) -> Iterator[StubProcess]:
     stub = StubProcess(f"http://127.0.0.1:{port}")
     command = [sys.executable, "-m", "tools.bench.stub", f"--port={port}"]
     command += [f"--latency={latency}", f"--duration={duration}"]
-    with servers.running(command, is_ready=stub.answers) as process:
+    with servers.run_server(command, is_ready=stub.answers) as process:
         stub.pid = process.pid
         yield stub
 
@@ -179,7 +179,7 @@ class Stack:
         until = monotonic() + START_SECONDS
         while not is_there():
             if monotonic() > until:
-                raise servers.PartBroken(f"PoundCake's {part} did not come up")
+                raise servers.ServerFailed(f"PoundCake's {part} did not come up")
             sleep(0.1)
 
 

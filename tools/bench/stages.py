@@ -82,8 +82,8 @@ def main() -> int:
     )
     with ExitStack() as running:
         try:
-            database = running.enter_context(databases.started(options.database))
-        except servers.PartMissing as missing:
+            database = running.enter_context(databases.running(options.database))
+        except servers.ServerMissing as missing:
             sys.stderr.write(f"{missing}\n")
             return 1
         stub = running.enter_context(stub_started(latency=0.0, duration=STUB_SECONDS))

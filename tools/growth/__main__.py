@@ -31,7 +31,7 @@ def main() -> int:
     command = [sys.executable, "-m", "tools.growth.run"]
     command += [f"--{name}={value}" for name, value in vars(options).items()]
     try:
-        with mariadb.started(is_durable=True, options=SERVER) as server:
+        with mariadb.running(is_durable=True, options=SERVER) as server:
             environment = os.environ | {
                 "DJANGO_SETTINGS_MODULE": "poundcake.settings",
                 "DATABASE_URL": server.database_url,
@@ -40,7 +40,7 @@ def main() -> int:
                 "ALLOWED_HOSTS": "testserver",
             }
             return subprocess.run(command, env=environment, check=False).returncode
-    except servers.PartMissing as missing:
+    except servers.ServerMissing as missing:
         sys.stderr.write(f"Not measured: {missing}\n")
         return 1
 

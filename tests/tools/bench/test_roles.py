@@ -97,5 +97,5 @@ def test_the_view_is_served_as_poundcake_is(theirs, ours):
 
 
 def test_a_command_that_names_no_application_is_refused():
-    with pytest.raises(servers.PartBroken, match="cannot be served"):
+    with pytest.raises(servers.ServerFailed, match="cannot be served"):
         floors.web_command(["python", "web.py"], "127.0.0.1:8000", "127.0.0.1:9")

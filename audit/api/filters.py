@@ -1,17 +1,18 @@
-"""Which recorded calls to list."""
+"""Filters for recorded API calls."""
 
 from __future__ import annotations
 
 from audit.models import ApiCall
-from remediation.api.filters import StrictFilterSet, WholeNumberFilter, before, since
+from remediation.api.filters import IntegerFilter, before, since
+from remediation.api.filtersets import StrictFilterSet
 
 
 class ApiCallFilter(StrictFilterSet):
-    """Which calls to list."""
+    """Filters for API calls."""
 
-    few = frozenset({"request_id", "client_request_id"})
-    timed = "created_at"
-    status_code = WholeNumberFilter()
+    selective_filters = frozenset({"request_id", "client_request_id"})
+    time_field = "created_at"
+    status_code = IntegerFilter()
     created_since = since()
     created_before = before()
 

@@ -39,7 +39,7 @@ class HistoryList(ChangeList):
             ids = self.history.indexed_ids(self.query)
             is_indexed, self.newest_first = ids is not None, "-pk"
             rows = self.history.search_rows(rows, self.query, ids)
-        self.walked = None if is_indexed else self.root_queryset
+        self.scan_queryset = None if is_indexed else self.root_queryset
         return self.history.list_queryset(rows)
 
     def get_results(self, request: HttpRequest) -> None:
@@ -49,7 +49,7 @@ class HistoryList(ChangeList):
             ordering=self.newest_first,
             size=self.list_per_page,
             cursor=self._cursor(request),
-            walked=self.walked,
+            scan_queryset=self.scan_queryset,
         )
         self.history.annotate_page(self.page.rows)
         self.result_list = self.page.rows

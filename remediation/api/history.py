@@ -10,7 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from remediation.api import filters, serializers, verbs
+from remediation.api import filtersets, serializers, verbs
 from remediation.api.calls import cause_of
 from remediation.api.views import READS, RowViewSet
 from remediation.engine import cancel
@@ -34,7 +34,7 @@ class AlertViewSet(HistoryViewSet):
 
     queryset = Alert.objects.all()
     serializer_class = serializers.AlertSerializer
-    filterset_class = filters.AlertFilter
+    filterset_class = filtersets.AlertFilter
     ordering_fields = ["id", "created_at", "starts_at", "last_seen_at"]
     scopes = READS | {"explanation": Scope.READ, "retry": Scope.OPERATE}
 
@@ -66,7 +66,7 @@ class RunViewSet(HistoryViewSet):
         serializers.STEPS_OF_RUN
     )
     serializer_class = serializers.RunSerializer
-    filterset_class = filters.RunFilter
+    filterset_class = filtersets.RunFilter
     ordering_fields = ["id", "created_at"]
     scopes = READS | {"cancel": Scope.OPERATE, "retry": Scope.OPERATE}
 
@@ -113,7 +113,7 @@ class ExecutionViewSet(HistoryViewSet):
         "reruns"
     )
     serializer_class = serializers.ExecutionSerializer
-    filterset_class = filters.ExecutionFilter
+    filterset_class = filtersets.ExecutionFilter
     ordering_fields = ["id", "created_at", "step_order"]
     scopes = READS | {"set_outcome": Scope.OPERATE}
 
@@ -137,4 +137,4 @@ class TransitionViewSet(HistoryViewSet):
 
     queryset = Transition.objects.all()
     serializer_class = serializers.TransitionSerializer
-    filterset_class = filters.TransitionFilter
+    filterset_class = filtersets.TransitionFilter

@@ -1,4 +1,4 @@
-"""Pages by key: as fast on page 1,000 as on page 1, and no row twice while others come in."""
+"""Keyset pagination: constant cost per page, and no duplicates while rows are inserted."""
 
 from __future__ import annotations
 
@@ -15,67 +15,65 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.utils.urls import replace_query_param
 
-from remediation.api import filters
+from remediation.api.list_query_plan import ListQueryPlan, plan_list_query
 from remediation.models.pages import Cursor, read_page
 
 NEWEST_FIRST = "-id"
 
 
 def read_cursor(text: str) -> Cursor:
-    """Return the cursor that a link held. Raises ValidationError for any other text."""
+    """Parse the cursor of a link. Raises ValidationError."""
     try:
         value, pk, is_reverse = json.loads(base64.urlsafe_b64decode(text.encode()))
     except (ValueError, TypeError, RecursionError, binascii.Error):
         value, pk, is_reverse = None, None, None
     if type(pk) is not int or type(is_reverse) is not bool or not isinstance(value, str | int):
-        raise ValidationError(
-            {"cursor": ["This is no cursor: follow the links next and previous."]}
-        )
+        raise ValidationError({"cursor": ["Invalid cursor. Use the next and previous links."]})
     return Cursor(value, pk, is_reverse)
 
 
 def write_cursor(cursor: Cursor) -> str:
-    """Return the text that a link holds."""
+    """Return the cursor as text for a link."""
     value = cursor.value.isoformat() if hasattr(cursor.value, "isoformat") else cursor.value
     text = json.dumps([value, cursor.pk, cursor.is_reverse])
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 class KeysetPagination(BasePagination):
-    """Pages ordered by one of the view's ``ordering_fields`` and by id; newest first by default.
+    """Pages ordered by one of the view's ``ordering_fields``, then by id; newest first by default.
 
-    The fields have to be without NULL. Links go in both directions; rows are not counted. Where no
-    index finds the rows that are asked for, a page may be short and yet have a next one.
+    Ordering fields must not contain NULL. Pages have links in both directions and no row count.
+    If no index covers the filters, a page may be short and still have a next page.
     """
 
     page_size_max = 500
     parameters = {
-        "cursor": "Where the page begins: taken from the links next and previous.",
-        "page_size": f"Rows of a page, at most {page_size_max}.",
-        "ordering": "Field to order by, with - in front for the reverse; newest first without it.",
+        "cursor": "Start of the page, from a next or previous link.",
+        "page_size": f"Rows per page, at most {page_size_max}.",
+        "ordering": "Field to order by; prefix - for descending. Default: newest first.",
     }
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        """Return the rows of the page that the request asks for."""
+        """Return the rows of the requested page."""
         self.url = request.build_absolute_uri()
-        way = filters.way_of(view, request.query_params)
-        ordering = self._read_ordering(request, view, way)
+        plan = plan_list_query(view, request.query_params)
+        ordering = self._read_ordering(request, view, plan)
         size = self._read_page_size(request)
         text = request.query_params.get("cursor")
         cursor = read_cursor(text) if text else None
-        walked = way.walked(ordering, view.get_queryset()) if way else None
+        scan = plan.scan_queryset(ordering, view.get_queryset()) if plan else None
         try:
             self.page = read_page(
-                queryset, ordering=ordering, size=size, cursor=cursor, walked=walked
+                queryset, ordering=ordering, size=size, cursor=cursor, scan_queryset=scan
             )
         except (TypeError, ValueError, DjangoValidationError) as error:
             raise ValidationError(
-                {"cursor": ["This cursor belongs to another ordering: start without it."]}
+                {"cursor": ["The cursor belongs to another ordering. Remove it."]}
             ) from error
         return self.page.rows
 
     def get_paginated_response(self, data: Any) -> Response:
-        """Return the rows between the links to their neighbors."""
+        """Return the rows with the links to the next and previous page."""
         return Response(
             {
                 "next": self._link(self.page.next),
@@ -85,7 +83,7 @@ class KeysetPagination(BasePagination):
         )
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """Describe a page."""
+        """Return the OpenAPI schema of a page."""
         link = {"type": "string", "format": "uri", "nullable": True}
         return {
             "type": "object",
@@ -94,7 +92,7 @@ class KeysetPagination(BasePagination):
         }
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        """Describe the query parameters."""
+        """Return the OpenAPI parameters."""
         kinds: dict[str, dict[str, Any]] = {
             "cursor": {"type": "string"},
             "page_size": {"type": "integer", "minimum": 1, "maximum": self.page_size_max},
@@ -111,19 +109,16 @@ class KeysetPagination(BasePagination):
             for name, description in self.parameters.items()
         ]
 
-    def _read_ordering(self, request: Request, view: Any, way: filters.Way | None) -> str:
-        by_default = way.newest_first if way else NEWEST_FIRST
+    def _read_ordering(self, request: Request, view: Any, plan: ListQueryPlan | None) -> str:
         ordering = request.query_params.get("ordering")
         if ordering is None:
-            return by_default
+            return plan.default_ordering if plan else NEWEST_FIRST
         known = _orderings(view)
         if ordering not in known:
-            raise ValidationError({"ordering": [f"Order by one of {', '.join(known)}."]})
-        if way and not way.may_order_by(ordering.lstrip("-")):
-            few = ", ".join(sorted(way.few))
-            raise ValidationError(
-                {"ordering": [f"It orders what one of these filters leaves: {few}."]}
-            )
+            raise ValidationError({"ordering": [f"Use one of {', '.join(known)}."]})
+        if plan and not plan.allows_ordering(ordering.lstrip("-")):
+            names = ", ".join(sorted(plan.selective_filters))
+            raise ValidationError({"ordering": [f"This ordering needs a filter on {names}."]})
         return ordering
 
     def _read_page_size(self, request: Request) -> int:
@@ -134,7 +129,7 @@ class KeysetPagination(BasePagination):
             or not 0 < int(text[:9]) <= self.page_size_max
         ):
             raise ValidationError(
-                {"page_size": [f"Give a whole number from 1 to {self.page_size_max}."]}
+                {"page_size": [f"Enter an integer from 1 to {self.page_size_max}."]}
             )
         return int(text)
 

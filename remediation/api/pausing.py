@@ -40,7 +40,7 @@ class PauseView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse query parameters, which nothing here reads."""
         super().initial(request, *args, **kwargs)
-        filters.refuse_parameters(request)
+        filters.reject_parameters(request)
 
     @extend_schema(responses=verbs.PauseSerializer)
     def get(self, _request: Request) -> Response:

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from remediation.api import filters, serializers, verbs
+from remediation.api import filtersets, serializers, verbs
 from remediation.api.calls import AlwaysJson, cause_of
 from remediation.api.parsers import ObjectParser
 from remediation.engine.operations import definitions, retry, simulation
@@ -77,7 +77,7 @@ class ActionViewSet(DefinitionViewSet):
 
     queryset = Action.objects.all()
     serializer_class = serializers.ActionSerializer
-    filterset_class = filters.ActionFilter
+    filterset_class = filtersets.ActionFilter
 
     def save(self, row: Action, values: dict[str, Any]) -> None:
         """Save the action and the versions of the buckets that use it."""
@@ -94,7 +94,7 @@ class BucketViewSet(DefinitionViewSet):
 
     queryset = Bucket.objects.prefetch_related("steps__action")
     serializer_class = serializers.BucketSerializer
-    filterset_class = filters.BucketFilter
+    filterset_class = filtersets.BucketFilter
     ordering_fields = ["id", "name", "priority"]
     scopes = DefinitionViewSet.scopes | {"run": Scope.OPERATE, "simulate": Scope.READ}
 
@@ -142,7 +142,7 @@ class StepViewSet(DefinitionViewSet):
 
     queryset = BucketStep.objects.select_related("bucket", "action")
     serializer_class = serializers.StepSerializer
-    filterset_class = filters.StepFilter
+    filterset_class = filtersets.StepFilter
     ordering_fields = ["id", "step_order"]
 
     def save(self, row: BucketStep, values: dict[str, Any]) -> None:

@@ -45,17 +45,17 @@ def read_page(
     ordering: str,
     size: int,
     cursor: Cursor | None,
-    walked: QuerySet[_Row] | None = None,
+    scan_queryset: QuerySet[_Row] | None = None,
 ) -> Page[_Row]:
     """Return the page of ``rows``, ordered by a field without NULL and by id, beside the cursor.
 
-    ``walked``: of rows that no index finds, those that are looked through for them, in the same
-    order; then a page may be short, or empty, and yet have neighbors. Raises ValueError or
+    ``scan_queryset``: the queryset to scan when no index covers the filter. A page may then be
+    short or empty and still have a next page. Raises ValueError or
     ValidationError for the cursor of another ordering.
     """
     walk = _Walk(ordering, cursor)
     for most in (SEARCHED_FIRST, SEARCHED_MAX):
-        end = walk.end_of_search(walked, most) if walked is not None else None
+        end = walk.end_of_search(scan_queryset, most) if scan_queryset is not None else None
         asked = rows if end is None else rows.filter(walk.up_to(end))
         # Without what belongs to the rows: joined to a short table, MariaDB would begin with that
         # one and sort all that it finds. The ids are often read off an index, the rows by them.
@@ -97,18 +97,18 @@ class _Walk:
         sign = "-" if self.is_descending else ""
         return rows.order_by(*dict.fromkeys([f"{sign}{self._column}", f"{sign}pk"]))
 
-    def end_of_search(self, walked: QuerySet[_Row], most: int) -> Cursor | None:
+    def end_of_search(self, scan_queryset: QuerySet[_Row], most: int) -> Cursor | None:
         """Return the last row to look at; None if there are not more than that many."""
         if not self.is_by_id:
-            keys = self.rest_of(walked).values_list(self.name, "pk")
+            keys = self.rest_of(scan_queryset).values_list(self.name, "pk")
             # The last one is the end only if there is one behind it.
             last = list(keys[most - 1 : most + 1])
             value, pk = last[0] if len(last) == 2 else (None, 0)
             return Cursor(value, pk, self.is_reverse) if len(last) == 2 else None
         # An id is given once, so this many ids are at most as many rows.
-        first = self.cursor.pk if self.cursor else self._first_id(walked)
+        first = self.cursor.pk if self.cursor else self._first_id(scan_queryset)
         pk = first - most if self.is_descending else first + most
-        is_more = walked.model._default_manager.filter(**{f"pk__{self.beyond}": pk}).exists()
+        is_more = scan_queryset.model._default_manager.filter(**{f"pk__{self.beyond}": pk}).exists()
         return Cursor(pk, pk, self.is_reverse) if is_more else None
 
     def up_to(self, end: Cursor) -> Q:
@@ -145,7 +145,7 @@ class _Walk:
             further | Q(**{f"pk__{self.beyond}": cursor.pk})
         )
 
-    def _first_id(self, walked: QuerySet[Any]) -> int:
-        ids = walked.model._default_manager.order_by("-pk" if self.is_descending else "pk")
+    def _first_id(self, scan_queryset: QuerySet[Any]) -> int:
+        ids = scan_queryset.model._default_manager.order_by("-pk" if self.is_descending else "pk")
         first: int = ids.values_list("pk", flat=True).first() or 0
         return first + 1 if self.is_descending else first - 1

@@ -191,10 +191,10 @@ def test_transitions_are_found_by_story_cause_and_subject(reader: Client) -> Non
 @pytest.mark.parametrize(
     ("query", "field", "words"),
     [
-        ("nope=1", "nope", "no such parameter"),
+        ("nope=1", "nope", "Unknown parameter"),
         ("status=broken", "status", "broken"),
-        ("status=", "status", "no value"),
-        ("st2_execution_id=", "st2_execution_id", "no value"),
+        ("status=", "status", "Empty value"),
+        ("st2_execution_id=", "st2_execution_id", "Empty value"),
         ("run=1&run=2", "run", "once"),
         ("run=abc", "run", "whole number"),
         ("run=99999999999999999999", "run", "less than or equal"),
@@ -209,7 +209,7 @@ def test_transitions_are_found_by_story_cause_and_subject(reader: Client) -> Non
         ("page_size=501", "page_size", "500"),
         ("page_size=²", "page_size", "500"),
         ("cursor=nonsense", "cursor", "links"),
-        ("format=xml", "format", "no such parameter"),
+        ("format=xml", "format", "Unknown parameter"),
     ],
 )
 def test_a_question_that_cannot_be_answered_is_refused(

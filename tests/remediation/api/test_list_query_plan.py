@@ -1,4 +1,4 @@
-"""How the rows of a list are found: by an index, or by looking some way at a time."""
+"""How list rows are found: by an index, or by a bounded scan."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.api.views import RequestViewSet
-from remediation.api import filters, history
-from remediation.api.filters import Way
+from remediation.api import filtersets, history
+from remediation.api.list_query_plan import ListQueryPlan, plan_list_query
 from remediation.models import Alert, pages
 from tests import factories
 from tests.remediation.api.test_pagination import follow
@@ -27,10 +27,10 @@ def reader() -> Client:
     return factories.make_client("read")
 
 
-def way(view: type, query: str) -> Way:
-    found = filters.way_of(view, QueryDict(query))
-    assert found
-    return found
+def make_plan(view: type, query: str) -> ListQueryPlan:
+    plan = plan_list_query(view, QueryDict(query))
+    assert plan
+    return plan
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def way(view: type, query: str) -> Way:
         (RequestViewSet, "client_request_id=1", "-id"),
     ],
 )
-def test_an_index_finds_them(view: type, query: str, ordering: str) -> None:
-    found = way(view, query)
+def test_an_index_serves_the_filters(view: type, query: str, ordering: str) -> None:
+    plan = make_plan(view, query)
 
-    assert found.newest_first == ordering
-    assert found.walked(ordering, view.queryset) is None  # type: ignore[attr-defined]
+    assert plan.default_ordering == ordering
+    assert plan.scan_queryset(ordering, view.queryset) is None  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -76,18 +76,18 @@ def test_an_index_finds_them(view: type, query: str, ordering: str) -> None:
         (RequestViewSet, "actor=ada", "-id"),
     ],
 )
-def test_they_have_to_be_looked_for(view: type, query: str, ordering: str) -> None:
-    walked = way(view, query).walked(ordering, view.queryset)  # type: ignore[attr-defined]
+def test_other_filters_need_a_scan(view: type, query: str, ordering: str) -> None:
+    plan = make_plan(view, query)
 
-    assert walked is not None
+    assert plan.scan_queryset(ordering, view.queryset) is not None  # type: ignore[attr-defined]
 
 
-def test_those_of_a_time_are_looked_for_in_that_time(reader: Client) -> None:
+def test_a_scan_is_limited_to_the_requested_time(reader: Client) -> None:
     old, new = (factories.make_alert(created_at=at) for at in (moment(1), moment(9)))
 
-    walked = way(history.AlertViewSet, f"severity=page&created_before={moment(5):%Y-%m-%d}")
+    plan = make_plan(history.AlertViewSet, f"severity=page&created_before={moment(5):%Y-%m-%d}")
 
-    rows = walked.walked("-created_at", Alert.objects.all())
+    rows = plan.scan_queryset("-created_at", Alert.objects.all())
     assert rows is not None
     assert [row.pk for row in rows] == [old.pk] != [new.pk]
 
@@ -96,25 +96,25 @@ def moment(day: int) -> datetime.datetime:
     return datetime.datetime(2026, 1, day, tzinfo=datetime.UTC)
 
 
-def test_a_fingerprint_with_many_episodes_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fingerprint_with_many_episodes_needs_a_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     run = factories.make_run()
     query = f"fingerprint={run.alert.fingerprint}"
     runs = history.RunViewSet.queryset
 
-    assert way(history.RunViewSet, query).walked("-id", runs) is None
-    monkeypatch.setattr(filters, "EPISODES_FEW", 0)
-    assert way(history.RunViewSet, query).walked("-id", runs) is not None
+    assert make_plan(history.RunViewSet, query).scan_queryset("-id", runs) is None
+    monkeypatch.setattr(filtersets, "SELECTIVE_EPISODES_MAX", 0)
+    assert make_plan(history.RunViewSet, query).scan_queryset("-id", runs) is not None
 
 
-def test_short_lists_are_not_looked_through() -> None:
+def test_short_lists_have_no_plan() -> None:
     class Definitions:
-        filterset_class = filters.ActionFilter
+        filterset_class = filtersets.ActionFilter
 
-    assert filters.way_of(Definitions, QueryDict("name=x")) is None
+    assert plan_list_query(Definitions, QueryDict("name=x")) is None
 
 
 @pytest.mark.parametrize("query", ["severity=rare", f"severity=rare&{THEN}"])
-def test_rare_rows_are_found_by_following_next(
+def test_following_next_finds_rare_rows(
     reader: Client, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
     for name in ("SEARCHED_FIRST", "SEARCHED_MAX"):
@@ -129,7 +129,7 @@ def test_rare_rows_are_found_by_following_next(
     assert [pk for page in found for pk in page] == [rare.pk]
 
 
-def test_a_time_orders_by_time(reader: Client) -> None:
+def test_a_time_filter_orders_by_time(reader: Client) -> None:
     now = timezone.now()
     rows = [
         factories.make_alert(created_at=now - datetime.timedelta(minutes=minutes)).pk
@@ -142,13 +142,13 @@ def test_a_time_orders_by_time(reader: Client) -> None:
 
 
 @pytest.mark.parametrize("ordering", ["step_order", "-step_order"])
-def test_what_no_index_orders_has_to_be_few(reader: Client, ordering: str) -> None:
+def test_an_ordering_without_index_needs_a_selective_filter(reader: Client, ordering: str) -> None:
     execution = factories.make_execution()
     url = f"{API}/executions/?ordering={ordering}"
 
-    refused = reader.get(f"{url}&status=pending")
-    answer = reader.get(f"{url}&run={execution.run_id}")
+    rejected = reader.get(f"{url}&status=pending")
+    response = reader.get(f"{url}&run={execution.run_id}")
 
-    assert refused.status_code == 400
-    assert "request_id" in refused.json()["error"]["fields"]["ordering"][0]
-    assert [row["id"] for row in answer.json()["results"]] == [execution.pk]
+    assert rejected.status_code == 400
+    assert "request_id" in rejected.json()["error"]["fields"]["ordering"][0]
+    assert [row["id"] for row in response.json()["results"]] == [execution.pk]

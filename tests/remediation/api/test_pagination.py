@@ -1,4 +1,4 @@
-"""Pages: every row once, in both directions, also beside equal values and newcomers."""
+"""Keyset pages: every row once, in both directions, with equal values and inserted rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def reader() -> Client:
 
 
 def make_alerts(count: int) -> list[int]:
-    """Make alerts that share their time in threes."""
+    """Create alerts; each three have the same time."""
     now = timezone.now()
     return [
         factories.make_alert(created_at=now + datetime.timedelta(seconds=number // 3)).pk
@@ -32,7 +32,7 @@ def make_alerts(count: int) -> list[int]:
 
 
 def follow(client: Client, url: str, link: str) -> list[list[int]]:
-    """Return the ids on each page from ``url`` on."""
+    """Return the ids of each page, starting at ``url``."""
     pages = []
     next_url: str | None = url
     while next_url:
@@ -50,7 +50,7 @@ def last_url(client: Client, url: str) -> str:
 
 @pytest.mark.parametrize("ordering", ["-id", "id", "created_at", "-created_at"])
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 11])
-def test_the_pages_hold_every_row_once_and_in_order(
+def test_pages_contain_every_row_once_and_in_order(
     reader: Client, ordering: str, size: int
 ) -> None:
     ids = make_alerts(10)
@@ -63,17 +63,19 @@ def test_the_pages_hold_every_row_once_and_in_order(
 
 
 @pytest.mark.parametrize("ordering", ["-id", "created_at", "-created_at"])
-def test_the_way_back_shows_the_same_rows(reader: Client, ordering: str) -> None:
+def test_previous_links_return_the_same_rows(reader: Client, ordering: str) -> None:
     make_alerts(10)
     url = f"{URL}?ordering={ordering}&page_size=3"
-    forth = follow(reader, url, "next")
+    forward = follow(reader, url, "next")
 
-    back = follow(reader, last_url(reader, url), "previous")
+    backward = follow(reader, last_url(reader, url), "previous")
 
-    assert [pk for page in reversed(back) for pk in page] == [pk for page in forth for pk in page]
+    assert [pk for page in reversed(backward) for pk in page] == [
+        pk for page in forward for pk in page
+    ]
 
 
-def test_the_newest_come_first(reader: Client) -> None:
+def test_newest_rows_come_first(reader: Client) -> None:
     ids = make_alerts(3)
 
     body = reader.get(URL).json()
@@ -82,7 +84,7 @@ def test_the_newest_come_first(reader: Client) -> None:
     assert (body["next"], body["previous"]) == (None, None)
 
 
-def test_newcomers_move_no_row_to_another_page(reader: Client) -> None:
+def test_inserted_rows_do_not_shift_pages(reader: Client) -> None:
     ids = make_alerts(6)
     first = reader.get(f"{URL}?page_size=3").json()
     make_alerts(4)
@@ -92,7 +94,7 @@ def test_newcomers_move_no_row_to_another_page(reader: Client) -> None:
     assert [row["id"] for row in second["results"]] == ids[2::-1]
 
 
-def test_filters_stay_in_the_links(reader: Client) -> None:
+def test_links_keep_the_filters(reader: Client) -> None:
     make_alerts(4)
     for alert in Alert.objects.order_by("pk")[:2]:
         Alert.objects.filter(pk=alert.pk).update(severity="page")
@@ -102,31 +104,31 @@ def test_filters_stay_in_the_links(reader: Client) -> None:
     assert [len(page) for page in pages] == [1, 1]
 
 
-def test_nothing_is_an_empty_page(reader: Client) -> None:
+def test_no_rows_return_an_empty_page(reader: Client) -> None:
     assert reader.get(URL).json() == {"next": None, "previous": None, "results": []}
 
 
 @pytest.mark.parametrize("cursor", ["x", "e30=", "W10=", "WyJhIiwxLGZhbHNlXQ==", "é", "[" * 9_000])
-def test_a_cursor_of_another_kind_is_refused(reader: Client, cursor: Any) -> None:
-    answer = reader.get(URL, {"cursor": cursor})
+def test_invalid_cursors_are_rejected(reader: Client, cursor: Any) -> None:
+    response = reader.get(URL, {"cursor": cursor})
 
-    assert answer.status_code == 400
-    assert list(answer.json()["error"]["fields"]) == ["cursor"]
+    assert response.status_code == 400
+    assert list(response.json()["error"]["fields"]) == ["cursor"]
 
 
 @pytest.mark.parametrize(("made", "used"), [("-id", "created_at"), ("created_at", "-id")])
-def test_a_cursor_of_another_ordering_is_refused(reader: Client, made: str, used: str) -> None:
+def test_a_cursor_of_another_ordering_is_rejected(reader: Client, made: str, used: str) -> None:
     make_alerts(2)
     link = reader.get(f"{URL}?ordering={made}&page_size=1").json()["next"]
 
-    answer = reader.get(link.replace(f"ordering={made}", f"ordering={used}"))
+    response = reader.get(link.replace(f"ordering={made}", f"ordering={used}"))
 
-    assert answer.status_code == 400
-    [text] = answer.json()["error"]["fields"]["cursor"]
-    assert "another ordering: start without it" in text
+    assert response.status_code == 400
+    [text] = response.json()["error"]["fields"]["cursor"]
+    assert "another ordering" in text
 
 
-def test_a_page_costs_the_same_however_deep_it_lies(
+def test_query_count_does_not_depend_on_page_depth(
     reader: Client, django_assert_num_queries: Any
 ) -> None:
     make_alerts(10)

@@ -246,7 +246,7 @@ def test_only_unknown_executions_take_an_outcome(call: Operator) -> None:
             "choice",
         ),
         ("executions/{execution}/set-outcome", {"status": "success"}, "reason", "required"),
-        ("runs/{run}/cancel/?force=1", {"reason": "x"}, "force", "no such parameter"),
+        ("runs/{run}/cancel/?force=1", {"reason": "x"}, "force", "Unknown parameter"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_field_and_changes_nothing(

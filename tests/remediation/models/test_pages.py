@@ -42,7 +42,7 @@ def walk(ordering, *, size=2, cursor=None):
             ordering=ordering,
             size=size,
             cursor=cursor,
-            walked=Alert.objects.all(),
+            scan_queryset=Alert.objects.all(),
         )
         walked.append(page)
         cursor = page.previous if is_back else page.next
@@ -98,7 +98,7 @@ def test_no_page_looks_at_more_rows_than_it_may(ordering, django_assert_max_num_
             ordering=ordering,
             size=2,
             cursor=None,
-            walked=Alert.objects.all(),
+            scan_queryset=Alert.objects.all(),
         )
 
     ids = sorted(Alert.objects.values_list("pk", flat=True), reverse=ordering.startswith("-"))

@@ -25,6 +25,7 @@ from remediation.models import (
     Cause,
     IllegalTransitionError,
     Transition,
+    TransitionBatch,
 )
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,14 @@ def cancel(run: BucketRun, *, stop: BucketRun.Stop, reason: str, cause: Cause) -
     run.refresh_from_db()
 
 
-def ask(runs: Iterable[BucketRun], *, stop: BucketRun.Stop, reason: str, cause: Cause) -> None:
+def ask(
+    runs: Iterable[BucketRun],
+    *,
+    stop: BucketRun.Stop,
+    reason: str,
+    cause: Cause,
+    batch: TransitionBatch | None = None,
+) -> None:
     """Write the wish into locked, open runs; one that is to be cancelled already stays so."""
     asked = [run for run in runs if run.stop != BucketRun.Stop.CANCEL and run.stop != stop]
     for run in asked:
@@ -65,7 +73,8 @@ def ask(runs: Iterable[BucketRun], *, stop: BucketRun.Stop, reason: str, cause: 
                 data={"stop": str(stop)},
             )
             for run in asked
-        )
+        ),
+        batch=batch,
     )
     if asked:
         queue.enqueue(queue.TICK)

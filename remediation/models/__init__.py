@@ -14,7 +14,13 @@ from remediation.models.rerun import Rerun
 from remediation.models.run import BucketRun
 from remediation.models.text_lookups import Begins, HasText
 from remediation.models.token import ApiToken, Scope
-from remediation.models.transition import AppendOnlyError, Cause, IllegalTransitionError, Transition
+from remediation.models.transition import (
+    AppendOnlyError,
+    Cause,
+    IllegalTransitionError,
+    Transition,
+    TransitionBatch,
+)
 from remediation.models.version import BucketVersion
 
 __all__ = [
@@ -39,5 +45,6 @@ __all__ = [
     "Rerun",
     "Scope",
     "Transition",
+    "TransitionBatch",
     "new_id",
 ]

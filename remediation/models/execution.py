@@ -16,7 +16,12 @@ from remediation.models.fields import ExactCharField, KeyField, created_field, o
 from remediation.models.ids import new_id
 from remediation.models.run import BucketRun
 from remediation.models.statements import compare_and_set
-from remediation.models.transition import Cause, IllegalTransitionError, Transition
+from remediation.models.transition import (
+    Cause,
+    IllegalTransitionError,
+    Transition,
+    TransitionBatch,
+)
 
 LAST = 1_000  # the priority of what has none
 
@@ -195,17 +200,28 @@ class ActionExecution(models.Model):
             priority=priority,
         )
 
-    def record(self, *, cause: Cause, reason: str = "") -> None:
+    def record(
+        self, *, cause: Cause, reason: str = "", batch: TransitionBatch | None = None
+    ) -> None:
         """Write the transition of a row that was just made."""
         Transition.write(
-            Transition.of(self, cause=cause, from_status="", to_status=self.status, reason=reason)
+            Transition.of(self, cause=cause, from_status="", to_status=self.status, reason=reason),
+            batch=batch,
         )
 
-    def claim(self, *, cause: Cause, lease_until: datetime.datetime, **values: Any) -> None:
+    def claim(
+        self,
+        *,
+        cause: Cause,
+        lease_until: datetime.datetime,
+        batch: TransitionBatch | None = None,
+        **values: Any,
+    ) -> None:
         """Reserve the row for the calling worker, before anything is called."""
         self._move(
             self.Status.LAUNCHING,
             cause=cause,
+            batch=batch,
             due_at=lease_until,
             started_at=cause.at,
             lookup_until=None,
@@ -259,24 +275,37 @@ class ActionExecution(models.Model):
         )
 
     def mark_running(
-        self, *, cause: Cause, due_at: datetime.datetime, reason: str = "", **values: Any
+        self,
+        *,
+        cause: Cause,
+        due_at: datetime.datetime,
+        reason: str = "",
+        batch: TransitionBatch | None = None,
+        **values: Any,
     ) -> None:
         """Record that it was started, with the ids that StackStorm gave it."""
         self._move(
             self.Status.RUNNING,
             cause=cause,
             reason=reason,
+            batch=batch,
             due_at=due_at,
             error_message="",
             **values,
         )
 
     def finish(
-        self, status: ActionExecution.Status, *, cause: Cause, reason: str = "", **values: Any
+        self,
+        status: ActionExecution.Status,
+        *,
+        cause: Cause,
+        reason: str = "",
+        batch: TransitionBatch | None = None,
+        **values: Any,
     ) -> None:
         """End in a final status, or rest as unknown; ``reason`` is what the operator reads."""
         ended = {"due_at": None, "error_message": reason, "completed_at": cause.at}
-        self._move(status, cause=cause, reason=reason, **ended | values)
+        self._move(status, cause=cause, reason=reason, batch=batch, **ended | values)
 
     def _move(
         self,
@@ -284,6 +313,7 @@ class ActionExecution(models.Model):
         *,
         cause: Cause,
         reason: str = "",
+        batch: TransitionBatch | None = None,
         **values: Any,
     ) -> None:
         # One update compares and sets: of two workers, one sees 1 row and the other sees 0. The
@@ -308,7 +338,8 @@ class ActionExecution(models.Model):
                 Transition.write(
                     Transition.of(
                         self, cause=cause, from_status=before, to_status=target, reason=reason
-                    )
+                    ),
+                    batch=batch,
                 )
         if not is_moved:
             raise IllegalTransitionError(f"Execution {self} cannot become {target}.")

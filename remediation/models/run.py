@@ -12,7 +12,12 @@ from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
 from remediation.models.statements import compare_and_set
-from remediation.models.transition import Cause, IllegalTransitionError, Transition
+from remediation.models.transition import (
+    Cause,
+    IllegalTransitionError,
+    Transition,
+    TransitionBatch,
+)
 from remediation.models.version import BucketVersion
 
 
@@ -126,12 +131,28 @@ class BucketRun(models.Model):
         """The run itself."""
         return self.pk
 
-    def mark_running(self, *, cause: Cause, reason: str = "") -> None:
+    def mark_running(
+        self, *, cause: Cause, reason: str = "", batch: TransitionBatch | None = None
+    ) -> None:
         """Begin: an execution is claimed, or a late answer lets the run go on."""
         values = {} if self.started_at else {"started_at": cause.at}
-        self._move(self.Status.RUNNING, cause=cause, reason=reason, completed_at=None, **values)
+        self._move(
+            self.Status.RUNNING,
+            cause=cause,
+            reason=reason,
+            batch=batch,
+            completed_at=None,
+            **values,
+        )
 
-    def hold(self, until: datetime.datetime, *, cause: Cause, reason: str) -> None:
+    def hold(
+        self,
+        until: datetime.datetime,
+        *,
+        cause: Cause,
+        reason: str,
+        batch: TransitionBatch | None = None,
+    ) -> None:
         """Delay a pending run; the transition from pending to pending says why."""
         pending = self.Status.PENDING
         with transaction.atomic(savepoint=False):
@@ -147,15 +168,31 @@ class BucketRun(models.Model):
                     to_status=pending,
                     reason=reason,
                     data={"held_until": until.isoformat()},
-                )
+                ),
+                batch=batch,
             )
         self.held_until, self.reason = until, reason
 
-    def finish(self, status: BucketRun.Status, *, cause: Cause, reason: str = "") -> None:
+    def finish(
+        self,
+        status: BucketRun.Status,
+        *,
+        cause: Cause,
+        reason: str = "",
+        batch: TransitionBatch | None = None,
+    ) -> None:
         """End in ``status``, or rest as unknown until somebody knows."""
-        self._move(status, cause=cause, reason=reason, completed_at=cause.at)
+        self._move(status, cause=cause, reason=reason, batch=batch, completed_at=cause.at)
 
-    def _move(self, target: BucketRun.Status, *, cause: Cause, reason: str, **values: Any) -> None:
+    def _move(
+        self,
+        target: BucketRun.Status,
+        *,
+        cause: Cause,
+        reason: str,
+        batch: TransitionBatch | None,
+        **values: Any,
+    ) -> None:
         before = self.status
         values |= {"status": target, "reason": fit_text(reason)}
         with transaction.atomic(savepoint=False):
@@ -166,7 +203,8 @@ class BucketRun(models.Model):
                 Transition.write(
                     Transition.of(
                         self, cause=cause, from_status=before, to_status=target, reason=reason
-                    )
+                    ),
+                    batch=batch,
                 )
         if not is_moved:
             raise IllegalTransitionError(f"Run {self} cannot become {target}.")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Never, Protocol, TypeVar
+from types import TracebackType
+from typing import Any, ClassVar, Never, Protocol, Self, TypeVar
 
 from django.db import connection, models, transaction
 
@@ -159,35 +157,36 @@ class Transition(AppendOnlyModel):
         )
 
     @classmethod
-    def write(cls, *transitions: Transition) -> None:
-        """Insert rows now or, in a block of ``together``, at its end."""
-        gathered = _gathered.get()
-        if gathered is None:
+    def write(cls, *transitions: Transition, batch: TransitionBatch | None = None) -> None:
+        """Insert rows now, or when ``batch`` ends."""
+        if batch is None:
             insert(transitions)
         else:
-            gathered.extend(transitions)
+            batch.rows.extend(transitions)
 
-    @classmethod
-    @contextmanager
-    def together(cls) -> Iterator[None]:
-        """Have what is written in this block inserted by one statement at its end.
 
-        The block stands inside one transaction, so that no move is committed without its row.
-        """
+class TransitionBatch:
+    """The transitions of one transaction, inserted by one statement at the end of the block.
+
+    Pass it to each move of the block. The block must be inside the transaction of the moves, so
+    that no move is committed without its row.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[Transition] = []
+
+    def __enter__(self) -> Self:
         if not connection.in_atomic_block:
             raise transaction.TransactionManagementError(
-                "Transitions are gathered inside the transaction of their moves."
+                "A batch of transitions must be inside the transaction of its moves."
             )
-        if _gathered.get() is not None:
-            yield
-            return
-        gathered: list[Transition] = []
-        token = _gathered.set(gathered)
-        try:
-            yield
-        finally:
-            _gathered.reset(token)
-        insert(gathered)
+        return self
 
-
-_gathered: ContextVar[list[Transition] | None] = ContextVar("gathered", default=None)
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error_type is None:
+            insert(self.rows)

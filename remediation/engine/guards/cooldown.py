@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import Max
 
 from remediation import alertmanager
-from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause
+from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause, TransitionBatch
 
 Key = tuple[int, str]  # a bucket's id and an identity
 
@@ -109,11 +109,16 @@ def reason_without_repeat(run: BucketRun) -> str:
 
 
 def hold(
-    run: BucketRun, execution: ActionExecution, until: datetime.datetime, *, cause: Cause
+    run: BucketRun,
+    execution: ActionExecution,
+    until: datetime.datetime,
+    *,
+    cause: Cause,
+    batch: TransitionBatch,
 ) -> None:
     """Hold a pending run that is locked, and its first execution. One that is held may be again."""
     text = reason(run.bucket, until)
-    run.hold(until, cause=cause, reason=text)
+    run.hold(until, cause=cause, reason=text, batch=batch)
     execution.postpone(last_look(until), reason=text)
 
 

@@ -14,6 +14,7 @@ from remediation.models import (
     BucketVersion,
     Cause,
     Transition,
+    TransitionBatch,
 )
 
 
@@ -42,7 +43,7 @@ def superseded(by: Alert) -> str:
     return f"superseded by alert {by.pk}"
 
 
-def skip_unbegun(moves: Iterable[AlertMove], *, cause: Cause) -> None:
+def skip_unbegun(moves: Iterable[AlertMove], *, cause: Cause, batch: TransitionBatch) -> None:
     """End the automatic runs that have not begun when their alert ends."""
     reasons = {
         move.alert.pk: superseded(move.superseded_by)
@@ -87,11 +88,12 @@ def skip_unbegun(moves: Iterable[AlertMove], *, cause: Cause) -> None:
                 reason=reasons[row.alert_id],
             )
             for row in skipped
-        )
+        ),
+        batch=batch,
     )
 
 
-def stop_begun(moves: Iterable[AlertMove], *, cause: Cause) -> None:
+def stop_begun(moves: Iterable[AlertMove], *, cause: Cause, batch: TransitionBatch) -> None:
     """Ask the automatic runs that have begun to stop, where their bucket says so."""
     resolved = {
         move.alert.pk for move in moves if move.from_status == "firing" and not move.superseded_by
@@ -108,4 +110,5 @@ def stop_begun(moves: Iterable[AlertMove], *, cause: Cause) -> None:
     plans = BucketVersion.objects.in_bulk({run.plan_id for run in runs})
     for stop in (BucketRun.Stop.STOP, BucketRun.Stop.CANCEL):
         wanted = [run for run in runs if plans[run.plan_id].on_resolved == stop]
-        cancel.ask(wanted, stop=stop, reason="the alert resolved (on_resolved)", cause=cause)
+        reason = "the alert resolved (on_resolved)"
+        cancel.ask(wanted, stop=stop, reason=reason, cause=cause, batch=batch)

@@ -34,6 +34,7 @@ from remediation.models import (
     Cause,
     Pause,
     Transition,
+    TransitionBatch,
 )
 from remediation.models.statements import ROWS_MAX, insert
 
@@ -80,8 +81,8 @@ def receive(notification: Notification, *, cause: Cause, client: str) -> list[Re
 
     def deliver(places: Sequence[int]) -> None:
         some = replace(notification, alerts=tuple(alerts[place] for place in places))
-        with transaction.atomic(durable=True), Transition.together():
-            stored = _Delivery(some, cause, client).store()
+        with transaction.atomic(durable=True), TransitionBatch() as batch:
+            stored = _Delivery(some, cause, client, batch).store()
         receipts.update(zip(places, stored, strict=True))
 
     def failed(place: int, error: Exception) -> None:
@@ -113,10 +114,13 @@ def _rejected(alerts: Iterable[IncomingAlert | InvalidAlert]) -> list[InvalidAle
 class _Delivery:
     """One notification on its way into the database."""
 
-    def __init__(self, notification: Notification, cause: Cause, client: str) -> None:
+    def __init__(
+        self, notification: Notification, cause: Cause, client: str, batch: TransitionBatch
+    ) -> None:
         self.notification = notification
         self.cause = cause
         self.client = client
+        self.batch = batch
         self.received = Received(
             request_id=cause.request_id,
             receiver=notification.receiver,
@@ -282,12 +286,13 @@ class _Delivery:
         insert(opened)
         self.early.write(opened)
         data = {"receiver": self.received.receiver, "client": self.client}
-        Transition.write(*(move.transition(self.cause, data) for move in self.moves))
+        rows = [move.transition(self.cause, data) for move in self.moves]
+        Transition.write(*rows, batch=self.batch)
 
     def _write_runs(self, assignments: Assignments) -> None:
         """Write the new runs with their first executions, and end those that come too late."""
-        skip_unbegun(self.moves, cause=self.cause)
-        stop_begun(self.moves, cause=self.cause)
+        skip_unbegun(self.moves, cause=self.cause, batch=self.batch)
+        stop_begun(self.moves, cause=self.cause, batch=self.batch)
         runs = assignments.runs
         insert(runs)
         executions = [
@@ -313,7 +318,8 @@ class _Delivery:
                     reason=subject.reason if isinstance(subject, BucketRun) else "",
                 )
                 for subject in made
-            )
+            ),
+            batch=self.batch,
         )
         if assignments.reasoned:
             Alert.objects.bulk_update(assignments.reasoned, ["reason"])

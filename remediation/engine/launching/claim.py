@@ -29,7 +29,7 @@ from remediation.models import (
     BucketRun,
     Cause,
     Pause,
-    Transition,
+    TransitionBatch,
 )
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def claim(
         if pause := Pause.current(at=cause.at):
             logger.info("Nothing is claimed: %s.", pause)
             return []
-        with Transition.together():
+        with TransitionBatch() as batch:
             runs = _locked(executions)
             claimable = _claimable(executions, runs)
             _lock_cooling_buckets(claimable)
@@ -68,12 +68,14 @@ def claim(
             checks.read_begins(execution.run for execution in claimable)
             claimed = []
             for execution in claimable:
-                if not _may_begin(execution, checks, cause=cause) or execution.pk in unprepared:
+                may_begin = _may_begin(execution, checks, cause=cause, batch=batch)
+                if not may_begin or execution.pk in unprepared:
                     continue
                 if execution.pk in skipped:
-                    _skip_step(execution, skipped[execution.pk], cause=cause)
+                    _skip_step(execution, skipped[execution.pk], cause=cause, batch=batch)
                     continue
-                _take(execution, checks, cause=cause, shown=shown.get(execution.pk))
+                parameters = shown.get(execution.pk)
+                _take(execution, checks, cause=cause, shown=parameters, batch=batch)
                 claimed.append(execution)
             return claimed
 
@@ -140,7 +142,9 @@ def _claimable(
     return claimable
 
 
-def _may_begin(execution: ActionExecution, checks: StartChecks, *, cause: Cause) -> bool:
+def _may_begin(
+    execution: ActionExecution, checks: StartChecks, *, cause: Cause, batch: TransitionBatch
+) -> bool:
     """Return whether the run goes on or may begin; skip the run if it may not."""
     run = execution.run
     if run.status != BucketRun.Status.PENDING:
@@ -148,27 +152,32 @@ def _may_begin(execution: ActionExecution, checks: StartChecks, *, cause: Cause)
     reason, until = checks.why_not(run), None
     if not reason and (until := checks.held_until(run)):
         if cooldown.waits_for_repeat(run):
-            cooldown.hold(run, execution, until, cause=cause)
+            cooldown.hold(run, execution, until, cause=cause, batch=batch)
             _say_why_nothing_ran(run)
             return False
         reason = cooldown.reason(run.bucket, until)
     if reason:
-        _skip(run, execution, reason, cause=cause)
+        _skip(run, execution, reason, cause=cause, batch=batch)
     return not reason
 
 
 def _take(
-    execution: ActionExecution, checks: StartChecks, *, cause: Cause, shown: dict[str, Any] | None
+    execution: ActionExecution,
+    checks: StartChecks,
+    *,
+    cause: Cause,
+    shown: dict[str, Any] | None,
+    batch: TransitionBatch,
 ) -> None:
     run = execution.run
     if run.status == BucketRun.Status.PENDING:
-        run.mark_running(cause=cause)
+        run.mark_running(cause=cause, batch=batch)
         checks.began(run)
         if run.held_until:
             _explain_what_is_held(run.alert_id)
     values = {} if shown is None else {"parameters": shown}
     until = cause.at + lease(is_local=not execution.executed_via_stackstorm)
-    execution.claim(cause=cause, lease_until=until, **values)
+    execution.claim(cause=cause, lease_until=until, batch=batch, **values)
 
 
 def _explain_what_is_held(alert_id: int) -> None:
@@ -178,19 +187,28 @@ def _explain_what_is_held(alert_id: int) -> None:
     Alert.objects.filter(pk=alert_id).update(reason=why_nothing_ran(held) if held else "")
 
 
-def _skip_step(execution: ActionExecution, reason: str, *, cause: Cause) -> None:
+def _skip_step(
+    execution: ActionExecution, reason: str, *, cause: Cause, batch: TransitionBatch
+) -> None:
     """Skip a step by its own rules and move its run on; a run that had not begun has not yet."""
     run = execution.run
-    execution.finish(Status.SKIPPED, cause=cause, reason=reason)
-    wake_ups.wake(advance(run, execution, cause=cause))
+    execution.finish(Status.SKIPPED, cause=cause, reason=reason, batch=batch)
+    wake_ups.wake(advance(run, execution, cause=cause, batch=batch))
     if run.status == BucketRun.Status.SKIPPED:
         run.alert.reason = f"The bucket {run.bucket.name} took it, but {run.reason}: {reason}."
         run.alert.save(update_fields=["reason"])
 
 
-def _skip(run: BucketRun, execution: ActionExecution, reason: str, *, cause: Cause) -> None:
-    execution.finish(Status.SKIPPED, cause=cause, reason=reason)
-    run.finish(BucketRun.Status.SKIPPED, cause=cause, reason=reason)
+def _skip(
+    run: BucketRun,
+    execution: ActionExecution,
+    reason: str,
+    *,
+    cause: Cause,
+    batch: TransitionBatch,
+) -> None:
+    execution.finish(Status.SKIPPED, cause=cause, reason=reason, batch=batch)
+    run.finish(BucketRun.Status.SKIPPED, cause=cause, reason=reason, batch=batch)
     _say_why_nothing_ran(run)
 
 

@@ -15,7 +15,7 @@ from remediation.engine.outcomes.id_owners import ForeignIdError, owners
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import settle
 from remediation.engine.row_by_row import reason_for, run_batch
-from remediation.models import ActionExecution, Cause, IllegalTransitionError, Transition
+from remediation.models import ActionExecution, Cause, IllegalTransitionError, TransitionBatch
 from remediation.stackstorm import Execution
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def _start_together(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLau
         datetime.timedelta(0), is_streamed=poll_interval.is_streamed()
     )
     left: list[LeftLaunch] = []
-    with transaction.atomic(), Transition.together():
+    with transaction.atomic(), TransitionBatch() as batch:
         known = owners(remote.id for _, remote in launched)
         for execution, remote in launched:
             # Two answers of one batch may name the same id, too.
@@ -72,7 +72,7 @@ def _start_together(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLau
                 left.append((execution, remote, ForeignIdError(remote.id, owner)))
                 continue
             try:
-                _record_start(execution, remote, cause=cause, poll_at=poll_at)
+                _record_start(execution, remote, cause=cause, poll_at=poll_at, batch=batch)
             except IllegalTransitionError as error:
                 logger.warning("The answer came after the row had moved on: %s", error)
                 left.append((execution, remote, None))
@@ -106,10 +106,12 @@ def _record_start(
     cause: Cause,
     poll_at: datetime.datetime,
     reason: str = "",
+    batch: TransitionBatch | None = None,
 ) -> None:
     execution.mark_running(
         cause=cause,
         reason=reason,
+        batch=batch,
         due_at=poll_at,
         st2_execution_id=remote.id,
         st2_liveaction_id=remote.liveaction_id or None,

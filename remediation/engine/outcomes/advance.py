@@ -13,13 +13,22 @@ from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
 from remediation.engine.outcomes.inquiries import stay_open
 from remediation.engine.step_rules import blocking_failures, reason_by_outcome
-from remediation.models import ActionExecution, BucketRun, BucketVersion, Cause, Transition
+from remediation.models import (
+    ActionExecution,
+    BucketRun,
+    BucketVersion,
+    Cause,
+    Transition,
+    TransitionBatch,
+)
 from remediation.models.statements import insert
 
 Status = ActionExecution.Status
 
 
-def advance(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[ActionExecution]:
+def advance(
+    run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
+) -> list[ActionExecution]:
     """Move ``run`` on after ``last`` came to rest; return what was begun, for workers to take."""
     _take_in(run, last)
     begun: list[ActionExecution] = []
@@ -27,20 +36,22 @@ def advance(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[Acti
         run.finish(
             BucketRun.Status.UNKNOWN,
             cause=cause,
+            batch=batch,
             reason=f"nobody knows how {last.name} ended: {last.error_message}",
         )
     elif run.stop:
-        end_stopped(run, cause=cause)
+        end_stopped(run, cause=cause, batch=batch)
     elif last.st2_action_execution_status == "canceled" and last.status == Status.SKIPPED:
         run.finish(
             BucketRun.Status.CANCELED,
             cause=cause,
+            batch=batch,
             reason=f"{last.name} was canceled in StackStorm",
         )
     elif _may_try_again(run, last):
-        begun = _try_again(run, last, cause=cause)
+        begun = _try_again(run, last, cause=cause, batch=batch)
     else:
-        begun = _take_next_step(run, last, cause=cause)
+        begun = _take_next_step(run, last, cause=cause, batch=batch)
     return begun
 
 
@@ -50,7 +61,7 @@ def _take_in(run: BucketRun, last: ActionExecution) -> None:
     read[:] = [last if row.pk == last.pk else row for row in read]
 
 
-def end_stopped(run: BucketRun, *, cause: Cause) -> None:
+def end_stopped(run: BucketRun, *, cause: Cause, batch: TransitionBatch | None = None) -> None:
     """End a stopped run once none of its executions is in flight.
 
     It ends canceled, or as a timeout at the bucket's limit, with the reason of the stop. A
@@ -61,14 +72,14 @@ def end_stopped(run: BucketRun, *, cause: Cause) -> None:
     ended = last_attempts(run)
     if run.stop == BucketRun.Stop.STOP and _is_complete(run, ended):
         status, reason = _result(run, ended)
-        run.finish(status, cause=cause, reason=reason)
+        run.finish(status, cause=cause, reason=reason, batch=batch)
         return
     reason = _reason_of_stop(run)
     is_overdue = reason == time_limit_reason(run.plan)
     status = BucketRun.Status.TIMEOUT if is_overdue else BucketRun.Status.CANCELED
     if still_open := [inquiry["id"] for row in ended for inquiry in row.inquiries]:
         reason = f"{reason}; {stay_open(still_open)}"
-    run.finish(status, cause=cause, reason=reason)
+    run.finish(status, cause=cause, reason=reason, batch=batch)
 
 
 def _reason_of_stop(run: BucketRun) -> str:
@@ -103,7 +114,9 @@ def _may_try_again(run: BucketRun, last: ActionExecution) -> bool:
     return is_failed and last.attempt < step["max_attempts"]
 
 
-def _try_again(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[ActionExecution]:
+def _try_again(
+    run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
+) -> list[ActionExecution]:
     step = run.plan.step(last.step_order)
     # The jitter keeps a storm from coming back as one.
     at = cause.at + retry_delay(step, last.attempt + 1) * random.uniform(0.8, 1.0)  # noqa: S311
@@ -111,7 +124,8 @@ def _try_again(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[A
         run, step, at=at, priority=last.priority, attempt=last.attempt + 1
     )
     insert([attempt])
-    attempt.record(cause=cause, reason=f"attempt {attempt.attempt} of {step['max_attempts']}")
+    reason = f"attempt {attempt.attempt} of {step['max_attempts']}"
+    attempt.record(cause=cause, reason=reason, batch=batch)
     return [attempt]
 
 
@@ -123,7 +137,7 @@ def retry_delay(step: dict[str, Any], attempt: int) -> datetime.timedelta:
 
 
 def _take_next_step(
-    run: BucketRun, last: ActionExecution, *, cause: Cause
+    run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
 ) -> list[ActionExecution]:
     """Make the row of the next step that ``run_when`` lets run, or finish the run.
 
@@ -141,12 +155,12 @@ def _take_next_step(
             execution.status, execution.error_message = Status.SKIPPED, reason
             execution.due_at, execution.completed_at = None, cause.at
         insert([execution])
-        execution.record(cause=cause, reason=reason)
+        execution.record(cause=cause, reason=reason, batch=batch)
         if not reason:
             return [execution]
         ended.append(execution)
     result, reason = _result(run, ended)
-    run.finish(result, cause=cause, reason=reason)
+    run.finish(result, cause=cause, reason=reason, batch=batch)
     return []
 
 

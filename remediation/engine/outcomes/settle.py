@@ -31,7 +31,7 @@ from remediation.models import (
     BucketRun,
     Cause,
     IllegalTransitionError,
-    Transition,
+    TransitionBatch,
 )
 from remediation.stackstorm import Execution
 
@@ -107,15 +107,15 @@ def _settle_unknown(cause: Cause) -> Callable[[Ending, Exception], None]:
 
 
 def _settle_together(endings: Sequence[Ending], *, cause: Cause) -> int:
-    with transaction.atomic(), Transition.together():
+    with transaction.atomic(), TransitionBatch() as batch:
         runs = _locked(ending.execution.run_id for ending in endings)
         begun: list[ActionExecution] = []
         ended = 0
         for ending in endings:
-            if _finish(ending, cause=cause):
+            if _finish(ending, cause=cause, batch=batch):
                 ended += 1
                 run = runs[ending.execution.run_id]
-                begun += _move_on(run, ending.execution, cause=cause)
+                begun += _move_on(run, ending.execution, cause=cause, batch=batch)
         wake(begun)
     return ended
 
@@ -128,25 +128,27 @@ def _locked(run_ids: Iterable[int]) -> dict[int, BucketRun]:
     return runs
 
 
-def _finish(ending: Ending, *, cause: Cause) -> bool:
+def _finish(ending: Ending, *, cause: Cause, batch: TransitionBatch) -> bool:
     execution, outcome = ending.execution, ending.outcome
     values = dict(outcome.values)
     if outcome.status in ActionExecution.FAILED and execution.st2_execution_id:
         values["reruns_due_at"] = cause.at + poll_interval.FIRST_LOOK
     try:
-        execution.finish(outcome.status, cause=cause, reason=outcome.reason, **values)
+        execution.finish(outcome.status, cause=cause, reason=outcome.reason, batch=batch, **values)
     except IllegalTransitionError as error:
         logger.info("Settled before: %s", error)
         return False
     for task in ending.tasks:
         inside = [one for one in ending.tasks if one.parent_id == task.id]
-        write_task(execution, task, inside, cause=cause)
+        write_task(execution, task, inside, cause=cause, batch=batch)
     return True
 
 
-def _move_on(run: BucketRun, last: ActionExecution, *, cause: Cause) -> list[ActionExecution]:
+def _move_on(
+    run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
+) -> list[ActionExecution]:
     if run.status == BucketRun.Status.UNKNOWN:
-        run.mark_running(cause=cause, reason="the outcome became known")
+        run.mark_running(cause=cause, reason="the outcome became known", batch=batch)
     elif run.status == BucketRun.Status.PENDING and last.started_at:
-        run.mark_running(cause=cause)
-    return advance(run, last, cause=cause)
+        run.mark_running(cause=cause, batch=batch)
+    return advance(run, last, cause=cause, batch=batch)

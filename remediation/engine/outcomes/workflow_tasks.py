@@ -13,14 +13,19 @@ from remediation.engine.outcomes.outcome import (
 )
 from remediation.engine.secrets import masked
 from remediation.json_values import fit
-from remediation.models import ActionExecution, Cause
+from remediation.models import ActionExecution, Cause, TransitionBatch
 from remediation.stackstorm import Execution
 
 Status = ActionExecution.Status
 
 
 def write_task(
-    parent: ActionExecution, task: Execution, inside: Sequence[Execution], *, cause: Cause
+    parent: ActionExecution,
+    task: Execution,
+    inside: Sequence[Execution],
+    *,
+    cause: Cause,
+    batch: TransitionBatch,
 ) -> None:
     """Keep one task of a workflow as StackStorm told it; it is never work of ours.
 
@@ -52,4 +57,4 @@ def write_task(
         st2_execution_id=task.id,
         **stackstorm_values(task),
     )
-    row.record(cause=cause, reason=f"task of execution {parent.pk}")
+    row.record(cause=cause, reason=f"task of execution {parent.pk}", batch=batch)

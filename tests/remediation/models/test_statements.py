@@ -6,7 +6,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from remediation.models import ActionExecution, Alert, Cause, Transition
+from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition, TransitionBatch
 from remediation.models.statements import ROWS_MAX, compare_and_set, insert
 from tests.factories import make_alert, make_execution, make_run
 
@@ -96,40 +96,52 @@ def test_a_value_that_is_the_same_already_counts_as_written():
     assert compare_and_set(execution, expected={"status": "pending"}, status="pending")
 
 
-def test_transitions_of_one_transaction_are_one_statement_in_their_order(
+def test_the_transitions_of_a_batch_are_inserted_by_one_statement_in_order(
     django_assert_num_queries,
 ):
     alert = make_alert()
-    with transaction.atomic(), Transition.together(), django_assert_num_queries(0):
+    with transaction.atomic(), django_assert_num_queries(1), TransitionBatch() as batch:
         for number in range(3):
-            Transition.write(transition(number, alert))
-        with Transition.together():
-            Transition.write(transition(3, alert))
+            Transition.write(transition(number, alert), batch=batch)
 
     written = Transition.objects.order_by("pk").values_list("data", flat=True)
-    assert [data["n"][0] for data in written] == [0, 1, 2, 3]
+    assert [data["n"][0] for data in written] == [0, 1, 2]
 
 
-def test_a_block_that_fails_writes_none_and_the_next_is_on_its_own():
-    alert = make_alert()
+def test_moves_of_a_batch_write_their_transitions_at_its_end():
+    execution = make_execution()
+    cause = Cause()
+    with transaction.atomic(), TransitionBatch() as batch:
+        execution.run.mark_running(cause=cause, batch=batch)
+        execution.finish(ActionExecution.Status.TIMEOUT, cause=cause, batch=batch)
+        execution.run.finish(BucketRun.Status.TIMEOUT, cause=cause, batch=batch)
+        assert not Transition.objects.exists()
+
+    moves = Transition.objects.order_by("pk").values_list("subject_type", "to_status")
+    assert list(moves) == [("run", "running"), ("execution", "timeout"), ("run", "timeout")]
+
+
+def test_an_error_in_a_batch_rolls_back_the_moves_and_their_transitions():
+    execution = make_execution()
 
     def fail():
-        with transaction.atomic(), Transition.together():
-            Transition.write(transition(0, alert))
+        with transaction.atomic(), TransitionBatch() as batch:
+            execution.finish(ActionExecution.Status.TIMEOUT, cause=Cause(), batch=batch)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
+    assert ActionExecution.objects.get().status == "pending"
     assert not Transition.objects.exists()
 
-    Transition.write(transition(1, alert))
+    Transition.write(transition(1, execution.alert))
 
     assert Transition.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_outside_of_a_transaction_nothing_is_gathered():
-    with pytest.raises(transaction.TransactionManagementError), Transition.together():
+def test_a_batch_outside_a_transaction_is_refused():
+    with pytest.raises(transaction.TransactionManagementError), TransitionBatch():
         pass
 
 

@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test quick chaos bench stages capacity growth lint types arch check fix clean
+.PHONY: help setup run serve test quick chaos bench stages growth lint types arch check fix clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,22 +33,19 @@ test: check ## Run all checks and tests on MariaDB and SQLite, with a real Alert
 quick: $(READY) ## Run the tests that need no server, in under a minute
 	env -u DATABASE_URL $(BIN)/pytest -n 2 -q -m "not slow" tests/remediation tests/audit tests/poundcake tests/test_*.py
 
-chaos: $(READY) ## Send 1,000 alerts while answers are cut and processes killed or stopped (CHAOS="--alerts 100")
+chaos: $(READY) ## Run 1,000 alerts while processes die and StackStorm fails (CHAOS="--alerts 100")
 	scripts/test-parts.sh
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
-bench: $(READY) ## Measure PoundCake beside what this machine needs at least (BENCH="--database sqlite")
+bench: $(READY) ## Measure latency, throughput and CPU use (BENCH="--database sqlite")
 	scripts/test-parts.sh
 	$(BIN)/python -m tools.bench $(BENCH)
 
-stages: $(READY) ## Measure what each stage of an alert's way takes (STAGES="--database sqlite")
+stages: $(READY) ## Measure the CPU time of each processing stage (STAGES="--database sqlite")
 	scripts/test-parts.sh
 	$(BIN)/python -m tools.bench.stages $(STAGES)
 
-capacity: $(READY) ## Say what to run for how many alerts (CAPACITY="--alerts-per-minute 5000")
-	$(BIN)/python -m tools.bench.capacity $(CAPACITY)
-
-growth: $(READY) ## Compare what a million rows cost with what a thousand cost (GROWTH="--rows 100000")
+growth: $(READY) ## Compare speed with 1,000 and 1,000,000 rows (GROWTH="--rows 100000")
 	scripts/test-parts.sh
 	$(BIN)/python -m tools.growth $(GROWTH)
 

@@ -99,11 +99,6 @@ class Machine:
     def _times() -> list[int]:
         return [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
 
-    def busy_cores(self) -> float:
-        """Return how many cores were used, or stolen, on average since."""
-        spent = [now - then for now, then in zip(self._times(), self.before, strict=True)]
-        return (os.cpu_count() or 1) * (1 - (spent[3] + spent[4]) / sum(spent))
-
     def described(self) -> dict[str, Any]:
         """Return what it is, and the share of its cores that was used and stolen since."""
         spent = [now - then for now, then in zip(self._times(), self.before, strict=True)]

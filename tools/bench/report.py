@@ -39,7 +39,6 @@ class Figure:
 
     ``floor``: what the least would be, None where there is no such thing. ``is_rate``: more is
     better; of all else less is. ``samples``: how many times it was taken, 0 for what is counted.
-    ``is_detail``: it is in the JSON alone, for programs such as the capacity model.
     """
 
     group: str
@@ -49,7 +48,6 @@ class Figure:
     is_rate: bool = False
     note: str = ""
     samples: int = 0
-    is_detail: bool = False
 
     @property
     def ratio(self) -> Value | None:
@@ -88,8 +86,6 @@ def table(figures: dict[str, list[Figure]]) -> str:
     groups: dict[str, dict[str, dict[str, Figure]]] = {}
     for database, measured in figures.items():
         for figure in measured:
-            if figure.is_detail:
-                continue
             rows = groups.setdefault(figure.group, {})
             rows.setdefault(figure.name, {})[database] = figure
     lines: list[list[str]] = [["", *(word for one in figures for word in (one, "floor", "times"))]]
@@ -160,25 +156,6 @@ def _plain(value: Value | None) -> Any:
 
 def _finite(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
-
-
-def insert(path: Path, text: str, *, command: str) -> None:
-    """Write what a command printed into a document, between its two marks for that command.
-
-    Raises ValueError if they are not there.
-    """
-    path.write_text(inserted(path.read_text(), text, command=command))
-
-
-def inserted(document: str, text: str, *, command: str) -> str:
-    """Return a document that holds what a command printed; see ``insert``."""
-    begin = f"<!-- what {command} prints, written by its --into -->"
-    end = f"<!-- the end of what {command} prints -->"
-    before, found, rest = document.partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not found or not found_end:
-        raise ValueError(f"the document has no place for {command}: {begin} and {end}")
-    return f"{before}{begin}\n\n{text}\n{end}{after}"
 
 
 def save(path: Path, content: dict[str, Any]) -> None:

@@ -20,7 +20,6 @@ LAUNCH, FOLLOW, LOCAL = "launch", "follow", "local"  # as the clusters are calle
 CLUSTERS = (LAUNCH, FOLLOW, LOCAL)
 LOAD, STUB = "load generator", "stub"  # what PoundCake cannot have of this machine
 OURS = (WEB, LAUNCH, FOLLOW, LOCAL, STREAM, PARENTS, DATABASE)
-BESIDE = (LOAD, STUB)
 GUARDS = 2  # a cluster's processes above those that work
 COMMANDS = {"worker": PARENTS, "follow_stackstorm": STREAM}  # of manage.py
 

@@ -270,17 +270,8 @@ def intake(bench: Bench) -> None:
                     in_ms(least.latency),
                     samples=cell.samples,
                 ),
-                # The workers do theirs meanwhile, so only the web's share is of these calls alone.
-                *(
-                    Figure(
-                        group,
-                        f"{who}: CPU ms a call, {role}",
-                        reading["CPU ms"],
-                        is_detail=role != roles.WEB,
-                    )
-                    for role, reading in use.items()
-                    if reading
-                ),
+                # The workers run at the same time; only the web server's CPU belongs to the calls.
+                Figure(group, f"{who}: CPU ms a call, web", use[roles.WEB].get("CPU ms")),
             ]
     accepted = sum(len(call.fingerprints) for call in done if call.is_accepted)
     made = meters.runs_since(bench.stack.database, newest).made

@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from tests import servers
-from tools.bench import API_KEY, ONE_STEP, databases, load, meters, report, stage_table
+from tools.bench import API_KEY, ONE_STEP, databases, load, meters, stage_table
 from tools.bench.databases import Database
 from tools.bench.profile import Profile
 from tools.bench.stack import StubProcess, stub_started
@@ -103,10 +103,7 @@ def main() -> int:
     if options.before:
         best = stage_table.side_by_side(stage_table.load(options.before), best)
     columns = stage_table.BESIDE if options.before else stage_table.ALONE
-    printed = stage_table.table(best, list(stages), version, columns) + "\n"
-    sys.stdout.write(printed)
-    if options.into:
-        report.insert(options.into, printed, command="make stages")
+    sys.stdout.write(stage_table.table(best, list(stages), version, columns) + "\n")
     return 0
 
 
@@ -121,7 +118,6 @@ def _options() -> argparse.Namespace:
         "--mapping", type=Path, help="a Python file with STAGES, for another version of the code"
     )
     parser.add_argument("--json", type=Path, help="where to write what was measured")
-    parser.add_argument("--into", type=Path, help="a document to write the table into, too")
     parser.add_argument("--before", type=Path, help="such a file, to stand beside it in the table")
     return parser.parse_args()
 

@@ -1,7 +1,6 @@
 """Very many alerts at once: how soon all is begun and known as ended, and what that takes."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic, sleep
 
@@ -26,7 +25,6 @@ class Outcome:
     runs: Runs
     use: Reading  # for each alert
     by_role: dict[str, Reading]  # the same of each role, and of the bench itself
-    cores_for_others: float  # that others used, or that the host gave to others
 
     @property
     def wanted(self) -> int:
@@ -64,7 +62,7 @@ def weathered(bench: Bench, name: str, alerts: int) -> Outcome:
     newest = meters.last_run(stack.database)
     calls = load.deliveries(name, alerts=alerts, a_body=sizes.storm_body)
     before, roles_before = meters.read(stack.pids, stack.database), roles.read(stack)
-    machine, start = meters.Machine(), monotonic()
+    start = monotonic()
     limit = max(LEAST_SECONDS, min(sizes.storm_seconds * steps, bench.clock.spare - RENEW_SECONDS))
     asyncio.run(load.storm(stack.webhook, calls, senders=sizes.storm_senders, seconds=limit))
     accepted = sum(len(call.fingerprints) for call in calls if call.is_accepted)
@@ -72,7 +70,7 @@ def weathered(bench: Bench, name: str, alerts: int) -> Outcome:
         lambda: meters.runs_since(stack.database, newest).ended >= accepted,
         start + limit - monotonic(),
     )
-    known, busy_cores = monotonic(), machine.busy_cores()
+    known = monotonic()
     after, roles_after = meters.read(stack.pids, stack.database), roles.read(stack)
     sleep(SETTLE_SECONDS)
     tally = Tally.of(calls, stack.stub.report(), steps=steps)
@@ -83,7 +81,6 @@ def weathered(bench: Bench, name: str, alerts: int) -> Outcome:
         stack.renew()
     use = meters.for_each(accepted, before, after)
     by_role = roles.between(accepted, roles_before, roles_after)
-    ours = sum(reading.get("CPU ms", 0.0) for reading in by_role.values()) * accepted / 1_000
     return Outcome(
         start=start,
         known=known,
@@ -92,7 +89,6 @@ def weathered(bench: Bench, name: str, alerts: int) -> Outcome:
         runs=runs,
         use=use,
         by_role=by_role,
-        cores_for_others=max(0.0, busy_cores - ours / (known - start)),
     )
 
 
@@ -125,20 +121,9 @@ def _figures(bench: Bench, group: str, outcome: Outcome) -> list[Figure]:
             figure(f"{name} an alert", value, floors.use.get(name))
             for name, value in outcome.use.items()
         ),
-        *_by_role(group, outcome.by_role),
-        Figure(group, "cores for others", outcome.cores_for_others, is_detail=True),
+        *(
+            figure(f"CPU ms an alert, {role}", reading["CPU ms"])
+            for role, reading in outcome.by_role.items()
+            if reading
+        ),
     ]
-
-
-def _by_role(group: str, use: dict[str, Reading]) -> Iterator[Figure]:
-    for role, reading in use.items():
-        yield Figure(
-            group,
-            f"CPU ms an alert, {role}",
-            reading["CPU ms"],
-            is_detail=role in roles.BESIDE,
-        )
-    for role in roles.OURS:
-        if reading := use[role]:
-            name = f"KiB written an alert, {role}"
-            yield Figure(group, name, reading["KiB written"], is_detail=True)

@@ -101,15 +101,6 @@ def test_the_table_has_a_row_a_figure_and_three_columns_a_database():
     ]
 
 
-def test_a_detail_is_in_the_json_alone():
-    detail = Figure("storm", "CPU ms an alert, stub", 0.3, is_detail=True)
-    figures = {"sqlite": [*FIGURES["sqlite"], detail], "mariadb": FIGURES["mariadb"]}
-
-    assert report.table(figures) == report.table(FIGURES)
-    named = [one["name"] for one in report.as_json(figures, about={}, notes=[])["figures"]]
-    assert detail.name in named
-
-
 def test_the_json_has_all_figures_in_plain_numbers(tmp_path):
     path = tmp_path / "new" / "bench.json"
 

@@ -15,7 +15,14 @@ from django.db import transaction
 from remediation import clock, queue
 from remediation.engine import cancel, outage, problems
 from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
-from remediation.engine.launching import action_knowledge, future_due_times, launch, lookup, recover
+from remediation.engine.launching import (
+    action_knowledge,
+    future_due_times,
+    launch,
+    launch_timeout,
+    lookup,
+    recover,
+)
 from remediation.engine.outcomes import poll, poll_interval, reruns
 from remediation.models import EarlyResolve, Heartbeat
 from remediation.stackstorm import StackStormClient
@@ -108,7 +115,7 @@ def tick(**_newer: object) -> bool:
         _each_in_turn(follow)
         return False
     problems.begin("tick")
-    what_is_due = [recover.recover, launch.expire, cancel.cancel_overdue, _prune]
+    what_is_due = [recover.recover, launch_timeout.expire, cancel.cancel_overdue, _prune]
     what_is_due += [_look_at_clocks, _refresh_actions, problems.end_quiet]
     try:
         _each_in_turn([_wake_launchers, *follow, *what_is_due])

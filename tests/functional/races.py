@@ -23,7 +23,7 @@ from django.utils import timezone  # noqa: E402
 from remediation import alertmanager  # noqa: E402
 from remediation.engine.guards import cooldown  # noqa: E402
 from remediation.engine.intake import receive  # noqa: E402
-from remediation.engine.launching import launch, recover  # noqa: E402
+from remediation.engine.launching import launch, prepared_launch, recover  # noqa: E402
 from remediation.engine.outcomes import settle  # noqa: E402
 from remediation.engine.outcomes.outcome import Outcome  # noqa: E402
 from remediation.models import (  # noqa: E402
@@ -184,7 +184,7 @@ def cool_down(number: int) -> dict[str, Any]:
         for alert in alerts
     ]
 
-    at_once(lambda thread: launch._prepare(_loaded(rows[thread])))
+    at_once(lambda thread: prepared_launch.prepare_and_claim_one(_loaded(rows[thread])))
 
     runs = BucketRun.objects.filter(bucket=bucket)
     return {"runs": dict(Counter(runs.values_list("status", flat=True)))}

@@ -43,12 +43,12 @@ STAGES: dict[str, tuple[str, ...]] = {
     FRAMEWORK: (),  # the rest of a request
     DEQUEUE: ("remediation.queue.absorb",),  # and the rest of a job: django-q2's part
     "claim": (
-        "remediation.engine.launching.launch.claim",
+        "remediation.engine.launching.prepared_launch.claim",
         "remediation.engine.launching.preparation.load_related",
-        "remediation.engine.launching.launch_order.Line.take",
+        "remediation.engine.launching.launch_order.LaunchQueue.take",
     ),
     "render": ("remediation.engine.launching.parameters.render_all",),
-    "POST": ("remediation.engine.launching.launch.Request.send",),
+    "POST": ("remediation.engine.launching.prepared_launch.PreparedLaunch.send",),
     "wait for answers": ("remediation.engine.launching.launch.wait",),
     "record the start": ("remediation.engine.launching.started_executions.record_all",),
     "launch, the rest": ("remediation.jobs.launch_due",),

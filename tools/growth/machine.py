@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from remediation import jobs
 from remediation.engine import cancel
-from remediation.engine.launching import launch, recover
+from remediation.engine.launching import launch, launch_timeout, recover
 from remediation.engine.launching.claim import claim
-from remediation.engine.launching.launch_order import Line, with_all_it_takes
+from remediation.engine.launching.launch_order import LaunchQueue, executions_with_related
 from remediation.engine.outcomes import poll, settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.models import ActionExecution, Alert, Cause
@@ -43,7 +43,7 @@ class Machine:
             Operation("intake", "a new alert of a noisy host", self.post, self.noisy_alert),
             Operation("intake", "a repeat", self.post, self.known_alert),
             Operation("intake", "a resolve", self.post, self.resolved_alert),
-            Operation("launch", "the line", lambda _: Line().take(20), self.make_one_due),
+            Operation("launch", "the line", lambda _: LaunchQueue().take(20), self.make_one_due),
             Operation("launch", "a claim", _claim, self.waiting),
             Operation("launch", "from line to answer", self.launch, self.make_one_due),
             Operation("follow", "a poll that ends one", self.poll, self.make_one_run),
@@ -92,7 +92,7 @@ class Machine:
 
     def waiting(self) -> ActionExecution:
         """Return an execution that is due to be started."""
-        return with_all_it_takes().get(run=self.post(self.new_alert()))
+        return executions_with_related().get(run=self.post(self.new_alert()))
 
     def claimed(self) -> ActionExecution:
         """Return an execution in a worker's hand."""
@@ -137,7 +137,7 @@ def _hint(row: ActionExecution) -> None:
 def _look_after(_: None) -> None:
     cancel.carry_out_due()
     recover.recover()
-    launch.expire()
+    launch_timeout.expire()
     cancel.cancel_overdue()
     launch.is_local_due()
     launch.is_stackstorm_due()

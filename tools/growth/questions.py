@@ -14,8 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from remediation.engine import cancel
-from remediation.engine.launching import launch, lookup, recover
-from remediation.engine.launching.launch_order import Line
+from remediation.engine.launching import launch, launch_timeout, lookup, recover
+from remediation.engine.launching.launch_order import LaunchQueue
 from remediation.engine.outcomes import poll, reruns
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import settle
@@ -142,7 +142,7 @@ QUESTIONS = [
     _question("a resolve", _resolve, f"{RUNS}(alert_id, bucket_id, number)"),
     _question(
         "the line",
-        lambda: Line().take(20),
+        lambda: LaunchQueue().take(20),
         f"{EXECUTIONS}(status, executed_via_stackstorm, priority, bucket_id, due_at)",
     ),
     _question("the next poll", poll.next_due),  # the end of an index, which EXPLAIN does not name
@@ -154,7 +154,7 @@ QUESTIONS = [
     _question("an outcome", _settle, f"{EXECUTIONS}(run_id, step_order, attempt)"),
     _question("a hint by tag", _hint_by_tag, f"{EXECUTIONS}(trace_tag)"),
     _question("a hint by id", _hint_by_id, f"{EXECUTIONS}(st2_execution_id)"),
-    _question("what waited too long", launch.expire, f"{EXECUTIONS}(status, created_at)"),
+    _question("what waited too long", launch_timeout.expire, f"{EXECUTIONS}(status, created_at)"),
     _question("what is to stop", cancel.carry_out_due, f"{RUNS}(stop, status)"),
     _question("what runs too long", _cancel_overdue, f"{RUNS}(status, id)"),
     _question("what a dead worker left", recover.recover),

@@ -17,7 +17,9 @@ from remediation.stackstorm import Execution, StackStormClient, StackStormError
 from remediation.templating import TemplateError
 
 
-def end_unsafe(execution: ActionExecution, remote: Execution, *, client: StackStormClient) -> bool:
+def cancel_if_unsafe(
+    execution: ActionExecution, remote: Execution, *, client: StackStormClient
+) -> bool:
     """Believe what StackStorm shows of the action; cancel and fail what must not have been sent.
 
     Returns whether it had to. Calls StackStorm, so it is for no transaction.
@@ -54,7 +56,7 @@ def end_unsafe(execution: ActionExecution, remote: Execution, *, client: StackSt
         before_retry=execution.refresh_from_db,
     )
     if not is_ours:
-        late_results.record_answer(execution, remote, client=client)
+        late_results.record_launch(execution, remote, client=client)
     return True
 
 

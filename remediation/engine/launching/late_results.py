@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 Status = ActionExecution.Status
 
 
-def record_answer(
+def record_launch(
     execution: ActionExecution, remote: Execution, *, client: StackStormClient
 ) -> None:
     """Record that StackStorm has an execution although its row has moved on.

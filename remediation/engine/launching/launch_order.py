@@ -26,7 +26,7 @@ LAUNCHER_SILENCE = datetime.timedelta(seconds=60)
 FRESH_SECONDS = 0.5  # after which the line is read anew: somebody more urgent may have come
 
 
-class Line:
+class LaunchQueue:
     """The due StackStorm executions in their order; each is handed out once."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Line:
         """Return the next ones, at most ``count``; [] when nobody waits.
 
         Those that another worker prepares now are passed over. Those with which a worker died, and
-        steps that were slow to render lately, are kept for ``take_alone``.
+        steps that were slow to render lately, are kept for ``take_isolated``.
         """
         if not self._ids or time.monotonic() > self._read_at + FRESH_SECONDS:
             self._read()
@@ -52,13 +52,13 @@ class Line:
     def _load(self, count: int) -> list[ActionExecution]:
         ids = [self._ids.popleft() for _ in range(min(count, len(self._ids)))]
         self._handed_out.update(ids)
-        rows = with_all_it_takes().in_bulk(ids)
+        rows = executions_with_related().in_bulk(ids)
         found = [rows[pk] for pk in ids if pk in rows and not rows[pk].is_in_hand]
         alone = [row for row in found if row.prepare_attempts or parameters.is_slow(row)]
         self._alone += alone
         return [row for row in found if row not in alone]
 
-    def take_alone(self) -> list[ActionExecution]:
+    def take_isolated(self) -> list[ActionExecution]:
         """Return one execution that is prepared alone: a worker died with it, or it is slow; or [].
 
         Those with the most deaths come last: the others may have been beside one of them.
@@ -90,7 +90,7 @@ def _launchers() -> int:
     return alive.filter(name__startswith=prefix).count() or 1
 
 
-def with_all_it_takes() -> QuerySet[ActionExecution]:
+def executions_with_related() -> QuerySet[ActionExecution]:
     """Return executions with the rows that rendering and claiming them reads."""
     rows = ActionExecution.objects.select_related(
         "action", "run__alert", "run__bucket", "run__plan"

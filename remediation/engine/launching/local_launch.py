@@ -10,7 +10,7 @@ from django.db.models import F
 from remediation import clock, local_actions
 from remediation.engine.launching import late_results, parameters, preparation
 from remediation.engine.launching.claim import lease
-from remediation.engine.launching.prepared_launch import Request, begin_timer
+from remediation.engine.launching.prepared_launch import PreparedLaunch, start_timer
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.local_actions import LocalActionError, LocalActionFailed, LocalActionTimeout
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 Status = ActionExecution.Status
 
 
-def carry_out(request: Request) -> None:
+def execute(request: PreparedLaunch) -> None:
     """Run a claimed local action, or let its delay begin, and settle it."""
     execution, name = request.execution, request.rendered.action_type
     try:
@@ -48,9 +48,9 @@ def carry_out(request: Request) -> None:
         late_results.record_outcome(execution, outcome)
 
 
-def wake(execution: ActionExecution) -> Request | None:
+def resume(execution: ActionExecution) -> PreparedLaunch | None:
     """Take a local action whose delay is over; return None when another was faster."""
-    timer = begin_timer(is_local=True)
+    timer = start_timer(is_local=True)
     is_mine = ActionExecution.objects.filter(
         pk=execution.pk, status=Status.RUNNING, due_at=execution.due_at
     ).update(
@@ -62,7 +62,7 @@ def wake(execution: ActionExecution) -> Request | None:
     try:
         if execution.prepare_attempts >= preparation.ATTEMPTS_MAX:
             raise preparation.worn_out(execution)
-        return Request(execution, parameters.render(execution), timer, execution.started_at)
+        return PreparedLaunch(execution, parameters.render(execution), timer, execution.started_at)
     except RendererUnavailable as error:
         logger.warning(
             "Execution %s is rendered again when its lease is over: %s", execution, error

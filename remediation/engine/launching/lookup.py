@@ -45,15 +45,15 @@ LAUNCHES_MAX = 2  # that get no answer, before a person has to look
 NEVER_RAN = {"requested", "canceling", "canceled"}
 
 
-def begin(
-    execution: ActionExecution, *, at: datetime.datetime, why: str, by_gateway: bool = False
+def schedule(
+    execution: ActionExecution, *, at: datetime.datetime, reason: str, by_gateway: bool = False
 ) -> None:
     """Have a launch that got no answer, or one from a proxy, looked up from a second on."""
     until = at + datetime.timedelta(seconds=settings.LAUNCH_LOOKUP_SECONDS)
     counted = execution.unanswered_launches - execution.refused_launches
     is_last = not by_gateway and counted + 1 >= LAUNCHES_MAX
     follows = "a person has to look" if is_last else "it is sent again"
-    said = mask_text(why, known_secrets())
+    said = mask_text(reason, known_secrets())
     execution.await_lookup(
         at=at + datetime.timedelta(seconds=min(1.0, settings.LAUNCH_LOOKUP_SECONDS)),
         until=until,
@@ -166,7 +166,7 @@ def _are_dead(
 def _adopt(
     row: ActionExecution, remote: Execution, *, client: StackStormClient, cause: Cause
 ) -> None:
-    if changed_actions.end_unsafe(row, remote, client=client):
+    if changed_actions.cancel_if_unsafe(row, remote, client=client):
         return
     reason = "found in StackStorm by its trace tag"
     try:

@@ -37,8 +37,8 @@ def _is_rescued(row: ActionExecution) -> bool:
 
 def _rescue(row: ActionExecution, *, cause: Cause) -> None:
     if row.executed_via_stackstorm:
-        why = "the worker that launched it died before it had StackStorm's answer"
-        lookup.begin(row, at=cause.at, why=why)
+        reason = "the worker that launched it died before it had StackStorm's answer"
+        lookup.schedule(row, at=cause.at, reason=reason)
         return
     deaths = row.unanswered_launches + 1
     is_repeatable = row.action and local_actions.get(row.action.action_type).is_repeatable

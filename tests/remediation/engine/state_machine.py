@@ -22,7 +22,15 @@ from hypothesis.stateful import (
 
 from remediation import clock as shared_clock
 from remediation.engine import cancel
-from remediation.engine.launching import future_due_times, launch, lookup, recover
+from remediation.engine.launching import (
+    future_due_times,
+    launch,
+    launch_responses,
+    launch_timeout,
+    lookup,
+    prepared_launch,
+    recover,
+)
 from remediation.engine.operations import pause, retry, set_outcome
 from remediation.engine.operations.errors import NotPossible
 from remediation.engine.outcomes import poll
@@ -106,8 +114,8 @@ class Machine(AlertEvents):
         self.sandbox.reset()
         self.sandbox.configure(**WELL, outcomes={}, duration_seconds=0)
         self.laws = Laws(self.sandbox)
-        self.requests: list[launch.Request] = []
-        self.answers: list[tuple[launch.Request, Future[Execution]]] = []
+        self.requests: list[prepared_launch.PreparedLaunch] = []
+        self.answers: list[tuple[prepared_launch.PreparedLaunch, Future[Execution]]] = []
 
     @initialize(
         columns=st.fixed_dictionaries(
@@ -163,7 +171,7 @@ class Machine(AlertEvents):
             "run local": launch.run_local,
             "recover": recover.recover,
             "bring back": future_due_times.bring_back,
-            "expire": launch.expire,
+            "expire": launch_timeout.expire,
             "cancel overdue": cancel.cancel_overdue,
             "carry out": cancel.carry_out_due,
         }
@@ -171,8 +179,8 @@ class Machine(AlertEvents):
     @rule(fate=st.sampled_from(["dies", "dies after sending", "sends later", "records later"]))
     def worker_claims(self, fate: str) -> None:
         """Begin a launch that does not go to its end at once."""
-        for execution in launch._stackstorm_due()[:1]:
-            request = launch._prepare(execution)
+        for execution in launch.stackstorm_due()[:1]:
+            request = prepared_launch.prepare_and_claim_one(execution)
             if request is None or fate == "dies":
                 continue
             if fate == "sends later":
@@ -189,7 +197,7 @@ class Machine(AlertEvents):
         request = self.requests.pop(0)
         self.answers.append((request, self._send(request)))
 
-    def _send(self, request: launch.Request) -> Future[Execution]:
+    def _send(self, request: prepared_launch.PreparedLaunch) -> Future[Execution]:
         answer: Future[Execution] = Future()
         try:
             answer.set_result(request.send(self.client))
@@ -200,7 +208,7 @@ class Machine(AlertEvents):
     @precondition(lambda self: self.answers)
     @rule()
     def worker_records(self) -> None:
-        launch._record(*self.answers.pop(0), client=self.client)
+        launch_responses.record(*self.answers.pop(0), client=self.client)
 
     @rule()
     def clock_is_set_back(self) -> None:

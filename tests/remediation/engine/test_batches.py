@@ -8,7 +8,7 @@ from django_q.models import OrmQ, Task
 
 from remediation import jobs, queue
 from remediation.engine import batches, cancel, problems
-from remediation.engine.launching import launch, recover
+from remediation.engine.launching import launch_timeout, recover
 from remediation.models import ActionExecution, BucketRun, BucketVersion, Heartbeat
 from tests.factories import make_bucket, make_execution, make_run, make_step
 
@@ -68,7 +68,7 @@ def sizes_of_batches(job):
     return list(iter(job, 0))
 
 
-OVERDUE = [(launch.expire, {}), (recover.recover, {"status": Status.LAUNCHING})]
+OVERDUE = [(launch_timeout.expire, {}), (recover.recover, {"status": Status.LAUNCHING})]
 
 
 @pytest.mark.parametrize(("job", "columns"), OVERDUE, ids=["expire", "recover"])
@@ -141,7 +141,11 @@ def test_a_failing_row_does_not_stop_the_others_and_becomes_a_problem(job, colum
             raise ValueError("Data too long")
         return original(row, *_arguments, **_options)
 
-    module, name = (launch.settle, "settle") if job is launch.expire else (recover.lookup, "begin")
+    module, name = (
+        (launch_timeout.settle, "settle")
+        if job is launch_timeout.expire
+        else (recover.lookup, "schedule")
+    )
     original = getattr(module, name)
     monkeypatch.setattr(module, name, fail_for_one)
 
@@ -160,7 +164,7 @@ def test_a_tick_polls_before_it_processes_overdue_rows(monkeypatch, sandbox, set
         (jobs.poll, "poll_due"),
         (jobs.lookup, "look_up_due"),
         (jobs.recover, "recover"),
-        (jobs.launch, "expire"),
+        (jobs.launch_timeout, "expire"),
         (jobs.cancel, "cancel_overdue"),
         (jobs.cancel, "carry_out_due"),
     ]:
@@ -209,7 +213,9 @@ def broken_plan(run):
     BucketRun.objects.filter(pk=run.pk).update(plan=plan)
 
 
-@pytest.mark.parametrize("job", [launch.expire, cancel.cancel_overdue], ids=["expire", "cancel"])
+@pytest.mark.parametrize(
+    "job", [launch_timeout.expire, cancel.cancel_overdue], ids=["expire", "cancel"]
+)
 def test_an_unreadable_plan_does_not_stop_other_runs(job):
     bucket = make_step(make_bucket(timeout_seconds=60)).bucket
     before = timezone.now() - datetime.timedelta(days=2)

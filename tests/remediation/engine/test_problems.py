@@ -84,7 +84,7 @@ def test_a_part_of_the_tick_that_raises_does_not_stop_the_others(monkeypatch, se
             raise Broke(name)
 
         monkeypatch.setattr(module, name, fail)
-    monkeypatch.setattr(jobs.launch, "expire", lambda: done.append("expire"))
+    monkeypatch.setattr(jobs.launch_timeout, "expire", lambda: done.append("expire"))
     monkeypatch.setattr(jobs.cancel, "cancel_overdue", lambda: done.append("cancel_overdue"))
 
     run(jobs.tick)

@@ -4,7 +4,7 @@ import pytest
 from django.db import DataError, IntegrityError, OperationalError, transaction
 
 from remediation.engine import retries
-from remediation.engine.launching import launch, started_executions
+from remediation.engine.launching import launch, prepared_launch, started_executions
 from remediation.models import ActionExecution
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
@@ -74,7 +74,9 @@ def test_a_persistent_conflict_is_raised_in_the_end():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("module", "name"), [(launch, "claim"), (started_executions, "record")])
+@pytest.mark.parametrize(
+    ("module", "name"), [(prepared_launch, "claim"), (started_executions, "record")]
+)
 def test_a_deadlock_loses_neither_the_claim_nor_the_response(
     module, name, sandbox, st2, monkeypatch
 ):

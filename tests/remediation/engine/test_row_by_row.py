@@ -9,7 +9,7 @@ from django.db import DataError, OperationalError
 from remediation import alertmanager, clock
 from remediation.engine import cancel, row_by_row
 from remediation.engine.intake import receive
-from remediation.engine.launching import launch, lookup, recover
+from remediation.engine.launching import launch, launch_timeout, lookup, recover
 from remediation.engine.outcomes import poll, reruns
 from remediation.models import Action, ActionExecution, Alert, BucketRun, Cause, Rerun, Transition
 from remediation.stackstorm.executions import read_execution
@@ -184,7 +184,7 @@ def test_a_refused_expiry_does_not_stop_the_others(three):
     bad = three[1]
 
     with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.status = 'timeout'"):
-        launch.expire()
+        launch_timeout.expire()
 
     assert statuses(three) == ["timeout", "pending", "timeout"]
     assert TEXT in rows(three)[1].error_message

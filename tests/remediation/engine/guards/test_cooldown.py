@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 
 from remediation import alertmanager, clock
 from remediation.engine.intake import receive
-from remediation.engine.launching import launch
+from remediation.engine.launching import launch, launch_timeout
 from remediation.engine.operations import errors, retry
 from remediation.engine.operations.bucket_warnings import warnings_of
 from remediation.engine.waiting import Holds
@@ -172,7 +172,7 @@ def test_a_held_run_is_not_overdue_while_its_cooldown_lasts(settings):
     settings.LAUNCH_TIMEOUT = 60.0
     ActionExecution.objects.update(created_at=clock.now() - datetime.timedelta(days=3))
 
-    launch.expire()
+    launch_timeout.expire()
 
     assert newest_run().status == "pending"
 

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from remediation import clock
 from remediation.engine import cancel
-from remediation.engine.launching import claim, launch, preparation
+from remediation.engine.launching import claim, launch_timeout, preparation
 from remediation.models import ActionExecution, Alert, BucketRun, Cause
 from tests.factories import alert_payload, make_alert, make_execution, make_run
 from tests.remediation.engine.guards.test_cooldown import (
@@ -38,7 +38,7 @@ def test_a_held_run_without_a_repeat_is_left_to_the_claim_that_skips_it(settings
     ActionExecution.objects.update(created_at=over - HOUR)
     run.executions.update(due_at=over + datetime.timedelta(seconds=60))
 
-    launch.expire()
+    launch_timeout.expire()
     run_all()
 
     run = newest_run()

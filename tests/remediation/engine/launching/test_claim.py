@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from remediation.engine.launching import launch
+from remediation.engine.launching import launch, prepared_launch
 from remediation.engine.launching.claim import claim
 from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition
 from tests.factories import (
@@ -108,7 +108,7 @@ def test_one_that_cannot_be_rendered_holds_no_other_up(sandbox, st2):
 def test_what_is_claimed_is_on_record_with_what_it_will_be_sent():
     [row] = executions(1)
 
-    request = launch._prepare(row)
+    request = prepared_launch.prepare_and_claim_one(row)
 
     read = ActionExecution.objects.get()
     assert (read.status, read.parameters) == ("launching", {"cmd": "true"})

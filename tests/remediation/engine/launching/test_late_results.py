@@ -11,7 +11,15 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from remediation.clock import Timer
-from remediation.engine.launching import claim, launch, local_launch, lookup, recover
+from remediation.engine.launching import (
+    claim,
+    launch,
+    launch_responses,
+    local_launch,
+    lookup,
+    prepared_launch,
+    recover,
+)
 from remediation.engine.outcomes import poll, traces
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
 from remediation.stackstorm import StackStormError, TooLateToSend
@@ -62,7 +70,7 @@ def send(request, client):
 
 def frozen_in_send(execution):
     """Claim for a worker that is stopped right after its last look at the clock."""
-    return replace(launch._prepare(execution), timer=Timer(1e9))
+    return replace(prepared_launch.prepare_and_claim_one(execution), timer=Timer(1e9))
 
 
 def take_over(clock, client):
@@ -79,10 +87,10 @@ def notes(execution):
 
 
 def test_a_worker_whose_lease_is_over_sends_nothing(clock, sandbox, st2, execution):
-    request = launch._prepare(execution)
+    request = prepared_launch.prepare_and_claim_one(execution)
     clock.shift(claim.begin_within(is_local=False))
 
-    launch._record(request, send(request, st2), client=st2)
+    launch_responses.record(request, send(request, st2), client=st2)
 
     execution.refresh_from_db()
     assert (execution.status, execution.due_at) == (Status.PENDING, timezone.now())
@@ -91,11 +99,11 @@ def test_a_worker_whose_lease_is_over_sends_nothing(clock, sandbox, st2, executi
 
 
 def test_what_was_not_sent_does_not_wait_for_its_look_up(clock, sandbox, st2, execution):
-    request = launch._prepare(execution)
+    request = prepared_launch.prepare_and_claim_one(execution)
     clock.shift(LONG)
     recover.recover()
 
-    launch._record(request, send(request, st2), client=st2)
+    launch_responses.record(request, send(request, st2), client=st2)
     launch.launch_due(client=st2)
 
     execution.refresh_from_db()
@@ -108,11 +116,11 @@ def test_what_was_sent_earlier_is_still_looked_up(clock, sandbox, st2, execution
     launch.launch_due(client=st2)
     ActionExecution.objects.update(status="pending", lookup_until=None, due_at=timezone.now())
     execution.refresh_from_db()
-    request = launch._prepare(execution)
+    request = prepared_launch.prepare_and_claim_one(execution)
     clock.shift(LONG)
     recover.recover()
 
-    launch._record(request, send(request, st2), client=st2)
+    launch_responses.record(request, send(request, st2), client=st2)
 
     execution.refresh_from_db()
     assert (execution.status, execution.unanswered_launches) == (Status.LAUNCHING, 1)
@@ -123,12 +131,12 @@ def test_what_was_sent_earlier_is_still_looked_up(clock, sandbox, st2, execution
 def test_a_worker_whose_row_was_launched_by_another_one_sends_nothing(
     clock, sandbox, st2, execution
 ):
-    request = launch._prepare(execution)
+    request = prepared_launch.prepare_and_claim_one(execution)
     take_over(clock, st2)
     launch.launch_due(client=st2)
     before = ActionExecution.objects.values().get()
 
-    launch._record(request, send(request, st2), client=st2)
+    launch_responses.record(request, send(request, st2), client=st2)
 
     assert ActionExecution.objects.values().get() == before
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
@@ -139,9 +147,9 @@ def test_a_late_answer_is_taken_before_it_is_sent_again(is_claimed, clock, sandb
     request = frozen_in_send(execution)
     take_over(clock, st2)
     if is_claimed:
-        other = launch._prepare(ActionExecution.objects.get())
+        other = prepared_launch.prepare_and_claim_one(ActionExecution.objects.get())
 
-    launch._record(request, send(request, st2), client=st2)
+    launch_responses.record(request, send(request, st2), client=st2)
     launch.launch_due(client=st2)
 
     execution.refresh_from_db()
@@ -149,20 +157,20 @@ def test_a_late_answer_is_taken_before_it_is_sent_again(is_claimed, clock, sandb
     assert (execution.status, execution.st2_execution_id) == (Status.RUNNING, remote["id"])
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
     if is_claimed:
-        launch._record(other, send(other, st2), client=st2)
+        launch_responses.record(other, send(other, st2), client=st2)
         execution.refresh_from_db()
         second = sandbox.executions[1]["id"]
         assert (execution.st2_execution_id, execution.st2_ghost_ids) == (remote["id"], [second])
 
 
 def test_the_answer_of_an_adopted_launch_is_nothing_new(clock, sandbox, st2, execution):
-    request = launch._prepare(execution)
+    request = prepared_launch.prepare_and_claim_one(execution)
     answer = send(request, st2)
     take_over(clock, st2)
     before = ActionExecution.objects.values().get()
     assert before["status"] == "running"
 
-    launch._record(request, answer, client=st2)
+    launch_responses.record(request, answer, client=st2)
 
     assert ActionExecution.objects.values().get() == before
     assert not notes(execution)
@@ -174,7 +182,7 @@ def test_a_surplus_execution_is_kept_on_the_row_and_canceled(clock, sandbox, st2
     take_over(clock, st2)
     launch.launch_due(client=st2)
 
-    launch._record(request, send(request, st2), client=st2)
+    launch_responses.record(request, send(request, st2), client=st2)
 
     first, second = sandbox.executions
     execution.refresh_from_db()
@@ -194,7 +202,7 @@ def test_a_surplus_execution_is_kept_on_a_row_that_has_ended(clock, sandbox, st2
     ActionExecution.objects.update(due_at=timezone.now())
     poll.poll_due(client=st2)
 
-    launch._record(request, send(request, st2), client=st2)
+    launch_responses.record(request, send(request, st2), client=st2)
 
     execution.refresh_from_db()
     assert (execution.status, execution.due_at) == (Status.SUCCESS, None)
@@ -209,7 +217,7 @@ def test_a_late_answer_is_kept_when_the_cancel_fails(clock, sandbox, st2, execut
     answer = send(request, st2)
     sandbox.configure(unavailable=True)
 
-    launch._record(request, answer, client=st2)
+    launch_responses.record(request, answer, client=st2)
 
     execution.refresh_from_db()
     assert execution.st2_ghost_ids == [answer.result().id]
@@ -219,11 +227,11 @@ def test_a_late_answer_tells_how_an_unknown_execution_ended(clock, sandbox, st2,
     request = frozen_in_send(execution)
     for _ in range(lookup.LAUNCHES_MAX - 1):
         take_over(clock, st2)
-        assert launch._prepare(ActionExecution.objects.get())
+        assert prepared_launch.prepare_and_claim_one(ActionExecution.objects.get())
     take_over(clock, st2)
     assert ActionExecution.objects.get().status == Status.UNKNOWN
 
-    launch._record(request, send(request, st2), client=st2)
+    launch_responses.record(request, send(request, st2), client=st2)
     poll.poll_due(client=st2)
 
     execution.refresh_from_db()
@@ -235,19 +243,19 @@ def test_a_late_answer_tells_how_an_unknown_execution_ended(clock, sandbox, st2,
 
 
 def test_the_look_up_of_an_old_claim_leaves_a_newer_one_alone(clock, sandbox, st2, execution):
-    request = launch._prepare(execution)
+    request = prepared_launch.prepare_and_claim_one(execution)
     take_over(clock, st2)
-    assert launch._prepare(ActionExecution.objects.get())
+    assert prepared_launch.prepare_and_claim_one(ActionExecution.objects.get())
     before = ActionExecution.objects.values().get()
 
-    lookup.begin(request.execution, at=timezone.now(), why="no answer")
+    lookup.schedule(request.execution, at=timezone.now(), reason="no response")
 
     assert ActionExecution.objects.values().get() == before
 
 
 def test_a_slow_look_deletes_nothing_that_another_worker_adopted(clock, sandbox, st2, execution):
     sandbox.configure(outcomes={"core.local": "requested"})
-    assert launch._prepare(execution)
+    assert prepared_launch.prepare_and_claim_one(execution)
     take_over_at = ActionExecution.objects.get()
     remote = st2.run_action("core.local", {"cmd": "true"}, trace_tag=execution.trace_tag)
     clock.shift(LONG)
@@ -267,10 +275,10 @@ EVENT = ("log_event", {"message": "down"})
 
 @pytest.mark.parametrize("local_execution", [EVENT], indirect=True)
 def test_a_local_action_does_not_begin_near_the_end_of_its_lease(clock, local_execution):
-    request = launch._prepare(local_execution)
+    request = prepared_launch.prepare_and_claim_one(local_execution)
     clock.shift(claim.begin_within(is_local=True))
 
-    local_launch.carry_out(request)
+    local_launch.execute(request)
 
     local_execution.refresh_from_db()
     assert (local_execution.status, local_execution.st2_result) == (Status.PENDING, None)
@@ -331,11 +339,11 @@ def test_the_late_end_of_a_local_action_is_kept_beside_another_outcome(
 
 @pytest.mark.parametrize("local_execution", [REQUEST], indirect=True)
 def test_an_unknown_local_action_that_never_began_says_so(clock, local_execution):
-    request = launch._prepare(local_execution)
+    request = prepared_launch.prepare_and_claim_one(local_execution)
     clock.shift(LONG)
     recover.recover()
 
-    local_launch.carry_out(request)
+    local_launch.execute(request)
 
     local_execution.refresh_from_db()
     assert local_execution.status == Status.UNKNOWN

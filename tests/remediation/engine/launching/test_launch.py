@@ -5,7 +5,7 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from remediation.engine.launching import launch
+from remediation.engine.launching import launch, launch_timeout
 from remediation.models import (
     Action,
     ActionExecution,
@@ -244,7 +244,7 @@ def test_what_waited_too_long_ends_as_timeout(sandbox, st2, settings):
     execution = due_execution()
     ActionExecution.objects.update(created_at=timezone.now() - datetime.timedelta(minutes=2))
 
-    assert launch.expire() == 1
+    assert launch_timeout.expire() == 1
     launch.launch_due(client=st2)
 
     execution.refresh_from_db()
@@ -263,7 +263,7 @@ def test_a_run_of_which_nothing_was_started_is_no_success(settings):
     make_execution(make_run(bucket))
     ActionExecution.objects.update(created_at=timezone.now() - datetime.timedelta(minutes=2))
 
-    launch.expire()
+    launch_timeout.expire()
 
     run = BucketRun.objects.get()
     assert (run.status, run.reason) == ("timeout", "no step was started in time")

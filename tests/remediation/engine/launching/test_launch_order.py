@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from remediation.engine.launching import launch, launch_order, parameters
-from remediation.engine.launching.launch_order import Line
+from remediation.engine.launching.launch_order import LaunchQueue
 from remediation.engine.operations import pause
 from remediation.models import ActionExecution, Cause, Heartbeat
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
@@ -31,7 +31,7 @@ def waiting(bucket, now, *, seconds, priority=1):
 
 
 def taken(count=100):
-    return [row.pk for row in Line().take(count)]
+    return [row.pk for row in LaunchQueue().take(count)]
 
 
 def test_the_oldest_of_a_bucket_goes_first(now):
@@ -83,7 +83,7 @@ def test_each_is_handed_out_once_and_who_comes_in_the_meantime_too(now, monkeypa
     monkeypatch.setattr(launch_order, "FRESH_SECONDS", 0.0)
     bucket = bucket_of("one")
     first = waiting(bucket, now, seconds=60)
-    waiters = Line()
+    waiters = LaunchQueue()
     assert [row.pk for row in waiters.take(1)] == [first.pk]
 
     urgent = waiting(bucket, now, seconds=1, priority=0)
@@ -123,7 +123,7 @@ def test_what_is_taken_brings_all_that_rendering_reads(now, django_assert_num_qu
     bucket = bucket_of("one")
     for _ in range(3):
         waiting(bucket, now, seconds=1)
-    executions = Line().take(100)
+    executions = LaunchQueue().take(100)
 
     with django_assert_num_queries(1):  # config values, for all of them
         rendered = parameters.render_all(executions)

@@ -5,7 +5,7 @@ import datetime
 import pytest
 
 from remediation import clock, templating
-from remediation.engine.launching import launch, parameters, preparation
+from remediation.engine.launching import launch, parameters, preparation, prepared_launch
 from remediation.models import Action, ActionExecution, Bucket, BucketRun, Cause, Pause
 from tests.factories import (
     make_local_action,
@@ -238,7 +238,7 @@ def test_a_batch_is_reserved_by_one_statement(django_assert_num_queries):
 
 def test_what_was_not_claimed_is_given_back_with_its_count(sandbox, st2, monkeypatch):
     execution = good()
-    monkeypatch.setattr(launch, "claim", lambda *_arguments, **_options: [])
+    monkeypatch.setattr(prepared_launch, "claim", lambda *_arguments, **_options: [])
 
     launch.launch_due(client=st2)
 
@@ -252,7 +252,7 @@ def test_a_database_that_fails_at_the_claim_is_no_attempt(sandbox, st2, monkeypa
     def breaks(*_arguments, **_options):
         raise ValueError("a claim that fails")
 
-    monkeypatch.setattr(launch, "claim", breaks)
+    monkeypatch.setattr(prepared_launch, "claim", breaks)
 
     launch.launch_due(client=st2)
 

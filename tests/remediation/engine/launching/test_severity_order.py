@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from remediation.alertmanager import parse
 from remediation.engine.intake import receive
-from remediation.engine.launching.launch_order import Line
+from remediation.engine.launching.launch_order import LaunchQueue
 from remediation.models import Alert, Cause
 from tests.factories import LABELS, alert_payload, make_action, make_bucket, make_client, make_step
 
@@ -52,7 +52,7 @@ def test_case_20_critical_in_capitals_is_launched_before_a_storm_of_info():
     body = json.dumps({"alerts": alerts}).encode()
     receive.receive(parse(body), cause=Cause(at=timezone.now()), client="am")
 
-    assert [row.alert.severity for row in Line().take(3)] == ["Critical", "P1", "info"]
+    assert [row.alert.severity for row in LaunchQueue().take(3)] == ["Critical", "P1", "info"]
 
 
 def test_case_12_a_literal_name_is_warned_about_by_the_api():

@@ -5,7 +5,7 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from remediation.engine.launching import launch
+from remediation.engine.launching import launch, prepared_launch
 from remediation.engine.operations import pause
 from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun, Cause, Pause
@@ -53,7 +53,7 @@ def test_a_claim_that_is_under_way_sees_the_pause(sandbox, st2):
     execution = due()
     hold()
 
-    assert launch._prepare(execution) is None
+    assert prepared_launch.prepare_and_claim_one(execution) is None
 
     execution.refresh_from_db()
     assert execution.status == "pending"

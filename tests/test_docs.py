@@ -206,8 +206,8 @@ def test_the_local_actions_are_documented_with_their_parameters():
     assert told == {name: set(local_actions.get(name).parameters) for name in local_actions.names()}
 
 
-def test_the_words_of_stackstorm_are_documented_with_ours():
-    rows = table(ROOT / "docs" / "concepts.md", "StackStorm says")
+def test_the_statuses_of_stackstorm_are_documented_with_ours():
+    rows = table(ROOT / "docs" / "concepts.md", "StackStorm's status")
     told = {word: code(row[2])[0] for row in rows for word in code(row[0])}
 
     assert told == {word: str(OUTCOMES.get(word, "running")) for word in KNOWN_STATUSES}

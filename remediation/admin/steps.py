@@ -67,7 +67,7 @@ class StepFormSet(BaseInlineFormSet[BucketStep, Bucket, Form]):
 
     def full_clean(self) -> None:
         """Check the steps within one limit of time for all of their templates."""
-        with templating.saving():
+        with templating.save_time_limit():
             super().full_clean()
 
     def clean(self) -> None:

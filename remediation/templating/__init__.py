@@ -1,21 +1,20 @@
-"""Templates in parameters: rendered strictly, in a sandbox, and escaped for what comes next.
+"""Render Jinja templates in parameters: strictly, in a sandbox, and escaped for their destination.
 
-A step's parameters are rendered first, then the mapping of its action over them:
+A step's parameters are rendered first, then the mapping of its action:
 
     variables["parameters"] = render_step_parameters(step.parameters, variables)
     render_for_stackstorm(action.st2_parameters, variables, rendered_again=False)
 
-Whatever an expression yields is data, never code: StackStorm's own Jinja sees it escaped, a shell
-sees it as one quoted word, and `hosts` names one host. Variables are JSON values by root name.
+The value of an expression is data, never code: it is escaped for StackStorm's Jinja, quoted as one
+argument for a shell, and one host in `hosts`. Variables are JSON values by root name.
 
-Every function keeps to a budget of time and size (``configure``). What could exceed it runs in a
-process of its own that the kernel ends; see docs/adr/0007.
+``configure`` sets the time and size limits of every function. Rendering that could exceed them runs
+in a renderer process that the kernel kills; see docs/adr/0007.
 """
 
-from remediation.templating.budget import configure, saving
-from remediation.templating.commands import NO_COMMAND, Command, defaults_of
-from remediation.templating.errors import TemplateError
-from remediation.templating.isolation import (
+from remediation.templating.budget import configure, save_time_limit
+from remediation.templating.commands import NO_COMMAND, Command, command_defaults
+from remediation.templating.dispatch import (
     check,
     check_condition,
     evaluate_condition,
@@ -24,6 +23,7 @@ from remediation.templating.isolation import (
     render_step_parameters,
     tainted,
 )
+from remediation.templating.errors import TemplateError
 from remediation.templating.renderer_pool import RendererUnavailable
 from remediation.templating.values import DatastoreReference, StepParameters
 from remediation.templating.variables import ALERT_ATTRIBUTES, ROOTS
@@ -39,12 +39,12 @@ __all__ = [
     "TemplateError",
     "check",
     "check_condition",
+    "command_defaults",
     "configure",
-    "defaults_of",
     "evaluate_condition",
     "render_for_local",
     "render_for_stackstorm",
     "render_step_parameters",
-    "saving",
+    "save_time_limit",
     "tainted",
 ]

@@ -1,15 +1,15 @@
-"""What can be said of templates when they are saved, without an alert."""
+"""Check templates on save, without an alert."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from remediation.templating import rules
 from remediation.templating.commands import NO_COMMAND, Command
-from remediation.templating.errors import TemplateError, naming
-from remediation.templating.program import Program, parse, parse_condition, paths
+from remediation.templating.errors import TemplateError, field_errors
+from remediation.templating.parsed_template import ParsedTemplate, parse, parse_condition, paths
 from remediation.templating.rendering import LOCAL_ADVICE
 from remediation.templating.rules import Provenance
+from remediation.templating.traversal import find_templates, map_values
 from remediation.templating.variables import ALERT_ATTRIBUTES, ROOTS
-from remediation.templating.walking import each_value, templates
 
 
 def check(
@@ -20,38 +20,33 @@ def check(
     is_local: bool = False,
     command: Command = NO_COMMAND,
 ) -> list[TemplateError]:
-    """Return what is wrong with ``parameters`` whatever the alert.
-
-    ``known``: the variables that will be there. ``tainted``: names of the step's parameters that
-    alert data flows into, as templating.tainted finds them; empty while no step is known.
-    ``is_local``: no StackStorm will see them. ``command``: of the action that is sent them.
-    """
+    """See ``dispatch.check``."""
     errors = _key_errors(parameters)
     provenance = Provenance(frozenset(tainted))
-    for source, spot in templates(parameters):
+    for source, location in find_templates(parameters):
         try:
-            with naming(spot.field):
-                program = parse(source)
+            with field_errors(location.field):
+                parsed = parse(source)
         except TemplateError as error:
             errors.append(error)
             continue
-        problems = [*_problems(program, frozenset(known), is_local=is_local)]
-        is_command = spot.rule == rules.COMMAND or command.takes(spot.parameter)
-        if is_command and not rules.is_passed_on(program, spot.rule, provenance):
-            problems += rules.command_problems(program, provenance, spot, command)
-            problems += rules.placement_problems(program)
-        errors += [TemplateError(spot.field, problem) for problem in problems]
+        problems = [*_problems(parsed, frozenset(known), is_local=is_local)]
+        is_command = location.rule == rules.COMMAND or command.includes(location.parameter)
+        if is_command and not rules.is_forwarded(parsed, location.rule, provenance):
+            problems += rules.command_problems(parsed, provenance, location, command)
+            problems += rules.placement_problems(parsed)
+        errors += [TemplateError(location.field, problem) for problem in problems]
     return errors
 
 
 def check_condition(expression: str, *, known: Iterable[str] = ROOTS) -> list[TemplateError]:
-    """Return what is wrong with a step's condition whatever the alert."""
+    """Return the errors of a step's condition."""
     try:
-        with naming("condition"):
-            program = parse_condition(expression)
+        with field_errors("condition"):
+            parsed = parse_condition(expression)
     except TemplateError as error:
         return [error]
-    problems = _problems(program, frozenset(known), is_local=False)
+    problems = _problems(parsed, frozenset(known), is_local=False)
     return [TemplateError("condition", problem) for problem in problems]
 
 
@@ -59,19 +54,19 @@ def _key_errors(parameters: Mapping[str, object]) -> list[TemplateError]:
     errors = []
     for name, value in parameters.items():
         try:
-            each_value({name: value}, lambda item, _spot: item)
+            map_values({name: value}, lambda item, _location: item)
         except TemplateError as error:
             errors.append(error)
     return errors
 
 
-def _problems(program: Program, known: frozenset[str], *, is_local: bool) -> Iterator[str]:
-    yield from program.problems
-    if is_local and any(expression.datastore for expression in program.expressions):
+def _problems(parsed: ParsedTemplate, known: frozenset[str], *, is_local: bool) -> Iterator[str]:
+    yield from parsed.problems
+    if is_local and any(expression.datastore for expression in parsed.expressions):
         yield LOCAL_ADVICE
-    for name in program.unknown_names(known):
-        yield f"{name} is not a variable; known are {', '.join(sorted(known))}"
-    for path in sorted(set(paths(program.body))):
+    for name in parsed.unknown_names(known):
+        yield f"unknown variable {name}; available: {', '.join(sorted(known))}"
+    for path in sorted(set(paths(parsed.body))):
         if path[0] == "alert" and len(path) > 1 and path[1] not in ALERT_ATTRIBUTES:
-            has = ", ".join(ALERT_ATTRIBUTES)
-            yield f"alert.{path[1]} is not an attribute of alert; it has {has}"
+            available = ", ".join(ALERT_ATTRIBUTES)
+            yield f"unknown attribute alert.{path[1]}; available: {available}"

@@ -1,7 +1,7 @@
-"""The sandbox in which templates are evaluated: data by name, methods on text alone.
+"""The sandboxed Jinja environment: attribute access reads data, and only strings have methods.
 
-Jinja's own sandbox guards Python's internals; what is added here keeps every value's type, lets
-names win over methods, and bounds what a number out of an alert can make grow.
+Jinja's sandbox protects Python's internals. This environment also keeps the type of every value,
+prefers keys over methods, and limits the size of computed values.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from remediation.templating.errors import Refused
 from remediation.templating.filters import FILTERS
-from remediation.templating.values import bounded, kind
-from remediation.templating.variables import path_below, wrap
+from remediation.templating.values import check_length, type_name
+from remediation.templating.variables import member_path, wrap
 
-NUMBER_BITS = 1024  # the largest whole number that * and ** may make
+NUMBER_BITS = 1024  # of the largest integer that * and ** may produce
 
 TEXT_METHODS = frozenset(
     {
@@ -30,9 +30,9 @@ TEXT_METHODS = frozenset(
 
 
 class OutputGenerator(NativeCodeGenerator):
-    """Generate code that hands over each expression's value as it is, at run time only.
+    """Generate code that yields each expression's value unchanged, at run time only.
 
-    The stock generator computes constants while compiling, and makes text of them.
+    Jinja's generator computes constants while compiling and converts them to strings.
     """
 
     def _output_child_to_const(
@@ -44,7 +44,7 @@ class OutputGenerator(NativeCodeGenerator):
 
 
 class NamedUndefined(StrictUndefined):
-    """Say which variable is not defined, by its whole path where that is known."""
+    """Raise errors that name the undefined variable, with its full path if known."""
 
     __slots__ = ()
 
@@ -54,7 +54,7 @@ class NamedUndefined(StrictUndefined):
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
-    """Evaluate expressions over JSON values, strictly and within bounds."""
+    """Evaluate expressions over JSON values, strictly and within limits."""
 
     code_generator_class = OutputGenerator
     intercepted_binops = frozenset({"*", "**", "%"})
@@ -64,18 +64,18 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             undefined=NamedUndefined,
             keep_trailing_newline=True,
             autoescape=False,
-            # Nothing is evaluated while a template is compiled: a check on save stays cheap.
+            # Evaluate nothing at compile time, so that checks on save stay cheap.
             optimized=False,
         )
         self.filters = dict(FILTERS)
         self.globals = {"range": self.globals["range"]}
 
-    def piece(self, value: object, number: int) -> tuple[object, int]:
-        """Tie the value of an expression to its number; every output is wrapped in a call of it."""
+    def number_output(self, value: object, number: int) -> tuple[object, int]:
+        """Return the value with the expression's number. Every output calls this method."""
         return value, number
 
     def getattr(self, obj: object, attribute: str) -> object:
-        """Return the member ``obj.attribute``; methods exist on text alone."""
+        """Return the member ``obj.attribute``, or a method if ``obj`` is a string."""
         if isinstance(obj, dict):
             return self._member(obj, attribute)
         if isinstance(obj, str) and attribute in TEXT_METHODS:
@@ -86,57 +86,58 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return self._missing(obj, attribute)
 
     def getitem(self, obj: object, argument: object) -> object:
-        """Return the item ``obj[argument]`` of an object, a list or a text."""
+        """Return ``obj[argument]`` of an object, a list or a string."""
         if isinstance(obj, dict):
             return self._member(obj, argument)
         if isinstance(obj, list | tuple | str) and isinstance(argument, int):
             try:
-                return wrap(obj[argument], path_below(obj, argument))
+                return wrap(obj[argument], member_path(obj, argument))
             except IndexError:
-                return self._undefined(f"{path_below(obj, argument)} is not defined")
+                return self._undefined(f"{member_path(obj, argument)} is not defined")
         return self._missing(obj, argument)
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
-        """Compute ``*``, ``**`` and ``%`` unless the result would be huge."""
+        """Compute ``*``, ``**`` and ``%`` unless the result would be too large."""
         if operator == "%" and isinstance(left, str):
-            raise Refused("% does not format text here; write {{ }} or ~")
+            raise Refused("% cannot format strings; use {{ }} or ~")
         if operator == "*":
-            _bound_product(left, right)
+            _check_product(left, right)
         if operator == "**":
-            _bound_power(left, right)
+            _check_power(left, right)
         return super().call_binop(context, operator, left, right)
 
     def _member(self, obj: dict[str, object], key: object) -> object:
-        path = path_below(obj, key)
+        path = member_path(obj, key)
         if isinstance(key, str) and key in obj:
             return wrap(obj[key], path)
         return self._undefined(f"{path} is not defined")
 
     def _missing(self, obj: object, name: object) -> Undefined:
         if isinstance(obj, Undefined):
-            str(obj)  # raises what it has to say: the first part of the path that is not defined
-        return self._undefined(f"{path_below(obj, name)} is not defined: its owner is {kind(obj)}")
+            str(obj)  # raises the error for the first undefined part of the path
+        path = member_path(obj, name)
+        return self._undefined(f"{path} is not defined: its parent is {type_name(obj)}")
 
     def _undefined(self, hint: str) -> Undefined:
         return self.undefined(hint=hint)
 
 
-def _bound_product(left: object, right: object) -> None:
+def _check_product(left: object, right: object) -> None:
     for sequence, times in ((left, right), (right, left)):
         if isinstance(sequence, str | list | tuple) and isinstance(times, int):
-            bounded(len(sequence) * times)
+            check_length(len(sequence) * times)
     if isinstance(left, int) and isinstance(right, int):
-        _bound_bits(left.bit_length() + right.bit_length())
+        _check_bits(left.bit_length() + right.bit_length())
 
 
-def _bound_power(left: object, right: object) -> None:
+def _check_power(left: object, right: object) -> None:
     if isinstance(left, int) and isinstance(right, int):
-        _bound_bits(left.bit_length() * right)
+        _check_bits(left.bit_length() * right)
 
 
-def _bound_bits(bits: int) -> None:
+def _check_bits(bits: int) -> None:
     if bits > NUMBER_BITS:
-        raise Refused(f"makes a number of more than {NUMBER_BITS} bits")
+        raise Refused(f"produces a number of more than {NUMBER_BITS} bits")
 
 
 ENVIRONMENT = TemplateEnvironment()

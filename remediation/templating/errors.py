@@ -1,4 +1,4 @@
-"""What is said when a template cannot be rendered. No message repeats a value."""
+"""Template errors and their messages. No message contains a value."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ import jinja2
 
 
 class TemplateError(ValueError):
-    """Tell which parameter cannot be rendered, and why.
+    """A parameter cannot be rendered.
 
     ``field``: path of the parameter, such as ``cmd``, ``env.PATH`` or ``hosts[0]``.
     """
@@ -22,27 +22,27 @@ class TemplateError(ValueError):
 
 
 class Refused(jinja2.TemplateRuntimeError):
-    """Refuse a value or a construct; raised where the field is not known."""
+    """A value or construct is not allowed; raised where the field is not known."""
 
 
 _reporters: list[Callable[[str], None]] = []
 
-# Python's own compiler gives up on deep nesting with a SyntaxError.
+# Python's compiler raises SyntaxError for deep nesting.
 MESSAGES = {
-    RecursionError: "is nested too deep",
-    SyntaxError: "is nested too deep",
+    RecursionError: "is nested too deeply",
+    SyntaxError: "is nested too deeply",
     MemoryError: "takes too much memory: make it smaller",
-    ValueError: "cannot be computed: a value does not fit",
-    LookupError: "cannot be computed: a value does not fit",
-    AttributeError: "cannot be computed: a value does not fit",
+    ValueError: "cannot be computed: invalid value",
+    LookupError: "cannot be computed: invalid value",
+    AttributeError: "cannot be computed: invalid value",
 }
 
 
 @contextmanager
-def naming(field: str) -> Iterator[None]:
-    """Raise whatever goes wrong inside as a TemplateError of ``field``.
+def field_errors(field: str) -> Iterator[None]:
+    """Convert any exception in this block to a TemplateError of ``field``.
 
-    The cause is cut off: its traceback holds alert data and results, and may be logged.
+    The original traceback is dropped: it holds alert data and results, and may be logged.
     """
     for report in _reporters:
         report(field)
@@ -50,12 +50,15 @@ def naming(field: str) -> Iterator[None]:
         yield
     except TemplateError:
         raise
-    except Exception as error:  # noqa: BLE001  # the next filter may raise anything
+    except Exception as error:  # noqa: BLE001  # filters may raise anything
         raise TemplateError(field, _message(error)) from None
 
 
 def report_fields(report: Callable[[str], None]) -> None:
-    """Have every field reported before it is rendered: a process that is ended cannot tell."""
+    """Call ``report`` with each field before it is rendered.
+
+    A renderer process uses this: once the kernel ends it, it can no longer name the field.
+    """
     _reporters.append(report)
 
 
@@ -64,10 +67,10 @@ def _message(error: Exception) -> str:
         return f"line {error.lineno}: {error.message}"
     if isinstance(error, jinja2.TemplateError):
         return error.message or type(error).__name__
-    for kind, message in MESSAGES.items():
-        if isinstance(error, kind):
+    for exception_type, message in MESSAGES.items():
+        if isinstance(error, exception_type):
             return message
     if isinstance(error, TypeError | ArithmeticError | AssertionError) and str(error):
-        # Jinja's filters check numbers by assertions, such as the length that truncate takes.
+        # Some Jinja filters validate arguments by assertions, such as truncate's length.
         return f"cannot be computed: {error}"
     return f"cannot be computed: {type(error).__name__}"

@@ -1,9 +1,9 @@
-"""How text survives StackStorm's own Jinja, which renders every parameter that it receives.
+"""Escape text for StackStorm, which renders Jinja in every parameter that it receives.
 
-Measured on StackStorm, and read in its source (st2common/util/param.py): a text parameter with
-``{{`` or ``{%`` in it is rendered by itself; an object or a list is rendered as one JSON text.
-Blocks are trimmed: the newline after one and the blanks before one are lost, hence the ``+`` and
-the newlines inside. Jinja also turns CR into LF and drops one final newline.
+Measured, and read in its source (st2common/util/param.py): StackStorm renders a string that
+contains ``{{`` or ``{%`` by itself, and an object or a list as one JSON text. It trims blocks: the
+newline after a block and the blanks before it are lost, hence the ``+`` and the newlines inside.
+Jinja also converts CR to LF and drops one final newline.
 """
 
 import re
@@ -13,23 +13,23 @@ from remediation.templating.errors import TemplateError
 from remediation.templating.values import DatastoreReference, Part
 
 OPENER = re.compile(r"\{[{%#]")
-# A last { or < opens something with what a workflow, or the datastore, may put after it.
-RENDERED_AGAIN = re.compile(r"\{[{%#]|<%|[{<]\Z")
+# A final { or < becomes an opener if a workflow or the datastore appends to it.
+RERENDERED = re.compile(r"\{[{%#]|<%|[{<]\Z")
 FORBIDDEN_IN_KEYS = re.compile(r"\{[{%#]|<%")
 
-# In JSON text the ends of lines are written as escapes, which Jinja leaves alone.
+# In JSON text line ends are escape sequences, which Jinja does not change.
 NESTED = OPENER
-ALONE = re.compile(r"\{[{%#]\n*|\{(?=\r)|\r")
+TOP_LEVEL = re.compile(r"\{[{%#]\n*|\{(?=\r)|\r")
 
 
 def escape(parts: Sequence[Part], *, is_nested: bool) -> str:
-    """Return the text that StackStorm renders into ``parts``, its references filled in.
+    """Return the text that StackStorm renders to ``parts``, with the datastore references resolved.
 
-    ``is_nested``: the text stands inside an object or a list.
+    ``is_nested``: the text is inside an object or a list.
     """
     if not any(isinstance(part, DatastoreReference) or OPENER.search(part) for part in parts):
         return "".join(map(str, parts))
-    pattern = NESTED if is_nested else ALONE
+    pattern = NESTED if is_nested else TOP_LEVEL
     escaped = ""
     for part in parts:
         if isinstance(part, str):
@@ -42,19 +42,21 @@ def escape(parts: Sequence[Part], *, is_nested: bool) -> str:
 
 
 def refuse_rendered_again(parts: Sequence[Part], field: str) -> None:
-    """Refuse text that would be a template once StackStorm has taken our escape off."""
-    if any(isinstance(part, str) and RENDERED_AGAIN.search(part) for part in parts):
+    """Refuse text that would be a template after StackStorm has removed our escaping."""
+    if any(isinstance(part, str) and RERENDERED.search(part) for part in parts):
         raise TemplateError(
             field,
-            "holds {{, {%, {# or <%, or ends in { or <: this action's runner renders it again, "
-            "and no escape lasts that long",
+            "contains {{, {%, {# or <%, or ends in { or <: this action's runner renders parameters "
+            "twice, and escaping protects only once",
         )
 
 
 def refuse_key(key: str, field: str) -> None:
-    """Refuse an object's key that StackStorm would render: keys cannot be escaped."""
+    """Refuse an object key that StackStorm would render, since keys cannot be escaped."""
     if FORBIDDEN_IN_KEYS.search(key):
-        raise TemplateError(field, "has a key that holds {{, {%, {# or <%; keys are never rendered")
+        raise TemplateError(
+            field, "has a key that contains {{, {%, {# or <%: keys are not rendered"
+        )
 
 
 def _raw(found: re.Match[str]) -> str:

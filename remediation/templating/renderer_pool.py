@@ -1,6 +1,6 @@
-"""The renderers of this process: started when one is needed, ended when one overruns.
+"""The renderer processes of this process: started on demand, replaced after an overrun.
 
-Safe to use from several threads, and after a fork.
+Thread-safe and fork-safe.
 """
 
 import atexit
@@ -15,33 +15,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from remediation.templating import budget, wire
+from remediation.templating import budget, renderer_protocol
 from remediation.templating.budget import Budget
 from remediation.templating.errors import MESSAGES, TemplateError
 
-RENDERERS_MAX = 2  # of one process, so that one costly template does not keep the others waiting
-ROOT = str(Path(__file__).resolve().parents[2])  # from which this package is imported
-START_SECONDS = 15.0  # for Python to start on a busy machine
-# By the wall clock, for the budget of processor time on a busy machine.
-PATIENCE = 4  # times the budget
-PATIENCE_SECONDS = 10.0  # at least
-REPLY_FACTOR = 12  # bytes of JSON for a byte of text, at most
-REPLY_BASE = 2**20
+RENDERERS_MAX = 2  # per process; with one, a costly template would block all others
+ROOT = str(Path(__file__).resolve().parents[2])  # the import path of this package
+START_SECONDS = 15.0  # for Python to start under load
+# Wall-clock limit of a rendering, whose budget is CPU time.
+WALL_CLOCK_FACTOR = 4  # times the budget
+WALL_CLOCK_MIN_SECONDS = 10.0
+REPLY_FACTOR = 12  # bytes of JSON per byte of text, at most
+REPLY_BASE = 2**20  # bytes
 
 
 class RendererUnavailable(TemplateError):
-    """There was no renderer, or something else ended it; the same rendering may succeed later.
+    """No renderer was available, or something else ended it. A retry may succeed.
 
-    ``is_suspect``: the renderer was at work, so what it rendered may be the reason.
+    ``is_suspect``: the renderer was rendering, so the template may be the cause.
     """
 
     def __init__(self, field: str, message: str, *, is_suspect: bool = False) -> None:
-        super().__init__(field, f"could not be rendered: {message}; try again")
+        super().__init__(field, f"could not be rendered: {message}; retry later")
         self.is_suspect = is_suspect
 
 
 class Renderer:
-    """One process that renders."""
+    """One renderer process."""
 
     def __init__(self, limits: Budget) -> None:
         self.limits = limits
@@ -53,112 +53,113 @@ class Renderer:
             self._connection.close()
             raise
         try:
-            wire.receive(self._connection, until=time.monotonic() + START_SECONDS)
+            renderer_protocol.receive(self._connection, deadline=time.monotonic() + START_SECONDS)
         except BaseException:
             self.end()
             raise
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs."""
         return self._process.poll() is None
 
-    def ask(self, request: object) -> dict[str, object]:
-        """Return the reply to a request. Raises TemplateError when it takes too much time."""
-        until = time.monotonic() + _patience(self.limits)
+    def send_request(self, message: object) -> dict[str, object]:
+        """Send a request and return the reply. Raises TemplateError if it takes too long."""
+        deadline = time.monotonic() + _wall_clock_limit(self.limits)
         field = "parameters"
         try:
-            self._connection.settimeout(_patience(self.limits))
-            wire.send(self._connection, request)
+            self._connection.settimeout(_wall_clock_limit(self.limits))
+            renderer_protocol.send(self._connection, message)
             while True:
                 limit = REPLY_BASE + REPLY_FACTOR * self.limits.max_bytes
-                reply = wire.receive(self._connection, until=until, max_bytes=limit)
+                reply = renderer_protocol.receive(
+                    self._connection, deadline=deadline, max_bytes=limit
+                )
                 if not isinstance(reply, dict) or "field" not in reply:
                     break
                 field = str(reply["field"])
         except TimeoutError:
-            # Its processor time was not used up, so this says nothing about the template.
-            message = "the process that renders got no processor time"
-            raise RendererUnavailable(field, message, is_suspect=True) from None
-        except wire.Closed:
-            raise self._death(field) from None
+            # The CPU time limit was not reached, so the template is not to blame.
+            reason = "the renderer process got no CPU time"
+            raise RendererUnavailable(field, reason, is_suspect=True) from None
+        except renderer_protocol.ConnectionClosed:
+            raise self._exit_error(field) from None
         except ValueError:
-            raise TemplateError(field, "makes more than can be sent") from None
+            raise TemplateError(field, "produces a result that is too large to be sent") from None
         if not isinstance(reply, dict):
-            raise TypeError("a renderer answers with an object")
+            raise TypeError("a renderer's reply must be an object")
         if "failed" in reply:
-            raise TemplateError(field, _failure(str(reply["failed"])))
+            raise TemplateError(field, _failure_message(str(reply["failed"])))
         return reply
 
     def end(self) -> None:
-        """Kill the process, whatever it does."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
         self._connection.close()
 
-    def forget(self) -> None:
-        """Let go of the process in a fork of its parent, without ending it."""
+    def reset_after_fork(self) -> None:
+        """Close this fork's handle without ending the process, which belongs to the parent."""
         self._process.returncode = 0
         self._connection.close()
 
-    def _death(self, field: str) -> TemplateError:
+    def _exit_error(self, field: str) -> TemplateError:
         self._process.kill()
         code = self._process.wait()
         if code == -signal.SIGPROF:
-            return TemplateError(field, self.limits.overrun)
-        how = signal.Signals(-code).name if code < 0 else f"status {code}"
-        message = f"the process that renders was ended ({how})"
+            return TemplateError(field, self.limits.timeout_message)
+        exit_reason = signal.Signals(-code).name if code < 0 else f"status {code}"
+        message = f"the renderer process ended ({exit_reason})"
         return RendererUnavailable(field, message, is_suspect=True)
 
 
 class RendererPool:
-    """At most so many renderers, each used by one thread at a time."""
+    """Up to RENDERERS_MAX renderers, each used by one thread at a time."""
 
     def __init__(self) -> None:
         self._idle: list[Renderer] = []
         self._slots = threading.BoundedSemaphore(RENDERERS_MAX)
 
     def call(self, name: str, arguments: Sequence[object], options: Mapping[str, object]) -> object:
-        """Return what a function of templating returns in a renderer.
+        """Call a function of this package in a renderer and return its value.
 
-        Raises TemplateError; RendererUnavailable when it may succeed later.
+        Raises TemplateError, or its subclass RendererUnavailable if a retry may succeed.
         """
         try:
-            request = wire.encode([name, list(arguments), dict(options)])
+            request = renderer_protocol.encode([name, list(arguments), dict(options)])
         except RecursionError:
             raise TemplateError("parameters", MESSAGES[RecursionError]) from None
         limits = budget.current()
-        if not self._slots.acquire(timeout=2 * _patience(limits)):
+        if not self._slots.acquire(timeout=2 * _wall_clock_limit(limits)):
             raise RendererUnavailable("parameters", "all renderers are busy")
         try:
-            reply = self._ask(limits, request)
+            reply = self._request(limits, request)
         except TemplateError:
-            budget.count_renderer(limits.seconds)
+            budget.add_renderer_time(limits.seconds)
             raise
         finally:
             self._slots.release()
-        budget.count_renderer(cast("float", reply["seconds"]))
+        budget.add_renderer_time(cast("float", reply["seconds"]))
         if "error" in reply:
-            error = wire.decode(reply["error"])
-            raise error if isinstance(error, TemplateError) else TypeError("no error of ours")
-        return wire.decode(reply["value"])
+            error = renderer_protocol.decode(reply["error"])
+            raise error if isinstance(error, TemplateError) else TypeError("unexpected error type")
+        return renderer_protocol.decode(reply["value"])
 
     def close(self) -> None:
-        """End the renderers that are idle."""
+        """End the idle renderers."""
         while self._idle:
             self._idle.pop().end()
 
-    def forget(self) -> None:
-        """Start again in a fork: the renderers are the parent's, and so are its locks."""
+    def reset_after_fork(self) -> None:
+        """Reset the pool in a fork: its renderers and locks belong to the parent."""
         for renderer in self._idle:
-            renderer.forget()
-        self.__init__()  # type: ignore[misc]
+            renderer.reset_after_fork()
+        self.__init__()  # type: ignore[misc]  # replaces locks that a fork may hold
 
-    def _ask(self, limits: Budget, request: object) -> dict[str, object]:
-        renderer = self._take(limits)
+    def _request(self, limits: Budget, message: object) -> dict[str, object]:
+        renderer = self._acquire(limits)
         is_reusable = False
         try:
-            reply = renderer.ask(request)
+            reply = renderer.send_request(message)
             is_reusable = not reply["last"]
             return reply
         finally:
@@ -167,7 +168,7 @@ class RendererPool:
             else:
                 renderer.end()
 
-    def _take(self, limits: Budget) -> Renderer:
+    def _acquire(self, limits: Budget) -> Renderer:
         while True:
             try:
                 renderer = self._idle.pop()
@@ -178,20 +179,20 @@ class RendererPool:
             renderer.end()
         try:
             return Renderer(limits)
-        except (OSError, wire.Closed) as error:
-            message = f"no process to render it could be started ({error})"
+        except (OSError, renderer_protocol.ConnectionClosed) as error:
+            message = f"the renderer process could not be started ({error})"
             raise RendererUnavailable("parameters", message) from None
 
 
-def _patience(limits: Budget) -> float:
-    return max(PATIENCE_SECONDS, PATIENCE * limits.seconds)
+def _wall_clock_limit(limits: Budget) -> float:
+    return max(WALL_CLOCK_MIN_SECONDS, WALL_CLOCK_FACTOR * limits.seconds)
 
 
 def _start(limits: Budget, connection: socket.socket) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-S", "-P", "-m", "remediation.templating.renderer"]
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(  # noqa: S603  # no argument is user input
         [*command, str(limits.seconds), str(limits.max_bytes)],
-        # No variable but this one: the environment holds secrets.
+        # Pass nothing else: the environment holds secrets.
         env={"PYTHONPATH": os.pathsep.join([ROOT, *filter(None, sys.path)])},
         stdin=connection.fileno(),
         stdout=subprocess.DEVNULL,
@@ -200,7 +201,7 @@ def _start(limits: Budget, connection: socket.socket) -> subprocess.Popen[bytes]
     )
 
 
-def _failure(name: str) -> str:
+def _failure_message(name: str) -> str:
     return next(
         (message for kind, message in MESSAGES.items() if kind.__name__ == name),
         f"cannot be computed: {name}",
@@ -208,5 +209,5 @@ def _failure(name: str) -> str:
 
 
 POOL = RendererPool()
-os.register_at_fork(after_in_child=POOL.forget)
+os.register_at_fork(after_in_child=POOL.reset_after_fork)
 atexit.register(POOL.close)

@@ -1,32 +1,40 @@
-"""The two renderings: a step's parameters, then what its action is given; and conditions."""
+"""Render step parameters, action mappings and conditions in this process.
+
+Callers use the functions of the same names in dispatch, which also documents them.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from remediation.templating import budget, escaping, rules
-from remediation.templating.budget import Meter
+from remediation.templating.budget import SizeMeter
 from remediation.templating.commands import NO_COMMAND, Command
-from remediation.templating.errors import Refused, TemplateError, naming
+from remediation.templating.errors import Refused, TemplateError, field_errors
 from remediation.templating.filters import to_json
-from remediation.templating.program import Piece, Program, parse, parse_condition
+from remediation.templating.parsed_template import (
+    OutputItem,
+    ParsedTemplate,
+    parse,
+    parse_condition,
+)
 from remediation.templating.rules import Provenance
-from remediation.templating.targets import TARGETS, check_targets
+from remediation.templating.target_parameters import TARGET_PARAMETERS, check_targets
+from remediation.templating.traversal import Location, find_templates, is_template, map_values
 from remediation.templating.values import (
     DATASTORE_ADVICE,
     DatastoreReference,
     DatastoreText,
     Part,
     StepParameters,
-    bounded,
-    bounded_value,
-    kind,
-    size,
+    check_length,
+    check_value_length,
+    encoded_size,
+    type_name,
 )
-from remediation.templating.variables import context_of
-from remediation.templating.walking import Spot, each_value, is_template, templates
+from remediation.templating.variables import template_context
 
-LOCAL_ADVICE = "st2kv is StackStorm's datastore; local actions can use config.KEY"
+LOCAL_ADVICE = "local actions cannot read st2kv, StackStorm's datastore; use config.KEY"
 
 
 def render_step_parameters(
@@ -35,24 +43,17 @@ def render_step_parameters(
     *,
     command: Command = NO_COMMAND,
 ) -> StepParameters:
-    """Render a step's parameters, or those of a workflow bucket.
+    """Render a step's parameters, or those of a workflow bucket."""
+    renderer = _Renderer.for_variables(variables, command)
 
-    ``variables``: root name -> JSON value. The result is plain values, never to be rendered again,
-    and a DatastoreReference where a whole value was ``{{ st2kv... }}``. It is what the second
-    rendering expects as ``variables["parameters"]``: it remembers which of its values hold data.
-    ``command``: of the action, when it has no mapping and gets these parameters as they are.
-    Raises TemplateError.
-    """
-    template = _Template.over(variables, command)
-
-    def rendered(value: object, spot: Spot) -> object:
-        value = template.render(value, spot)
+    def rendered(value: object, location: Location) -> object:
+        value = renderer.render(value, location)
         if isinstance(value, DatastoreText):
-            raise TemplateError(spot.field, f"{DATASTORE_ADVICE}, and is all of the parameter")
+            raise TemplateError(location.field, f"{DATASTORE_ADVICE}, as the complete parameter")
         return value
 
-    values = each_value(parameters, rendered)
-    return StepParameters(values, from_data=tainted(parameters), commands=template.commands)
+    values = map_values(parameters, rendered)
+    return StepParameters(values, from_data=tainted(parameters), commands=renderer.commands)
 
 
 def render_for_stackstorm(
@@ -61,150 +62,142 @@ def render_for_stackstorm(
     *,
     rendered_again: bool,
     command: Command = NO_COMMAND,
-    targets: Iterable[str] = TARGETS,
+    targets: Iterable[str] = TARGET_PARAMETERS,
 ) -> dict[str, object]:
-    """Render an action's mapping into the parameters of a POST to StackStorm, escaped once.
+    """Render an action's mapping into the parameters of a POST to StackStorm, escaped once."""
 
-    An empty mapping passes the step's parameters on. ``variables["parameters"]``: what
-    render_step_parameters returned. ``rendered_again``: the action is a workflow, or its runner is
-    not known to be a plain one, so text that looks like a template is refused. ``command``: what
-    the action builds of its parameters. ``targets``: names of the parameters that must not come
-    out blank. Raises TemplateError.
-    """
-
-    def escaped(value: object, spot: Spot) -> object:
+    def escaped(value: object, location: Location) -> object:
         parts = _parts(value)
         if not parts:
             return value
         if rendered_again:
-            escaping.refuse_rendered_again(parts, spot.field)
-        return escaping.escape(parts, is_nested=spot.is_nested)
+            escaping.refuse_rendered_again(parts, location.field)
+        return escaping.escape(parts, is_nested=location.is_nested)
 
-    return each_value(_to_send(mapping, variables, command, targets), escaped)
+    return map_values(_values_to_send(mapping, variables, command, targets), escaped)
 
 
 def render_for_local(
     mapping: Mapping[str, object],
     variables: Mapping[str, object],
     *,
-    targets: Iterable[str] = TARGETS,
+    targets: Iterable[str] = TARGET_PARAMETERS,
 ) -> dict[str, object]:
-    """Render an action's mapping into the parameters of a local action; nothing is escaped.
+    """Render an action's mapping into the parameters of a local action, without escaping."""
 
-    An empty mapping passes the step's parameters on. ``targets``: names of the parameters that
-    must not come out blank. Raises TemplateError, also for ``st2kv``.
-    """
-
-    def unescaped(value: object, spot: Spot) -> object:
+    def unescaped(value: object, location: Location) -> object:
         if isinstance(value, DatastoreReference | DatastoreText):
-            raise TemplateError(spot.field, LOCAL_ADVICE)
+            raise TemplateError(location.field, LOCAL_ADVICE)
         return value
 
-    return each_value(_to_send(mapping, variables, NO_COMMAND, targets), unescaped, any_key=True)
+    return map_values(
+        _values_to_send(mapping, variables, NO_COMMAND, targets), unescaped, any_key=True
+    )
 
 
 def evaluate_condition(expression: str, variables: Mapping[str, object]) -> bool:
-    """Return what a bare expression comes to; raises TemplateError unless it is true or false."""
-    with naming("condition"):
-        [piece] = parse_condition(expression).evaluate(context_of(variables))
-    if not isinstance(piece.value, bool):
-        message = f"is {kind(piece.value)}, and has to be true or false: compare it with something"
+    """Return the value of a condition; raise TemplateError unless it is true or false."""
+    with field_errors("condition"):
+        [item] = parse_condition(expression).evaluate(template_context(variables))
+    if not isinstance(item.value, bool):
+        message = f"must be true or false, but is {type_name(item.value)}: add a comparison"
         raise TemplateError("condition", message)
-    return piece.value
+    return item.value
 
 
 def tainted(parameters: Mapping[str, object]) -> frozenset[str]:
-    """Return the names of the step parameters that an alert or an earlier result flows into.
-
-    A template that cannot be read counts as one.
-    """
+    """Return the names of the step parameters that an alert or an earlier result flows into."""
     return frozenset(
         name
         for name in parameters
-        if any(_is_data(source) for source, _spot in templates({name: parameters[name]}))
+        if any(_is_data(source) for source, _location in find_templates({name: parameters[name]}))
     )
 
 
 def _is_data(source: str) -> bool:
     try:
-        with naming("template"):
+        with field_errors("template"):
             return rules.is_data(parse(source), Provenance(frozenset()))
     except TemplateError:
         return True
 
 
 @dataclass(frozen=True, slots=True)
-class _Template:
-    """Render texts over one set of variables.
+class _Renderer:
+    """Renders texts with one set of variables.
 
-    ``commands``: filled with the parts of every text that was held to the rule of commands.
+    ``commands``: collects the parts of each text that the command rule was applied to, by field.
     """
 
     context: Mapping[str, object]
     provenance: Provenance
-    meter: Meter
+    meter: SizeMeter
     command: Command
-    passed_on: Mapping[str, tuple[Part, ...]]
+    forwarded: Mapping[str, tuple[Part, ...]]
     commands: dict[str, tuple[Part, ...]] = field(default_factory=dict)
 
     @classmethod
-    def over(cls, variables: Mapping[str, object], command: Command) -> "_Template":
-        """Return what renders over these variables, within one budget."""
+    def for_variables(cls, variables: Mapping[str, object], command: Command) -> "_Renderer":
+        """Return a renderer for these variables, with its own budget."""
         parameters = variables.get("parameters")
         return cls(
-            context_of(variables),
+            template_context(variables),
             Provenance.of(variables),
-            Meter(budget.current()),
+            SizeMeter(budget.current()),
             command,
             parameters.commands if isinstance(parameters, StepParameters) else {},
         )
 
-    def render(self, value: object, spot: Spot) -> object:
-        """Return what ``value`` comes to: JSON, a DatastoreReference or a DatastoreText."""
+    def render(self, value: object, location: Location) -> object:
+        """Return the rendered value: JSON, a DatastoreReference or a DatastoreText."""
         if not isinstance(value, str) or not is_template(value):
             return value
-        with naming(spot.field):
-            program = parse(value)
-            is_command = spot.rule == rules.COMMAND or self.command.takes(spot.parameter)
-            pieces = self._evaluate(program, spot, is_command=is_command)
-            if program.is_whole and not (is_command and isinstance(pieces[0].value, str)):
-                value = bounded_value(pieces[0].value)
-                self.meter.add(size(value))
+        with field_errors(location.field):
+            parsed = parse(value)
+            is_command = location.rule == rules.COMMAND or self.command.includes(location.parameter)
+            items = self._evaluate(parsed, location, is_command=is_command)
+            if parsed.is_single_expression and not (is_command and isinstance(items[0].value, str)):
+                value = check_value_length(items[0].value)
+                self.meter.add(encoded_size(value))
                 return value
-            parts = [_text(piece) for piece in pieces]
-            if is_command and spot.field not in self.commands:
+            parts = [_text(item) for item in items]
+            if is_command and location.field not in self.commands:
                 rules.check_command(parts)
-                self.commands[spot.field] = tuple(parts)
-            joined = bounded_value(pieces[0].value) if program.is_whole else _joined(parts)
-            self.meter.add(sum(map(size, parts)))
+                self.commands[location.field] = tuple(parts)
+            joined = (
+                check_value_length(items[0].value) if parsed.is_single_expression else _join(parts)
+            )
+            self.meter.add(sum(map(encoded_size, parts)))
             return joined
 
-    def _evaluate(self, program: Program, spot: Spot, *, is_command: bool) -> list[Piece]:
-        is_safe = not (spot.rule == rules.COMMAND and self.command.is_windows)
-        if is_safe and rules.is_passed_on(program, spot.rule, self.provenance):
-            self.commands[spot.field] = self.passed_on.get(str(spot.rule), ())
-            return program.evaluate(self.context)
+    def _evaluate(
+        self, parsed: ParsedTemplate, location: Location, *, is_command: bool
+    ) -> list[OutputItem]:
+        is_safe = not (location.rule == rules.COMMAND and self.command.is_windows)
+        if is_safe and rules.is_forwarded(parsed, location.rule, self.provenance):
+            self.commands[location.field] = self.forwarded.get(str(location.rule), ())
+            return parsed.evaluate(self.context)
         if is_command:
-            problems = rules.command_problems(program, self.provenance, spot, self.command)
-            for problem in (*program.problems, *problems):
+            problems = rules.command_problems(parsed, self.provenance, location, self.command)
+            for problem in (*parsed.problems, *problems):
                 raise Refused(problem)
-        pieces = program.evaluate(self.context)
-        if spot.rule == rules.HOSTS:
-            rules.check_hosts(pieces, self.provenance)
-        return pieces
+        items = parsed.evaluate(self.context)
+        if location.rule == rules.HOSTS:
+            rules.check_hosts(items, self.provenance)
+        return items
 
 
-def _text(piece: Piece) -> Part:
-    if isinstance(piece.value, str | DatastoreReference):
-        return piece.value
-    if isinstance(piece.value, dict | list):
-        return to_json(piece.value)
-    return str(piece.value)
+def _text(item: OutputItem) -> Part:
+    if isinstance(item.value, str | DatastoreReference):
+        return item.value
+    if isinstance(item.value, dict | list):
+        return to_json(item.value)
+    return str(item.value)
 
 
-def _joined(parts: Sequence[Part]) -> str | DatastoreText:
+def _join(parts: Sequence[Part]) -> str | DatastoreText:
     joined: list[Part] = [""]
-    bounded(sum(len(part) for part in parts if isinstance(part, str)))
+    check_length(sum(len(part) for part in parts if isinstance(part, str)))
     texts: list[str] = []
     for part in parts:
         if isinstance(part, str):
@@ -223,32 +216,32 @@ def _parts(value: object) -> tuple[Part, ...]:
     return (value,) if isinstance(value, str | DatastoreReference) else ()
 
 
-def _to_send(
+def _values_to_send(
     mapping: Mapping[str, object],
     variables: Mapping[str, object],
     command: Command,
     targets: Iterable[str],
 ) -> dict[str, object]:
     if mapping:
-        template = _Template.over(variables, command)
-        values, commands = each_value(mapping, template.render), template.commands
+        renderer = _Renderer.for_variables(variables, command)
+        values, commands = map_values(mapping, renderer.render), renderer.commands
     else:
-        passed_on = _passed_on(variables)
-        values, commands = dict(passed_on), dict(passed_on.commands)
+        forwarded = _forwarded_parameters(variables)
+        values, commands = dict(forwarded), dict(forwarded.commands)
     check_targets(values, targets)
     command.check(
         {
             name: commands.get(name) or _parts(value) or (json.dumps(value, default=repr),)
             for name, value in values.items()
-            if value is not None and command.takes(name)
+            if value is not None and command.includes(name)
         }
     )
     return values
 
 
-def _passed_on(variables: Mapping[str, object]) -> StepParameters:
+def _forwarded_parameters(variables: Mapping[str, object]) -> StepParameters:
     parameters = variables.get("parameters")
     if not isinstance(parameters, StepParameters):
-        # Anything else was not held to the rules of cmd and hosts.
+        # The rules for cmd and hosts have not been applied to anything else.
         raise TypeError("parameters must be what render_step_parameters returned")
     return parameters

@@ -1,6 +1,6 @@
-"""What two parameters ask for beyond syntax: `cmd` is shell text, `hosts` names machines.
+"""Rules for two parameters: `cmd` is shell text, and `hosts` names machines.
 
-Both rules rest on provenance: which variables hold text that somebody else wrote.
+Both depend on provenance: which variables hold text that did not come from the operator.
 """
 
 import re
@@ -13,66 +13,66 @@ from jinja2 import nodes
 from remediation.templating import shell
 from remediation.templating.commands import Command
 from remediation.templating.errors import Refused
-from remediation.templating.program import Expression, Path, Piece, Program
-from remediation.templating.shell import Place
-from remediation.templating.values import Part, ShellWord, StepParameters, kind
+from remediation.templating.parsed_template import Expression, OutputItem, ParsedTemplate, Path
+from remediation.templating.shell import ShellState
+from remediation.templating.values import Part, QuotedText, StepParameters, type_name
 
 COMMAND = "cmd"
 HOSTS = "hosts"
 RULES = frozenset({COMMAND, HOSTS})
 
-OPERATORS_OWN = frozenset({"bucket", "config", "range", "run"})
-SEVERAL_HOSTS = re.compile(r"[\s,*]")
+TRUSTED_VARIABLES = frozenset({"bucket", "config", "range", "run"})
+HOST_SEPARATORS = re.compile(r"[\s,*]")
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Know which variables hold data: text that an alert or an earlier result brought in.
+    """The variables that hold data: text from an alert or an earlier result.
 
-    ``parameters``: names of the step parameters that data flowed into; None when nobody kept
-    count, so all of them are data.
+    ``parameters``: names of the step parameters that data flowed into; None if not known, so that
+    all of them count as data.
     """
 
     parameters: frozenset[str] | None
 
     @classmethod
     def of(cls, variables: Mapping[str, object]) -> "Provenance":
-        """Return what the step's parameters among the variables remember."""
+        """Return the provenance that the step's parameters carry."""
         parameters = variables.get("parameters")
         return cls(parameters.from_data if isinstance(parameters, StepParameters) else None)
 
     def data_in(self, reads: Iterable[Path]) -> list[str]:
-        """Return the paths that are data, as they are written."""
+        """Return the paths that are data, as written in a template."""
         return sorted(".".join(path) for path in reads if self._is_data(path))
 
     def _is_data(self, path: Path) -> bool:
         if path[0] != "parameters":
-            # A name that set or for made may hold anything.
-            return path[0] not in OPERATORS_OWN
+            # A variable from set or for may hold anything.
+            return path[0] not in TRUSTED_VARIABLES
         if self.parameters is None:
             return True
         return path[1] in self.parameters if len(path) > 1 else bool(self.parameters)
 
 
-def is_data(program: Program, provenance: Provenance) -> bool:
-    """Tell whether data flows into what the template renders."""
-    return any(provenance.data_in(expression.reads) for expression in program.expressions)
+def is_data(parsed: ParsedTemplate, provenance: Provenance) -> bool:
+    """Return whether data flows into the template's output."""
+    return any(provenance.data_in(expression.reads) for expression in parsed.expressions)
 
 
-def is_passed_on(program: Program, rule: str | None, provenance: Provenance) -> bool:
-    """Tell whether the template is the step's parameter of the same name, as it is.
+def is_forwarded(parsed: ParsedTemplate, rule: str | None, provenance: Provenance) -> bool:
+    """Return whether the template is just the step parameter of the same name.
 
-    The step's own template was held to the rule when the step's parameters were rendered.
+    The rule has already been applied to it when the step's parameters were rendered.
     """
     return (
         provenance.parameters is not None
-        and program.is_whole
-        and program.expressions[0].path == ("parameters", rule)
+        and parsed.is_single_expression
+        and parsed.expressions[0].path == ("parameters", rule)
     )
 
 
-class Spot(Protocol):
-    """Where a text stands; see walking.Spot."""
+class Location(Protocol):
+    """The position of a text; see traversal.Location."""
 
     @property
     def parameter(self) -> str: ...
@@ -81,99 +81,99 @@ class Spot(Protocol):
 
 
 def command_problems(
-    program: Program, provenance: Provenance, spot: Spot, command: Command
+    parsed: ParsedTemplate, provenance: Provenance, location: Location, command: Command
 ) -> Iterator[str]:
-    """Return what keeps data in a command from being quoted, whatever the data is."""
-    name, suffix = spot.parameter, ""
-    if command.takes(name) and is_data(program, provenance):
+    """Yield the reasons why data in a command is not quoted safely, for any data."""
+    name, suffix = location.parameter, ""
+    if command.includes(name) and is_data(parsed, provenance):
         if problem := command.problem(name):
             yield problem
             return
         if name != COMMAND:
-            suffix = f": it becomes part of the command {command.shown(name)}"
-            if spot.is_nested:
-                yield f"has to be one text{suffix}"
-    if any(program.body.find_all((nodes.For, nodes.Assign))):
-        yield "a command takes expressions and if, not for and set"
-    for expression in program.expressions:
+            suffix = f": it is inserted into the command {command.displayed(name)}"
+            if location.is_nested:
+                yield f"must be a string{suffix}"
+    if any(parsed.body.find_all((nodes.For, nodes.Assign))):
+        yield "commands allow expressions and if, not for and set"
+    for expression in parsed.expressions:
         for path in provenance.data_in(expression.unquoted):
             yield f"{path} must end in | quote{suffix}"
 
 
-def placement_problems(program: Program) -> Iterator[str]:
-    """Return the quoted words that stand where quotes do not hold.
+def placement_problems(parsed: ParsedTemplate) -> Iterator[str]:
+    """Yield the errors for quoted values where quoting does not work.
 
-    What unquoted expressions come to is not known yet, so this is a forecast; check_command judges.
+    The values of unquoted expressions are not known yet, so this is a prediction; check_command
+    checks the rendered text.
     """
     found: dict[str, None] = {}
-    _forecast(program.body.body, {Place.START}, program.expressions, found)
+    _predict(parsed.body.body, {ShellState.START}, parsed.expressions, found)
     yield from found
 
 
 def check_command(parts: Iterable[Part]) -> None:
-    """Refuse a quoted word that stands where quotes do not hold."""
-    place, text = Place.START, ""
+    """Refuse a quoted value where quoting does not work."""
+    state, text = ShellState.START, ""
     for part in parts:
-        if isinstance(part, ShellWord):
-            place = shell.advance(place, text)
-            if place not in shell.QUOTABLE:
-                raise Refused(_misplaced(place))
-            place, text = Place.WORD, ""
+        if isinstance(part, QuotedText):
+            state = shell.advance(state, text)
+            if state not in shell.SAFE_FOR_QUOTED:
+                raise Refused(_unsafe_message(state))
+            state, text = ShellState.WORD, ""
         else:
-            # What StackStorm's datastore holds is the operator's, and unknown here.
+            # A datastore value is the operator's, and not known here.
             text += part if isinstance(part, str) else "x"
 
 
-def check_hosts(pieces: Iterable[Piece], provenance: Provenance) -> None:
-    """Refuse data that names no host or several."""
-    for piece in pieces:
-        if piece.expression is None or not provenance.data_in(piece.expression.reads):
+def check_hosts(items: Iterable[OutputItem], provenance: Provenance) -> None:
+    """Refuse data that does not name exactly one host."""
+    for item in items:
+        if item.expression is None or not provenance.data_in(item.expression.reads):
             continue
-        if not isinstance(piece.value, str):
-            raise Refused(f"takes a host's name, and what the alert gives is {kind(piece.value)}")
-        if not piece.value:
-            raise Refused("is empty: it has to name the target of the action")
-        if SEVERAL_HOSTS.search(piece.value):
+        if not isinstance(item.value, str):
+            raise Refused(f"must be a host name, but the alert's value is {type_name(item.value)}")
+        if not item.value:
+            raise Refused("is empty: it must name the target of the action")
+        if HOST_SEPARATORS.search(item.value):
             raise Refused(
-                "holds a comma, a space or * that comes from the alert: "
-                "StackStorm would take it as several hosts"
+                "contains a comma, a space or * from the alert: StackStorm would read several hosts"
             )
 
 
-def _misplaced(place: Place) -> str:
-    return f"a quoted word stands {place}, where its own quotes do not hold: move it out"
+def _unsafe_message(state: ShellState) -> str:
+    return f"a quoted value is {state}, where its quotes have no effect: move it"
 
 
-def _forecast(
+def _predict(
     body: Iterable[nodes.Node],
-    places: set[Place],
+    states: set[ShellState],
     expressions: Sequence[Expression],
     found: dict[str, None],
-) -> set[Place]:
+) -> set[ShellState]:
     for node in body:
         if isinstance(node, nodes.Output):
             for child in node.nodes:
-                places = _after_output(child, places, expressions, found)
+                states = _after_output(child, states, expressions, found)
         elif isinstance(node, nodes.If):
             branches = [node.body, *(other.body for other in node.elif_), node.else_]
-            places = set().union(
-                *(_forecast(branch, places, expressions, found) for branch in branches)
+            states = set().union(
+                *(_predict(branch, states, expressions, found) for branch in branches)
             )
-    return places
+    return states
 
 
 def _after_output(
     node: nodes.Expr,
-    places: set[Place],
+    states: set[ShellState],
     expressions: Sequence[Expression],
     found: dict[str, None],
-) -> set[Place]:
+) -> set[ShellState]:
     if isinstance(node, nodes.TemplateData):
-        return {shell.advance(place, node.data) for place in places}
-    assert isinstance(node, nodes.Call)  # noqa: S101  # every output is numbered
+        return {shell.advance(state, node.data) for state in states}
+    assert isinstance(node, nodes.Call)  # noqa: S101  # _numbered wraps every output
     number = node.args[1]
-    assert isinstance(number, nodes.Const)  # noqa: S101
+    assert isinstance(number, nodes.Const)  # noqa: S101  # as above
     if not expressions[number.value].is_quoted:
-        return {shell.advance(place, "x") for place in places}
-    found.update((_misplaced(place), None) for place in sorted(places - shell.QUOTABLE))
-    return {Place.WORD}
+        return {shell.advance(state, "x") for state in states}
+    found.update((_unsafe_message(state), None) for state in sorted(states - shell.SAFE_FOR_QUOTED))
+    return {ShellState.WORD}

@@ -1,19 +1,20 @@
-"""Where in a shell command a quoted word may stand.
+"""Track the state of a shell's lexer to find where a quoted value is safe in a command.
 
-`quote` makes a whole word; inside quotes, comments, here-documents and substitutions its own quotes
-mean nothing or the opposite. The scanner knows what a POSIX shell and bash agree on and calls
-everything else unsure: better a refused template than a broken quote.
+`quote` produces one complete argument; inside quotes, comments, here-documents and substitutions
+its quotes have no effect or the opposite one. The scanner knows the syntax on which POSIX shells
+and bash agree and treats anything else as unsure: refusing a template is better than a broken
+quote.
 
-It cannot know what a command does with its words: `sh -c`, `eval`, `ssh` and `test -v` run or
-evaluate an argument again, quoted or not.
+It cannot know how a command uses its arguments: `sh -c`, `eval`, `ssh` and `test -v` run or
+evaluate an argument again, even if quoted.
 """
 
 import re
 from enum import StrEnum
 
 
-class Place(StrEnum):
-    """Where a piece of command text ends, in words that fit after "stands"."""
+class ShellState(StrEnum):
+    """The lexer's state after a piece of command text. Error messages contain the values."""
 
     START = "between words"
     WORD = "inside a word"
@@ -25,9 +26,9 @@ class Place(StrEnum):
     UNSURE = "in or after $(, ${, $[, `, $', <<, <(, =(, ((, [[ or x["
 
 
-QUOTABLE = frozenset({Place.START, Place.WORD})
+SAFE_FOR_QUOTED = frozenset({ShellState.START, ShellState.WORD})
 
-# Substitutions without quotes, escapes, comments and case patterns inside: their end is certain.
+# Substitutions whose end is certain: no quotes, escapes, comments or case patterns inside.
 SUBSTITUTION = (
     r"\$\(\([^()'\"`\\]*\)\)"
     r"|\$\((?![^)]*\bcase\b)[^()'\"`\\#<]*\)"
@@ -35,7 +36,7 @@ SUBSTITUTION = (
     r"|`(?![^`]*\bcase\b)[^`()'\"\\#<]*`"
 )
 
-BARE = re.compile(
+UNQUOTED = re.compile(
     r"(?P<continued>\\\n)"
     r"|(?P<backslash>\\\Z)"
     r"|(?P<unsure>\$['\"])"
@@ -50,44 +51,45 @@ BARE = re.compile(
     r"|(?P<text>\w+|.)",
     re.DOTALL,
 )
-BARE_PLACES = {
-    "backslash": Place.BACKSLASH,
-    "unsure": Place.UNSURE,
-    "word": Place.WORD,
-    "dollar": Place.DOLLAR,
-    "herestring": Place.START,
-    "doubt": Place.UNSURE,
-    "single": Place.SINGLE,
-    "double": Place.DOUBLE,
-    "start": Place.START,
-    "text": Place.WORD,
+UNQUOTED_STATES = {
+    "backslash": ShellState.BACKSLASH,
+    "unsure": ShellState.UNSURE,
+    "word": ShellState.WORD,
+    "dollar": ShellState.DOLLAR,
+    "herestring": ShellState.START,
+    "doubt": ShellState.UNSURE,
+    "single": ShellState.SINGLE,
+    "double": ShellState.DOUBLE,
+    "start": ShellState.START,
+    "text": ShellState.WORD,
 }
 
 DOUBLE = re.compile(
     rf"(?P<inside>\\.|{SUBSTITUTION})|(?P<doubt>\$[({{\[]|`|\\\Z)|(?P<end>\")|(?P<text>[^\\$`\"]+|.)",
     re.DOTALL,
 )
-DOUBLE_PLACES = {"doubt": Place.UNSURE, "end": Place.WORD}
+DOUBLE_STATES = {"doubt": ShellState.UNSURE, "end": ShellState.WORD}
 
-CLOSERS = {Place.SINGLE: ("'", Place.WORD), Place.COMMENT: ("\n", Place.START)}
+CLOSERS = {ShellState.SINGLE: ("'", ShellState.WORD), ShellState.COMMENT: ("\n", ShellState.START)}
 
 
-def advance(place: Place, text: str) -> Place:
-    """Return where the command stands after ``text`` when it stood at ``place`` before."""
+def advance(state: ShellState, text: str) -> ShellState:
+    """Return the lexer's state after ``text``, starting from ``state``."""
     position = 0
-    while position < len(text) and place is not Place.UNSURE:
-        place, position = _step(place, text, position)
-    return place
+    while position < len(text) and state is not ShellState.UNSURE:
+        state, position = _next_token(state, text, position)
+    return state
 
 
-def _step(place: Place, text: str, position: int) -> tuple[Place, int]:
-    if place in CLOSERS:
-        closer, then = CLOSERS[place]
+def _next_token(state: ShellState, text: str, position: int) -> tuple[ShellState, int]:
+    if state in CLOSERS:
+        closer, next_state = CLOSERS[state]
         end = text.find(closer, position)
-        return (then, end + 1) if end >= 0 else (place, len(text))
-    table, pattern = (DOUBLE_PLACES, DOUBLE) if place is Place.DOUBLE else (BARE_PLACES, BARE)
+        return (next_state, end + 1) if end >= 0 else (state, len(text))
+    is_double = state is ShellState.DOUBLE
+    table, pattern = (DOUBLE_STATES, DOUBLE) if is_double else (UNQUOTED_STATES, UNQUOTED)
     token = pattern.match(text, position)
     assert token is not None  # noqa: S101  # both patterns end in "any character"
     if token.lastgroup == "hash":
-        return (Place.COMMENT if place is Place.START else Place.WORD), token.end()
-    return table.get(str(token.lastgroup), place), token.end()
+        return (ShellState.COMMENT if state is ShellState.START else ShellState.WORD), token.end()
+    return table.get(str(token.lastgroup), state), token.end()

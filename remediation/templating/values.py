@@ -1,4 +1,4 @@
-"""What comes out of a template: JSON values, and the one thing that StackStorm may fill in."""
+"""The values that templates produce: JSON, and references to StackStorm's datastore."""
 
 import json
 import math
@@ -9,27 +9,27 @@ from jinja2 import Undefined
 
 from remediation.templating.errors import Refused
 
-TEXT_LIMIT = 1_000_000  # characters of one rendered value; StackStorm's nginx takes 1 MB a request
-DEPTH_LIMIT = 50
+TEXT_LIMIT = 1_000_000  # characters per value; StackStorm's nginx accepts 1 MB per request
+DEPTH_LIMIT = 50  # levels
 
 DATASTORE_ADVICE = (
-    "st2kv stands alone in its braces: {{ st2kv.system.KEY }} "
+    "st2kv cannot be combined with other expressions: write {{ st2kv.system.KEY }} "
     "or {{ st2kv.system.KEY | decrypt_kv }}"
 )
 
 
-class ShellWord(str):
-    """Mark text that the `quote` filter made one word of a shell."""
+class QuotedText(str):
+    """Text that the `quote` filter has quoted as one shell argument."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DatastoreReference:
-    """Stand for a value of StackStorm's datastore, which only StackStorm reads.
+    """A reference to a value in StackStorm's datastore, which only StackStorm reads.
 
-    ``path``: what stands between the braces, such as ``st2kv.system.key | decrypt_kv``. It comes
-    from a template's own text, never from a value, so no alert can make one.
+    ``path``: the text between the braces, such as ``st2kv.system.key | decrypt_kv``. It comes from
+    a template's source, never from a value, so no alert can create one.
     """
 
     path: str
@@ -48,18 +48,17 @@ Part = str | DatastoreReference
 
 @dataclass(frozen=True, slots=True)
 class DatastoreText:
-    """Hold rendered text with datastore references in it, in order; no two texts are neighbors."""
+    """Rendered text with datastore references in it, in order. Adjacent texts are merged."""
 
     parts: tuple[Part, ...]
 
 
 class StepParameters(dict[str, object]):
-    """Hold a step's rendered parameters and remember which of them alert data flowed into.
+    """A step's rendered parameters, with a record of those that data flowed into.
 
-    ``from_data``: names of the parameters whose templates read the alert or an earlier result.
-    The memory travels with the values, so that no caller can forget it: a copy that lost it is
-    treated as data throughout. ``commands``: by name, the parts of the texts that were held to the
-    rule of commands, quoted words apart.
+    ``from_data``: names of the parameters whose templates read the alert or an earlier result. A
+    copy without this attribute counts as data throughout. ``commands``: by field, the parts of each
+    text that the command rule was applied to.
     """
 
     __slots__ = ("commands", "from_data")
@@ -75,11 +74,11 @@ class StepParameters(dict[str, object]):
         self.commands = commands or {}
 
 
-def kind(value: object) -> str:
-    """Name the type of ``value`` in JSON's words."""
+def type_name(value: object) -> str:
+    """Return the name of the value's JSON type, for error messages."""
     if value is None:
         return "none"
-    names = {str: "text", bool: "true or false", int: "a number", float: "a number"}
+    names = {str: "a string", bool: "a boolean", int: "a number", float: "a number"}
     containers = {list: "a list", tuple: "a list", dict: "an object"}
     for known, name in (names | containers).items():
         if isinstance(value, known):
@@ -87,17 +86,17 @@ def kind(value: object) -> str:
     return f"of type {type(value).__name__}"
 
 
-def plain(value: object, *, depth: int = 0) -> object:
-    """Return ``value`` as plain JSON of exact types; datastore references stay as they are.
+def to_json_value(value: object, *, depth: int = 0) -> object:
+    """Return ``value`` as JSON of exact types, with datastore references unchanged.
 
-    Raises Refused for what JSON cannot hold, and what an undefined variable has to say.
+    Raises Refused for other types, and the error of an undefined variable.
     """
     if depth > DEPTH_LIMIT:
-        raise Refused(f"is nested more than {DEPTH_LIMIT} deep")
+        raise Refused(f"is nested more than {DEPTH_LIMIT} levels deep")
     if isinstance(value, dict):
-        return {_key(key): plain(item, depth=depth + 1) for key, item in value.items()}
+        return {_key(key): to_json_value(item, depth=depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item, depth=depth + 1) for item in value]
+        return [to_json_value(item, depth=depth + 1) for item in value]
     if isinstance(value, str | Undefined):
         return str(value)
     return _scalar(value)
@@ -105,7 +104,7 @@ def plain(value: object, *, depth: int = 0) -> object:
 
 def _key(key: object) -> str:
     if not isinstance(key, str):
-        raise Refused(f"has an object key that is {kind(key)}; keys are text")
+        raise Refused(f"has an object key that is {type_name(key)}; keys must be strings")
     return str(key)
 
 
@@ -113,20 +112,20 @@ def _scalar(value: object) -> object:
     if value is None or isinstance(value, bool | int | DatastoreReference):
         return value
     if not isinstance(value, float):
-        raise Refused(f"is {kind(value)}, which is not JSON; a list or text can be sent")
+        raise Refused(f"is {type_name(value)}, which is not JSON; use a list or a string")
     if not math.isfinite(value):
         raise Refused("is not a finite number")
     return value
 
 
-def bounded(length: int) -> None:
+def check_length(length: int) -> None:
     """Refuse a text or list of ``length`` before it is built."""
     if length > TEXT_LIMIT:
         raise Refused(f"is longer than {TEXT_LIMIT} characters")
 
 
-def size(value: object) -> int:
-    """Return how many bytes a plain value or a part of a text takes when it is sent."""
+def encoded_size(value: object) -> int:
+    """Return the encoded_size in bytes of a JSON value, or of a part of a text."""
     if isinstance(value, str):
         return len(value.encode("utf-8", "surrogatepass"))
     if isinstance(value, dict | list):
@@ -134,11 +133,11 @@ def size(value: object) -> int:
     return 1
 
 
-def bounded_value(value: object) -> object:
-    """Return the plain ``value`` unless it is too long to be sent."""
+def check_value_length(value: object) -> object:
+    """Return the JSON value; refuse it if it is too long to be sent."""
     if isinstance(value, str):
-        bounded(len(value))
+        check_length(len(value))
         return str(value)
     if isinstance(value, dict | list):
-        bounded(len(json.dumps(value, default=lambda reference: reference.path)))
+        check_length(len(json.dumps(value, default=lambda reference: reference.path)))
     return value

@@ -1,4 +1,4 @@
-"""The variables of a template: JSON values that know their path."""
+"""The variables of a template: JSON values with their path."""
 
 from collections.abc import Mapping
 
@@ -23,7 +23,7 @@ DATASTORE = "st2kv"
 
 
 class Variables(dict[str, object]):
-    """An object whose members are looked up by name alone; ``path`` is what an error says."""
+    """An object whose members are accessed by name; ``path`` is used in errors."""
 
     __slots__ = ("path",)
 
@@ -33,7 +33,7 @@ class Variables(dict[str, object]):
 
 
 class VariableList(list[object]):
-    """A list that knows its path."""
+    """A list with its path."""
 
     __slots__ = ("path",)
 
@@ -43,7 +43,10 @@ class VariableList(list[object]):
 
 
 def wrap(value: object, path: str) -> object:
-    """Return ``value`` knowing its path; copies one level, so nothing can be changed through it."""
+    """Return ``value`` with its path.
+
+    Copies one level, so that templates cannot change the original.
+    """
     if isinstance(value, dict):
         return Variables(path, value)
     if isinstance(value, list):
@@ -51,14 +54,14 @@ def wrap(value: object, path: str) -> object:
     return value
 
 
-def path_below(container: object, key: object) -> str:
-    """Return the path of a member; inside a loop only its own name is known."""
+def member_path(container: object, key: object) -> str:
+    """Return the path of a member. Loop variables have no path, so theirs is the member's name."""
     path = getattr(container, "path", "")
     if isinstance(key, int):
         return f"{path}[{key}]"
     return f"{path}.{key}" if path else str(key)
 
 
-def context_of(variables: Mapping[str, object]) -> dict[str, object]:
-    """Return the variables as a template sees them."""
+def template_context(variables: Mapping[str, object]) -> dict[str, object]:
+    """Return the variables in the form that templates use."""
     return {name: wrap(value, name) for name, value in variables.items()}

@@ -280,7 +280,7 @@ def facts(info: ActionInfo) -> dict[str, Any]:
         "st2_secret_parameters": sorted(
             name for name, parameter in parameters.items() if parameter.secret
         ),
-        "st2_command": templating.defaults_of(defaults),
+        "st2_command": templating.command_defaults(defaults),
     }
 
 

@@ -28,7 +28,7 @@ def save_bucket(
     None leaves the steps alone. Raises ValidationError naming the fields, a step's as
     ``steps.0.parameters``.
     """
-    with templating.saving(), transaction.atomic():
+    with templating.save_time_limit(), transaction.atomic():
         _lock([bucket.pk])
         bucket.full_clean()
         bucket.save()
@@ -41,7 +41,7 @@ def save_bucket(
 
 def save_action(action: Action, *, cause: Cause) -> None:
     """Save an action and the versions of the buckets that use it."""
-    with templating.saving(), transaction.atomic():
+    with templating.save_time_limit(), transaction.atomic():
         saved = Action.objects.select_for_update().filter(pk=action.pk).first()
         buckets = _lock(_users_of(action, saved)) if saved else []
         if saved is None or saved.st2_action_ref != action.st2_action_ref:

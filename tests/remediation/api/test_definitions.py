@@ -81,7 +81,11 @@ def test_the_slash_at_the_end_may_be_left_out(call: Editor, slash: str) -> None:
         ({"st2_parameters": []}, "st2_parameters", "JSON object"),
         ({"st2_parameters": "{}"}, "st2_parameters", "JSON object"),
         ({"st2_parameters": None}, "st2_parameters", "null"),
-        ({"st2_parameters": {"a": "{{ alert.nope }}"}}, "st2_parameters", "a: alert.nope"),
+        (
+            {"st2_parameters": {"a": "{{ alert.nope }}"}},
+            "st2_parameters",
+            "a: unknown attribute alert.nope",
+        ),
         ({"st2_parameters": {"a": "{{ alert."}}, "st2_parameters", "a: line 1"),
         ({"st2_parameters": {"cmd": "ping {{ alert.instance }}"}}, "st2_parameters", "quote"),
         ({"st2_parameters": {"a": ["\x00"]}}, "st2_parameters", "Null characters"),
@@ -209,7 +213,7 @@ def test_a_change_of_the_bucket_leaves_its_steps_alone(call: Editor) -> None:
         (
             {"steps": [{"action": 1}, {"action": 1, "parameters": {"a": "{{ nope }}"}}]},
             "steps.1.parameters",
-            "a: nope is not a variable",
+            "a: unknown variable nope",
         ),
         ({"steps": [{"action": 1, "condition": "{{"}]}, "steps.0.condition", ""),
         ({"steps": [{"action": 1, "condition": "nope"}]}, "steps.0.condition", "nope"),

@@ -63,7 +63,7 @@ def test_a_step_whose_data_would_reach_a_shell_is_named():
     said = check()
 
     assert said[1].startswith(
-        'echo: In the bucket tell, step 1: message: becomes part of the command echo "{{message}}"'
+        'echo: In the bucket tell, step 1: message: is inserted into the command echo "{{message}}"'
     )
     assert said[-1] == "0 of 1 actions are ready."
 

@@ -1,18 +1,18 @@
-"""What StackStorm does to the parameters of a POST, as read in st2common/util/param.py."""
+"""Render the parameters of a POST as StackStorm does, following st2common/util/param.py."""
 
 import json
 
 import jinja2
 
 DATASTORE = {"system": {"key": "THE SECRET", "other": "OTHER"}}
-ENVIRONMENT = jinja2.Environment(  # noqa: S701 - StackStorm renders no HTML
+ENVIRONMENT = jinja2.Environment(  # noqa: S701  # StackStorm renders no HTML
     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 ENVIRONMENT.filters["decrypt_kv"] = lambda value: f"decrypted {value}"
 
 
 def stackstorm_renders(parameters: dict[str, object]) -> dict[str, object]:
-    """Return the parameters as an action gets them."""
+    """Return the parameters that an action receives."""
     return {name: _render(value) for name, value in parameters.items()}
 
 

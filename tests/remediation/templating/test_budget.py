@@ -1,4 +1,4 @@
-"""No template takes more time, memory or space than its budget, whatever it is made of."""
+"""Every template stays within its time, memory and size limits."""
 
 import time
 
@@ -14,13 +14,13 @@ from remediation.templating import (
     render_for_local,
     render_for_stackstorm,
     render_step_parameters,
-    saving,
+    save_time_limit,
     tainted,
 )
 from tests.remediation.templating.variables import make_variables
 
 SECONDS = 0.2
-PATIENCE = 60.0  # for a budget of processor time on a busy machine
+TIMEOUT_SECONDS = 60.0  # by the wall clock; the budget is CPU time
 TOO_LONG = "takes longer than 0.2 s (TEMPLATE_TIMEOUT_SECONDS): make it simpler"
 NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 
@@ -33,7 +33,7 @@ def small_budget():
 
 
 def repeated(expression: str, *, setup: str = "") -> str:
-    """Return a template that evaluates an expression without an end."""
+    """Return a template that evaluates an expression in an almost endless loop."""
     return f"{setup}{{% for i in range(99999) %}}{{% set x = {expression} %}}{{% endfor %}}"
 
 
@@ -62,17 +62,17 @@ BOMBS = {
 
 @pytest.mark.usefixtures("small_budget")
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_time_bomb_is_ended_and_named(name: str) -> None:
+def test_an_endless_template_is_stopped_and_named(name: str) -> None:
     begun = time.monotonic()
     with pytest.raises(TemplateError) as caught:
         render_step_parameters({"fine": "{{ 1 + 1 }}", "bomb": BOMBS[name]}, make_variables())
 
     assert str(caught.value) == f"bomb: {TOO_LONG}"
-    assert time.monotonic() - begun < PATIENCE
+    assert time.monotonic() - begun < TIMEOUT_SECONDS
 
 
 @pytest.mark.usefixtures("small_budget")
-def test_every_function_has_the_budget() -> None:
+def test_the_budget_limits_every_function() -> None:
     variables = make_variables()
     with pytest.raises(TemplateError, match=r"^bomb: takes longer"):
         render_for_stackstorm({"bomb": NESTED}, variables, rendered_again=False)
@@ -87,14 +87,14 @@ def test_every_function_has_the_budget() -> None:
 
 
 @pytest.mark.usefixtures("small_budget")
-def test_what_comes_after_a_bomb_is_rendered() -> None:
+def test_rendering_works_after_a_timeout() -> None:
     with pytest.raises(TemplateError):
         render_step_parameters({"bomb": NESTED}, make_variables())
 
     assert render_step_parameters({"p": "{{ 1 + 1 }}"}, make_variables()) == {"p": 2}
 
 
-def test_a_memory_bomb_is_ended_and_named() -> None:
+def test_a_template_that_takes_too_much_memory_is_stopped_and_named() -> None:
     sets = "".join(f"{{% set a{n} = [0] * 900000 %}}" for n in range(200))
 
     with pytest.raises(TemplateError) as caught:
@@ -114,7 +114,7 @@ def test_a_memory_bomb_is_ended_and_named() -> None:
         {"a": "{{ config.text }}", "p": "{{ config.text ~ '' }}"},
     ],
 )
-def test_all_values_together_are_bounded(parameters: dict[str, str]) -> None:
+def test_the_total_size_of_the_values_is_limited(parameters: dict[str, str]) -> None:
     with pytest.raises(TemplateError) as caught:
         render_for_local(parameters, make_variables(config={"text": "é" * 3_000}))
 
@@ -122,7 +122,7 @@ def test_all_values_together_are_bounded(parameters: dict[str, str]) -> None:
     assert str(caught.value) == f"p: {message}"
 
 
-def test_a_thousand_expressions_are_checked_and_more_are_refused_at_once() -> None:
+def test_more_than_a_thousand_expressions_are_refused_at_once() -> None:
     assert check({"message": "{{ alert.instance }}" * 1_000}) == []
     begun = time.process_time()
 
@@ -130,29 +130,29 @@ def test_a_thousand_expressions_are_checked_and_more_are_refused_at_once() -> No
 
     assert time.process_time() - begun < 0.1
     assert [str(error) for error in errors] == [
-        "message: has, with those before it, more than 1000 expressions: split the step, or use"
+        "message: exceeds, with the preceding templates, 1000 expressions: split the step or use"
         " fewer"
     ]
 
 
 @pytest.mark.usefixtures("small_budget")
-def test_a_source_is_bounded_on_save() -> None:
+def test_the_size_of_a_source_is_limited_on_save() -> None:
     assert [str(error) for error in check({"p": "{{ 1 }}" + "x" * 10_000})] == [
-        "p: is, with those before it, larger than TEMPLATE_MAX_BYTES allows"
+        "p: exceeds, with the preceding templates, TEMPLATE_MAX_BYTES"
     ]
 
 
-def test_a_condition_of_any_length_is_checked_or_refused_in_time() -> None:
+def test_a_long_condition_is_checked_or_refused_in_time() -> None:
     begun = time.monotonic()
 
     found = check_condition(" or ".join(["alert.instance == 'x'"] * 20_000))
 
-    assert time.monotonic() - begun < PATIENCE
+    assert time.monotonic() - begun < TIMEOUT_SECONDS
     assert found
     assert {error.field for error in found} == {"condition"}
 
 
-def test_what_cannot_be_read_in_time_counts_as_data() -> None:
+def test_a_template_that_takes_too_long_to_parse_counts_as_data() -> None:
     configure(seconds=0.05, max_bytes=2**20)
     try:
         assert tainted({"p": "{{ 1 + 1 }}" * 20_000, "q": "x"}) == {"p", "q"}
@@ -160,28 +160,30 @@ def test_what_cannot_be_read_in_time_counts_as_data() -> None:
         configure(seconds=budget.Budget().seconds, max_bytes=budget.Budget().max_bytes)
 
 
-def test_all_that_is_saved_together_is_checked_within_one_limit() -> None:
-    with saving(seconds=0.0), saving(seconds=60.0):
+def test_one_time_limit_holds_for_all_checks_of_a_save() -> None:
+    with save_time_limit(seconds=0.0), save_time_limit(seconds=60.0):
         (error,) = check({"p": "{{ alert.instance }}"})
 
-    assert str(error).startswith("p: was not checked, since the templates before it took too long")
+    assert str(error).startswith(
+        "p: was not checked, because the preceding templates took too long"
+    )
     assert check({"p": "{{ alert.instance }}"}) == []
 
 
-def test_the_time_of_renderers_counts_for_a_save() -> None:
+def test_the_time_limit_of_a_save_includes_renderers() -> None:
     large = {"p": "{{ alert.instance }}" * 900}
-    with saving(seconds=0.05):
+    with save_time_limit(seconds=0.05):
         found = [check(large | {"p": large["p"] + str(number)}) for number in range(9)]
 
     assert found[0] == []
     assert "was not checked" in str(found[-1][0])
 
 
-def test_what_is_nested_too_deep_is_an_error_and_no_crash() -> None:
+def test_deep_nesting_is_an_error_and_no_crash() -> None:
     deep: object = "{{ alert.instance ~ 'x' }}"
     for _ in range(3_000):
         deep = [deep]
 
-    with pytest.raises(TemplateError, match="nested too deep"):
+    with pytest.raises(TemplateError, match="nested too deeply"):
         render_step_parameters({"p": deep}, make_variables())
-    assert "nested too deep" in str(check({"p": deep})[0])
+    assert "nested too deeply" in str(check({"p": deep})[0])

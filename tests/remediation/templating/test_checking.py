@@ -1,4 +1,4 @@
-"""What is said on save, before there is an alert."""
+"""Checks on save, without an alert."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from remediation.templating import check, check_condition, tainted
 
-KNOWN = "known are alert, bucket, config, parameters, run, steps"
+KNOWN = "available: alert, bucket, config, parameters, run, steps"
 
 
 def errors_of(template: object, **options: object) -> list[str]:
@@ -24,27 +24,27 @@ def errors_of(template: object, **options: object) -> list[str]:
         (7, []),
         ("{{ x", ["line 1: unexpected end of template, expected 'end of print statement'."]),
         ("a\nb {% if %}", ["line 2: Expected an expression, got 'end of statement block'"]),
-        ("{{ alrt.x }}", [f"alrt is not a variable; {KNOWN}"]),
-        ("{{ b }}{{ a }}", [f"a is not a variable; {KNOWN}", f"b is not a variable; {KNOWN}"]),
-        ("{{ alert.labels[labels] }}", [f"labels is not a variable; {KNOWN}"]),
-        ("{{ now() }}", [f"now is not a variable; {KNOWN}"]),
+        ("{{ alrt.x }}", [f"unknown variable alrt; {KNOWN}"]),
+        ("{{ b }}{{ a }}", [f"unknown variable a; {KNOWN}", f"unknown variable b; {KNOWN}"]),
+        ("{{ alert.labels[labels] }}", [f"unknown variable labels; {KNOWN}"]),
+        ("{{ now() }}", [f"unknown variable now; {KNOWN}"]),
         ("{{ alert.hostname }}", [
-            "alert.hostname is not an attribute of alert; it has instance, alert_name, severity, "
+            "unknown attribute alert.hostname; available: instance, alert_name, severity, "
             "status, fingerprint, starts_at, labels, annotations, generator_url, ends_at, "
             "receiver, external_url, group_labels, values"]),
         ("{{ alert['team'] }}", [
-            "alert.team is not an attribute of alert; it has instance, alert_name, severity, "
+            "unknown attribute alert.team; available: instance, alert_name, severity, "
             "status, fingerprint, starts_at, labels, annotations, generator_url, ends_at, "
             "receiver, external_url, group_labels, values"]),
-        ("{{ 1 | shout | whisper }}", ["there is no filter shout", "there is no filter whisper"]),
-        ("{{ 1 is loud }}", ["there is no test loud"]),
+        ("{{ 1 | shout | whisper }}", ["unknown filter shout", "unknown filter whisper"]),
+        ("{{ 1 is loud }}", ["unknown test loud"]),
         ("{% set steps = 1 %}",
-         ["steps is a variable already; set and for need another name"]),
+         ["steps is a built-in variable; use another name in set and for"]),
         ("x\n{% include 'x' %}",
-         ["line 2: templates have if, for and set, no other statement"]),
-        ("{{ st2kv.a ~ '' }}", ["st2kv stands alone in its braces: {{ st2kv.system.KEY }} "
-                                "or {{ st2kv.system.KEY | decrypt_kv }}"]),
-        ({"{{ x }}": 1}, ["has a key that holds {{, {%, {# or <%; keys are never rendered"]),
+         ["line 2: only the statements if, for and set are allowed"]),
+        ("{{ st2kv.a ~ '' }}", ["st2kv cannot be combined with other expressions: write "
+                                "{{ st2kv.system.KEY }} or {{ st2kv.system.KEY | decrypt_kv }}"]),
+        ({"{{ x }}": 1}, ["has a key that contains {{, {%, {# or <%: keys are not rendered"]),
     ],
 )  # fmt: skip
 def test_an_error_on_save_names_the_parameter(template: object, errors: list[str]) -> None:
@@ -57,15 +57,15 @@ def test_every_parameter_is_checked_with_its_path() -> None:
     assert [error.field for error in found] == ["{{ d", "a.b[1]", "e"]
 
 
-def test_what_is_known_can_be_said() -> None:
+def test_the_known_variables_can_be_passed() -> None:
     assert errors_of("{{ parameters.x }}", known={"alert", "config"}) == [
-        "p: parameters is not a variable; known are alert, config"
+        "p: unknown variable parameters; available: alert, config"
     ]
 
 
-def test_a_local_action_is_told_that_it_has_no_datastore() -> None:
+def test_a_local_action_cannot_use_the_datastore() -> None:
     assert errors_of("x {{ st2kv.system.key }}", is_local=True) == [
-        "p: st2kv is StackStorm's datastore; local actions can use config.KEY"
+        "p: local actions cannot read st2kv, StackStorm's datastore; use config.KEY"
     ]
 
 
@@ -80,13 +80,13 @@ def test_a_local_action_is_told_that_it_has_no_datastore() -> None:
         ("x {{ parameters.summary }}", ["parameters.summary must end in | quote"]),
         ("x {{ alert.instance }}", ["alert.instance must end in | quote"]),
         ("'{{ alert.labels.x | quote }}'", [
-            "a quoted word stands inside '...', where its own quotes do not hold: move it out"]),
+            "a quoted value is inside '...', where its quotes have no effect: move it"]),
         ("x {% if run.number %}'{% elif run.id %}# {% else %}a {% endif %}"
          "{{ alert.labels.x | quote }}", [
-            "a quoted word stands in a comment, where its own quotes do not hold: move it out",
-            "a quoted word stands inside '...', where its own quotes do not hold: move it out"]),
+            "a quoted value is in a comment, where its quotes have no effect: move it",
+            "a quoted value is inside '...', where its quotes have no effect: move it"]),
         ("{% for a in [1] %}{% endfor %}",
-         ["a command takes expressions and if, not for and set"]),
+         ["commands allow expressions and if, not for and set"]),
     ],
 )  # fmt: skip
 def test_a_command_is_checked_on_save(command: str, errors: list[str]) -> None:
@@ -101,13 +101,13 @@ def test_a_command_is_checked_on_save(command: str, errors: list[str]) -> None:
         ("alert.severity == 'critical'", []),
         ("steps.check.status == 'success' and run.number > 1", []),
         ("alert.severty == 'critical'", [
-            "alert.severty is not an attribute of alert; it has instance, alert_name, severity, "
+            "unknown attribute alert.severty; available: instance, alert_name, severity, "
             "status, fingerprint, starts_at, labels, annotations, generator_url, ends_at, "
             "receiver, external_url, group_labels, values"]),
-        ("severity == 'x'", [f"severity is not a variable; {KNOWN}"]),
-        ("alert.severity | loud", ["there is no filter loud"]),
+        ("severity == 'x'", [f"unknown variable severity; {KNOWN}"]),
+        ("alert.severity | loud", ["unknown filter loud"]),
         ("(", ["line 1: unexpected 'end of template'"]),
-        ("{{ alert.severity }}", ["line 1: a condition is a bare expression, without {{ }}"]),
+        ("{{ alert.severity }}", ["line 1: write the condition without {{ }}"]),
         ("st2kv.a", ["line 1: a condition cannot read st2kv, StackStorm's datastore"]),
     ],
 )  # fmt: skip
@@ -117,7 +117,7 @@ def test_a_condition_is_checked_on_save(expression: str, errors: list[str]) -> N
     assert [str(error) for error in found] == [f"condition: {error}" for error in errors]
 
 
-def test_parameters_that_data_flows_into_are_found() -> None:
+def test_tainted_parameters_are_found() -> None:
     parameters: dict[str, object] = {
         "literal": "x",
         "number": 1,
@@ -135,6 +135,6 @@ def test_parameters_that_data_flows_into_are_found() -> None:
 
 
 @given(st.text("{}%#'|. axlert\n", max_size=30))
-def test_a_check_never_fails_itself(text: str) -> None:
+def test_a_check_never_raises(text: str) -> None:
     for error in (*check({"cmd": text, text: text}), *check_condition(text)):
         assert error.message

@@ -1,4 +1,4 @@
-"""The `hosts` rule: what an alert says names one host, or none at all is called."""
+"""The `hosts` rule: a value from an alert names one host, or the action is not launched."""
 
 import pytest
 
@@ -10,11 +10,8 @@ from remediation.templating import (
 )
 from tests.remediation.templating.variables import make_variables
 
-SEVERAL = (
-    "holds a comma, a space or * that comes from the alert: "
-    "StackStorm would take it as several hosts"
-)
-EMPTY = "is empty: it has to name the target of the action"
+SEVERAL_HOSTS = "contains a comma, a space or * from the alert: StackStorm would read several hosts"
+EMPTY = "is empty: it must name the target of the action"
 
 
 @pytest.mark.parametrize(
@@ -30,7 +27,7 @@ EMPTY = "is empty: it has to name the target of the action"
         ("{% for name in ['a', 'b'] %}{{ name }},{% endfor %}", "a,b,"),
     ],
 )
-def test_hosts_of_the_operator_may_be_several(template: str, value: str) -> None:
+def test_the_operator_may_list_several_hosts(template: str, value: str) -> None:
     parameters: dict[str, object] = {
         "literal": "l1,l2",
         "hosts": "spare,{{ alert.instance | host }}",
@@ -43,20 +40,20 @@ def test_hosts_of_the_operator_may_be_several(template: str, value: str) -> None
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("{{ alert.labels.several }}", SEVERAL),
-        ("a,{{ alert.labels.several }}", SEVERAL),
-        ("{{ 'a,' ~ alert.labels.team }}", SEVERAL),
-        ("{{ alert.labels.star }}", SEVERAL),
-        ("{{ alert.labels.blank }}", SEVERAL),
-        ("{{ parameters.tainted }}", SEVERAL),
-        ("{{ steps.s.result }}", SEVERAL),
-        ("{% set host = alert.labels.several %}{{ host }}", SEVERAL),
-        ("{% for name in [alert.labels.several] %}{{ name }}{% endfor %}", SEVERAL),
+        ("{{ alert.labels.several }}", SEVERAL_HOSTS),
+        ("a,{{ alert.labels.several }}", SEVERAL_HOSTS),
+        ("{{ 'a,' ~ alert.labels.team }}", SEVERAL_HOSTS),
+        ("{{ alert.labels.star }}", SEVERAL_HOSTS),
+        ("{{ alert.labels.blank }}", SEVERAL_HOSTS),
+        ("{{ parameters.tainted }}", SEVERAL_HOSTS),
+        ("{{ steps.s.result }}", SEVERAL_HOSTS),
+        ("{% set host = alert.labels.several %}{{ host }}", SEVERAL_HOSTS),
+        ("{% for name in [alert.labels.several] %}{{ name }}{% endfor %}", SEVERAL_HOSTS),
         ("{{ alert.labels.empty }}", EMPTY),
         ("a,{{ alert.labels.empty }}", EMPTY),
         ("{{ alert.labels.nope | default(none) }}",
-         "takes a host's name, and what the alert gives is none"),
-        ("{{ [alert.instance] }}", "takes a host's name, and what the alert gives is a list"),
+         "must be a host name, but the alert's value is none"),
+        ("{{ [alert.instance] }}", "must be a host name, but the alert's value is a list"),
         ("{{ alert.labels.nope }}", "alert.labels.nope is not defined"),
         ("", EMPTY),
         (" ", EMPTY),
@@ -64,7 +61,7 @@ def test_hosts_of_the_operator_may_be_several(template: str, value: str) -> None
         ("{{ config.NO_LIST }}", EMPTY),
     ],
 )  # fmt: skip
-def test_hosts_out_of_an_alert_are_one_host(template: str, message: str) -> None:
+def test_a_value_from_an_alert_must_be_one_host(template: str, message: str) -> None:
     labels: dict[str, object] = {"several": "a,b", "star": "*", "blank": "a b", "empty": ""}
     variables = make_variables(
         labels,
@@ -82,19 +79,19 @@ def test_hosts_out_of_an_alert_are_one_host(template: str, message: str) -> None
     assert str(caught.value) == f"hosts: {message}"
 
 
-def test_hosts_of_a_step_are_held_to_the_rule_before_they_are_passed_on() -> None:
+def test_the_rule_applies_to_a_step_before_its_hosts_are_forwarded() -> None:
     with pytest.raises(TemplateError, match="several hosts"):
         render_step_parameters(
             {"hosts": "{{ alert.labels.several }}"}, make_variables({"several": "a,b"})
         )
 
 
-def test_empty_hosts_are_not_passed_on() -> None:
+def test_empty_hosts_are_not_forwarded() -> None:
     with pytest.raises(TemplateError, match="hosts: is empty"):
         render_for_stackstorm({}, make_variables(parameters={"hosts": ""}), rendered_again=False)
 
 
-def test_parameters_that_forgot_where_they_come_from_count_as_data() -> None:
+def test_parameters_without_provenance_count_as_data() -> None:
     variables = make_variables(parameters={"literal": "a,b"})
     variables["parameters"] = {"literal": "a,b"}
 
@@ -120,22 +117,22 @@ def test_parameters_that_forgot_where_they_come_from_count_as_data() -> None:
         ("a:b:c", "a:b:c"),
     ],
 )
-def test_host_strips_all_but_the_host(instance: str, name: str) -> None:
+def test_host_returns_only_the_host(instance: str, name: str) -> None:
     variables = make_variables({"i": instance})
 
     assert render_for_local({"p": "{{ alert.labels.i | host }}"}, variables) == {"p": name}
 
 
 @pytest.mark.parametrize("value", [7, None, ["a"]])
-def test_host_takes_text(value: object) -> None:
-    with pytest.raises(TemplateError, match="p: host takes text, not what is"):
+def test_host_accepts_only_strings(value: object) -> None:
+    with pytest.raises(TemplateError, match="p: host accepts a string, not"):
         render_for_local({"p": "{{ steps.x | host }}"}, make_variables(steps={"x": value}))
 
 
 @pytest.mark.parametrize("text", ["", ":9100", " ", "http://:9100/", "[]:9100"])
-def test_host_refuses_a_text_without_one(text: str) -> None:
-    # An empty word in a command, such as rm -rf /srv/cache/, would mean everything.
-    with pytest.raises(TemplateError, match="cmd: host finds no host in the text"):
+def test_host_refuses_text_without_a_host(text: str) -> None:
+    # An empty host in this command would delete the complete cache.
+    with pytest.raises(TemplateError, match="cmd: host found no host in the text"):
         render_for_local(
             {"cmd": "rm -rf /srv/cache/{{ alert.labels.i | host | quote }}"},
             make_variables({"i": text}),

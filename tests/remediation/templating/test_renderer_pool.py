@@ -1,4 +1,4 @@
-"""The processes that render: what they know, how they end, and what their end says."""
+"""Renderer processes: isolation, how they end, and the resulting errors."""
 
 import os
 import signal
@@ -19,19 +19,19 @@ from remediation.templating import (
     TemplateError,
     render_step_parameters,
     renderer_pool,
+    renderer_protocol,
     rendering,
-    wire,
 )
 from remediation.templating.renderer_pool import RendererPool
 from tests.remediation.templating.variables import make_variables
 
 NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 @pytest.fixture
 def pool():
-    """Return a pool of its own, empty before and after."""
+    """Yield a new pool, and end its renderers."""
     fresh = RendererPool()
     yield fresh
     fresh.close()
@@ -47,9 +47,9 @@ def pid_of(pool: RendererPool) -> int:
 
 
 def wait_until(holds) -> None:
-    until = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not holds():
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
@@ -68,21 +68,21 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_every_json_value_goes_over_the_wire(value: object) -> None:
-    assert wire.decode(wire.encode(value)) == value
+def test_every_json_value_survives_the_protocol(value: object) -> None:
+    assert renderer_protocol.decode(renderer_protocol.encode(value)) == value
 
 
-def test_what_is_more_than_json_goes_over_the_wire() -> None:
+def test_other_types_survive_the_protocol() -> None:
     values = {"a": [DatastoreReference("st2kv.system.x")], "b": ["reference", "x"], "c": {"l": []}}
-    parameters = wire.decode(wire.encode(StepParameters(values, ["b"])))
+    parameters = renderer_protocol.decode(renderer_protocol.encode(StepParameters(values, ["b"])))
 
     assert isinstance(parameters, StepParameters)
     assert (parameters, parameters.from_data) == (values, {"b"})
-    assert wire.decode(wire.encode(frozenset({"x"}))) == {"x"}
-    error = wire.decode(wire.encode(TemplateError("f", "m")))
+    assert renderer_protocol.decode(renderer_protocol.encode(frozenset({"x"}))) == {"x"}
+    error = renderer_protocol.decode(renderer_protocol.encode(TemplateError("f", "m")))
     assert (error.field, error.message) == ("f", "m")
     with pytest.raises(TypeError, match="bytes is not JSON"):
-        wire.encode(b"")
+        renderer_protocol.encode(b"")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_what_is_more_than_json_goes_over_the_wire() -> None:
         {"p": "{{ alert.instance | truncate(2) }}"},
     ],
 )
-def test_a_renderer_renders_as_this_process_does(pool, parameters) -> None:
+def test_a_renderer_gives_the_same_results_as_this_process(pool, parameters) -> None:
     def outcome(render) -> object:
         try:
             step = render("render_step_parameters", [parameters, make_variables()], {})
@@ -113,7 +113,7 @@ def test_a_renderer_renders_as_this_process_does(pool, parameters) -> None:
     assert outcome(pool.call) == outcome(here)
 
 
-def test_a_renderer_is_used_again(pool) -> None:
+def test_a_renderer_is_reused(pool) -> None:
     render(pool, "{{ 1 }}")
     first = pid_of(pool)
 
@@ -122,7 +122,7 @@ def test_a_renderer_is_used_again(pool) -> None:
     assert pid_of(pool) == first
 
 
-def test_a_renderer_knows_no_secret(pool, monkeypatch) -> None:
+def test_a_renderer_holds_no_secret(pool, monkeypatch) -> None:
     monkeypatch.setenv("CONFIG_TOKEN", "hunter2-hunter2")
     render(pool, "{{ 1 }}")
 
@@ -132,7 +132,7 @@ def test_a_renderer_knows_no_secret(pool, monkeypatch) -> None:
     assert output == [Path("/dev/null")] * 2
 
 
-def test_an_idle_renderer_that_was_killed_is_replaced(pool) -> None:
+def test_a_killed_idle_renderer_is_replaced(pool) -> None:
     render(pool, "{{ 1 }}")
     killed = pid_of(pool)
     os.kill(killed, signal.SIGKILL)
@@ -141,7 +141,7 @@ def test_an_idle_renderer_that_was_killed_is_replaced(pool) -> None:
     assert render(pool, "{{ 2 }}") == {"p": 2}
 
 
-def test_one_that_is_killed_at_work_says_nothing_about_the_template(pool) -> None:
+def test_a_renderer_killed_while_rendering_does_not_fail_the_template(pool) -> None:
     render(pool, "{{ 1 }}")
     pid = pid_of(pool)
     killer = threading.Timer(0.1, os.kill, [pid, signal.SIGKILL])
@@ -157,19 +157,19 @@ def test_one_that_is_killed_at_work_says_nothing_about_the_template(pool) -> Non
     assert render(pool, "{{ 2 }}") == {"p": 2}
 
 
-def test_one_that_is_frozen_is_given_up(pool, monkeypatch) -> None:
+def test_a_frozen_renderer_is_killed(pool, monkeypatch) -> None:
     render(pool, "{{ 1 }}")
     pid = pid_of(pool)
     os.kill(pid, signal.SIGSTOP)
-    monkeypatch.setattr(renderer_pool, "_patience", lambda _limits: 0.2)
+    monkeypatch.setattr(renderer_pool, "_wall_clock_limit", lambda _limits: 0.2)
 
-    with pytest.raises(RendererUnavailable, match="no processor time"):
+    with pytest.raises(RendererUnavailable, match="no CPU time"):
         render(pool, "{{ 2 }}")
 
     assert has_ended(pid)
 
 
-def test_more_threads_than_renderers_wait_for_one(pool) -> None:
+def test_threads_wait_for_a_free_renderer(pool) -> None:
     found: list[object] = []
     threads = [
         threading.Thread(target=lambda: found.append(render(pool, "{{ 1 + 1 }}"))) for _ in range(6)
@@ -183,8 +183,8 @@ def test_more_threads_than_renderers_wait_for_one(pool) -> None:
     assert len(pool._idle) <= renderer_pool.RENDERERS_MAX
 
 
-def test_who_waits_too_long_for_a_renderer_is_told_so(pool, monkeypatch) -> None:
-    monkeypatch.setattr(renderer_pool, "_patience", lambda _limits: 0.01)
+def test_waiting_too_long_for_a_renderer_is_an_error(pool, monkeypatch) -> None:
+    monkeypatch.setattr(renderer_pool, "_wall_clock_limit", lambda _limits: 0.01)
     for _ in range(renderer_pool.RENDERERS_MAX):
         pool._slots.acquire()
 
@@ -194,16 +194,16 @@ def test_who_waits_too_long_for_a_renderer_is_told_so(pool, monkeypatch) -> None
     assert not caught.value.is_suspect
 
 
-def test_a_renderer_that_cannot_start_says_nothing_about_the_template(pool, monkeypatch) -> None:
+def test_a_failed_start_of_a_renderer_does_not_fail_the_template(pool, monkeypatch) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
 
-    with pytest.raises(RendererUnavailable, match="could be started") as caught:
+    with pytest.raises(RendererUnavailable, match="could not be started") as caught:
         render(pool, "{{ 1 }}")
 
     assert not caught.value.is_suspect
 
 
-FORKS = """
+FORK_SCRIPT = """
 import os, sys
 from remediation.templating import render_step_parameters as render
 from remediation.templating.renderer_pool import POOL
@@ -219,11 +219,11 @@ assert pid() == before
 """
 
 
-def test_a_fork_starts_renderers_of_its_own() -> None:
-    subprocess.run([sys.executable, "-c", FORKS], check=True, timeout=PATIENCE)
+def test_a_fork_starts_its_own_renderers() -> None:
+    subprocess.run([sys.executable, "-c", FORK_SCRIPT], check=True, timeout=TIMEOUT_SECONDS)
 
 
-DIES = f"""
+DYING_PARENT_SCRIPT = f"""
 import threading, time
 from remediation.templating import configure, render_step_parameters as render
 from remediation.templating.renderer_pool import POOL
@@ -236,7 +236,7 @@ render({{"p": "{NESTED}"}}, {{}})
 
 def test_no_renderer_outlives_its_parent_for_longer_than_its_budget() -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", DIES], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", DYING_PARENT_SCRIPT], stdout=subprocess.PIPE, text=True
     ) as parent:
         pid = int(parent.stdout.readline())
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What templates come to: types, names, strictness, and the two renderings."""
+"""Results of templates: types, name lookup, strictness and the two renderings."""
 
 import pickle
 
@@ -56,7 +56,7 @@ def error_of(template: object, **variables: object) -> str:
         ({"a": ["{{ alert.labels.team }}", None]}, {"a": ["db", None]}),
     ],
 )
-def test_a_template_comes_to_its_value(template: object, value: object) -> None:
+def test_a_template_renders_to_its_value(template: object, value: object) -> None:
     assert render(template, parameters={"service_name": "nginx"}) == value
 
 
@@ -76,7 +76,7 @@ def test_anything_but_a_single_expression_is_text(template: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["items", "get", "keys", "copy", "path", "__class__", "format"])
-def test_names_win_over_methods(name: str) -> None:
+def test_keys_take_precedence_over_methods(name: str) -> None:
     assert render(f"{{{{ alert.labels.{name} }}}}", labels={name: "mine"}) == "mine"
     assert error_of(f"{{{{ alert.labels.{name} }}}}") == f"p: alert.labels.{name} is not defined"
 
@@ -93,33 +93,33 @@ def test_names_win_over_methods(name: str) -> None:
         ("{{ [alert.labels.nope] }}", "alert.labels.nope is not defined"),
         ("{{ steps.check.result.list[0].m }}", "steps.check.result.list[0].m is not defined"),
         ("{{ steps.check.result.list[9] }}", "steps.check.result.list[9] is not defined"),
-        ("{{ alert.labels.team.x }}", "x is not defined: its owner is text"),
+        ("{{ alert.labels.team.x }}", "x is not defined: its parent is a string"),
         ("{{ parameters.nope }}", "parameters.nope is not defined"),
         ("{{ nope }}", "nope is not defined"),
         ("{{ alert", "line 1: unexpected end of template, expected 'end of print statement'."),
         ("a\n{% if x %}\n{{ ] }}", "line 3: unexpected ']'"),
-        ("{{ range }}", "is of type function, which is not JSON; a list or text can be sent"),
+        ("{{ range }}", "is of type function, which is not JSON; use a list or a string"),
         ("{{ alert.instance.upper }}", "is of type builtin_function_or_method, which is not JSON; "
-         "a list or text can be sent"),
+         "use a list or a string"),
         ("{{ [1] | map('string') }}", "is of type generator, which is not JSON; "
-         "a list or text can be sent"),
-        ("{{ {1: 2} }}", "has an object key that is a number; keys are text"),
+         "use a list or a string"),
+        ("{{ {1: 2} }}", "has an object key that is a number; keys must be strings"),
         ("{{ 'nan' | float }}", "is not a finite number"),
         ("{{ 1 + 'a' }}", "cannot be computed: unsupported operand type(s) for +: 'int' and 'str'"),
         ("{{ 1 / 0 }}", "cannot be computed: division by zero"),
-        ("{{ 'a'.split('') }}", "cannot be computed: a value does not fit"),
+        ("{{ 'a'.split('') }}", "cannot be computed: invalid value"),
         ("{{ st2kv.system.key }}",
-         "st2kv is StackStorm's datastore; local actions can use config.KEY"),
-        ("{{ 'x' | nope }}", "there is no filter nope"),
-        ("{{ 'x' is nope }}", "there is no test nope"),
+         "local actions cannot read st2kv, StackStorm's datastore; use config.KEY"),
+        ("{{ 'x' | nope }}", "unknown filter nope"),
+        ("{{ 'x' is nope }}", "unknown test nope"),
         ("{{ [1] | map('nope') | list }}", "No filter named 'nope'."),
         ("{% macro m() %}{% endmacro %}",
-         "line 1: templates have if, for and set, no other statement"),
-        ("{% set alert = 1 %}", "alert is a variable already; set and for need another name"),
-        ("{{ " + "(" * 3000 + ")" * 3000 + " }}", "is nested too deep"),
+         "line 1: only the statements if, for and set are allowed"),
+        ("{% set alert = 1 %}", "alert is a built-in variable; use another name in set and for"),
+        ("{{ " + "(" * 3000 + ")" * 3000 + " }}", "is nested too deeply"),
     ],
 )  # fmt: skip
-def test_an_error_names_the_parameter_and_what_is_wrong(template: str, message: str) -> None:
+def test_an_error_names_the_parameter_and_the_problem(template: str, message: str) -> None:
     assert error_of(template) == f"p: {message}"
 
 
@@ -133,7 +133,7 @@ def test_a_value_nested_too_deep_is_refused() -> None:
     for _level in range(60):
         deep = [deep]
 
-    assert error_of("{{ steps.x }}", steps={"x": deep}) == "p: is nested more than 50 deep"
+    assert error_of("{{ steps.x }}", steps={"x": deep}) == "p: is nested more than 50 levels deep"
 
 
 def test_the_error_carries_the_path_of_a_nested_parameter() -> None:
@@ -145,13 +145,13 @@ def test_the_error_carries_the_path_of_a_nested_parameter() -> None:
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301
 
 
-def test_an_error_repeats_no_value() -> None:
+def test_an_error_contains_no_value() -> None:
     message = error_of("{{ steps.x.split('') }}", steps={"x": "hunter2"})
 
     assert "hunter2" not in message
 
 
-def test_an_error_hides_its_cause_whose_traceback_holds_values() -> None:
+def test_an_error_has_no_cause_since_tracebacks_hold_values() -> None:
     with pytest.raises(TemplateError) as caught:
         render("{{ nope }}")
 
@@ -159,46 +159,46 @@ def test_an_error_hides_its_cause_whose_traceback_holds_values() -> None:
     assert caught.value.__suppress_context__
 
 
-def test_rendered_parameters_are_never_rendered_again() -> None:
+def test_rendered_parameters_are_not_rendered_twice() -> None:
     variables = make_variables({"evil": "{{ config.KEY }}"}, {"a": "{{ alert.labels.evil }}"})
 
     assert render_for_local({"p": "{{ parameters.a }}"}, variables) == {"p": "{{ config.KEY }}"}
 
 
 @pytest.mark.parametrize("mapping", [{}, {"a": "{{ parameters.a }}"}])
-def test_no_mapping_passes_the_parameters_on(mapping: dict[str, object]) -> None:
+def test_without_a_mapping_the_parameters_are_forwarded(mapping: dict[str, object]) -> None:
     variables = make_variables(parameters={"a": ["{{ alert.labels.team }}"]})
 
     assert render_for_local(mapping, variables) == {"a": ["db"]}
 
 
-def test_parameters_that_were_not_rendered_here_are_not_passed_on() -> None:
+def test_unrendered_parameters_are_not_forwarded() -> None:
     with pytest.raises(TypeError, match="render_step_parameters"):
         render_for_stackstorm({}, {"parameters": {"cmd": "rm"}}, rendered_again=False)
 
 
-def test_variables_cannot_be_changed_by_a_template() -> None:
+def test_a_template_cannot_change_variables() -> None:
     variables = make_variables()
 
     error = error_of("{{ steps.check.result.list.append(1) }}")
 
-    assert error == "p: steps.check.result.list.append is not defined: its owner is a list"
+    assert error == "p: steps.check.result.list.append is not defined: its parent is a list"
     assert variables == make_variables()
 
 
-def test_a_local_action_may_get_keys_that_look_like_templates() -> None:
+def test_a_local_action_accepts_keys_with_template_syntax() -> None:
     value = {"{{ x }}": "{{ y }}"}
 
     assert render("{{ steps.x }}", steps={"x": value}) == value
 
 
-def test_datastore_text_must_be_the_whole_step_parameter() -> None:
+def test_a_datastore_reference_must_be_the_complete_step_parameter() -> None:
     with pytest.raises(TemplateError) as caught:
         render_step_parameters({"p": "x {{ st2kv.system.key }}"}, {})
 
     assert str(caught.value) == (
-        "p: st2kv stands alone in its braces: {{ st2kv.system.KEY }} "
-        "or {{ st2kv.system.KEY | decrypt_kv }}, and is all of the parameter"
+        "p: st2kv cannot be combined with other expressions: write {{ st2kv.system.KEY }} "
+        "or {{ st2kv.system.KEY | decrypt_kv }}, as the complete parameter"
     )
 
 
@@ -218,13 +218,13 @@ def test_a_condition_is_true_or_false(expression: str, value: bool) -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("alert.severity", "is text, and has to be true or false: compare it with something"),
-        ("1", "is a number, and has to be true or false: compare it with something"),
-        ("none", "is none, and has to be true or false: compare it with something"),
+        ("alert.severity", "must be true or false, but is a string: add a comparison"),
+        ("1", "must be true or false, but is a number: add a comparison"),
+        ("none", "must be true or false, but is none: add a comparison"),
         ("alert.nope == 1", "alert.nope is not defined"),
         ("alert.severity ==", "line 1: unexpected 'end of template'"),
-        ("true false", "line 1: there is something after the expression"),
-        ("{{ true }}", "line 1: a condition is a bare expression, without {{ }}"),
+        ("true false", "line 1: unexpected text after the expression"),
+        ("{{ true }}", "line 1: write the condition without {{ }}"),
         ("st2kv.a == 1", "line 1: a condition cannot read st2kv, StackStorm's datastore"),
     ],
 )

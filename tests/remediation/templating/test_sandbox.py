@@ -1,4 +1,4 @@
-"""What a template cannot reach, and what a number in an alert cannot make grow."""
+"""Templates reach data only, and numbers from an alert cannot produce huge values."""
 
 import pytest
 from hypothesis import given
@@ -51,7 +51,7 @@ def error_of(template: str, **variables: object) -> str:
         "{{ [alert.instance.split] }}",
     ],
 )
-def test_nothing_but_data_can_be_reached(template: str) -> None:
+def test_templates_reach_data_only(template: str) -> None:
     assert error_of(template)
 
 
@@ -62,8 +62,8 @@ def test_nothing_but_data_can_be_reached(template: str) -> None:
         *("center", "indent", "wordwrap", "batch", "slice", "regex_replace"),
     ],
 )
-def test_a_filter_that_is_not_harmless_does_not_exist(name: str) -> None:
-    assert error_of(f"{{{{ 'a' | {name} }}}}") == f"there is no filter {name}"
+def test_unsafe_filters_do_not_exist(name: str) -> None:
+    assert error_of(f"{{{{ 'a' | {name} }}}}") == f"unknown filter {name}"
     assert error_of(f"{{{{ ['a'] | map('{name}') | list }}}}") == f"No filter named '{name}'."
 
 
@@ -74,15 +74,15 @@ def test_a_filter_that_is_not_harmless_does_not_exist(name: str) -> None:
         ("{{ config.n * 'a' }}", LONG),
         ("{{ [1] * config.n }}", LONG),
         ("{{ ('a' * 1000).split('b') * config.n }}", LONG),
-        ("{{ 2 ** config.n }}", "makes a number of more than 1024 bits"),
-        ("{{ 2 ** 500 * 2 ** 500 * 2 ** 500 }}", "makes a number of more than 1024 bits"),
+        ("{{ 2 ** config.n }}", "produces a number of more than 1024 bits"),
+        ("{{ 2 ** 500 * 2 ** 500 * 2 ** 500 }}", "produces a number of more than 1024 bits"),
         ("{{ 2.0 ** config.n }}", "cannot be computed: (34, 'Numerical result out of range')"),
-        ("{{ '%0' ~ config.n ~ 'd' % 1 }}", "% does not format text here; write {{ }} or ~"),
+        ("{{ '%0' ~ config.n ~ 'd' % 1 }}", "% cannot format strings; use {{ }} or ~"),
         ("{{ range(config.n) | list }}", "cannot be computed: Range too big. "
          "The sandbox blocks ranges larger than MAX_RANGE (100000)."),
-        ("{{ 1.5 | round(config.n) }}", "round takes at most 30 digits"),
-        ("{{ 1.5 | round(-config.n) }}", "round takes at most 30 digits"),
-        ("{{ 1.5 | round(1, 'up') }}", "round's method is common, ceil or floor"),
+        ("{{ 1.5 | round(config.n) }}", "round accepts at most 30 digits"),
+        ("{{ 1.5 | round(-config.n) }}", "round accepts at most 30 digits"),
+        ("{{ 1.5 | round(1, 'up') }}", "round's method must be common, ceil or floor"),
         ("{{ config.text | replace('a', config.text) }}", LONG),
         ("{{ config.text | replace('', config.text) }}", LONG),
         ("{{ [config.text, config.text] | join(config.text) }}", LONG),
@@ -94,7 +94,7 @@ def test_a_filter_that_is_not_harmless_does_not_exist(name: str) -> None:
         ("{% for a in range(2000) %}" + "x" * 600 + "{% endfor %}", LONG),
     ],
 )  # fmt: skip
-def test_growth_is_bounded(template: str, message: str) -> None:
+def test_the_size_of_computed_values_is_limited(template: str, message: str) -> None:
     assert error_of(template, config={"n": 10**9, "text": "a" * 600_000}) == message
 
 
@@ -122,7 +122,7 @@ def test_growth_is_bounded(template: str, message: str) -> None:
         ("{{ [1, 2][-1] }}", 2),
     ],
 )
-def test_what_is_harmless_works(template: str, value: object) -> None:
+def test_harmless_expressions_work(template: str, value: object) -> None:
     rendered = render_for_local({"p": template}, make_variables())["p"]
 
     assert rendered == value
@@ -130,10 +130,10 @@ def test_what_is_harmless_works(template: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("depth", [30, 3000])
-def test_deep_nesting_is_an_error_not_a_crash(depth: int) -> None:
+def test_deep_nesting_is_an_error_and_no_crash(depth: int) -> None:
     loops = "{% for x in [1] %}" * depth + "{% endfor %}" * depth
 
-    assert error_of(loops) == "is nested too deep"
+    assert error_of(loops) == "is nested too deeply"
 
 
 @given(template=st.lists(st.sampled_from(
@@ -141,13 +141,13 @@ def test_deep_nesting_is_an_error_not_a_crash(depth: int) -> None:
      " if ", " else ", " endif ", " for x in ", " endfor ", "~", "*", "9", "'", "x", " is ", "none",
      "st2kv.a", "parameters", "-", "[", "]", ":", ",", "=", "set ", "raw ", "endraw "]
 ), max_size=14).map("".join))  # fmt: skip
-def test_any_template_renders_or_says_why_not(template: str) -> None:
+def test_any_template_renders_or_fails_with_a_message(template: str) -> None:
     try:
         render_for_local({"p": template, "cmd": template}, make_variables())
     except TemplateError as error:
-        refused = error
+        caught = error
     else:
         return
 
-    assert refused.field in ("p", "cmd")
-    assert refused.message
+    assert caught.field in ("p", "cmd")
+    assert caught.message

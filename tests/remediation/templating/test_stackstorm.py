@@ -1,4 +1,4 @@
-"""What StackStorm's own Jinja makes of what is sent: always the text, never a template."""
+"""StackStorm's Jinja renders the sent parameters to the original text."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ FRAGMENTS = [
     *("raw", "{% raw %}", "{% endraw %}", "{%- endraw -%}", "{{ st2kv.system.key }}", "{%+"),
     *("\n", "\r", "\r\n", " ", "\t", "'", '"', "\\", "\\n", "\u2028", "x", "é", "{{x}}"),
 ]
-# No null byte, which quote refuses.
+# Without null bytes, which quote refuses.
 CHARACTERS = st.text(st.characters(exclude_characters="\0"), max_size=3)
 TEXTS = st.lists(st.sampled_from(FRAGMENTS) | CHARACTERS, max_size=8).map("".join)
 VALUES = st.recursive(
@@ -55,7 +55,7 @@ TEMPLATES = [
 
 
 @given(a=TEXTS, b=TEXTS, value=VALUES)
-def test_stackstorm_gets_the_text_whatever_is_in_it(a: str, b: str, value: object) -> None:
+def test_stackstorm_receives_any_text_unchanged(a: str, b: str, value: object) -> None:
     variables = make_variables(
         {"a": a, "b": b}, {"p": "{{ alert.labels.b }}"}, steps={"s": {"result": value}}
     )
@@ -68,7 +68,7 @@ def test_stackstorm_gets_the_text_whatever_is_in_it(a: str, b: str, value: objec
 
 
 @given(value=VALUES)
-def test_stackstorm_gets_what_is_passed_on_without_a_mapping(value: object) -> None:
+def test_stackstorm_receives_forwarded_parameters_unchanged(value: object) -> None:
     variables = make_variables(steps={"s": {"result": value}})
     variables["parameters"] = render_step_parameters({"p": "{{ steps.s.result }}"}, variables)
 
@@ -78,7 +78,7 @@ def test_stackstorm_gets_what_is_passed_on_without_a_mapping(value: object) -> N
 
 
 @given(a=TEXTS, b=TEXTS)
-def test_datastore_values_reach_only_the_places_that_ask_for_them(a: str, b: str) -> None:
+def test_datastore_values_appear_only_where_referenced(a: str, b: str) -> None:
     variables = make_variables({"a": a, "b": b}, {"pw": "{{ st2kv.system.key }}"})
     mapping: dict[str, object] = {
         "beside": "{{ alert.labels.a }}{{ st2kv.system.key }}{{ alert.labels.b }}",
@@ -99,7 +99,7 @@ def test_datastore_values_reach_only_the_places_that_ask_for_them(a: str, b: str
 
 
 @given(a=TEXTS)
-def test_what_is_rendered_again_holds_no_template(a: str) -> None:
+def test_parameters_that_are_rendered_twice_contain_no_template(a: str) -> None:
     variables = make_variables({"a": a})
 
     try:
@@ -118,23 +118,23 @@ def test_what_is_rendered_again_holds_no_template(a: str) -> None:
     "template",
     ["{{ alert.labels.a }}", ["x", {"k": "{{ alert.labels.a }}"}], "{{ [alert.labels.a] }}"],
 )
-def test_text_that_would_be_rendered_again_is_refused(text: str, template: object) -> None:
-    with pytest.raises(TemplateError, match=r"^p\S*: holds {{, {%, {# or <%") as caught:
+def test_template_syntax_is_refused_if_rendered_twice(text: str, template: object) -> None:
+    with pytest.raises(TemplateError, match=r"^p\S*: contains {{, {%, {# or <%") as caught:
         render_for_stackstorm({"p": template}, make_variables({"a": text}), rendered_again=True)
 
     assert caught.value.field.startswith("p")
 
 
-def test_halves_of_an_opener_do_not_meet() -> None:
+def test_two_values_cannot_form_an_opener() -> None:
     variables = make_variables({"a": "{", "b": "{ st2kv.system.key }}"})
 
-    with pytest.raises(TemplateError, match="renders it again"):
+    with pytest.raises(TemplateError, match="renders parameters twice"):
         render_for_stackstorm(
             {"p": "{{ alert.labels.a }}{{ alert.labels.b }}"}, variables, rendered_again=True
         )
 
 
-def test_a_datastore_reference_may_be_rendered_again() -> None:
+def test_a_datastore_reference_may_be_rendered_twice() -> None:
     variables = make_variables(parameters={"pw": "{{ st2kv.system.key | decrypt_kv }}"})
 
     sent = render_for_stackstorm({}, variables, rendered_again=True)
@@ -144,7 +144,7 @@ def test_a_datastore_reference_may_be_rendered_again() -> None:
 
 @pytest.mark.parametrize("rendered_again", [False, True])
 @pytest.mark.parametrize("key", ["{{ st2kv.system.key }}", "{% x", "a{#", "<% x %>"])
-def test_keys_that_look_like_templates_are_refused(key: str, rendered_again: bool) -> None:
+def test_keys_with_template_syntax_are_refused(key: str, rendered_again: bool) -> None:
     variables = make_variables(steps={"s": {"result": [{key: 1}]}})
 
     with pytest.raises(TemplateError) as caught:
@@ -153,7 +153,7 @@ def test_keys_that_look_like_templates_are_refused(key: str, rendered_again: boo
         )
 
     assert str(caught.value) == (
-        "p[0]: has a key that holds {{, {%, {# or <%; keys are never rendered"
+        "p[0]: has a key that contains {{, {%, {# or <%: keys are not rendered"
     )
 
 
@@ -164,8 +164,8 @@ def test_keys_that_look_like_templates_are_refused(key: str, rendered_again: boo
         lambda parameters: render_for_local(parameters, make_variables()),
     ],
 )
-def test_keys_are_no_templates(render: Callable[[dict[str, object]], object]) -> None:
-    with pytest.raises(TemplateError, match="keys are never rendered"):
+def test_keys_are_not_rendered(render: Callable[[dict[str, object]], object]) -> None:
+    with pytest.raises(TemplateError, match="keys are not rendered"):
         render({"p": {"{{ alert.instance }}": 1}})
 
 
@@ -190,14 +190,14 @@ def test_keys_are_no_templates(render: Callable[[dict[str, object]], object]) ->
         "x {{ parameters }}",
     ],
 )
-def test_a_datastore_reference_stands_alone_in_its_braces(template: str) -> None:
+def test_a_datastore_reference_cannot_be_combined(template: str) -> None:
     variables = make_variables(parameters={"pw": "{{ st2kv.system.key }}"})
 
     with pytest.raises(TemplateError) as caught:
         render_for_stackstorm({"p": template}, variables, rendered_again=False)
 
     assert str(caught.value) == (
-        "p: st2kv stands alone in its braces: {{ st2kv.system.KEY }} "
+        "p: st2kv cannot be combined with other expressions: write {{ st2kv.system.KEY }} "
         "or {{ st2kv.system.KEY | decrypt_kv }}"
     )
 
@@ -205,10 +205,10 @@ def test_a_datastore_reference_stands_alone_in_its_braces(template: str) -> None
 @pytest.mark.parametrize(
     "template", ["{{ parameters.pw }}", "{{ parameters }}", "x{{ st2kv.a.b }}"]
 )
-def test_a_local_action_never_gets_a_datastore_reference(template: str) -> None:
+def test_a_local_action_never_receives_a_datastore_reference(template: str) -> None:
     variables = make_variables(parameters={"pw": "{{ st2kv.system.key }}"})
 
-    with pytest.raises(TemplateError, match=r"local actions can use config\.KEY"):
+    with pytest.raises(TemplateError, match=r"local actions cannot read st2kv"):
         render_for_local({"p": template}, variables)
 
 

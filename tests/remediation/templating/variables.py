@@ -1,4 +1,4 @@
-"""The variables of one alert, as a launch hands them over."""
+"""The variables of one alert, as passed to a launch."""
 
 from remediation.templating import render_step_parameters
 
@@ -8,7 +8,7 @@ def make_variables(
     parameters: dict[str, object] | None = None,
     **overrides: object,
 ) -> dict[str, object]:
-    """Return variables in which ``parameters`` (templates of the step) are rendered already."""
+    """Return variables with ``parameters`` (the step's templates) already rendered."""
     variables: dict[str, object] = {
         "alert": {
             "instance": "server-01:9100",

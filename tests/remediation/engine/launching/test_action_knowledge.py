@@ -95,7 +95,7 @@ def test_data_in_a_command_that_an_unasked_action_builds_is_never_sent(sandbox, 
 
     assert execution.status == Status.FAILURE
     assert execution.error_message.startswith(
-        'message: becomes part of the command echo "{{message}}", inside "..."'
+        'message: is inserted into the command echo "{{message}}", inside "..."'
     )
     assert not sandbox.posts_by_trace_tag()
 
@@ -189,7 +189,7 @@ def test_a_runner_that_changed_unseen_is_asked_for_before_a_template_is_sent(san
 
     execution.refresh_from_db()
     assert execution.status == Status.FAILURE
-    assert "renders it again" in execution.error_message
+    assert "renders parameters twice" in execution.error_message
     assert not sandbox.posts_by_trace_tag()
     action = Action.objects.get()
     assert action.st2_runner == "orquesta"
@@ -200,8 +200,8 @@ def test_a_runner_that_changed_unseen_is_asked_for_before_a_template_is_sent(san
 @pytest.mark.parametrize(
     ("text", "changed", "message"),
     [
-        ("echo {{ st2kv.system.secret }}", WORKFLOW, "renders it again"),
-        ("echo <% st2kv('system.secret') %>", WORKFLOW, "renders it again"),
+        ("echo {{ st2kv.system.secret }}", WORKFLOW, "renders parameters twice"),
+        ("echo <% st2kv('system.secret') %>", WORKFLOW, "renders parameters twice"),
         (ATTACK, SHELL, 'inside "..."'),
     ],
 )

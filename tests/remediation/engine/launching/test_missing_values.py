@@ -81,7 +81,7 @@ def test_a_local_action_without_its_target_is_not_run(action_type, parameters, n
     launch.run_local()
 
     execution.refresh_from_db()
-    assert execution.error_message == f"{name}: is empty: it has to name the target of the action"
+    assert execution.error_message == f"{name}: is empty: it must name the target of the action"
     assert BucketRun.objects.get().status == "failure"
 
 

@@ -54,4 +54,4 @@ def test_a_secret_default_is_not_kept(st2, sandbox):
 
     action.refresh_from_db()
     assert "hunter2" not in str(action.st2_command)
-    assert action.command.takes("url")
+    assert action.command.includes("url")

@@ -1,6 +1,6 @@
-"""The messages between this process and a renderer: JSON, with a tag for what JSON does not have.
+"""The messages between this process and a renderer: JSON, with tags for other types.
 
-JSON and not pickle: a renderer that an attacker took over can send values, never code.
+JSON, not pickle: a renderer under an attacker's control can send values, but no code.
 """
 
 import json
@@ -11,21 +11,21 @@ from typing import Any, cast
 
 from remediation.templating.commands import Command
 from remediation.templating.errors import TemplateError
-from remediation.templating.values import DatastoreReference, Part, ShellWord, StepParameters
+from remediation.templating.values import DatastoreReference, Part, QuotedText, StepParameters
 
-HEADER = 4  # bytes of a message's length
+HEADER = 4  # bytes, holding a message's length
 
 
-class Closed(Exception):
-    """The other side has ended."""
+class ConnectionClosed(Exception):
+    """The other process has closed the connection."""
 
 
 def encode(value: object) -> object:
-    """Return ``value`` as JSON in which every list is tagged. Raises TypeError."""
+    """Return ``value`` as JSON in which every container is tagged. Raises TypeError."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, StepParameters | Command):
-        return _encode_own(value)
+        return _encode_object(value)
     if isinstance(value, dict):
         return ["object", _encode_members(value)]
     if isinstance(value, list | tuple):
@@ -40,7 +40,7 @@ def encode(value: object) -> object:
 
 
 def decode(value: object) -> object:
-    """Return what ``encode`` was given; tuples as lists, sets as frozensets."""
+    """Return the value given to ``encode``, with tuples as lists and sets as frozensets."""
     if not isinstance(value, list):
         return value
     tag, *content = value
@@ -48,43 +48,43 @@ def decode(value: object) -> object:
 
 
 def send(connection: socket.socket, message: object) -> None:
-    """Send a message. Raises Closed, and TimeoutError after the connection's time limit."""
+    """Send a message. Raises ConnectionClosed, and TimeoutError after the connection's timeout."""
     data = json.dumps(message).encode()
     try:
         connection.sendall(len(data).to_bytes(HEADER, "big") + data)
     except (BrokenPipeError, ConnectionResetError):
-        raise Closed from None
+        raise ConnectionClosed from None
 
 
 def receive(
-    connection: socket.socket, *, until: float | None = None, max_bytes: int = 2**31
+    connection: socket.socket, *, deadline: float | None = None, max_bytes: int = 2**31
 ) -> object:
-    """Return the next message. ``until``: of the monotonic clock.
+    """Return the next message. ``deadline``: deadline on the monotonic clock.
 
-    Raises Closed, TimeoutError, and ValueError for a message that is too long.
+    Raises ConnectionClosed, TimeoutError, and ValueError for a message that is too long.
     """
-    size = int.from_bytes(_read(connection, HEADER, until), "big")
+    size = int.from_bytes(_read(connection, HEADER, deadline), "big")
     if size > max_bytes:
         raise ValueError("the message is too long")
-    return json.loads(_read(connection, size, until))
+    return json.loads(_read(connection, size, deadline))
 
 
-def _read(connection: socket.socket, size: int, until: float | None) -> bytes:
+def _read(connection: socket.socket, size: int, deadline: float | None) -> bytes:
     data = bytearray()
     while len(data) < size:
-        if until is not None:
-            connection.settimeout(max(0.001, until - time.monotonic()))
+        if deadline is not None:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
         try:
-            piece = connection.recv(min(size - len(data), 1 << 20))
+            chunk = connection.recv(min(size - len(data), 1 << 20))
         except ConnectionResetError:
-            raise Closed from None
-        if not piece:
-            raise Closed
-        data += piece
+            raise ConnectionClosed from None
+        if not chunk:
+            raise ConnectionClosed
+        data += chunk
     return bytes(data)
 
 
-def _encode_own(value: StepParameters | Command) -> object:
+def _encode_object(value: StepParameters | Command) -> object:
     if isinstance(value, Command):
         return ["command", value.runner, _encode_members(value.defaults)]
     commands = {name: [*map(_encode_part, parts)] for name, parts in value.commands.items()}
@@ -92,7 +92,7 @@ def _encode_own(value: StepParameters | Command) -> object:
 
 
 def _encode_part(part: Part) -> object:
-    return ["word", str(part)] if isinstance(part, ShellWord) else encode(part)
+    return ["word", str(part)] if isinstance(part, QuotedText) else encode(part)
 
 
 def _decode_parameters(content: list[Any]) -> StepParameters:
@@ -112,7 +112,7 @@ def _decode_members(members: dict[str, object]) -> dict[str, object]:
 _DECODERS: dict[str, Callable[[list[Any]], object]] = {
     "parameters": _decode_parameters,
     "command": lambda content: Command(content[0], _decode_members(content[1])),
-    "word": lambda content: ShellWord(content[0]),
+    "word": lambda content: QuotedText(content[0]),
     "object": lambda content: _decode_members(content[0]),
     "list": lambda content: list(map(decode, content)),
     "set": frozenset,

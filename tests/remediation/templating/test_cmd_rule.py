@@ -1,4 +1,4 @@
-"""The `cmd` rule: alert data reaches a shell as whole quoted words, or the command is refused."""
+"""The `cmd` rule: alert data must reach a shell as quoted arguments, or the command is refused."""
 
 import re
 import subprocess
@@ -18,14 +18,14 @@ from tests.remediation.templating.variables import make_variables
 
 SHELLS = ("sh", "bash")
 
-# Text that a shell can be given at all, thick with what means something to it.
+# Any text that a shell accepts, with many characters that are special to shells.
 TEXTS = st.lists(
     st.sampled_from([*"'\"\\$`#;&|<>(){}[]*?!~=- \t\n\r0129ax", "$(", "'\"'", "\n#", "\\'"])
     | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=3),
     max_size=12,
 ).map("".join)
 
-# Command, and the words that printf gets when the label t holds T and u holds U.
+# Command, and the arguments of printf if the label t holds T and u holds U.
 SAFE = [
     ("printf '%s\\0' {{ alert.labels.t | quote }}", ["T"]),
     ("printf '%s\\0' a {{alert.labels.t|quote}} 'b c'", ["a", "T", "b c"]),
@@ -49,25 +49,27 @@ SAFE = [
 ]  # fmt: skip
 
 
-def words_of(shell: str, command: str) -> list[str]:
+def arguments_of(shell: str, command: str) -> list[str]:
     done = subprocess.run([shell, "-c", command], capture_output=True, check=True, timeout=30)
     return done.stdout.decode().split("\0")[:-1]
 
 
 @given(t=TEXTS, u=TEXTS)
 @settings(max_examples=60, deadline=None)
-def test_no_text_breaks_out_of_a_quoted_word(t: str, u: str) -> None:
+def test_no_text_breaks_out_of_a_quoted_argument(t: str, u: str) -> None:
     variables = make_variables({"t": t, "u": u})
-    commands = [render_for_local({"cmd": text}, variables)["cmd"] for text, _words in SAFE]
+    commands = [render_for_local({"cmd": text}, variables)["cmd"] for text, _arguments in SAFE]
     given = str.maketrans({"T": t, "U": u})
 
     for shell in SHELLS:
-        words = words_of(shell, "\n".join(map(str, commands)))
+        arguments = arguments_of(shell, "\n".join(map(str, commands)))
 
-        assert words == [word.translate(given) for _text, expected in SAFE for word in expected]
+        assert arguments == [
+            argument.translate(given) for _text, expected in SAFE for argument in expected
+        ]
 
 
-# Each breaks out of some context; what runs then prints a word that stands nowhere in the text.
+# Each breaks out of some context. The injected command prints a marker that no text contains.
 ATTACK = "echo LO${Z}OSE"
 BREAKOUTS = [
     text.replace("!", ATTACK)
@@ -76,8 +78,8 @@ BREAKOUTS = [
         *(")\n!\n(", "}\n!\n{", "\nE\n!\n", "a[$(! >&2)]", "x;!", "|!", "&!&", "#\n!\n", "\\\n!"),
     )
 ]
-# No command can be found there but those of the shell, and those do no harm.
-SCRAPS = st.lists(
+# PATH is empty, so only the shell's builtins can run, and these do no harm.
+FRAGMENTS = st.lists(
     st.sampled_from(
         [
             *("'", '"', "\\", "$", "`", "#", " ", "\n", ";", "a", "1", "=", "|", "&", "{", "}"),
@@ -92,10 +94,13 @@ SCRAPS = st.lists(
 
 
 @given(
-    before=SCRAPS, after=SCRAPS, text=st.sampled_from(BREAKOUTS), quote=st.sampled_from("'\"`$# ")
+    before=FRAGMENTS,
+    after=FRAGMENTS,
+    text=st.sampled_from(BREAKOUTS),
+    quote=st.sampled_from("'\"`$# "),
 )
 @settings(max_examples=250, deadline=None)
-def test_a_command_is_safe_or_refused_whatever_stands_around_the_word(
+def test_a_command_is_safe_or_refused_for_any_surrounding_text(
     before: str, after: str, text: str, quote: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     variables = make_variables({"t": text}, config={"QUOTE": quote})
@@ -119,7 +124,7 @@ def test_a_command_is_safe_or_refused_whatever_stands_around_the_word(
 
 
 @pytest.mark.parametrize(
-    ("template", "place"),
+    ("template", "position"),
     [
         ("echo '{{ alert.labels.t | quote }}'", "inside '...'"),
         ('echo "{{ alert.labels.t | quote }}"', 'inside "..."'),
@@ -153,14 +158,16 @@ def test_a_command_is_safe_or_refused_whatever_stands_around_the_word(
         ),
     ],
 )
-def test_a_quoted_word_where_quotes_do_not_hold_is_refused(template: str, place: str) -> None:
+def test_a_quoted_value_is_refused_where_quotes_have_no_effect(
+    template: str, position: str
+) -> None:
     variables = make_variables({"t": "nginx"}, config={"QUOTE": "'"})
 
     with pytest.raises(TemplateError) as caught:
         render_for_stackstorm({"cmd": template}, variables, rendered_again=False)
 
-    assert str(caught.value).startswith(f"cmd: a quoted word stands {place}")
-    assert str(caught.value).endswith(", where its own quotes do not hold: move it out")
+    assert str(caught.value).startswith(f"cmd: a quoted value is {position}")
+    assert str(caught.value).endswith(", where its quotes have no effect: move it")
 
 
 UNQUOTED = [
@@ -189,9 +196,7 @@ UNQUOTED = [
 
 
 @pytest.mark.parametrize(("template", "path"), UNQUOTED)
-def test_data_that_does_not_end_in_quote_is_refused_on_save_and_at_launch(
-    template: str, path: str
-) -> None:
+def test_unquoted_data_is_refused_on_save_and_at_launch(template: str, path: str) -> None:
     parameters: dict[str, object] = {
         "a": "literal",
         "a.b": "{{ alert.labels.team }}",
@@ -231,8 +236,10 @@ def test_data_that_does_not_end_in_quote_is_refused_on_save_and_at_launch(
         "{% extends 'x' %}",
     ],
 )
-def test_a_command_has_no_statement_but_if(statement: str) -> None:
-    with pytest.raises(TemplateError, match=r"not for and set|no other statement|variable already"):
+def test_a_command_allows_no_statement_but_if(statement: str) -> None:
+    with pytest.raises(
+        TemplateError, match=r"not for and set|only the statements|built-in variable"
+    ):
         render_for_local({"cmd": statement}, make_variables({"t": "x"}))
 
     assert check({"cmd": statement})
@@ -252,7 +259,7 @@ def test_a_command_has_no_statement_but_if(statement: str) -> None:
         (["{{ alert.labels.team | quote }}"], ["'db'"]),
     ],
 )
-def test_what_the_operator_wrote_needs_no_quotes(template: object, command: object) -> None:
+def test_text_of_the_operator_needs_no_quotes(template: object, command: object) -> None:
     parameters: dict[str, object] = {
         "service": "nginx",
         "tainted": "{{ alert.labels.team }}",
@@ -270,7 +277,7 @@ def test_what_the_operator_wrote_needs_no_quotes(template: object, command: obje
     "parameters",
     [{"cmd": "{{ alert.labels.team }}"}, {"options": [{"cmd": "{{ alert.labels.team }}"}]}],
 )
-def test_a_command_of_a_step_is_held_to_the_rule_at_any_depth(
+def test_the_rule_applies_to_a_step_at_any_depth(
     parameters: dict[str, object],
 ) -> None:
     with pytest.raises(TemplateError, match=r"cmd: alert.labels.team must end in \| quote"):
@@ -279,7 +286,7 @@ def test_a_command_of_a_step_is_held_to_the_rule_at_any_depth(
     assert check(parameters)
 
 
-def test_a_command_of_parameters_that_forgot_where_they_come_from_is_refused() -> None:
+def test_a_command_of_parameters_without_provenance_is_refused() -> None:
     variables = make_variables() | {"parameters": {"cmd": "x"}}
 
     with pytest.raises(TemplateError, match=re.escape("parameters.cmd must end in | quote")):
@@ -289,13 +296,13 @@ def test_a_command_of_parameters_that_forgot_where_they_come_from_is_refused() -
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("a\0b", "quote takes no null byte: no shell word can hold one"),
-        (["a"], "quote takes text or a number, not what is a list"),
-        (None, "quote takes text or a number, not what is none"),
-        (True, "quote takes text or a number, not what is true or false"),
+        ("a\0b", "quote cannot quote a null byte: shell arguments cannot contain one"),
+        (["a"], "quote accepts a string or a number, not a list"),
+        (None, "quote accepts a string or a number, not none"),
+        (True, "quote accepts a string or a number, not a boolean"),
     ],
 )
-def test_quote_says_what_it_cannot_quote(value: object, message: str) -> None:
+def test_quote_names_the_type_that_it_cannot_quote(value: object, message: str) -> None:
     with pytest.raises(TemplateError) as caught:
         render_for_local({"p": "{{ steps.x | quote }}"}, make_variables(steps={"x": value}))
 
@@ -303,13 +310,13 @@ def test_quote_says_what_it_cannot_quote(value: object, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "word"), [("", "''"), ("2", "'2'"), (2, "'2'"), ("<'>", "'<'\"'\"'>'")]
+    ("value", "argument"), [("", "''"), ("2", "'2'"), (2, "'2'"), ("<'>", "'<'\"'\"'>'")]
 )
-def test_quote_always_quotes(value: object, word: str) -> None:
+def test_quote_always_quotes(value: object, argument: str) -> None:
     rendered = render_for_local(
         {"p": "{{ steps.x | e | quote }}"}, make_variables(steps={"x": value})
     )
 
-    assert rendered["p"] == word.replace("<", "&lt;").replace(">", "&gt;").replace(
+    assert rendered["p"] == argument.replace("<", "&lt;").replace(">", "&gt;").replace(
         "'\"'\"'", "&#39;"
     )

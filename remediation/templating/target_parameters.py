@@ -1,6 +1,7 @@
-"""Parameters that name what an action works on: a blank one never leaves PoundCake.
+"""Refuse empty values in parameters that name the target of an action.
 
-An empty target is seldom nothing to StackStorm's actions: it is everything, or the machine itself.
+StackStorm's actions rarely treat an empty target as none: they act on everything, or on their own
+machine.
 """
 
 import re
@@ -10,22 +11,19 @@ from urllib.parse import urlsplit
 from remediation.templating.errors import TemplateError
 from remediation.templating.values import DatastoreReference, DatastoreText
 
-TARGETS = ("hosts", "host", "url")
+TARGET_PARAMETERS = ("hosts", "host", "url")
 BLANK = re.compile(r"[\s,]*")
 
 
 def check_targets(values: Mapping[str, object], names: Iterable[str]) -> None:
-    """Refuse a blank value of one of these parameters, or a URL without a host.
-
-    Raises TemplateError.
-    """
+    """Refuse a blank value of these parameters, or a URL without a host. Raises TemplateError."""
     for name in names:
         if name in values and is_blank(values[name]):
-            raise TemplateError(name, "is empty: it has to name the target of the action")
+            raise TemplateError(name, "is empty: it must name the target of the action")
 
 
 def is_blank(value: object) -> bool:
-    """Return whether a value names no target; what StackStorm fills in counts as one."""
+    """Return whether a value names no target. A datastore reference names one."""
     if isinstance(value, list):
         return not value or any(map(is_blank, value))
     if isinstance(value, dict):
@@ -42,5 +40,5 @@ def _lacks_host(text: str) -> bool:
     try:
         return BLANK.fullmatch(urlsplit(text.strip()).hostname or "") is not None
     except ValueError:
-        # No URL that anybody can read; the action refuses it with its own words.
+        # An invalid URL: the action itself refuses it.
         return False

@@ -16,7 +16,7 @@ def send(parameters, **more):
 @pytest.mark.parametrize("name", ["hosts", "host", "url"])
 @pytest.mark.parametrize("value", BLANK)
 def test_a_blank_target_is_refused(name, value):
-    message = f"{name}: is empty: it has to name the target of the action"
+    message = f"{name}: is empty: it must name the target of the action"
 
     with pytest.raises(TemplateError, match=message):
         send({name: value})
@@ -47,7 +47,7 @@ def test_other_values_are_sent(name, value):
     assert send({name: value})
 
 
-def test_other_parameters_can_be_named():
+def test_other_parameters_can_be_configured():
     with pytest.raises(TemplateError, match="device: is empty"):
         send({"device": ""}, targets=["device"])
     assert send({"device": "", "host": ""}, targets=[]) == {"device": "", "host": ""}

@@ -1,4 +1,4 @@
-"""Commands that actions build from their parameters: what may stand in them, and where."""
+"""Data in the commands that actions build from their parameters."""
 
 import contextlib
 import itertools
@@ -15,18 +15,18 @@ from remediation.templating import (
     Command,
     TemplateError,
     check,
-    defaults_of,
+    command_defaults,
     render_for_stackstorm,
     render_step_parameters,
     tainted,
 )
 from tests.paths import CONTRACTS
-from tests.remediation.templating.test_command import TEXTS
+from tests.remediation.templating.test_cmd_rule import TEXTS
 from tests.remediation.templating.variables import make_variables
 
 STACKSTORM_CONTRACTS = CONTRACTS / "stackstorm"
 QUOTED = "{{ alert.labels.t | quote }}"
-# As StackStorm renders a default over the values that it was sent.
+# As StackStorm renders a default with the parameters it received.
 STACKSTORM = Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701
 
 
@@ -35,15 +35,15 @@ def recorded(name: str) -> Command:
     """Return the command of a recorded action."""
     body = json.loads((STACKSTORM_CONTRACTS / f"{name}.json").read_text())["response"]["body"]
     defaults = {key: schema.get("default") for key, schema in body["parameters"].items()}
-    return Command(body["runner_type"], defaults_of(defaults))
+    return Command(body["runner_type"], command_defaults(defaults))
 
 
-def built(cmd: str, runner: str = "local-shell-cmd", **defaults: object) -> Command:
-    return Command(runner, defaults_of({"cmd": cmd, **defaults}))
+def build_command(cmd: str, runner: str = "local-shell-cmd", **defaults: object) -> Command:
+    return Command(runner, command_defaults({"cmd": cmd, **defaults}))
 
 
 def send(parameters: dict[str, object], command: Command, **labels: str) -> dict[str, object]:
-    """Return what an action without a mapping is sent."""
+    """Return the parameters sent to an action without a mapping."""
     variables = make_variables(labels or {"t": "x"})
     step = render_step_parameters(parameters, variables, command=command)
     return render_for_stackstorm(
@@ -51,8 +51,8 @@ def send(parameters: dict[str, object], command: Command, **labels: str) -> dict
     )
 
 
-def refused(parameters: dict[str, object], command: Command) -> str:
-    """Return why parameters are refused, on save as at launch."""
+def error_of(parameters: dict[str, object], command: Command) -> str:
+    """Return the error for parameters that are error_of on save and at launch."""
     with pytest.raises(TemplateError) as at_launch:
         send(parameters, command)
     assert str(at_launch.value) in [str(error) for error in check(parameters, command=command)]
@@ -60,23 +60,35 @@ def refused(parameters: dict[str, object], command: Command) -> str:
 
 
 @pytest.mark.parametrize(
-    ("recording", "parameters", "place"),
+    ("recording", "parameters", "position"),
     [
-        ("shell-built-overview-core-echo", {"message": "{{ alert.labels.t }}"}, 'inside "..."'),
+        (
+            "shell-built-overview-core-echo",
+            {"message": "{{ alert.labels.t }}"},
+            'inside "..."',
+        ),
         ("shell-built-overview-core-echo", {"message": f"a {QUOTED}"}, 'inside "..."'),
-        ("shell-built-overview-core-echo", {"message": "{{ steps.check.status }}"}, 'side "..."'),
-        ("shell-built-overview-clienttest-shell-built", {"path": "x", "label": QUOTED}, "'...'"),
+        (
+            "shell-built-overview-core-echo",
+            {"message": "{{ steps.check.status }}"},
+            'side "..."',
+        ),
+        (
+            "shell-built-overview-clienttest-shell-built",
+            {"path": "x", "label": QUOTED},
+            "'...'",
+        ),
     ],
 )
-def test_data_inside_the_quotes_of_a_recorded_command_is_refused(recording, parameters, place):
+def test_data_inside_quotes_of_a_recorded_command_is_refused(recording, parameters, position):
     command = recorded(recording)
 
-    message = refused(parameters, command)
+    message = error_of(parameters, command)
 
     name = [*parameters][-1]
-    assert message.startswith(f"{name}: becomes part of the command ")
-    assert place in message
-    assert command.shown(name) in message
+    assert message.startswith(f"{name}: is inserted into the command ")
+    assert position in message
+    assert command.displayed(name) in message
     assert "core.local" in message
 
 
@@ -93,10 +105,10 @@ def test_data_inside_the_quotes_of_a_recorded_command_is_refused(recording, para
         ("get-action-overview-core-local", "cmd"),
     ],
 )
-def test_an_unquoted_word_of_a_recorded_command_takes_quoted_data_alone(recording, name):
+def test_an_unquoted_parameter_of_a_recorded_command_takes_only_quoted_data(recording, name):
     command = recorded(recording)
 
-    message = refused({name: "{{ alert.labels.t }}"}, command)
+    message = error_of({name: "{{ alert.labels.t }}"}, command)
 
     assert message.startswith(f"{name}: alert.labels.t must end in | quote")
     assert send({name: QUOTED}, command, t="a; id")[name] == "'a; id'"
@@ -104,17 +116,17 @@ def test_an_unquoted_word_of_a_recorded_command_takes_quoted_data_alone(recordin
 
 
 @pytest.mark.parametrize("name", ["recursive", "force", "verbose", "hosts"])
-def test_what_a_command_only_asks_for_is_no_part_of_it(name):
-    assert not recorded("shell-built-overview-linux-rm").takes(name)
+def test_parameters_used_only_in_conditions_are_not_part_of_the_command(name):
+    assert not recorded("shell-built-overview-linux-rm").includes(name)
 
 
 @given(text=TEXTS)
 @settings(max_examples=60, deadline=None)
-def test_no_text_breaks_out_of_a_built_command(text):
-    command = built("printf '%s\\0' {{ target }}", runner="remote-shell-cmd")
+def test_no_text_breaks_out_of_the_command_of_an_action(text):
+    command = build_command("printf '%s\\0' {{ target }}", runner="remote-shell-cmd")
 
     sent = send({"target": QUOTED}, command, t=text)
-    # The escape for StackStorm's own Jinja comes off first.
+    # StackStorm's Jinja first removes our escaping.
     target = STACKSTORM.from_string(str(sent["target"])).render()
     line = STACKSTORM.from_string(str(command.defaults["cmd"])).render(target=target)
 
@@ -123,7 +135,7 @@ def test_no_text_breaks_out_of_a_built_command(text):
 
 
 @pytest.mark.parametrize(
-    ("cmd", "place"),
+    ("cmd", "position"),
     [
         ("echo `id {{ p }}`", "in or after $("),
         ("echo $(id {{ p }})", "in or after $("),
@@ -140,22 +152,22 @@ def test_no_text_breaks_out_of_a_built_command(text):
         ("{{ b }}", "in or after"),
     ],
 )
-def test_data_is_refused_where_no_quotes_hold(cmd, place):
-    command = built(cmd, a='"{{ p }}"', b="{{ b }}{{ p }}", p=None)
+def test_data_is_refused_where_quotes_have_no_effect(cmd, position):
+    command = build_command(cmd, a='"{{ p }}"', b="{{ b }}{{ p }}", p=None)
 
-    assert place in refused({"p": QUOTED}, command)
+    assert position in error_of({"p": QUOTED}, command)
 
 
-def test_quotes_that_another_parameter_opens_are_seen():
-    command = built("echo {{ a }} {{ p }}", a="-v")
+def test_quotes_opened_by_another_parameter_are_detected():
+    command = build_command("echo {{ a }} {{ p }}", a="-v")
 
     assert send({"a": "-n", "p": QUOTED}, command)
-    with pytest.raises(TemplateError, match=r"^p: becomes part .* inside '...'"):
+    with pytest.raises(TemplateError, match=r"^p: is inserted .* inside '...'"):
         send({"a": "it's", "p": QUOTED}, command)
 
 
-def test_a_parameter_that_is_not_sent_has_its_default():
-    command = built("echo {{ a }}{{ p }}", a="'")
+def test_an_omitted_parameter_has_its_default():
+    command = build_command("echo {{ a }}{{ p }}", a="'")
 
     with pytest.raises(TemplateError, match=r"inside '\.\.\.'"):
         send({"p": QUOTED}, command)
@@ -164,13 +176,13 @@ def test_a_parameter_that_is_not_sent_has_its_default():
 
 
 def test_data_in_a_list_for_a_command_is_refused():
-    message = refused({"p": [QUOTED]}, built("rm {{ p }}"))
+    message = error_of({"p": [QUOTED]}, build_command("rm {{ p }}"))
 
-    assert message == "p[0]: has to be one text: it becomes part of the command rm {{ p }}"
+    assert message == "p[0]: must be a string: it is inserted into the command rm {{ p }}"
 
 
-def test_data_passes_through_a_mapping_quoted_there():
-    command = built("rm {{ target }}")
+def test_a_mapping_can_quote_data():
+    command = build_command("rm {{ target }}")
     parameters = {"file": "{{ alert.labels.t }}"}
     variables = make_variables({"t": "a; id"})
     step = render_step_parameters(parameters, variables)
@@ -184,87 +196,87 @@ def test_data_passes_through_a_mapping_quoted_there():
         )
 
     assert sent("/srv/{{ parameters.file | quote }}") == {"target": "/srv/'a; id'"}
-    with pytest.raises(TemplateError, match=r"parameters.file must end in \| quote: it becomes"):
+    with pytest.raises(TemplateError, match=r"parameters.file must end in \| quote: it is"):
         sent("/srv/{{ parameters.file }}")
     assert check({"target": "{{ parameters.file }}"}, tainted=tainted(parameters), command=command)
 
 
 @pytest.mark.parametrize("runner", ["local-shell-script", "remote-shell-script"])
-def test_arguments_of_scripts_are_quoted_by_stackstorm_and_their_operator_is_not(runner):
+def test_stackstorm_quotes_arguments_of_scripts_but_not_their_operator(runner):
     command = Command(runner)
 
     assert send({"service": "{{ alert.labels.t }}"}, command, t="a; id") == {"service": "a; id"}
-    assert "must end in | quote" in refused({"kwarg_op": "{{ alert.labels.t }}"}, command)
+    assert "must end in | quote" in error_of({"kwarg_op": "{{ alert.labels.t }}"}, command)
 
 
 @pytest.mark.parametrize("runner", ["winrm-cmd", "winrm-ps-cmd"])
-def test_windows_takes_no_data_in_a_built_command(runner):
-    command = built("dir {{ p }}", runner=runner)
+def test_data_is_refused_in_commands_on_windows(runner):
+    command = build_command("dir {{ p }}", runner=runner)
 
-    assert "Windows" in refused({"p": QUOTED}, command)
+    assert "Windows" in error_of({"p": QUOTED}, command)
     assert send({"p": "C:\\", "host": "{{ alert.labels.t }}"}, command)
 
 
-def test_a_powershell_script_takes_no_data_as_an_argument():
-    # PowerShell takes a typographic quote for the end of a text in double quotes.
+def test_data_is_refused_in_arguments_of_powershell_scripts():
+    # In PowerShell a typographic quote closes a double-quoted string.
     command = Command("winrm-ps-script")
 
-    assert "Windows" in refused({"name": "{{ alert.labels.t }}"}, command)
+    assert "Windows" in error_of({"name": "{{ alert.labels.t }}"}, command)
     assert send({"name": "spooler", "host": "{{ alert.labels.t }}"}, command)
 
 
 @pytest.mark.parametrize("runner", ["python-script", "http-request", "orquesta", ""])
-def test_other_runners_have_no_command_but_cmd(runner):
+def test_other_runners_have_no_command_except_cmd(runner):
     command = Command(runner, {})
 
     assert send({"message": "{{ alert.labels.t }}"}, command, t="a; id")
-    assert "must end in | quote" in refused({"cmd": "{{ alert.labels.t }}"}, command)
+    assert "must end in | quote" in error_of({"cmd": "{{ alert.labels.t }}"}, command)
 
 
-def test_only_the_defaults_that_a_command_needs_are_kept():
+def test_only_the_defaults_that_a_command_needs_are_stored():
     defaults = {"cmd": "rm {{ a }} {{ p }}", "a": "-v {{ b }}", "b": {"x": 1}, "c": "unused"}
 
-    assert defaults_of(defaults) == {
+    assert command_defaults(defaults) == {
         "cmd": "rm {{ a }} {{ p }}",
         "a": "-v {{ b }}",
         "b": "{'x': 1}",
     }
-    assert defaults_of({"cmd": None, "a": "x"}) == defaults_of({"cmd": "ls"}) == {}
+    assert command_defaults({"cmd": None, "a": "x"}) == command_defaults({"cmd": "ls"}) == {}
 
 
-def test_templates_that_multiply_each_other_end_soon():
+def test_exponentially_nested_defaults_are_limited():
     names = [f"p{number}" for number in range(40)]
     texts = {name: f"{{{{ {after} }}}}" * 9 for name, after in itertools.pairwise(names)}
-    command = built("{{ p0 }} {{ q }}", **texts)
+    command = build_command("{{ p0 }} {{ q }}", **texts)
 
-    assert "in or after" in refused({"q": QUOTED}, command)
+    assert "in or after" in error_of({"q": QUOTED}, command)
 
 
 @given(
     cmd=st.text("{}%#'\"$`\\ pq()|", max_size=30),
     before=st.sampled_from(["", "'", '"', "a"]),
 )
-def test_any_text_can_be_a_command(cmd, before):
-    command = built(cmd + " {{ p }}")
+def test_any_text_is_accepted_as_a_command(cmd, before):
+    command = build_command(cmd + " {{ p }}")
     with contextlib.suppress(TemplateError):
         send({"q": before, "p": QUOTED}, command)
 
 
-def test_what_is_rendered_in_a_process_of_its_own_is_held_to_the_same_rules():
+def test_the_same_rules_apply_in_a_renderer_process():
     costly = "{{ alert.labels.t | replace('b', 'c') | quote }}"
-    command = built("echo {{ a }} {{ p }}", a="-v")
+    command = build_command("echo {{ a }} {{ p }}", a="-v")
 
     assert send({"p": costly}, command, t="a; b") == {"p": "'a; c'"}
-    with pytest.raises(TemplateError, match=r"^p: becomes part .* inside '\.\.\.'"):
+    with pytest.raises(TemplateError, match=r"^p: is inserted .* inside '\.\.\.'"):
         send({"a": "it's", "p": costly}, command)
-    with pytest.raises(TemplateError, match=r"^p: becomes part .* inside '\.\.\.'"):
+    with pytest.raises(TemplateError, match=r"^p: is inserted .* inside '\.\.\.'"):
         send({"a": "{{ 'it' ~ \"'\" }}", "p": QUOTED}, command)
 
 
 @pytest.mark.parametrize("cmd", ["{{ p }}" + "x" * 60_000, "{{ " + "(" * 5_000])
-def test_a_command_that_is_too_long_or_deep_is_no_way_out(cmd):
-    command = Command("local-shell-cmd", defaults_of({"cmd": cmd, "p": None}))
+def test_a_command_that_is_too_long_or_deep_is_still_checked(cmd):
+    command = Command("local-shell-cmd", command_defaults({"cmd": cmd, "p": None}))
 
     assert len(str(command.defaults)) < 1_000
-    if command.takes("p"):
-        assert "in or after" in refused({"p": QUOTED}, command)
+    if command.includes("p"):
+        assert "in or after" in error_of({"p": QUOTED}, command)

@@ -1,4 +1,4 @@
-"""A template, read once: what its expressions read, and what is wrong whatever the alert."""
+"""Parse a template: the variables its expressions read, and its problems for any alert."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from remediation.templating.errors import Refused
 from remediation.templating.values import (
     DATASTORE_ADVICE,
     DatastoreReference,
-    ShellWord,
-    bounded,
-    plain,
+    QuotedText,
+    check_length,
+    to_json_value,
 )
 from remediation.templating.variables import DATASTORE, ROOTS
 
 CACHED_TEMPLATES = 2048
-DECRYPT = "decrypt_kv"  # StackStorm's filter, for encrypted values
+DECRYPT = "decrypt_kv"  # StackStorm's filter for encrypted values
 STATEMENTS = (nodes.Template, nodes.Output, nodes.If, nodes.For, nodes.Assign)
 
 Path = tuple[str, ...]
@@ -27,10 +27,10 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """Know what one ``{{ }}`` reads before it is evaluated.
+    """One ``{{ }}`` and the variables it reads.
 
-    ``reads``: every path its value may come from; ``unquoted``: those of them that may come out
-    without ``| quote`` as the last thing done. ``path``: set when it is a path and nothing else.
+    ``reads``: every path that its value may come from; ``unquoted``: those that may be output
+    without a final ``| quote``. ``path``: set if the expression is a path and nothing else.
     """
 
     reads: frozenset[Path]
@@ -40,82 +40,82 @@ class Expression:
 
     @property
     def is_quoted(self) -> bool:
-        """Tell whether a shell word is what comes out."""
+        """Return whether the value is one quoted shell argument."""
         return bool(self.reads) and not self.unquoted
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """One piece of output: an expression's value (JSON, a reference, a shell word), or text."""
+class OutputItem:
+    """One item of output: text, or the value of an expression (JSON, reference, quoted text)."""
 
     value: object
     expression: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """Hold a template that was read.
+class ParsedTemplate:
+    """A parsed template.
 
-    ``is_whole``: the source is one expression, so its value keeps its type. ``problems``: what is
-    refused whatever the variables hold; there is code to run only when there are none.
+    ``is_single_expression``: the source is one expression, so its value keeps its type.
+    ``problems``: errors for any variables; ``code`` is None if there are any.
     """
 
     body: nodes.Template
     expressions: tuple[Expression, ...]
-    is_whole: bool
+    is_single_expression: bool
     problems: tuple[str, ...]
     code: Template | None
 
-    def evaluate(self, context: Mapping[str, object]) -> list[Piece]:
-        """Return the pieces of output, in order."""
+    def evaluate(self, context: Mapping[str, object]) -> list[OutputItem]:
+        """Return the items of output, in order."""
         if self.code is None:
             raise Refused(self.problems[0])
-        pieces = []
+        items = []
         for output in self.code.root_render_func(self.code.new_context(dict(context))):
-            pieces.append(self._piece(output))
-            bounded(len(pieces))
-        return pieces
+            items.append(self._item(output))
+            check_length(len(items))
+        return items
 
-    def _piece(self, output: str | tuple[object, int]) -> Piece:
+    def _item(self, output: str | tuple[object, int]) -> OutputItem:
         if isinstance(output, str):
-            return Piece(output)
+            return OutputItem(output)
         value, number = output
         expression = self.expressions[number]
-        if not isinstance(value, ShellWord):
-            value = plain(value)
-        return Piece(expression.datastore or value, expression)
+        if not isinstance(value, QuotedText):
+            value = to_json_value(value)
+        return OutputItem(expression.datastore or value, expression)
 
     def unknown_names(self, known: frozenset[str]) -> list[str]:
-        """Return the variables that are read, and neither known nor set by the template."""
+        """Return the variables that are read but neither known nor set by the template."""
         names = {path[0] for path in paths(self.body)}
         own = {"loop", DATASTORE, *ENVIRONMENT.globals, *_assigned(self.body)}
         return sorted(names - known - own)
 
 
 @lru_cache(maxsize=CACHED_TEMPLATES)
-def parse(source: str) -> Program:
-    """Read a template; raises jinja2.TemplateSyntaxError."""
-    return _program(ENVIRONMENT.parse(source))
+def parse(source: str) -> ParsedTemplate:
+    """Parse a template; raises jinja2.TemplateSyntaxError."""
+    return _parsed(ENVIRONMENT.parse(source))
 
 
 @lru_cache(maxsize=CACHED_TEMPLATES)
-def parse_condition(source: str) -> Program:
-    """Read a bare expression; raises jinja2.TemplateSyntaxError."""
+def parse_condition(source: str) -> ParsedTemplate:
+    """Parse a condition without braces; raises jinja2.TemplateSyntaxError."""
     if "{{" in source:
-        raise TemplateSyntaxError("a condition is a bare expression, without {{ }}", 1)
+        raise TemplateSyntaxError("write the condition without {{ }}", 1)
     parser = Parser(ENVIRONMENT, source, state="variable")
     expression = parser.parse_expression()
     if not parser.stream.eos:
-        raise TemplateSyntaxError("there is something after the expression", 1)
+        raise TemplateSyntaxError("unexpected text after the expression", 1)
     if any(path[0] == DATASTORE for path in paths(expression)):
         raise TemplateSyntaxError(f"a condition cannot read {DATASTORE}, StackStorm's datastore", 1)
     body = nodes.Template([nodes.Output([expression], lineno=1)], lineno=1)
     body.set_environment(ENVIRONMENT)
-    return _program(body)
+    return _parsed(body)
 
 
 def paths(node: nodes.Node) -> Iterator[Path]:
-    """Return every variable that is read below ``node``, with as much of its path as is fixed."""
+    """Yield every variable read below ``node``, with the constant part of its path."""
     path = _path(node)
     if path is not None:
         yield path
@@ -136,7 +136,7 @@ def _path(node: nodes.Node) -> Path | None:
     return None if owner is None else (*owner, key)
 
 
-def _program(body: nodes.Template) -> Program:
+def _parsed(body: nodes.Template) -> ParsedTemplate:
     expressions: list[Expression] = []
     for output in body.find_all(nodes.Output):
         for index, node in enumerate(output.nodes):
@@ -144,16 +144,16 @@ def _program(body: nodes.Template) -> Program:
                 output.nodes[index] = _numbered(node, len(expressions))
                 expressions.append(_expression(node))
     problems = tuple(_problems(body))
-    return Program(
+    return ParsedTemplate(
         body=body,
         expressions=tuple(expressions),
-        is_whole=_is_whole(body),
+        is_single_expression=_is_single_expression(body),
         problems=problems,
         code=None if problems else ENVIRONMENT.from_string(body),
     )
 
 
-def _is_whole(body: nodes.Template) -> bool:
+def _is_single_expression(body: nodes.Template) -> bool:
     if len(body.body) != 1 or not isinstance(body.body[0], nodes.Output):
         return False
     outputs = body.body[0].nodes
@@ -161,10 +161,10 @@ def _is_whole(body: nodes.Template) -> bool:
 
 
 def _numbered(node: nodes.Expr, number: int) -> nodes.Expr:
-    # What StackStorm will read is not evaluated here.
+    # StackStorm resolves datastore references; they are not evaluated here.
     value = nodes.Const(None) if _datastore(node) else node
-    piece = nodes.EnvironmentAttribute("piece")
-    call = nodes.Call(piece, [value, nodes.Const(number)], [], None, None, lineno=node.lineno)
+    method = nodes.EnvironmentAttribute("number_output")
+    call = nodes.Call(method, [value, nodes.Const(number)], [], None, None, lineno=node.lineno)
     call.set_environment(ENVIRONMENT)
     return call
 
@@ -184,7 +184,7 @@ def _expression(node: nodes.Expr) -> Expression:
 
 
 def _results(node: nodes.Expr) -> Iterator[nodes.Expr]:
-    """Return what the expression may come to: of ``a if b else c``, ``a`` and ``c``."""
+    """Yield the possible results of an expression: for ``a if b else c``, ``a`` and ``c``."""
     if not isinstance(node, nodes.CondExpr):
         yield node
         return
@@ -214,16 +214,16 @@ def _datastore(node: nodes.Expr) -> DatastoreReference | None:
 def _problems(body: nodes.Template) -> Iterator[str]:
     for statement in body.find_all(nodes.Stmt):
         if not isinstance(statement, STATEMENTS):
-            yield f"line {statement.lineno}: templates have if, for and set, no other statement"
+            yield f"line {statement.lineno}: only the statements if, for and set are allowed"
     for name in sorted(_assigned(body) & (ROOTS | {DATASTORE})):
-        yield f"{name} is a variable already; set and for need another name"
+        yield f"{name} is a built-in variable; use another name in set and for"
     filters = {use.name for use in body.find_all(nodes.Filter)}
     for name in sorted(filters - {DECRYPT} - set(ENVIRONMENT.filters)):
-        yield f"there is no filter {name}"
+        yield f"unknown filter {name}"
     tests = {use.name for use in body.find_all(nodes.Test)}
     for name in sorted(tests - set(ENVIRONMENT.tests)):
-        yield f"there is no test {name}"
-    # Those in braces of their own were taken out when they were numbered.
+        yield f"unknown test {name}"
+    # _numbered has already removed the references that are alone in their braces.
     if DECRYPT in filters or any(path[0] == DATASTORE for path in paths(body)):
         yield DATASTORE_ADVICE
 

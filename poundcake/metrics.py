@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from audit.middleware import unrecorded_calls
 from remediation import clock, queue
-from remediation.api.calls import AlwaysJson
+from remediation.api.negotiation import JsonOnlyNegotiation
 from remediation.engine import problems
 from remediation.engine.connection import STACKSTORM
 from remediation.engine.problems import Problem
@@ -42,7 +42,7 @@ Samples = Iterable[tuple[str, float]]
 class Metrics(APIView):
     """What is in flight, in Prometheus' text format."""
 
-    content_negotiation_class = AlwaysJson
+    content_negotiation_class = JsonOnlyNegotiation
     scopes = {"get": Scope.READ}
 
     def get(self, _request: Request) -> HttpResponse:

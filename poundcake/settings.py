@@ -214,7 +214,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "audit.middleware.RequestIdMiddleware",
-    "remediation.api.bodies.BodyMiddleware",
+    "remediation.api.body_decoding.DecodeBodyMiddleware",
     "audit.middleware.ApiCallMiddleware",
     "poundcake.hosts.HostMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -225,7 +225,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "remediation.api.pausing.PauseHeaderMiddleware",
+    "remediation.api.pause_header.PauseHeaderMiddleware",
 ]
 ROOT_URLCONF = "poundcake.urls"
 WSGI_APPLICATION = "poundcake.wsgi.application"
@@ -326,7 +326,7 @@ SPECTACULAR_SETTINGS = {
         "AlertStatus": "remediation.models.Alert.Status",
         "RunStatus": "remediation.models.BucketRun.Status",
         "ExecutionStatus": "remediation.models.ActionExecution.Status",
-        "FinalStatus": "remediation.api.verbs.FINAL",
+        "FinalStatus": "remediation.api.serializers.operations.FINAL_STATUSES",
     },
 }
 

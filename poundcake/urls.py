@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 from poundcake import health, metrics
 from poundcake.schema import DocsView, SchemaView
-from remediation.api.views import UnknownPath
+from remediation.api.base_views import UnknownPath
 
 api: list[URLPattern | URLResolver] = [
     path("", include("remediation.api.urls")),

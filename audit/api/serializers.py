@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework import serializers
 
 from audit.models import ApiCall
-from audit.reports import parts
+from audit.reports import story_parts
 from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
 
@@ -43,7 +43,7 @@ class CallSerializer(serializers.ModelSerializer[ApiCall]):
 
     class Meta:
         model = ApiCall
-        fields = names(parts.Call)
+        fields = names(story_parts.Call)
 
 
 class RerunStorySerializer(serializers.ModelSerializer[Rerun]):
@@ -53,7 +53,7 @@ class RerunStorySerializer(serializers.ModelSerializer[Rerun]):
 
     class Meta:
         model = Rerun
-        fields = names(parts.RerunStory)
+        fields = names(story_parts.RerunStory)
 
 
 class TaskStorySerializer(serializers.ModelSerializer[ActionExecution]):
@@ -67,7 +67,7 @@ class TaskStorySerializer(serializers.ModelSerializer[ActionExecution]):
 
     class Meta:
         model = ActionExecution
-        fields = names(parts.ExecutionStory, but="tasks")
+        fields = names(story_parts.ExecutionStory, but="tasks")
 
 
 class ExecutionStorySerializer(TaskStorySerializer):
@@ -76,7 +76,7 @@ class ExecutionStorySerializer(TaskStorySerializer):
     tasks = TaskStorySerializer(many=True)
 
     class Meta(TaskStorySerializer.Meta):
-        fields = names(parts.ExecutionStory)
+        fields = names(story_parts.ExecutionStory)
 
 
 class RunStorySerializer(serializers.ModelSerializer[BucketRun]):
@@ -89,7 +89,7 @@ class RunStorySerializer(serializers.ModelSerializer[BucketRun]):
 
     class Meta:
         model = BucketRun
-        fields = names(parts.RunStory)
+        fields = names(story_parts.RunStory)
 
 
 class AlertStorySerializer(serializers.ModelSerializer[Alert]):
@@ -101,7 +101,7 @@ class AlertStorySerializer(serializers.ModelSerializer[Alert]):
 
     class Meta:
         model = Alert
-        fields = names(parts.AlertStory)
+        fields = names(story_parts.AlertStory)
 
 
 class MoveSerializer(serializers.ModelSerializer[Transition]):
@@ -109,7 +109,7 @@ class MoveSerializer(serializers.ModelSerializer[Transition]):
 
     class Meta:
         model = Transition
-        fields = names(parts.Move)
+        fields = names(story_parts.Move)
 
 
 class OtherCallSerializer(serializers.ModelSerializer[ApiCall]):
@@ -117,7 +117,7 @@ class OtherCallSerializer(serializers.ModelSerializer[ApiCall]):
 
     class Meta:
         model = ApiCall
-        fields = names(parts.OtherCall)
+        fields = names(story_parts.OtherCall)
 
 
 class OtherStorySerializer(serializers.ModelSerializer[Alert]):
@@ -127,7 +127,7 @@ class OtherStorySerializer(serializers.ModelSerializer[Alert]):
 
     class Meta:
         model = Alert
-        fields = names(parts.OtherStory)
+        fields = names(story_parts.OtherStory)
 
 
 class StorySerializer(serializers.Serializer[Any]):

@@ -1,8 +1,8 @@
-"""Where the record is: below the API's prefix."""
+"""URLs of the recorded API calls."""
 
 from audit.api.views import RequestViewSet
-from remediation.api.urls import Router
+from remediation.api.urls import OptionalSlashRouter
 
-router = Router()
+router = OptionalSlashRouter()
 router.register("requests", RequestViewSet, basename="request")
 urlpatterns = router.urls

@@ -1,6 +1,6 @@
 """What the audit tells: queries in, frozen dataclasses out."""
 
-from audit.reports.failures import Failure, FailurePage, recent_failures
+from audit.reports.failed_runs import Failure, FailurePage, recent_failures
 from audit.reports.stories import Story, story
 
 __all__ = ["Failure", "FailurePage", "Story", "recent_failures", "story"]

@@ -11,7 +11,8 @@ from django.db.models import Max, Q, QuerySet, TextField
 from django.db.models.functions import Cast, Substr
 
 from audit.models import ApiCall
-from audit.reports.parts import (
+from audit.reports.formatting import as_unicode
+from audit.reports.story_parts import (
     AlertStory,
     Call,
     ExecutionStory,
@@ -20,7 +21,6 @@ from audit.reports.parts import (
     OtherStory,
     RunStory,
 )
-from audit.reports.wording import as_unicode
 from remediation.engine.waiting import Holds
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
 

@@ -20,7 +20,6 @@ from rest_framework.views import APIView
 from remediation import alertmanager
 from remediation.alertmanager import Notification
 from remediation.api.authentication import TokenAuthentication
-from remediation.api.calls import AlwaysJson, cause_of, remember_body
 from remediation.api.errors import (
     UNREADABLE,
     ErrorAnswerSerializer,
@@ -29,7 +28,9 @@ from remediation.api.errors import (
     UnreadableBody,
     body_error,
 )
+from remediation.api.negotiation import JsonOnlyNegotiation
 from remediation.api.parsers import read_json
+from remediation.api.request_context import cache_decoded_body, cause_of
 from remediation.engine.intake import receive
 from remediation.engine.intake.episodes import Disposition
 from remediation.engine.outcomes import poll
@@ -75,7 +76,7 @@ class MachineView(APIView):
     """A door for programs with a token."""
 
     authentication_classes = [TokenAuthentication]
-    content_negotiation_class = AlwaysJson
+    content_negotiation_class = JsonOnlyNegotiation
 
 
 @extend_schema(
@@ -97,7 +98,7 @@ class AlertmanagerWebhook(MachineView):
         try:
             body = _read_body(request)
             payload = alertmanager.decode(body)
-            remember_body(request, payload)
+            cache_decoded_body(request, payload)
             notification = alertmanager.read(payload, size=len(body))
         except alertmanager.PayloadError as error:
             raise ParseError(str(error)) from error

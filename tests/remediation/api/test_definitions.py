@@ -92,7 +92,7 @@ def test_the_slash_at_the_end_may_be_left_out(call: Editor, slash: str) -> None:
         ({"st2_parameters": {"\ud800": 1}}, "st2_parameters", "surrogates"),
         ({"st2_parameters": {"a": float("inf")}}, "st2_parameters", "not finite"),
         ({"st2_parameters": {"a": eval("[" * 30 + "]" * 30)}}, "st2_parameters", "20 levels"),  # noqa: S307
-        ({"nope": 1}, "nope", "no such field"),
+        ({"nope": 1}, "nope", "Unknown field"),
     ],
 )
 def test_an_action_that_could_not_run_is_refused_by_field(
@@ -208,7 +208,7 @@ def test_a_change_of_the_bucket_leaves_its_steps_alone(call: Editor) -> None:
         ({"steps": [7]}, "steps.0", "dictionary"),
         ({"steps": [{}]}, "steps.0.action", "required"),
         ({"steps": [{"action": 999}]}, "steps.0.action", "999"),
-        ({"steps": [{"action": 1, "nope": 1}]}, "steps.0.nope", "no such field"),
+        ({"steps": [{"action": 1, "nope": 1}]}, "steps.0.nope", "Unknown field"),
         ({"steps": [{"action": 1, "parameters": []}]}, "steps.0.parameters", "JSON object"),
         (
             {"steps": [{"action": 1}, {"action": 1, "parameters": {"a": "{{ nope }}"}}]},
@@ -300,12 +300,12 @@ def test_a_step_takes_the_place_that_it_names(call: Editor) -> None:
     assert list(names) == [("b", 1), ("a", 2), ("c", 3)]
 
 
-def test_a_step_stays_in_its_bucket(call: Editor) -> None:
+def test_a_step_cannot_change_its_bucket(call: Editor) -> None:
     step, other = factories.make_step(), factories.make_bucket()
 
     fields = call.refused("PATCH", f"steps/{step.pk}/", {"bucket": other.pk})
 
-    assert "stays" in fields["bucket"][0]
+    assert "cannot change its bucket" in fields["bucket"][0]
 
 
 def test_the_last_step_of_an_enabled_bucket_stays(call: Editor) -> None:

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.api.views import RequestViewSet
-from remediation.api import filtersets, history
+from remediation.api import filtersets, history_views
 from remediation.api.list_query_plan import ListQueryPlan, plan_list_query
 from remediation.models import Alert, pages
 from tests import factories
@@ -36,19 +36,19 @@ def make_plan(view: type, query: str) -> ListQueryPlan:
 @pytest.mark.parametrize(
     ("view", "query", "ordering"),
     [
-        (history.AlertViewSet, "", "-id"),
-        (history.AlertViewSet, "status=firing", "-id"),
-        (history.AlertViewSet, "alert_name=HostDown", "-id"),
-        (history.AlertViewSet, "request_id=1&severity=page", "-id"),
-        (history.AlertViewSet, THEN, "-created_at"),
-        (history.RunViewSet, "bucket=1", "-id"),
-        (history.RunViewSet, "alert=1&actor=ada", "-id"),
-        (history.ExecutionViewSet, "status=failure", "-created_at"),
-        (history.ExecutionViewSet, f"status=failure&{THEN}", "-created_at"),
-        (history.ExecutionViewSet, "run=1&step_order=2", "-id"),
-        (history.ExecutionViewSet, "run=1&status=failure", "-id"),
-        (history.TransitionViewSet, "subject_type=run&subject_id=1", "-id"),
-        (history.TransitionViewSet, "at_before=2026-01-01T00:00:00Z", "-at"),
+        (history_views.AlertViewSet, "", "-id"),
+        (history_views.AlertViewSet, "status=firing", "-id"),
+        (history_views.AlertViewSet, "alert_name=HostDown", "-id"),
+        (history_views.AlertViewSet, "request_id=1&severity=page", "-id"),
+        (history_views.AlertViewSet, THEN, "-created_at"),
+        (history_views.RunViewSet, "bucket=1", "-id"),
+        (history_views.RunViewSet, "alert=1&actor=ada", "-id"),
+        (history_views.ExecutionViewSet, "status=failure", "-created_at"),
+        (history_views.ExecutionViewSet, f"status=failure&{THEN}", "-created_at"),
+        (history_views.ExecutionViewSet, "run=1&step_order=2", "-id"),
+        (history_views.ExecutionViewSet, "run=1&status=failure", "-id"),
+        (history_views.TransitionViewSet, "subject_type=run&subject_id=1", "-id"),
+        (history_views.TransitionViewSet, "at_before=2026-01-01T00:00:00Z", "-at"),
         (RequestViewSet, "client_request_id=1", "-id"),
     ],
 )
@@ -62,17 +62,17 @@ def test_an_index_serves_the_filters(view: type, query: str, ordering: str) -> N
 @pytest.mark.parametrize(
     ("view", "query", "ordering"),
     [
-        (history.AlertViewSet, "severity=page", "-id"),
-        (history.AlertViewSet, "status=firing&severity=page", "-id"),
-        (history.AlertViewSet, "status=firing&status=resolved", "-id"),
-        (history.AlertViewSet, "status=firing", "-created_at"),
-        (history.AlertViewSet, f"severity=page&{THEN}", "-created_at"),
-        (history.AlertViewSet, THEN, "-id"),
-        (history.ExecutionViewSet, "attempt=2", "-id"),
-        (history.ExecutionViewSet, "status=failure&status=timeout", "-created_at"),
-        (history.ExecutionViewSet, "bucket=1", "-created_at"),
-        (history.ExecutionViewSet, "completed_since=2026-01-01T00:00:00Z", "-id"),
-        (history.TransitionViewSet, "actor=ada", "-id"),
+        (history_views.AlertViewSet, "severity=page", "-id"),
+        (history_views.AlertViewSet, "status=firing&severity=page", "-id"),
+        (history_views.AlertViewSet, "status=firing&status=resolved", "-id"),
+        (history_views.AlertViewSet, "status=firing", "-created_at"),
+        (history_views.AlertViewSet, f"severity=page&{THEN}", "-created_at"),
+        (history_views.AlertViewSet, THEN, "-id"),
+        (history_views.ExecutionViewSet, "attempt=2", "-id"),
+        (history_views.ExecutionViewSet, "status=failure&status=timeout", "-created_at"),
+        (history_views.ExecutionViewSet, "bucket=1", "-created_at"),
+        (history_views.ExecutionViewSet, "completed_since=2026-01-01T00:00:00Z", "-id"),
+        (history_views.TransitionViewSet, "actor=ada", "-id"),
         (RequestViewSet, "actor=ada", "-id"),
     ],
 )
@@ -85,7 +85,9 @@ def test_other_filters_need_a_scan(view: type, query: str, ordering: str) -> Non
 def test_a_scan_is_limited_to_the_requested_time(reader: Client) -> None:
     old, new = (factories.make_alert(created_at=at) for at in (moment(1), moment(9)))
 
-    plan = make_plan(history.AlertViewSet, f"severity=page&created_before={moment(5):%Y-%m-%d}")
+    plan = make_plan(
+        history_views.AlertViewSet, f"severity=page&created_before={moment(5):%Y-%m-%d}"
+    )
 
     rows = plan.scan_queryset("-created_at", Alert.objects.all())
     assert rows is not None
@@ -99,11 +101,11 @@ def moment(day: int) -> datetime.datetime:
 def test_a_fingerprint_with_many_episodes_needs_a_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     run = factories.make_run()
     query = f"fingerprint={run.alert.fingerprint}"
-    runs = history.RunViewSet.queryset
+    runs = history_views.RunViewSet.queryset
 
-    assert make_plan(history.RunViewSet, query).scan_queryset("-id", runs) is None
+    assert make_plan(history_views.RunViewSet, query).scan_queryset("-id", runs) is None
     monkeypatch.setattr(filtersets, "SELECTIVE_EPISODES_MAX", 0)
-    assert make_plan(history.RunViewSet, query).scan_queryset("-id", runs) is not None
+    assert make_plan(history_views.RunViewSet, query).scan_queryset("-id", runs) is not None
 
 
 def test_short_lists_have_no_plan() -> None:

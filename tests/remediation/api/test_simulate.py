@@ -229,8 +229,8 @@ def test_a_bucket_that_could_not_run_says_why(simulate: Reader, columns: dict[st
         ({"labels": LABELS, "annotations": "x"}, "annotations", "dictionary"),
         ({"labels": LABELS, "steps": {"a": 1}}, "steps.a", "dictionary"),
         ({"labels": LABELS, "steps": {"a": {"status": "odd"}}}, "steps.a.status", "odd"),
-        ({"labels": LABELS, "steps": {"a": {"exit": 1}}}, "steps.a.exit", "no such field"),
-        ({"labels": LABELS, "nope": 1}, "nope", "no such field"),
+        ({"labels": LABELS, "steps": {"a": {"exit": 1}}}, "steps.a.exit", "Unknown field"),
+        ({"labels": LABELS, "nope": 1}, "nope", "Unknown field"),
     ],
 )
 def test_what_cannot_be_simulated_is_refused_by_field(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from django.db.models import Model
 
 from audit.models import ApiCall
-from audit.reports.wording import as_unicode, compact, pretty, printed, safe_url, span
+from audit.reports.formatting import as_unicode, compact, pretty, printed, safe_url, span
 from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
 Part = TypeVar("Part")

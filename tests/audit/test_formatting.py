@@ -6,7 +6,7 @@ import datetime
 
 import pytest
 
-from audit.reports.wording import compact, pretty, printed, safe_url, span
+from audit.reports.formatting import compact, pretty, printed, safe_url, span
 
 BEGIN = datetime.datetime(2026, 11, 23, 3, 0, tzinfo=datetime.UTC)
 

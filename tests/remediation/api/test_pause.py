@@ -85,7 +85,7 @@ def test_a_pause_may_have_a_time_to_end_at(client: Client) -> None:
             "for_seconds",
             "not both",
         ),
-        ({"reason": "x", "for": "5m"}, "for", "no such field"),
+        ({"reason": "x", "for": "5m"}, "for", "Unknown field"),
     ],
 )
 def test_a_pause_that_cannot_be_read_is_refused_by_field(

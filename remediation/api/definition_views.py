@@ -1,50 +1,38 @@
-"""Definitions to read and to change, and the words for what does not exist."""
+"""Views of actions, buckets and steps."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.db.models import Model
-from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import status, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
-from rest_framework.views import APIView
 
-from remediation.api import filtersets, serializers, verbs
-from remediation.api.calls import AlwaysJson, cause_of
-from remediation.api.parsers import ObjectParser
+from remediation.api import filtersets
+from remediation.api.base_views import READS, RowViewSet
+from remediation.api.request_context import cause_of
+from remediation.api.serializers.definitions import (
+    ActionSerializer,
+    BucketSerializer,
+    StepSerializer,
+)
+from remediation.api.serializers.history import RunSerializer
+from remediation.api.serializers.operations import RunBody
+from remediation.api.serializers.simulation import SimulateBody, SimulationSerializer
+from remediation.api.serializers.strict import read_body
 from remediation.engine.operations import definitions, retry, simulation
 from remediation.models import Action, Alert, Bucket, BucketStep, Scope
 
-READS = {"list": Scope.READ, "retrieve": Scope.READ}
 EDITS = dict.fromkeys(["create", "update", "partial_update", "destroy"], Scope.EDIT)
-ID_PATTERN = "[0-9]{1,18}"
-
-
-class RowViewSet(viewsets.GenericViewSet[Any]):
-    """Rows of one table, which are asked for by their id."""
-
-    content_negotiation_class = AlwaysJson
-    parser_classes = [ObjectParser]
-    lookup_value_regex = ID_PATTERN
-    scopes = READS
-
-    def get_object(self) -> Any:
-        """Return the row. Raises NotFound in words for people."""
-        try:
-            return super().get_object()
-        except Http404:
-            name = self.get_queryset().model._meta.verbose_name
-            raise NotFound(f"There is no {name} {self.kwargs['pk']}.") from None
 
 
 class DefinitionViewSet(RowViewSet, viewsets.ModelViewSet[Any]):
-    """Definitions are read, and saved by one call of the engine each."""
+    """Base view set of definitions. Each write is one engine call."""
 
     scopes = READS | EDITS
     ordering_fields = ["id", "name"]
@@ -58,30 +46,30 @@ class DefinitionViewSet(RowViewSet, viewsets.ModelViewSet[Any]):
         self._write(serializer, serializer.instance)
 
     def save(self, row: Any, values: dict[str, Any]) -> None:
-        """Give the row its values and have the engine save it."""
+        """Set the values on the row and save it through the engine."""
         raise NotImplementedError
 
     def _write(self, serializer: BaseSerializer[Any], row: Any) -> None:
         self.save(row, dict(serializer.validated_data))
-        # Read anew: what is answered is what the database holds.
+        # Reload, so that the response shows the values in the database.
         serializer.instance = self.get_queryset().get(pk=row.pk)
 
 
-def _assign(row: Model, values: dict[str, Any]) -> None:
+def _set_values(row: Model, values: dict[str, Any]) -> None:
     for name, value in values.items():
         setattr(row, name, value)
 
 
 class ActionViewSet(DefinitionViewSet):
-    """What steps can do."""
+    """Actions: StackStorm actions and local actions that steps can use."""
 
     queryset = Action.objects.all()
-    serializer_class = serializers.ActionSerializer
+    serializer_class = ActionSerializer
     filterset_class = filtersets.ActionFilter
 
     def save(self, row: Action, values: dict[str, Any]) -> None:
-        """Save the action and the versions of the buckets that use it."""
-        _assign(row, values)
+        """Save the action and new versions of the buckets that use it."""
+        _set_values(row, values)
         definitions.save_action(row, cause=cause_of(self.request))
 
     def perform_destroy(self, instance: Action) -> None:
@@ -90,47 +78,47 @@ class ActionViewSet(DefinitionViewSet):
 
 
 class BucketViewSet(DefinitionViewSet):
-    """Which alerts are remediated, and how."""
+    """Buckets: which alerts they match, and the steps to run."""
 
     queryset = Bucket.objects.prefetch_related("steps__action")
-    serializer_class = serializers.BucketSerializer
+    serializer_class = BucketSerializer
     filterset_class = filtersets.BucketFilter
     ordering_fields = ["id", "name", "priority"]
     scopes = DefinitionViewSet.scopes | {"run": Scope.OPERATE, "simulate": Scope.READ}
 
     def save(self, row: Bucket, values: dict[str, Any]) -> None:
-        """Save the bucket and, if they were sent, its steps."""
+        """Save the bucket and, if the request has them, its steps."""
         sent = values.pop("steps", None)
         steps = None if sent is None else [BucketStep(**step) for step in sent]
-        _assign(row, values)
+        _set_values(row, values)
         definitions.save_bucket(row, steps, cause=cause_of(self.request))
 
     def perform_destroy(self, instance: Bucket) -> None:
         """Delete a bucket without history."""
         definitions.delete_bucket(instance)
 
-    @extend_schema(request=verbs.RunBody, responses={201: serializers.RunSerializer})
+    @extend_schema(request=RunBody, responses={201: RunSerializer})
     @action(detail=True, methods=["post"])
     def run(self, request: Request, **_lookup: str) -> Response:
-        """Carry the bucket out for an alert, whether it matches or not; answer the new run."""
-        bucket, body = self.get_object(), verbs.read(verbs.RunBody, request)
+        """Run the bucket for an alert, even if it does not match, and return the new run."""
+        bucket, body = self.get_object(), read_body(RunBody, request)
         run = retry.run_by_hand(bucket, body["alert"], cause=cause_of(request))
-        return Response(serializers.RunSerializer(run).data, status=status.HTTP_201_CREATED)
+        return Response(RunSerializer(run).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=verbs.SimulateBody, responses=verbs.SimulationSerializer)
+    @extend_schema(request=SimulateBody, responses=SimulationSerializer)
     @action(detail=True, methods=["post"])
     def simulate(self, request: Request, **_lookup: str) -> Response:
-        """Say whether the bucket takes an alert and what it would send; nothing is executed."""
-        bucket, body = self.get_object(), verbs.read(verbs.SimulateBody, request)
-        alert = body["alert"] or _imagine(body, request)
+        """Return whether the bucket matches an alert and what it would send. Runs nothing."""
+        bucket, body = self.get_object(), read_body(SimulateBody, request)
+        alert = body["alert"] or _imagined_alert(body, request)
         try:
             simulated: Any = simulation.simulate(bucket, alert, steps=body["steps"])
         except simulation.UnknownStep as error:
             raise ValidationError({"steps": [str(error)]}) from error
-        return Response(verbs.SimulationSerializer(simulated).data)
+        return Response(SimulationSerializer(simulated).data)
 
 
-def _imagine(body: dict[str, Any], request: Request) -> Alert:
+def _imagined_alert(body: dict[str, Any], request: Request) -> Alert:
     try:
         return simulation.imagine(body["labels"], body["annotations"], at=cause_of(request).at)
     except simulation.NotAnAlert as error:
@@ -138,32 +126,20 @@ def _imagine(body: dict[str, Any], request: Request) -> Alert:
 
 
 class StepViewSet(DefinitionViewSet):
-    """The steps of all buckets."""
+    """Steps of all buckets."""
 
     queryset = BucketStep.objects.select_related("bucket", "action")
-    serializer_class = serializers.StepSerializer
+    serializer_class = StepSerializer
     filterset_class = filtersets.StepFilter
     ordering_fields = ["id", "step_order"]
 
     def save(self, row: BucketStep, values: dict[str, Any]) -> None:
-        """Save the step at its place, a new one at the end."""
+        """Save the step. A new step without ``step_order`` becomes the last one."""
         if row.pk is None:
             values.setdefault("step_order", values["bucket"].steps.count() + 1)
-        _assign(row, values)
+        _set_values(row, values)
         definitions.save_step(row, cause=cause_of(self.request))
 
     def perform_destroy(self, instance: BucketStep) -> None:
-        """Take the step out of its bucket."""
+        """Remove the step from its bucket."""
         definitions.delete_step(instance, cause=cause_of(self.request))
-
-
-@extend_schema(exclude=True)
-class UnknownPath(APIView):
-    """Whatever else is asked of the API does not exist, in JSON and for known callers alone."""
-
-    content_negotiation_class = AlwaysJson
-    scopes: dict[str, Scope] = {}
-
-    def http_method_not_allowed(self, request: Any, *_arguments: Any, **_lookup: Any) -> Response:
-        """Raise NotFound."""
-        raise NotFound(f"There is no {request.path} here: /api/v1/schema/ lists what there is.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from audit.reports.wording import safe_url
+from audit.reports.formatting import safe_url
 from remediation.engine.outcomes.inquiry_texts import questions, respond_command
 from remediation.models import ActionExecution, BucketRun
 

@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 
 from audit.models import ApiCall
-from remediation.api.bodies import RECEIVE_SECONDS
+from remediation.api.body_decoding import RECEIVE_SECONDS
 from remediation.models import Action, Alert
 from tests import factories
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from remediation.api.verbs import MAY_RUN_ON
+from remediation.api.serializers.operations import COMMAND_MAY_CONTINUE
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
@@ -104,7 +104,7 @@ def test_what_has_begun_in_stackstorm_may_run_on_and_the_answer_says_so(call: Op
 
     assert (answer["run"]["status"], answer["run"]["stop"]) == ("running", "cancel")
     assert [row["status"] for row in answer["executions"]] == ["running"]
-    assert answer["warning"] == MAY_RUN_ON
+    assert answer["warning"] == COMMAND_MAY_CONTINUE
 
 
 def test_a_run_that_stops_finishes_what_is_under_way(call: Operator) -> None:
@@ -225,9 +225,9 @@ def test_only_unknown_executions_take_an_outcome(call: Operator) -> None:
         ("runs/{run}/cancel", {"reason": "x" * 2_001}, "reason", "2000"),
         ("runs/{run}/cancel", {"reason": "\x00"}, "reason", "Null characters"),
         ("runs/{run}/cancel", {"reason": "x", "stop": ""}, "stop", "not a valid choice"),
-        ("runs/{run}/cancel", {"reason": "x", "force": True}, "force", "no such field"),
+        ("runs/{run}/cancel", {"reason": "x", "force": True}, "force", "Unknown field"),
         ("runs/{run}/retry", {"from": "middle"}, "from", "middle"),
-        ("alerts/{alert}/retry", {"force": True}, "force", "Known: none"),
+        ("alerts/{alert}/retry", {"force": True}, "force", "Known fields: none"),
         ("buckets/{bucket}/run", {}, "alert", "required"),
         ("buckets/{bucket}/run", {"alert": 0}, "alert", "does not exist"),
         ("buckets/{bucket}/run", {"alert": 2**80}, "alert", "does not exist"),

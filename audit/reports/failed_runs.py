@@ -9,8 +9,8 @@ from heapq import nlargest
 
 from django.db.models import QuerySet
 
-from audit.reports.asking import Asking, waiting_for_an_answer
-from audit.reports.wording import safe_url
+from audit.reports.formatting import safe_url
+from audit.reports.inquiries import Asking, waiting_for_an_answer
 from remediation.models import ActionExecution, BucketRun, RejectedAlert
 
 PAGE_SIZE = 100

@@ -28,7 +28,7 @@ GZIP, ZLIB, RAW_DEFLATE = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
-class BodyMiddleware:
+class DecodeBodyMiddleware:
     """Read the bodies of the API before anything else does."""
 
     def __init__(self, get_response: GetResponse) -> None:

@@ -1,4 +1,4 @@
-"""History to read, and the verbs of operators: one call of the engine each."""
+"""Views of alerts, runs, executions and transitions, with the operations on them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,26 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from remediation.api import filtersets, serializers, verbs
-from remediation.api.calls import cause_of
-from remediation.api.views import READS, RowViewSet
+from remediation.api import filtersets
+from remediation.api.base_views import READS, RowViewSet
+from remediation.api.request_context import cause_of
+from remediation.api.serializers.history import (
+    RUN_STEPS,
+    AlertSerializer,
+    ExecutionSerializer,
+    RunSerializer,
+    TransitionSerializer,
+)
+from remediation.api.serializers.operations import (
+    RETRY_FUNCTIONS,
+    CancelBody,
+    CancelResultSerializer,
+    RetryBody,
+    SetOutcomeBody,
+    SetOutcomeResultSerializer,
+)
+from remediation.api.serializers.simulation import ExplanationSerializer
+from remediation.api.serializers.strict import StrictBody, read_body
 from remediation.engine import cancel
 from remediation.engine.operations import explanation, retry, set_outcome
 from remediation.models import (
@@ -26,59 +43,56 @@ from remediation.models import (
 
 
 class HistoryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, RowViewSet):
-    """History is read."""
+    """Base view set of read-only history."""
 
 
 class AlertViewSet(HistoryViewSet):
-    """The episodes of alerts."""
+    """Alerts: episodes from the first firing to the resolve."""
 
     queryset = Alert.objects.all()
-    serializer_class = serializers.AlertSerializer
+    serializer_class = AlertSerializer
     filterset_class = filtersets.AlertFilter
     ordering_fields = ["id", "created_at", "starts_at", "last_seen_at"]
     scopes = READS | {"explanation": Scope.READ, "retry": Scope.OPERATE}
 
-    @extend_schema(responses=serializers.ExplanationSerializer)
+    @extend_schema(responses=ExplanationSerializer)
     @action(detail=True)
     def explanation(self, _request: Request, **_lookup: str) -> Response:
-        """Say of every bucket why it would take the alert now, or why not."""
+        """Explain for each bucket why it would match the alert now, or why not."""
         alert = self.get_object()
         decision = {"reason": alert.reason, "buckets": explanation.explain(alert)}
-        return Response(serializers.ExplanationSerializer(decision).data)
+        return Response(ExplanationSerializer(decision).data)
 
-    @extend_schema(
-        request=None, filters=False, responses={201: serializers.RunSerializer(many=True)}
-    )
+    @extend_schema(request=None, filters=False, responses={201: RunSerializer(many=True)})
     @action(detail=True, methods=["post"], pagination_class=None)
     def retry(self, request: Request, **_lookup: str) -> Response:
-        """Run the buckets that take the alert now, all or none; answer the new runs."""
+        """Match the alert again, run all matching buckets or none, and return the new runs."""
         alert = self.get_object()
-        verbs.read(serializers.Body, request)
+        read_body(StrictBody, request)
         runs = retry.match_again(alert, cause=cause_of(request))
-        shown = serializers.RunSerializer(runs, many=True)
-        return Response(shown.data, status=status.HTTP_201_CREATED)
+        return Response(RunSerializer(runs, many=True).data, status=status.HTTP_201_CREATED)
 
 
 class RunViewSet(HistoryViewSet):
-    """Buckets carried out for alerts."""
+    """Runs of buckets for alerts."""
 
     queryset = BucketRun.objects.select_related("alert", "bucket", "plan").prefetch_related(
-        serializers.STEPS_OF_RUN
+        RUN_STEPS
     )
-    serializer_class = serializers.RunSerializer
+    serializer_class = RunSerializer
     filterset_class = filtersets.RunFilter
     ordering_fields = ["id", "created_at"]
     scopes = READS | {"cancel": Scope.OPERATE, "retry": Scope.OPERATE}
 
-    @extend_schema(request=verbs.CancelBody, responses=verbs.CanceledSerializer)
+    @extend_schema(request=CancelBody, responses=CancelResultSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, **_lookup: str) -> Response:
-        """Start nothing more of an open run, and cancel in StackStorm what is under way.
+        """Stop an open run: start no more steps, and cancel its executions in StackStorm.
 
-        ``canceled`` in StackStorm does not mean that the command stopped. Of a run that is
-        canceled already, this is the answer again.
+        StackStorm does not stop a command that has started. Canceling a canceled run returns the
+        same response.
         """
-        run, body = self.get_object(), verbs.read(verbs.CancelBody, request)
+        run, body = self.get_object(), read_body(CancelBody, request)
         try:
             cancel.cancel(
                 run,
@@ -90,51 +104,52 @@ class RunViewSet(HistoryViewSet):
             run.refresh_from_db()
             if run.status != BucketRun.Status.CANCELED:
                 raise
-        return Response(verbs.CanceledSerializer({"run": run, "executions": _steps_of(run)}).data)
+        result = {"run": run, "executions": _steps_of_run(run)}
+        return Response(CancelResultSerializer(result).data)
 
-    @extend_schema(request=verbs.RetryBody, responses={201: serializers.RunSerializer})
+    @extend_schema(request=RetryBody, responses={201: RunSerializer})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, **_lookup: str) -> Response:
-        """Repeat a run that has ended, from its failed step or the start; answer the new run."""
-        run, body = self.get_object(), verbs.read(verbs.RetryBody, request)
-        again = verbs.RETRIES[body["from"]](run, cause=cause_of(request))
-        return Response(serializers.RunSerializer(again).data, status=status.HTTP_201_CREATED)
+        """Retry a run that has ended, from its failed step or the start, and return the new run."""
+        run, body = self.get_object(), read_body(RetryBody, request)
+        new_run = RETRY_FUNCTIONS[body["from"]](run, cause=cause_of(request))
+        return Response(RunSerializer(new_run).data, status=status.HTTP_201_CREATED)
 
 
-def _steps_of(run: BucketRun) -> Any:
+def _steps_of_run(run: BucketRun) -> Any:
     rows = run.executions.filter(parent=None).select_related("bucket", "action")
     return rows.order_by("step_order", "attempt")
 
 
 class ExecutionViewSet(HistoryViewSet):
-    """The executions of actions, in StackStorm and here."""
+    """Executions of actions, in StackStorm or local."""
 
     queryset = ActionExecution.objects.select_related("bucket", "action", "run").prefetch_related(
         "reruns"
     )
-    serializer_class = serializers.ExecutionSerializer
+    serializer_class = ExecutionSerializer
     filterset_class = filtersets.ExecutionFilter
     ordering_fields = ["id", "created_at", "step_order"]
     scopes = READS | {"set_outcome": Scope.OPERATE}
 
-    @extend_schema(request=verbs.SetOutcomeBody, responses=verbs.OutcomeSetSerializer)
+    @extend_schema(request=SetOutcomeBody, responses=SetOutcomeResultSerializer)
     @action(detail=True, methods=["post"], url_path="set-outcome")
     def set_outcome(self, request: Request, **_lookup: str) -> Response:
         """Set the final status of an unknown execution; its run then continues."""
-        execution, body = self.get_object(), verbs.read(verbs.SetOutcomeBody, request)
+        execution, body = self.get_object(), read_body(SetOutcomeBody, request)
         set_outcome.set_outcome(
             execution,
             ActionExecution.Status(body["status"]),
             reason=body["reason"],
             cause=cause_of(request),
         )
-        rows = {"execution": execution, "run": BucketRun.objects.get(pk=execution.run_id)}
-        return Response(verbs.OutcomeSetSerializer(rows).data)
+        result = {"execution": execution, "run": BucketRun.objects.get(pk=execution.run_id)}
+        return Response(SetOutcomeResultSerializer(result).data)
 
 
 class TransitionViewSet(HistoryViewSet):
-    """Every change of state."""
+    """Transitions: the recorded status changes of alerts, runs and executions."""
 
     queryset = Transition.objects.all()
-    serializer_class = serializers.TransitionSerializer
+    serializer_class = TransitionSerializer
     filterset_class = filtersets.TransitionFilter

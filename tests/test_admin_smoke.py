@@ -1,4 +1,4 @@
-"""Every page of every model in admin opens: list, search, add, detail, history, delete."""
+"""Smoke test: open the list, search, add, change and history pages of every model in admin."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def page(model: type[Model], name: str, *arguments: object) -> str:
 
 
 @by_label
-def test_a_list_opens_and_searches(operator: Client, one_of_each: None, model: type[Model]) -> None:
+def test_list_opens_and_searches(operator: Client, one_of_each: None, model: type[Model]) -> None:
     for query in ({}, {"q": "server-01"}, {"q": "<script>alert(1)</script>"}):
         response = operator.get(page(model, "changelist"), query)
 
@@ -67,12 +67,12 @@ def test_a_list_opens_and_searches(operator: Client, one_of_each: None, model: t
 
 
 @by_label
-def test_an_empty_list_opens(operator: Client, model: type[Model]) -> None:
+def test_empty_list_opens(operator: Client, model: type[Model]) -> None:
     assert operator.get(page(model, "changelist")).status_code == 200
 
 
 @by_label
-def test_an_add_page_opens_or_is_forbidden(operator: Client, model: type[Model]) -> None:
+def test_add_page_opens_or_is_forbidden(operator: Client, model: type[Model]) -> None:
     may_add = admin.site.get_model_admin(model).has_add_permission(
         operator.get(page(model, "changelist")).wsgi_request
     )
@@ -84,7 +84,7 @@ def test_an_add_page_opens_or_is_forbidden(operator: Client, model: type[Model])
 
 @by_label
 @pytest.mark.parametrize("name", ["change", "history"])
-def test_the_pages_of_a_row_open(
+def test_pages_of_a_row_open(
     operator: Client, one_of_each: None, model: type[Model], name: str
 ) -> None:
     row = model._default_manager.order_by("pk").last()
@@ -96,14 +96,14 @@ def test_the_pages_of_a_row_open(
 
 
 @by_label
-def test_the_page_of_no_row_leads_home(operator: Client, model: type[Model]) -> None:
+def test_page_of_a_missing_row_redirects(operator: Client, model: type[Model]) -> None:
     for pk in (999_999, "nonsense"):
         response = operator.get(page(model, "change", pk))
 
         assert response.status_code == 302
 
 
-def test_the_index_links_failures_and_the_documentation(operator: Client) -> None:
+def test_index_links_failures_and_the_api_documentation(operator: Client) -> None:
     response = operator.get(reverse("admin:index"))
 
     content = response.content.decode()
@@ -112,5 +112,5 @@ def test_the_index_links_failures_and_the_documentation(operator: Client) -> Non
     assert "PoundCake" in content
 
 
-def test_the_pages_of_the_queue_are_not_offered() -> None:
+def test_queue_models_are_not_registered() -> None:
     assert not [model for model in MODELS if model._meta.app_label == "django_q"]

@@ -1,4 +1,4 @@
-"""The operator's pages: definitions are edited here, history is read."""
+"""Django admin for operators: definitions are editable, history is read-only."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ admin.site.site_header = admin.site.site_title = "PoundCake"
 admin.site.index_title = "Home"
 admin.site.site_url = None
 
-# The queue carries wake-ups. What they did stands in executions and transitions; its own pages
-# would only offer to edit signed jobs by hand.
+# Hide the queue's own pages: they would let operators edit signed jobs by hand. The effects of a
+# job are recorded as executions and transitions.
 for model in apps.get_app_config("django_q").get_models():
     if admin.site.is_registered(model):
         admin.site.unregister(model)

@@ -1,4 +1,4 @@
-"""What people do with alerts: match again, run a bucket by hand."""
+"""Operations on alerts: match again, run a bucket manually."""
 
 from __future__ import annotations
 
@@ -8,51 +8,51 @@ from typing import Any
 from django import forms
 
 from remediation.admin.operations import Operation, Result
-from remediation.admin.run_operations import resolved_warning, started
+from remediation.admin.run_operations import new_run_result, resolved_warning
 from remediation.engine.operations import retry
 from remediation.models import Alert, Bucket, Cause
 
 
 class BucketForm(forms.Form):
-    """Which bucket; a disabled one would not run."""
+    """The bucket to run; disabled buckets are not offered."""
 
     required_css_class = "required"
     bucket = forms.ModelChoiceField(
         Bucket.objects.filter(is_enabled=True).order_by("name"),
-        help_text="It is carried out whether it matches the alert or not",
+        help_text="Runs even if its matcher does not match the alert",
     )
 
 
 class MatchAgain(Operation[Alert]):
-    """Decide anew which buckets take the alert."""
+    """Match the alert against the current buckets and run those that match."""
 
     name = "match_again"
-    label = "Match again now"
+    label = "Match again"
     description = (
-        "The alert is matched against the buckets as they are now, and those that take it run once"
-        " more, also where they have run before."
+        "Matches the alert against the current buckets. Every bucket that matches runs, even if it"
+        " has already run for this alert."
     )
 
     def warnings(self, row: Alert) -> Sequence[str]:
-        """Tell when the alert has gone."""
+        """Warn about a resolved alert."""
         return resolved_warning(row)
 
     def perform(self, row: Alert, data: dict[str, Any], *, cause: Cause) -> Result:
-        """Start the runs, all or none."""
+        """Create the runs, all or none."""
         runs = retry.match_again(row, cause=cause)
         if len(runs) == 1:
-            return started(runs[0])
-        return Result(f"{len(runs)} runs are made: {', '.join(map(str, runs))}.", row)
+            return new_run_result(runs[0])
+        return Result(f"Created {len(runs)} runs: {', '.join(map(str, runs))}.", row)
 
 
-class RunByHand(MatchAgain):
-    """Carry out one bucket for the alert."""
+class RunBucket(MatchAgain):
+    """Run one bucket for the alert."""
 
     name = "run_by_hand"
-    label = "Run a bucket by hand"
-    description = "The bucket that you choose is carried out for this alert."
+    label = "Run a bucket"
+    description = "Runs the bucket that you choose for this alert."
     form = BucketForm
 
     def perform(self, row: Alert, data: dict[str, Any], *, cause: Cause) -> Result:
-        """Start the run."""
-        return started(retry.run_by_hand(data["bucket"], row, cause=cause))
+        """Create the run."""
+        return new_run_result(retry.run_by_hand(data["bucket"], row, cause=cause))

@@ -1,4 +1,4 @@
-"""Alerts: what fires, what ran for it, and why nothing did."""
+"""Admin of alerts: their runs, or the reason why nothing ran."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
 from remediation.admin import formatting
-from remediation.admin.alert_operations import MatchAgain, RunByHand
+from remediation.admin.alert_operations import MatchAgain, RunBucket
 from remediation.admin.operations import OperationAdmin, list_action
 from remediation.admin.related_tables import (
     EXECUTION_ORDER,
@@ -23,17 +23,17 @@ from remediation.models import Alert, Transition
 
 
 class RemediationFilter(admin.SimpleListFilter):
-    """Alerts by whether something ran for them."""
+    """Filter alerts by whether a run was created for them."""
 
     title = "remediation"
     parameter_name = "remediation"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the two answers."""
-        return [("ran", "something ran"), ("nothing", "nothing ran")]
+        """Return the choices."""
+        return [("ran", "Has runs"), ("nothing", "Has no runs")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert]:
-        """Read the answer from the alert's reason, which is empty when something ran."""
+        """Filter by the alert's reason, which is empty if it has a run."""
         if self.value() == "ran":
             return queryset.filter(reason="")
         return queryset.exclude(reason="") if self.value() == "nothing" else queryset
@@ -41,9 +41,9 @@ class RemediationFilter(admin.SimpleListFilter):
 
 @admin.register(Alert)
 class AlertAdmin(OperationAdmin[Alert]):
-    """Episodes, newest first."""
+    """Alerts (one row per episode), newest first."""
 
-    operations = [MatchAgain(), RunByHand()]
+    operations = [MatchAgain(), RunBucket()]
     actions = [list_action(operations[0])]
 
     list_display = [
@@ -63,16 +63,14 @@ class AlertAdmin(OperationAdmin[Alert]):
         "alert_name__begins",
         "instance__begins",
     ]
-    search_help_text = (
-        "The begin of an alert name or an instance, or a whole fingerprint or request id"
-    )
+    search_help_text = "Start of an alert name or instance, or a complete fingerprint or request id"
     fieldsets = [
         (
             None,
             {
                 "fields": [
                     ("shown_status", "severity", "instance"),
-                    "whole_reason",
+                    "full_reason",
                     ("began", "ended", "seen", "occurrences"),
                     ("shown_annotations", "shown_labels"),
                     "shown_values",
@@ -80,7 +78,7 @@ class AlertAdmin(OperationAdmin[Alert]):
             },
         ),
         (
-            "Where it came from",
+            "Source",
             {
                 "fields": [
                     ("receiver", "fingerprint", "story"),
@@ -93,11 +91,11 @@ class AlertAdmin(OperationAdmin[Alert]):
     ]
 
     def list_queryset(self, rows: QuerySet[Alert]) -> QuerySet[Alert]:
-        """Read the runs of a page at once; leave out the long columns that a list does not show."""
+        """Prefetch the runs and defer the long columns, which the list does not show."""
         return rows.defer(*Alert.LONG_COLUMNS).prefetch_related("runs__bucket")
 
     def tools(self, obj: Alert) -> list[str]:
-        """Return the story, the runbook and the other episodes."""
+        """Return links to the story, the alert's other episodes and its runbook."""
         episodes = formatting.list_url(Alert, fingerprint=obj.fingerprint)
         links: list[str] = [
             formatting.tool_link(formatting.story_url(obj.request_id), "Story"),
@@ -109,12 +107,12 @@ class AlertAdmin(OperationAdmin[Alert]):
         return links
 
     def tables(self, obj: Alert) -> list[RelatedTable]:
-        """Return what ran, down to each attempt, and the changes of the alert itself."""
+        """Return the runs, their executions and the alert's own transitions."""
         runs = obj.runs.select_related("bucket").order_by("pk")
         executions = obj.executions.order_by("run_id", *EXECUTION_ORDER)
         return [
-            run_table(runs, empty=obj.reason or "No run was made for this alert."),
-            execution_table(executions, title="Executions", empty="Nothing was executed."),
+            run_table(runs, empty=obj.reason or "This alert has no runs."),
+            execution_table(executions, title="Executions", empty="This alert has no executions."),
             transition_table(Transition.objects.filter(subject_type="alert", subject_id=obj.pk)),
         ]
 
@@ -123,9 +121,9 @@ class AlertAdmin(OperationAdmin[Alert]):
         """Return the status as a badge."""
         return formatting.badge(alert.status)
 
-    @admin.display(description="what ran, or why nothing did")
+    @admin.display(description="runs, or reason for none")
     def outcome(self, alert: Alert) -> str:
-        """Return each run's status and bucket, and the reason if there is one."""
+        """Return each run's status and bucket, followed by the reason, if any."""
         links = (
             (formatting.change_url(run, run.pk), formatting.badge(run.status), run.bucket.name)
             for run in alert.runs.all()
@@ -134,28 +132,28 @@ class AlertAdmin(OperationAdmin[Alert]):
         return format_html("{} {}", runs, formatting.shorten(alert.reason, 160))
 
     @admin.display(description="outcome")
-    def whole_reason(self, alert: Alert) -> str:
-        """Return the whole reason."""
-        return alert.reason or "Something ran: see the runs below."
+    def full_reason(self, alert: Alert) -> str:
+        """Return the complete reason."""
+        return alert.reason or "This alert has runs; see below."
 
-    @admin.display(description="began (UTC)")
+    @admin.display(description="started (UTC)")
     def began(self, alert: Alert) -> str:
-        """Return when the episode began, as Alertmanager says."""
+        """Return Alertmanager's start time of the episode."""
         return formatting.utc_time(alert.starts_at)
 
     @admin.display(description="ended (UTC)")
     def ended(self, alert: Alert) -> str:
-        """Return when the episode ended."""
+        """Return Alertmanager's end time of the episode."""
         return formatting.utc_time(alert.ends_at)
 
-    @admin.display(description="seen")
+    @admin.display(description="received")
     def times_seen(self, alert: Alert) -> str:
-        """Return how often it was delivered as firing."""
+        """Return the number of deliveries in which the alert was firing."""
         return f"{alert.occurrences}×"  # noqa: RUF001 - a multiplication sign is meant
 
-    @admin.display(description="last seen (UTC)")
+    @admin.display(description="last received (UTC)")
     def seen(self, alert: Alert) -> str:
-        """Return when Alertmanager last told of it."""
+        """Return the time of the last delivery."""
         return formatting.utc_time(alert.last_seen_at)
 
     @admin.display(description="labels")
@@ -165,30 +163,30 @@ class AlertAdmin(OperationAdmin[Alert]):
 
     @admin.display(description="annotations")
     def shown_annotations(self, alert: Alert) -> str:
-        """Return the annotations as a table, with links where they are safe."""
+        """Return the annotations as a table; http and https URLs become links."""
         return formatting.label_table(alert.annotations)
 
     @admin.display(description="values (Grafana)")
     def shown_values(self, alert: Alert) -> str:
-        """Return the values of the alert's expressions as a table."""
+        """Return the values of the alert's expressions, which Grafana sends, as a table."""
         return formatting.label_table(alert.values)
 
     @admin.display(description="Alertmanager")
     def alertmanager(self, alert: Alert) -> str:
-        """Return the link to the Alertmanager that sent the alert, if it is safe."""
+        """Return the URL of the Alertmanager that sent the alert, linked if http or https."""
         return formatting.external_link(alert.external_url)
 
     @admin.display(description="request id")
     def story(self, alert: Alert) -> str:
-        """Return the link to the story of the call that opened the episode."""
+        """Return a link to the story of the request that opened the episode."""
         return formatting.story_link(alert.request_id)
 
     @admin.display(description="generator URL")
     def generator(self, alert: Alert) -> str:
-        """Return the link to the rule that fires, if it is safe."""
+        """Return the URL of the alerting rule, linked if http or https."""
         return formatting.external_link(alert.generator_url)
 
     @admin.display(description="first delivery")
     def shown_raw_data(self, alert: Alert) -> str:
-        """Return the alert as it first came in."""
+        """Return the alert's JSON from the first delivery of the episode."""
         return formatting.json_block(alert.raw_data)

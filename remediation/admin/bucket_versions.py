@@ -1,4 +1,4 @@
-"""Bucket versions: what a bucket was, who changed it, and what the change was."""
+"""Admin of bucket versions: each definition, its author, and the difference to the last one."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from remediation.models import Bucket, BucketVersion
 
 @admin.register(BucketVersion)
 class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
-    """Versions of all buckets, newest first."""
+    """Bucket versions, newest first."""
 
-    list_display = ["name", "number", "actor", "made", "short_sha256"]
+    list_display = ["name", "number", "actor", "created", "short_sha256"]
     id_ordered_filters = frozenset({"bucket__exact"})
     list_select_related = ["bucket"]
     search_fields = ["bucket__name__begins", "sha256__exact"]
-    search_help_text = "The begin of a bucket's name, or a whole sha256"
+    search_help_text = "Start of a bucket name, or a complete sha256"
     fieldsets = [
         (
             None,
             {
                 "fields": [
-                    ("bucket_link", "number", "actor", "made"),
+                    ("bucket_link", "number", "actor", "created"),
                     "change",
                     "definition_block",
                     "sha256",
@@ -36,40 +36,40 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
     ]
 
     def list_queryset(self, rows: QuerySet[BucketVersion]) -> QuerySet[BucketVersion]:
-        """Leave out the definitions."""
+        """Defer the definitions, which the list does not show."""
         return rows.defer("definition")
 
     def tools(self, obj: BucketVersion) -> list[str]:
-        """Return the bucket's other versions and its runs."""
+        """Return links to the bucket and its other versions."""
         versions = formatting.list_url(BucketVersion, bucket=obj.bucket_id)
         return [
             formatting.tool_link(formatting.change_url(Bucket, obj.bucket_id), "Bucket"),
             formatting.tool_link(versions, "All versions of this bucket"),
         ]
 
-    @admin.display(description="version")
+    @admin.display(description="bucket")
     def name(self, version: BucketVersion) -> str:
-        """Return the bucket's name as it is now."""
+        """Return the bucket's current name."""
         return str(version.bucket)
 
     @admin.display(description="bucket")
     def bucket_link(self, version: BucketVersion) -> str:
-        """Return the link to the bucket as it is now."""
+        """Return a link to the current bucket."""
         return formatting.row_link(version.bucket)
 
-    @admin.display(description="made (UTC)")
-    def made(self, version: BucketVersion) -> str:
-        """Return when it was made."""
+    @admin.display(description="created (UTC)")
+    def created(self, version: BucketVersion) -> str:
+        """Return the time when the version was recorded."""
         return formatting.utc_time(version.created_at)
 
     @admin.display(description="sha256")
     def short_sha256(self, version: BucketVersion) -> str:
-        """Return the begin of the digest."""
+        """Return the start of the digest."""
         return version.sha256[:12]
 
-    @admin.display(description="what changed")
+    @admin.display(description="changes")
     def change(self, version: BucketVersion) -> str:
-        """Return the lines that differ from the version before."""
+        """Return a diff to the previous version."""
         older = BucketVersion.objects.filter(bucket=version.bucket_id, number__lt=version.number)
         before = older.order_by("number").last()
         if before is None:
@@ -85,5 +85,5 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
 
     @admin.display(description="definition")
     def definition_block(self, version: BucketVersion) -> str:
-        """Return the whole definition."""
+        """Return the definition as JSON."""
         return formatting.json_block(version.definition)

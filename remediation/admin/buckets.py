@@ -1,4 +1,4 @@
-"""Buckets: which alerts they take, and the steps they carry out."""
+"""Admin of buckets: their matcher, their steps or workflow, and their rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from remediation.engine.operations import definitions
 from remediation.engine.operations.bucket_warnings import warnings_of
 from remediation.models import Bucket, BucketRun, BucketVersion, Cause
 
-WORKFLOW_TITLE = "One whole StackStorm workflow in place of steps"
+WORKFLOW_TITLE = "StackStorm workflow instead of steps"
 WORKFLOW_FIELDS = [
     "use_stackstorm",
     "st2_workflow_name",
@@ -30,9 +30,9 @@ WORKFLOW_FIELDS = [
 
 
 ON_RESOLVED = [
-    (Bucket.OnResolved.CONTINUE, "continue: the run goes on to its end"),
-    (Bucket.OnResolved.STOP, "stop: the step in flight ends, no other starts"),
-    (Bucket.OnResolved.CANCEL, "cancel: no other step starts, StackStorm cancels"),
+    (Bucket.OnResolved.CONTINUE, "continue: run the remaining steps"),
+    (Bucket.OnResolved.STOP, "stop: finish the current step, start no other"),
+    (Bucket.OnResolved.CANCEL, "cancel: cancel the current step, start no other"),
 ]
 
 
@@ -42,8 +42,9 @@ class BucketForm(forms.ModelForm[Bucket]):
     on_resolved = forms.ChoiceField(
         choices=ON_RESOLVED,
         initial=Bucket.OnResolved.CONTINUE,
-        help_text="What becomes of a run that has begun when its alert resolves; one that has not"
-        " is skipped. Canceled in StackStorm does not mean that the command stopped",
+        help_text="What to do with a started run when its alert resolves. A run that has not"
+        " started is skipped. Cancel asks StackStorm to cancel; a command that already runs on the"
+        " host may continue",
     )
 
     class Meta:
@@ -69,20 +70,19 @@ class BucketForm(forms.ModelForm[Bucket]):
             "group_by": forms.TextInput(attrs={"class": "vTextField json"}),
         }
         help_texts = {
-            "cooldown_seconds": "No automatic run sooner than this after the last one began for the"
-            " same alert; it begins later, when the alert is repeated",
-            "group_by": "The labels that make two alerts the same for the cooldown, separated by"
-            " commas: alertname, instance. Empty: all labels",
-            "timeout_seconds": "Of the whole run, then it is canceled. 0: none; of a whole workflow"
-            " 3600",
-            "st2_workflow_name": "host_down or remediation.host_down",
-            "st2_workflow_params": "A JSON object; templates as in actions",
+            "cooldown_seconds": "Minimum time between the starts of two automatic runs for the same"
+            " alert. A held run starts when the alert is received again after the cooldown",
+            "group_by": "Labels that identify the same alert for the cooldown, separated by commas,"
+            " for example alertname, instance. Empty: all labels",
+            "timeout_seconds": "Cancels the run after this time. 0: no limit; 3600 for a workflow",
+            "st2_workflow_name": "For example host_down or remediation.host_down",
+            "st2_workflow_params": "A JSON object. Values may be templates, as in actions",
         }
 
 
 @admin.register(Bucket)
 class BucketAdmin(DefinitionAdmin[Bucket]):
-    """Buckets in the order in which they are asked."""
+    """Buckets in matching order."""
 
     form = BucketForm
     change_form_template = "admin/remediation/bucket.html"
@@ -91,8 +91,8 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
         "name",
         "is_enabled",
         "priority",
-        "takes",
-        "does",
+        "matches",
+        "action",
         "trigger_on",
         "cooldown",
         "last_run",
@@ -108,7 +108,7 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
     fieldsets = [
         (None, {"fields": ["name", "description", "is_enabled"]}),
         (
-            "Which alerts it takes",
+            "Matching",
             {
                 "fields": [
                     "alert_name_pattern",
@@ -118,11 +118,11 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
                 ]
             },
         ),
-        ("How a run ends", {"fields": ["on_resolved", "timeout_seconds"]}),
+        ("Ending a run", {"fields": ["on_resolved", "timeout_seconds"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Bucket]:
-        """Count the steps and look up how the newest run ended."""
+        """Annotate the number of steps and the newest run."""
         newest = BucketRun.objects.filter(bucket=OuterRef("pk")).order_by("-pk")
         rows = super().get_queryset(request)
         return rows.annotate(
@@ -138,7 +138,7 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Hold the bucket's lock from before its form is checked until its version is kept."""
+        """Lock the bucket before its form is validated, until its version is recorded."""
         if request.method != "POST":
             return super().changeform_view(request, object_id, form_url, extra_context)
         with transaction.atomic():
@@ -148,30 +148,33 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def get_fieldsets(self, request: HttpRequest, obj: Bucket | None = None) -> Any:
-        """Fold the workflow away where there is none."""
-        folded = [] if obj and obj.use_stackstorm else ["collapse"]
-        workflow: tuple[str, Any] = (WORKFLOW_TITLE, {"classes": folded, "fields": WORKFLOW_FIELDS})
+        """Collapse the workflow fields of a bucket that has steps."""
+        classes = [] if obj and obj.use_stackstorm else ["collapse"]
+        workflow: tuple[str, Any] = (
+            WORKFLOW_TITLE,
+            {"classes": classes, "fields": WORKFLOW_FIELDS},
+        )
         return [*self.fieldsets, workflow]
 
     def save_definition(self, row: Bucket, *, cause: Cause) -> None:
-        """Save the bucket, its steps left alone, and its version."""
+        """Save the bucket and its version, without touching its steps."""
         definitions.save_bucket(row, None, cause=cause)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Save the steps; then number, check and keep the whole in one engine call."""
+        """Save the steps; then validate the bucket and record its version in one engine call."""
         super().save_related(request, form, formsets, change)
         definitions.record(form.instance, cause=request_cause(request))
         for warning in form.instance.matcher_warnings():
             messages.warning(request, warning)
 
     def delete_model(self, request: HttpRequest, obj: Bucket) -> None:
-        """Delete through the engine."""
+        """Delete through the engine, which refuses if the bucket has history."""
         definitions.delete_bucket(obj)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Add the ways to the bucket's history."""
+        """Add the bucket's warnings and the links to its runs and versions."""
         if bucket := kwargs.get("obj"):
             if request.method == "GET":
                 for warning in warnings_of(bucket):
@@ -184,27 +187,27 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
             ]
         return super().render_change_form(request, context, *args, **kwargs)
 
-    @admin.display(description="takes")
-    def takes(self, bucket: Bucket) -> str:
-        """Return the matcher."""
+    @admin.display(description="matches")
+    def matches(self, bucket: Bucket) -> str:
+        """Return the alert name pattern and the label matchers."""
         parts = [(part,) for part in (bucket.alert_name_pattern, bucket.label_matchers) if part]
         return format_html_join(" ", "<code>{}</code>", parts) or formatting.EMPTY
 
-    @admin.display(description="does")
-    def does(self, bucket: Any) -> str:
-        """Return the workflow, or how many steps there are."""
+    @admin.display(description="action")
+    def action(self, bucket: Any) -> str:
+        """Return the workflow, or the number of steps."""
         if bucket.use_stackstorm:
             return f"workflow {bucket.workflow_ref}"
         return f"{bucket.step_total} step{'' if bucket.step_total == 1 else 's'}"
 
     @admin.display(description="cooldown", ordering="cooldown_seconds")
     def cooldown(self, bucket: Bucket) -> str:
-        """Return the shortest time between two automatic runs for the same alert."""
+        """Return the cooldown with its unit."""
         return f"{bucket.cooldown_seconds} s" if bucket.cooldown_seconds else "none"
 
     @admin.display(description="last run")
     def last_run(self, bucket: Any) -> str:
-        """Return how the newest run ended, linked."""
+        """Return the status of the newest run as a link."""
         if bucket.last_run_id is None:
             return "never"
         return format_html(

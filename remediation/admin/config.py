@@ -1,4 +1,4 @@
-"""Config values: what templates read as config.KEY."""
+"""Admin of config values, which templates read as config.KEY."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from remediation.admin.json_fields import JSONField
 from remediation.models import ConfigValue
 
 WARNING = (
-    "Never put a secret here: it is shown to everybody who may read. A secret comes from the"
-    " environment as CONFIG_KEY or CONFIG_KEY_FILE (config.key in templates), or better stays in"
+    "Never store a secret here: every reader can see it. Set secrets in the environment as"
+    " CONFIG_KEY or CONFIG_KEY_FILE (config.key in templates), or preferably keep them in"
     " StackStorm's datastore."
 )
 
 
 class ConfigValueForm(forms.ModelForm[ConfigValue]):
-    """One value with its key."""
+    """A key and its JSON value."""
 
     value = JSONField(help_text='JSON, for example "ops@example.com", 30 or {"limit": 5}')
 
@@ -40,5 +40,5 @@ class ConfigValueAdmin(admin.ModelAdmin[ConfigValue]):
 
     @admin.display(description="value")
     def short_value(self, row: ConfigValue) -> str:
-        """Return the begin of the value."""
+        """Return the start of the value."""
         return formatting.shorten_json(row.value)

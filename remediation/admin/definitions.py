@@ -1,4 +1,4 @@
-"""What actions and buckets have in common: they are switched off, not deleted, once used."""
+"""Common admin of actions and buckets, which are disabled rather than deleted once used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DefinitionT = TypeVar("DefinitionT", bound=Action | Bucket)
 
 
 class DefinitionAdmin(ReadRoleMixin, admin.ModelAdmin[DefinitionT]):
-    """The base of the pages on which people say what PoundCake does."""
+    """Base admin of actions and buckets."""
 
     actions = ["enable", "disable"]
     list_per_page = 100
@@ -32,11 +32,11 @@ class DefinitionAdmin(ReadRoleMixin, admin.ModelAdmin[DefinitionT]):
     save_on_top = True
 
     def save_definition(self, row: DefinitionT, *, cause: Cause) -> None:
-        """Save a row and the versions that follow from it, in one engine call."""
+        """Save a row and the bucket versions it changes, in one engine call."""
         raise NotImplementedError
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Offer to disable, not to delete many at once: most have history and stay anyway."""
+        """Remove bulk deletion: most rows have history and cannot be deleted."""
         offered = super().get_actions(request)
         offered.pop("delete_selected", None)
         return offered
@@ -44,12 +44,12 @@ class DefinitionAdmin(ReadRoleMixin, admin.ModelAdmin[DefinitionT]):
     def get_deleted_objects(
         self, objs: QuerySet[DefinitionT] | Sequence[DefinitionT], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Raise HasHistoryError before anybody is asked whether to delete what has to stay."""
+        """Raise HasHistoryError before the confirmation page if a row cannot be deleted."""
         found = super().get_deleted_objects(objs, request)
         if found[3]:
             names = ", ".join(str(row) for row in objs)
             raise HasHistoryError(
-                f"{names} is used or has history, so it stays: disable it instead (clear"
+                f"{names} is used or has history and cannot be deleted. Disable it instead (clear"
                 " is_enabled)."
             )
         return found
@@ -57,7 +57,7 @@ class DefinitionAdmin(ReadRoleMixin, admin.ModelAdmin[DefinitionT]):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Delete what has no history; say of the rest what to do instead."""
+        """Delete a row without history; otherwise show the reason for the refusal."""
         try:
             return super().delete_view(request, object_id, extra_context)
         except HasHistoryError as error:
@@ -66,26 +66,26 @@ class DefinitionAdmin(ReadRoleMixin, admin.ModelAdmin[DefinitionT]):
 
     @admin.action(description="Enable the selected", permissions=["change"])
     def enable(self, request: HttpRequest, rows: QuerySet[DefinitionT]) -> None:
-        """Switch rows on."""
-        self._switch(request, rows, is_enabled=True)
+        """Enable rows."""
+        self._set_enabled(request, rows, is_enabled=True)
 
     @admin.action(description="Disable the selected", permissions=["change"])
     def disable(self, request: HttpRequest, rows: QuerySet[DefinitionT]) -> None:
-        """Switch rows off."""
-        self._switch(request, rows, is_enabled=False)
+        """Disable rows."""
+        self._set_enabled(request, rows, is_enabled=False)
 
-    def _switch(
+    def _set_enabled(
         self, request: HttpRequest, rows: QuerySet[DefinitionT], *, is_enabled: bool
     ) -> None:
-        verb, count = ("enabled" if is_enabled else "disabled"), 0
+        state, count = ("enabled" if is_enabled else "disabled"), 0
         for row in rows.filter(is_enabled=not is_enabled):
             row.is_enabled = is_enabled
             try:
                 self.save_definition(row, cause=request_cause(request))
             except ValidationError as error:
-                text = f"{row} cannot be {verb}: {' '.join(error.messages)}"
+                text = f"{row} cannot be {state}: {' '.join(error.messages)}"
                 self.message_user(request, text, messages.ERROR)
             else:
-                self.log_change(request, row, capfirst(f"{verb}."))
+                self.log_change(request, row, capfirst(f"{state}."))
                 count += 1
-        self.message_user(request, f"{count} {verb}.", messages.SUCCESS)
+        self.message_user(request, f"{count} {state}.", messages.SUCCESS)

@@ -1,4 +1,4 @@
-"""Executions: one attempt of one step, what was sent and what came back."""
+"""Admin of executions: the parameters, StackStorm's status and the result of one attempt."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
         "alert_link",
         "step",
         "short_error",
-        "begun",
-        "took",
+        "started",
+        "duration",
     ]
     list_filter = ["status", "executed_via_stackstorm"]
     time_ordered_filters = frozenset({"status__exact"})
     list_select_related = ["bucket", "alert", "run"]
     search_fields = ["request_id__exact", "st2_execution_id__exact", "trace_tag__exact"]
-    search_help_text = "A whole request id, StackStorm execution id or trace tag"
+    search_help_text = "A complete request id, StackStorm execution id or trace tag"
     fieldsets = [
         (
             None,
@@ -58,7 +58,7 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
                     ("shown_status", "step", "action_link"),
                     "shown_error",
                     ("run_link", "alert_link", "bucket_link", "parent_link"),
-                    ("made", "begun", "ended", "took"),
+                    ("created", "started", "ended", "duration"),
                     "shown_parameters",
                     "output",
                     "shown_result",
@@ -70,7 +70,7 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
             {
                 "fields": [
                     ("stackstorm", "st2_liveaction_id"),
-                    ("running", "due"),
+                    ("running_since", "due"),
                     "trace",
                     "story",
                 ]
@@ -79,7 +79,7 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
     ]
 
     def list_queryset(self, rows: QuerySet[ActionExecution]) -> QuerySet[ActionExecution]:
-        """Leave out the long columns."""
+        """Defer the long columns, which the list does not show."""
         return rows.defer(
             "parameters",
             "st2_result",
@@ -88,17 +88,17 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
         )
 
     def annotate_page(self, rows: Sequence[ActionExecution]) -> None:
-        """Add why each execution waits."""
+        """Add to each execution the reason why it waits."""
         holds = Holds()
         for row in rows:
             row.waiting_for = holds.reason(row)  # type: ignore[attr-defined]
 
     def notices(self, obj: ActionExecution) -> list[Notice]:
-        """Return why it waits, and what was unusual about its launch."""
+        """Return why the execution waits, and anything unusual about its launch."""
         return execution_notices(obj)
 
     def tools(self, obj: ActionExecution) -> list[str]:
-        """Return the run, the story and StackStorm's own page."""
+        """Return links to the run, the story and StackStorm's page."""
         links: list[str] = [
             formatting.tool_link(formatting.change_url(obj.run, obj.run_id), "Run"),
             formatting.tool_link(formatting.story_url(obj.request_id), "Story"),
@@ -108,12 +108,12 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
         return links
 
     def tables(self, obj: ActionExecution) -> list[RelatedTable]:
-        """Return the tasks of a workflow, the other attempts, and the changes of the row."""
+        """Return the tasks of a workflow, the other attempts, the re-runs and the transitions."""
         tables = []
         if obj.step_order == 0:
             tasks = obj.tasks.order_by(*EXECUTION_ORDER)
             tables.append(
-                execution_table(tasks, title="Tasks", empty="StackStorm reported no task yet.")
+                execution_table(tasks, title="Tasks", empty="StackStorm has reported no tasks yet.")
             )
         attempts = ActionExecution.objects.filter(run=obj.run_id, step_order=obj.step_order)
         others = list(attempts.exclude(pk=obj.pk).order_by("attempt"))
@@ -131,22 +131,22 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
 
     @admin.display(description="step")
     def step(self, execution: ActionExecution) -> str:
-        """Return the place in the run, and which attempt it is."""
+        """Return the step number and the attempt."""
         return step_cell(execution)
 
     @admin.display(description="StackStorm")
     def stackstorm(self, execution: ActionExecution) -> str:
-        """Return StackStorm's id and word."""
+        """Return StackStorm's id and status."""
         return stackstorm_cell(execution)
 
     @admin.display(description="action")
     def action_link(self, execution: ActionExecution) -> str:
-        """Return the link to the action; a workflow's task may have none here."""
+        """Return a link to the action; a workflow task may have no action in PoundCake."""
         return formatting.row_link(execution.action)
 
     @admin.display(description="run")
     def run_link(self, execution: ActionExecution) -> str:
-        """Return the link to the run."""
+        """Return a link to the run."""
         return format_html(
             '<a href="{}">#{}</a>',
             formatting.change_url(execution.run, execution.run_id),
@@ -155,90 +155,91 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
 
     @admin.display(description="alert")
     def alert_link(self, execution: ActionExecution) -> str:
-        """Return the link to the alert."""
+        """Return a link to the alert."""
         return formatting.row_link(execution.alert)
 
     @admin.display(description="bucket")
     def bucket_link(self, execution: ActionExecution) -> str:
-        """Return the link to the bucket as it is now."""
+        """Return a link to the current bucket."""
         return formatting.row_link(execution.bucket)
 
     @admin.display(description="workflow")
     def parent_link(self, execution: ActionExecution) -> str:
-        """Return the link to the workflow that a task is part of."""
+        """Return a link to the workflow execution that the task belongs to."""
         return formatting.row_link(execution.parent)
 
     @admin.display(description="error")
     def short_error(self, execution: ActionExecution) -> str:
-        """Return why it waits, or the error's first line."""
+        """Return why the execution waits, or the first line of its error."""
         waiting_for = getattr(execution, "waiting_for", "")
         return formatting.shorten(waiting_for or execution.error_message, 160) or formatting.EMPTY
 
     @admin.display(description="error")
     def shown_error(self, execution: ActionExecution) -> str:
-        """Return the whole error, or why the step was skipped."""
+        """Return the complete error, or why the step was skipped."""
         return formatting.text_block(execution.error_message)
 
-    @admin.display(description="made (UTC)")
-    def made(self, execution: ActionExecution) -> str:
-        """Return when the row was made."""
+    @admin.display(description="created (UTC)")
+    def created(self, execution: ActionExecution) -> str:
+        """Return the time when the row was created."""
         return formatting.utc_time(execution.created_at)
 
     @admin.display(description="started (UTC)")
-    def begun(self, execution: ActionExecution) -> str:
-        """Return when a worker claimed it."""
+    def started(self, execution: ActionExecution) -> str:
+        """Return the time when a worker claimed the execution."""
         return formatting.utc_time(execution.started_at)
 
     @admin.display(description="running in StackStorm since (UTC)")
-    def running(self, execution: ActionExecution) -> str:
-        """Return when StackStorm was first seen to run it."""
+    def running_since(self, execution: ActionExecution) -> str:
+        """Return the time when StackStorm first reported it as running."""
         return formatting.utc_time(execution.running_at)
 
     @admin.display(description="ended (UTC)")
     def ended(self, execution: ActionExecution) -> str:
-        """Return when its end was known."""
+        """Return the time when the outcome was recorded."""
         return formatting.utc_time(execution.completed_at)
 
-    @admin.display(description="looked at next (UTC)")
+    @admin.display(description="next check (UTC)")
     def due(self, execution: ActionExecution) -> str:
-        """Return when the machine turns to it next."""
+        """Return the time when a worker next processes the execution."""
         return formatting.utc_time(execution.due_at)
 
-    @admin.display(description="took")
-    def took(self, execution: ActionExecution) -> str:
-        """Return how long it took from its claim."""
+    @admin.display(description="duration")
+    def duration(self, execution: ActionExecution) -> str:
+        """Return the time from claim to outcome."""
         return formatting.duration(execution.started_at, execution.completed_at) or formatting.EMPTY
 
-    @admin.display(description="parameters as sent")
+    @admin.display(description="parameters sent")
     def shown_parameters(self, execution: ActionExecution) -> str:
-        """Return the rendered parameters, secrets masked."""
+        """Return the rendered parameters with secrets masked."""
         return formatting.json_block(execution.parameters)
 
     @admin.display(description="output")
     def output(self, execution: ActionExecution) -> str:
-        """Return what commands printed, with its line breaks; the whole result stands below."""
-        return format_html_join("", "<p>{}</p>{}", texts(execution.st2_result)) or formatting.EMPTY
+        """Return the output of commands with its line breaks."""
+        blocks = output_blocks(execution.st2_result)
+        return format_html_join("", "<p>{}</p>{}", blocks) or formatting.EMPTY
 
     @admin.display(description="result")
     def shown_result(self, execution: ActionExecution) -> str:
-        """Return the whole result; its shape is the runner's."""
+        """Return the complete result; its structure depends on the StackStorm runner."""
         return formatting.json_block(execution.st2_result)
 
     @admin.display(description="trace tag")
     def trace(self, execution: ActionExecution) -> str:
-        """Return the name under which StackStorm knows this attempt."""
+        """Return the trace tag, which identifies this attempt in StackStorm."""
         return format_html('<span class="mono">{}</span>', execution.trace_tag or formatting.EMPTY)
 
     @admin.display(description="request id")
     def story(self, execution: ActionExecution) -> str:
-        """Return the link to the story of the call that opened the alert."""
+        """Return a link to the story of the request that opened the alert."""
         return formatting.story_link(execution.request_id)
 
 
-def texts(result: Any) -> list[tuple[str, str]]:
-    """Return (name, block) of what commands printed, wherever the runner put it.
+def output_blocks(result: Any) -> list[tuple[str, str]]:
+    """Return (name, HTML block) for each output in a result.
 
-    ``core.local`` has stdout at the top, ``core.remote`` one level down, under the host's name.
+    ``core.local`` has stdout at the top level, ``core.remote`` one level down, by host name.
     """
     found = []
     if isinstance(result, dict):

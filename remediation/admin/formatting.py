@@ -1,6 +1,6 @@
-"""What a cell shows: badges, links, times and JSON, always escaped.
+"""HTML for admin pages: badges, links, times and JSON.
 
-Everything here is given data that others wrote; only ``format_html`` makes markup of it.
+All input is untrusted; only ``format_html``, which escapes it, builds markup.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 EMPTY = "-"
-JSON_LENGTH_MAX = 200_000  # characters; a browser and a reader stay well with this much
+JSON_LENGTH_MAX = 200_000  # characters; more makes the page slow in a browser
 
 
-def badge(word: str) -> str:
-    """Return a status word with its colour; the word itself tells it too."""
-    return format_html('<span class="badge badge-{0}">{0}</span>', word) if word else EMPTY
+def badge(status: str) -> str:
+    """Return a status as a colored badge."""
+    return format_html('<span class="badge badge-{0}">{0}</span>', status) if status else EMPTY
 
 
 def change_url(model: type[models.Model] | models.Model, pk: int) -> str:
-    """Return the address of a row's page in admin."""
+    """Return the URL of a row's page in admin."""
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[pk])
 
 
 def list_url(model: type[models.Model], **lookups: object) -> str:
-    """Return the address of a list, narrowed by exact ``lookups``."""
+    """Return the URL of a list filtered by exact ``lookups``."""
     name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
     return reverse(name, query={f"{column}__exact": value for column, value in lookups.items()})
 
@@ -41,24 +41,24 @@ def row_link(row: models.Model | None) -> str:
 
 
 def story_url(request_id: str) -> str:
-    """Return the address of everything that one inbound call caused."""
+    """Return the URL of the story of a request: everything that the request caused."""
     return reverse("audit:story", args=[request_id])
 
 
 def story_link(request_id: str) -> str:
-    """Return a link to everything that one inbound call caused; jobs come from none."""
+    """Return a link to the story of a request; '-' without one, as for changes by jobs."""
     if not request_id:
         return EMPTY
     return format_html('<a class="mono" href="{}">{}</a>', story_url(request_id), request_id)
 
 
-def tool_link(address: str, text: str) -> SafeString:
-    """Return a link for the row above a page."""
-    return format_html('<a href="{}">{}</a>', address, text)
+def tool_link(url: str, text: str) -> SafeString:
+    """Return a link for the top of a row's page."""
+    return format_html('<a href="{}">{}</a>', url, text)
 
 
 def is_http_url(text: str) -> bool:
-    """Return whether a text from outside is a link that is safe to offer: http or https alone."""
+    """Return whether an untrusted text is an http or https URL, which is safe to link."""
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -66,19 +66,19 @@ def is_http_url(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
-def external_link(address: str, text: str = "") -> str:
-    """Return a link to another site, or the bare text when the address is not a safe one."""
-    if not is_http_url(address):
-        return text or address or EMPTY
+def external_link(url: str, text: str = "") -> str:
+    """Return a link to another site, or only the text if the URL is not http or https."""
+    if not is_http_url(url):
+        return text or url or EMPTY
     return format_html(
         '<a href="{}" target="_blank" rel="noopener noreferrer">{}&nbsp;↗</a>',
-        address,
-        text or address,
+        url,
+        text or url,
     )
 
 
 def utc_time(at: datetime.datetime | None) -> str:
-    """Return a time to the second, in UTC, with its machine-readable form."""
+    """Return a time in UTC, to the second, as a ``<time>`` element."""
     if at is None:
         return EMPTY
     utc = at.astimezone(datetime.UTC)
@@ -92,19 +92,19 @@ def shorten(text: str, length: int = 100) -> str:
 
 
 def shorten_json(value: Any, length: int = 80) -> str:
-    """Return the begin of a JSON value in one line."""
+    """Return the start of a JSON value in one line."""
     return shorten(json.dumps(value), length) if value else EMPTY
 
 
 def indented_json(value: Any) -> str:
-    """Return JSON for reading and editing."""
+    """Return indented JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    # A lone surrogate is JSON and no Unicode: shown as its escape it does not break the page.
+    # JSON may hold lone surrogates, which cannot be encoded: show their escapes.
     return text.encode(errors="backslashreplace").decode()
 
 
 def truncated_json(value: Any) -> str:
-    """Return JSON for reading, a very long one cut."""
+    """Return indented JSON, cut to JSON_LENGTH_MAX."""
     text = indented_json(value)
     if len(text) <= JSON_LENGTH_MAX:
         return text
@@ -112,22 +112,22 @@ def truncated_json(value: Any) -> str:
 
 
 def json_block(value: Any) -> str:
-    """Return a JSON value as a block of text."""
+    """Return a JSON value as a preformatted block."""
     return EMPTY if value in (None, {}, []) else text_block(truncated_json(value))
 
 
 def text_block(text: str) -> str:
-    """Return text with its line breaks."""
+    """Return text as a preformatted block."""
     return format_html('<pre class="block">{}</pre>', text) if text else EMPTY
 
 
 def code(text: str) -> str:
-    """Return a name or a command to be copied."""
+    """Return a name or a command in a ``<code>`` element."""
     return format_html("<code>{}</code>", text)
 
 
 def label_table(values: Any) -> str:
-    """Return labels or annotations as a table; a web address among them becomes a link."""
+    """Return labels or annotations as a table; http and https URLs become links."""
     if not isinstance(values, dict) or not values:
         return json_block(values)
     rows = ((key, external_link(str(value))) for key, value in sorted(values.items()))
@@ -138,7 +138,7 @@ def label_table(values: Any) -> str:
 
 
 def duration(begin: datetime.datetime | None, end: datetime.datetime | None) -> str:
-    """Return how long something took, or '' while it has not ended."""
+    """Return the time between two times, or '' if one is None."""
     if begin is None or end is None:
         return ""
     seconds = (end - begin).total_seconds()

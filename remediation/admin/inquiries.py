@@ -1,4 +1,4 @@
-"""What a page says of an execution that waits for a person's answer, and of what stays open."""
+"""Page texts about open StackStorm inquiries and about workflows paused in StackStorm."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from remediation.engine.outcomes.inquiry_texts import questions, respond_command
 from remediation.models import ActionExecution
 
 INQUIRY_STAYS_OPEN = (
-    "StackStorm cannot cancel an open inquiry: it stays open there until it is answered or expires,"
-    " and an answer has no effect any more."
+    "StackStorm cannot cancel an open inquiry. It stays open in StackStorm until it is answered or"
+    " expires; answering it has no effect."
 )
 
 
 def is_inquiry(row: ActionExecution) -> bool:
-    """Return whether the execution itself is an open inquiry, and no workflow that asks."""
+    """Return whether the execution itself is an inquiry, rather than a workflow with one."""
     return row.st2_action_execution_status == "pending"
 
 
 def open_inquiry_lines(row: ActionExecution) -> Iterator[str]:
-    """Yield what is asked, who may answer, how, and what happens without an answer."""
+    """Yield each inquiry's questions, who may answer, how, and the effect of a timeout."""
     since = formatting.utc_time(row.asking_since)
     for inquiry in row.inquiries:
         yield from _inquiry_lines(inquiry, row)
@@ -34,30 +34,31 @@ def open_inquiry_lines(row: ActionExecution) -> Iterator[str]:
         yield _without_answer(row)
     elif row.inquiries_checked_at in (None, clock.EPOCH):
         yield format_html(
-            "It waits for a person since {} UTC. The next poll asks StackStorm for its inquiry.",
+            "It has been waiting for a response since {} UTC. The next poll reads its inquiry from"
+            " StackStorm.",
             since,
         )
     elif is_inquiry(row):
         yield format_html(
-            "It is an inquiry, open since {} UTC, whose question StackStorm does not show. Answer"
-            " it in StackStorm: {}",
+            "It is an inquiry that has been open since {} UTC. StackStorm does not return its"
+            " questions. Answer it in StackStorm: {}",
             since,
             formatting.code(respond_command({"id": row.st2_execution_id})),
         )
         yield _without_answer(row)
     else:
         yield format_html(
-            "It is paused in StackStorm since {} UTC, and StackStorm shows no open inquiry of it:"
-            " a person has paused it. Whoever did has to let it go on in StackStorm: {}",
+            "A user paused it in StackStorm at {} UTC; it has no open inquiry. Resume it in"
+            " StackStorm: {}",
             since,
             formatting.external_link(row.st2_web_url, row.st2_execution_id or ""),
         )
-        yield f"After {_limit()} it is canceled."
+        yield f"PoundCake cancels it after {_limit()}."
 
 
 def _inquiry_lines(inquiry: Mapping[str, Any], row: ActionExecution) -> Iterator[str]:
     yield format_html("{} asks:", _name(inquiry))
-    for question in questions(inquiry) or ["StackStorm shows no schema of the answer."]:
+    for question in questions(inquiry) or ["StackStorm returned no schema for the response."]:
         yield format_html("• {}", question)
     if who := [*inquiry.get("users", []), *(f"role {role}" for role in inquiry.get("roles", []))]:
         yield format_html("May answer: {}.", ", ".join(who))
@@ -68,20 +69,20 @@ def _inquiry_lines(inquiry: Mapping[str, Any], row: ActionExecution) -> Iterator
     )
     if inquiry.get("ttl_minutes") is not None:
         yield (
-            f"StackStorm lets it expire {inquiry['ttl_minutes']} min after it was asked; the"
-            " execution then ends as timeout."
+            f"StackStorm expires it {inquiry['ttl_minutes']} min after it was opened; the execution"
+            " then ends as timeout."
         )
 
 
 def _name(inquiry: Mapping[str, Any]) -> str:
-    name = format_html("The inquiry {}", formatting.code(inquiry["id"]))
+    name = format_html("Inquiry {}", formatting.code(inquiry["id"]))
     if task := inquiry.get("task"):
         name = format_html("{} of task {}", name, task)
     if route := inquiry.get("route"):
         name = format_html("{}, route {},", name, route)
     if asked_at := _time(inquiry.get("asked_at")):
         name = format_html(
-            "{} since {} UTC (StackStorm's clock)", name, formatting.utc_time(asked_at)
+            "{} open since {} UTC (StackStorm's clock)", name, formatting.utc_time(asked_at)
         )
     return name
 
@@ -95,10 +96,13 @@ def _time(text: object) -> datetime.datetime | None:
 
 def _without_answer(row: ActionExecution) -> str:
     if is_inquiry(row):
-        return f"Without an answer it ends here as timeout after {_limit()}. {INQUIRY_STAYS_OPEN}"
+        return (
+            f"Without an answer the execution ends as timeout after {_limit()}."
+            f" {INQUIRY_STAYS_OPEN}"
+        )
     return (
-        f"Without an answer the workflow is canceled after {_limit()}; its inquiry stays open in"
-        " StackStorm."
+        f"Without an answer PoundCake cancels the workflow after {_limit()}; its inquiry stays open"
+        " in StackStorm."
     )
 
 
@@ -112,7 +116,7 @@ def left_open_lines(rows: Iterable[ActionExecution]) -> Iterator[str]:
         if row.status in ActionExecution.FINAL:
             for inquiry in row.inquiries:
                 yield format_html(
-                    "The inquiry {} of {} was open when it ended. {}",
+                    "Inquiry {} of {} was open when the execution ended. {}",
                     formatting.code(inquiry["id"]),
                     formatting.row_link(row),
                     INQUIRY_STAYS_OPEN,

@@ -37,28 +37,28 @@ ID = re.compile("[0-9]{1,18}")
 
 
 class ReasonForm(forms.Form):
-    """Why, for whoever reads the record."""
+    """The reason, which is recorded with the user's name."""
 
     required_css_class = "required"
     reason = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}),
         max_length=2_000,
-        help_text="It stands on the record with your name",
+        help_text="Recorded with your name",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was done, in one sentence, and the row to look at next."""
+    """A message about the operation's effect, and the row to show next."""
 
-    text: str
-    shows: models.Model
+    message: str
+    next_row: models.Model
 
 
 class Operation(Generic[RowT]):
-    """One thing that people may have done to a row."""
+    """An operation on a row, with the texts of its confirmation page."""
 
-    name: str  # of the URL's name and of the list action
+    name: str  # in the URL name, and the name of the list action
     url_segment = ""  # defaults to the name
     label: str
     description: str
@@ -66,26 +66,26 @@ class Operation(Generic[RowT]):
     form: type[forms.Form] = forms.Form
 
     def is_available(self, row: RowT) -> bool:
-        """Return whether the row's page shows the button; the engine decides in the end."""
+        """Return whether the row's page shows the button; the engine makes the final check."""
         return True
 
     def warnings(self, row: RowT) -> Sequence[str]:
-        """Return what is to be known of this row before it is done."""
+        """Return warnings about this row for the confirmation page."""
         return ()
 
     def perform(self, row: RowT, data: dict[str, Any], *, cause: Cause) -> Result:
-        """Do it. Raises NotPossible or IllegalTransitionError with a sentence for the person."""
+        """Perform the operation. Raises NotPossible or IllegalTransitionError with the reason."""
         raise NotImplementedError
 
 
 def operation_url(model: type[models.Model], name: str, *ids: int) -> str:
-    """Return the address of a verb's page for some rows."""
-    address = f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}"
-    return reverse(address, query={"id": ids})
+    """Return the URL of an operation's confirmation page for some rows."""
+    url_name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}"
+    return reverse(url_name, query={"id": ids})
 
 
 def button(model: type[models.Model], operation: Operation[Any], pk: int) -> str:
-    """Return the link to a verb's page for one row."""
+    """Return a link to an operation's confirmation page for one row."""
     return format_html(
         '<a class="button{}" href="{}">{}…</a>',
         " destructive" if operation.is_destructive else "",
@@ -95,12 +95,12 @@ def button(model: type[models.Model], operation: Operation[Any], pk: int) -> str
 
 
 class OperationAdmin(ReadOnlyModelAdmin[RowT]):
-    """History with verbs."""
+    """Read-only admin of history rows with operations."""
 
     operations: Sequence[Operation[RowT]] = ()
 
     def get_urls(self) -> list[URLPattern]:
-        """Put the verbs' pages before those of the rows."""
+        """Add the operations' pages before the row URLs, which match any path."""
         pages = [
             path(
                 f"{operation.url_segment or operation.name}/",
@@ -112,39 +112,39 @@ class OperationAdmin(ReadOnlyModelAdmin[RowT]):
         return pages + super().get_urls()
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Return whether the person sees the rows and may use verbs on them."""
+        """Return whether the user may view the rows and operate on them."""
         return self.has_view_permission(request) and may_operate(request)
 
     def notices(self, obj: RowT) -> Sequence[Notice]:
-        """Return what a person should know of the row before all else."""
+        """Return the notices for the top of the row's page."""
         return []
 
     def buttons(self, obj: RowT) -> Sequence[str]:
-        """Return what can be done with the row now."""
-        offered = [operation for operation in self.operations if operation.is_available(obj)]
-        return [button(self.model, operation, obj.pk) for operation in offered]
+        """Return the buttons of the available operations."""
+        available = [operation for operation in self.operations if operation.is_available(obj)]
+        return [button(self.model, operation, obj.pk) for operation in available]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Add why the row waits and what can be done about it."""
+        """Add the notices and the buttons to the context."""
         if row := kwargs.get("obj"):
             context["notices"] = self.notices(row)
             context["buttons"] = self.buttons(row) if self.has_operate_permission(request) else []
         return super().render_change_form(request, context, *args, **kwargs)
 
     def operation_page(self, request: HttpRequest, *, operation: Operation[RowT]) -> HttpResponse:
-        """Say what a verb means for the chosen rows; on POST do it."""
+        """Show the confirmation page of an operation for the selected rows; perform it on POST."""
         if not self.has_operate_permission(request):
             raise PermissionDenied
-        rows = self._chosen(request)
+        rows = self._selected_rows(request)
         if not rows:
-            self.message_user(request, f"{operation.label}: choose a row first.", messages.ERROR)
+            self.message_user(request, f"{operation.label}: select a row first.", messages.ERROR)
             return HttpResponseRedirect(formatting.list_url(self.model))
         form = operation.form(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
-            return self._carry_out(request, operation, rows, form.cleaned_data)
-        only = rows[0] if len(rows) == 1 else None
+            return self._perform(request, operation, rows, form.cleaned_data)
+        single_row = rows[0] if len(rows) == 1 else None
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -152,54 +152,55 @@ class OperationAdmin(ReadOnlyModelAdmin[RowT]):
             "operation": operation,
             "form": form,
             "rows": [(formatting.row_link(row), operation.warnings(row)) for row in rows],
-            "notices": self.notices(only) if only else [],
-            "back": self._page_of(only) if only else formatting.list_url(self.model),
+            "notices": self.notices(single_row) if single_row else [],
+            "back": self._row_url(single_row) if single_row else formatting.list_url(self.model),
         }
         return TemplateResponse(request, "admin/remediation/operation.html", context)
 
-    def _chosen(self, request: HttpRequest) -> list[RowT]:
+    def _selected_rows(self, request: HttpRequest) -> list[RowT]:
         ids = [text for text in request.GET.getlist("id") if ID.fullmatch(text)]
         rows = self.get_queryset(request).filter(pk__in=ids[:ROWS_MAX])
         return list(rows.select_related().order_by("pk"))
 
-    def _carry_out(
+    def _perform(
         self,
         request: HttpRequest,
         operation: Operation[RowT],
         rows: list[RowT],
         data: dict[str, Any],
     ) -> HttpResponse:
-        done: list[Result] = []
+        results: list[Result] = []
         for row in rows:
             try:
-                done.append(operation.perform(row, data, cause=request_cause(request)))
+                results.append(operation.perform(row, data, cause=request_cause(request)))
             except (NotPossible, IllegalTransitionError) as error:
                 self.message_user(request, str(error), messages.ERROR)
         if len(rows) > 1:
-            text = f"{operation.label}: done for {len(done)} of {len(rows)}."
-            level = messages.SUCCESS if len(done) == len(rows) else messages.WARNING
+            text = f"{operation.label}: done for {len(results)} of {len(rows)}."
+            level = messages.SUCCESS if len(results) == len(rows) else messages.WARNING
             self.message_user(request, text, level)
             return HttpResponseRedirect(formatting.list_url(self.model))
-        for each in done:
-            self.message_user(request, each.text, messages.SUCCESS)
-        return HttpResponseRedirect(self._page_of(done[0].shows if done else rows[0]))
+        for result in results:
+            self.message_user(request, result.message, messages.SUCCESS)
+        return HttpResponseRedirect(self._row_url(results[0].next_row if results else rows[0]))
 
-    def _page_of(self, row: models.Model) -> str:
+    def _row_url(self, row: models.Model) -> str:
         return formatting.change_url(row, row.pk)
 
 
 def list_action(operation: Operation[Any]) -> Any:
-    """Return the verb as an action of the list: it leads to the verb's page."""
+    """Return a list action that redirects to the operation's confirmation page."""
 
-    def lead_to_page(
+    def redirect_to_page(
         model_admin: OperationAdmin[Any], request: HttpRequest, rows: QuerySet[Any]
     ) -> HttpResponse | None:
         ids = list(rows.order_by("pk").values_list("pk", flat=True)[: ROWS_MAX + 1])
         if len(ids) > ROWS_MAX:
-            text = f"{operation.label}: choose at most {ROWS_MAX} at once; nothing was done."
+            text = f"{operation.label}: select at most {ROWS_MAX} rows. Nothing was changed."
             model_admin.message_user(request, text, messages.ERROR)
             return None
         return HttpResponseRedirect(operation_url(model_admin.model, operation.name, *ids))
 
-    lead_to_page.__name__ = operation.name
-    return admin.action(description=f"{operation.label}…", permissions=["operate"])(lead_to_page)
+    redirect_to_page.__name__ = operation.name
+    decorator = admin.action(description=f"{operation.label}…", permissions=["operate"])
+    return decorator(redirect_to_page)

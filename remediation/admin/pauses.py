@@ -1,4 +1,4 @@
-"""Pauses: hold everything back and let it go on, and the record of when that was."""
+"""Admin of pauses: pause and resume all launches, and the history of pauses."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from remediation.admin.request_cause import request_cause
 from remediation.engine.operations import pause
 from remediation.models import Pause
 
-SPANS = [
-    ("", "until somebody resumes"),
+DURATIONS = [
+    ("", "until resumed"),
     ("30", "30 minutes"),
     ("60", "1 hour"),
     ("120", "2 hours"),
@@ -34,23 +34,23 @@ SPANS = [
 
 
 class PauseForm(ReasonForm):
-    """Why, and for how long; ``minutes`` may be empty."""
+    """The reason and the duration of a pause; empty ``minutes`` means until resumed."""
 
-    minutes = forms.ChoiceField(label="For", choices=SPANS, required=False)
+    minutes = forms.ChoiceField(label="Duration", choices=DURATIONS, required=False)
 
 
 @admin.register(Pause)
 class PauseAdmin(ReadOnlyModelAdmin[Pause]):
     """Pauses, newest first."""
 
-    list_display = ["short_id", "state", "short_reason", "actor", "began", "until", "ended"]
+    list_display = ["short_id", "state", "short_reason", "actor", "started", "until", "ended"]
     fieldsets = [
         (
             None,
             {
                 "fields": [
-                    ("state", "actor", "began", "until"),
-                    "whole_reason",
+                    ("state", "actor", "started", "until"),
+                    "full_reason",
                     ("ended", "ended_by"),
                 ]
             },
@@ -58,7 +58,7 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
     ]
 
     def get_urls(self) -> list[URLPattern]:
-        """Put the two verbs before the rows."""
+        """Add the pages to pause and resume before the row URLs, which match any path."""
         site = self.admin_site
         return [
             path("begin/", site.admin_view(self.begin), name="remediation_pause_begin"),
@@ -71,7 +71,7 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
         ]
 
     def begin(self, request: HttpRequest) -> HttpResponse:
-        """Ask why and for how long; on POST pause, and show what goes on all the same."""
+        """Show the form; on POST pause, then show the pause and the executions in flight."""
         if not may_operate(request):
             raise PermissionDenied
         form = PauseForm(request.POST if request.method == "POST" else None)
@@ -92,33 +92,35 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
         return TemplateResponse(request, "admin/remediation/pause.html", context)
 
     def resume(self, request: HttpRequest) -> HttpResponse:
-        """Let everything go on."""
+        """End the current pause."""
         if not may_operate(request):
             raise PermissionDenied
         if pause.resume(cause=request_cause(request)):
-            self.message_user(request, "Resumed: what waited starts now.", messages.SUCCESS)
+            self.message_user(request, "Resumed. Waiting executions start now.", messages.SUCCESS)
         else:
-            self.message_user(request, "Nothing was paused any more.", messages.WARNING)
+            self.message_user(request, "PoundCake was not paused.", messages.WARNING)
         return HttpResponseRedirect(formatting.list_url(Pause))
 
     def tables(self, obj: Pause) -> list[RelatedTable]:
-        """Return what goes on while the pause holds."""
+        """Return the executions in flight during the current pause."""
         if obj != Pause.current(at=clock.now()):
             return []
         return [
             execution_table(
-                pause.in_flight(), title="In flight, goes on", empty="Nothing is in flight."
+                pause.in_flight(),
+                title="In flight (not affected by the pause)",
+                empty="No execution is in flight.",
             )
         ]
 
     @admin.display(description="pause")
     def short_id(self, row: Pause) -> str:
-        """Return the short name."""
+        """Return the id without the reason, which has its own column."""
         return f"#{row.pk}"
 
     @admin.display(description="state")
     def state(self, row: Pause) -> str:
-        """Return whether it holds."""
+        """Return whether the pause is active, expired or ended."""
         if row.ended_at:
             return formatting.badge("ended")
         is_over = row.expires_at is not None and row.expires_at <= clock.now()
@@ -126,25 +128,25 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
 
     @admin.display(description="reason")
     def short_reason(self, row: Pause) -> str:
-        """Return the reason, cut for the list."""
+        """Return the start of the reason."""
         return formatting.shorten(row.reason)
 
     @admin.display(description="reason")
-    def whole_reason(self, row: Pause) -> str:
-        """Return the whole reason, with its lines."""
+    def full_reason(self, row: Pause) -> str:
+        """Return the complete reason with its line breaks."""
         return formatting.text_block(row.reason)
 
     @admin.display(description="since (UTC)")
-    def began(self, row: Pause) -> str:
-        """Return when it began."""
+    def started(self, row: Pause) -> str:
+        """Return the time when the pause started."""
         return formatting.utc_time(row.created_at)
 
     @admin.display(description="until (UTC)")
     def until(self, row: Pause) -> str:
-        """Return when it ends by itself."""
-        return formatting.utc_time(row.expires_at) if row.expires_at else "somebody resumes"
+        """Return the time when the pause expires."""
+        return formatting.utc_time(row.expires_at) if row.expires_at else "until resumed"
 
     @admin.display(description="ended (UTC)")
     def ended(self, row: Pause) -> str:
-        """Return when somebody ended it."""
+        """Return the time when a user ended the pause."""
         return formatting.utc_time(row.ended_at)

@@ -1,4 +1,4 @@
-"""Tables of related rows below a history page: from an alert down to its last attempt and back."""
+"""Tables of related rows on a history page: runs, executions, re-runs and transitions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from remediation.admin import formatting
 from remediation.engine.waiting import Holds
 from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
-TRANSITIONS_MAX = 200  # rows; the story page has them all
+TRANSITIONS_MAX = 200  # rows; the story page shows all
 # A workflow (0) before its tasks, then step by step and attempt by attempt.
 EXECUTION_ORDER = ("step_order", "attempt")
 SUBJECTS: dict[str, type[models.Model]] = {
@@ -22,7 +22,7 @@ SUBJECTS: dict[str, type[models.Model]] = {
 
 @dataclass(frozen=True, slots=True)
 class RelatedTable:
-    """Cells in rows under a title; ``empty`` is said when there are none."""
+    """A titled table; ``empty`` is the text for a table without rows."""
 
     title: str
     columns: Sequence[str]
@@ -31,7 +31,7 @@ class RelatedTable:
 
 
 def run_table(runs: Iterable[BucketRun], *, empty: str) -> RelatedTable:
-    """Return runs with their buckets; the caller has joined the buckets."""
+    """Return a table of runs. The caller selects their buckets with select_related()."""
     rows = [
         (
             formatting.row_link(run),
@@ -44,14 +44,14 @@ def run_table(runs: Iterable[BucketRun], *, empty: str) -> RelatedTable:
         )
         for run in runs
     ]
-    columns = ["Run", "Status", "Trigger", "By", "Made (UTC)", "Took", "Reason"]
+    columns = ["Run", "Status", "Trigger", "By", "Created (UTC)", "Duration", "Reason"]
     return RelatedTable("Runs", columns, rows, empty)
 
 
 def execution_table(
     executions: Iterable[ActionExecution], *, title: str, empty: str
 ) -> RelatedTable:
-    """Return executions in the order given, those that wait with the reason."""
+    """Return a table of executions in the given order, with the reason why each waits."""
     holds = Holds()
     rows = [
         (
@@ -74,13 +74,13 @@ def execution_table(
         "StackStorm",
         "Error",
         "Started (UTC)",
-        "Took",
+        "Duration",
     ]
     return RelatedTable(title, columns, rows, empty)
 
 
 def rerun_table(reruns: Iterable[Rerun]) -> RelatedTable:
-    """Return what people ran again in StackStorm; PoundCake follows none of it."""
+    """Return a table of re-runs that users started in StackStorm; PoundCake ignores them."""
     rows = [
         (
             formatting.external_link(rerun.st2_web_url, rerun.st2_execution_id),
@@ -96,7 +96,7 @@ def rerun_table(reruns: Iterable[Rerun]) -> RelatedTable:
 
 
 def transition_table(transitions: models.QuerySet[Transition]) -> RelatedTable:
-    """Return the newest of the changes of state, in the order in which they happened."""
+    """Return a table of the newest transitions, oldest first."""
     newest = list(transitions.order_by("-pk")[:TRANSITIONS_MAX])
     rows = [
         (
@@ -109,20 +109,20 @@ def transition_table(transitions: models.QuerySet[Transition]) -> RelatedTable:
         )
         for transition in reversed(newest)
     ]
-    columns = ["At (UTC)", "What", "Change", "By", "Reason", "Inbound call"]
-    return RelatedTable("Transitions", columns, rows, "No change of state is on record.")
+    columns = ["Time (UTC)", "Object", "Change", "By", "Reason", "Request"]
+    return RelatedTable("Transitions", columns, rows, "No transitions recorded.")
 
 
 def step_cell(execution: ActionExecution) -> str:
-    """Return the place in the run; a workflow's task is not a step of its own."""
+    """Return the step number and the attempt; tasks of a workflow are marked as such."""
     if execution.parent_id:
         return f"↳ task {execution.step_order}"
-    place = str(execution.step_order or "workflow")
-    return place if execution.attempt == 1 else f"{place}, attempt {execution.attempt}"
+    step = str(execution.step_order or "workflow")
+    return step if execution.attempt == 1 else f"{step}, attempt {execution.attempt}"
 
 
 def stackstorm_cell(execution: ActionExecution) -> str:
-    """Return StackStorm's id and its own word for the status, linked to its web page."""
+    """Return StackStorm's id, linked to its web page, and StackStorm's status."""
     if not execution.st2_execution_id:
         return formatting.EMPTY if execution.executed_via_stackstorm else "local"
     return format_html(
@@ -133,7 +133,7 @@ def stackstorm_cell(execution: ActionExecution) -> str:
 
 
 def subject_link(transition: Transition) -> str:
-    """Return a link to the row that changed."""
+    """Return a link to the alert, run or execution that changed."""
     return format_html(
         '<a href="{}">{} #{}</a>',
         formatting.change_url(SUBJECTS[transition.subject_type], transition.subject_id),
@@ -143,7 +143,7 @@ def subject_link(transition: Transition) -> str:
 
 
 def move_cell(transition: Transition) -> str:
-    """Return the change as: from → to."""
+    """Return the change as "from → to"."""
     return format_html(
         '<span class="move">{} → {}</span>',
         transition.from_status or "new",

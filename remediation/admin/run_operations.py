@@ -1,4 +1,4 @@
-"""What people do with runs: stop, cancel, retry."""
+"""Operations on runs: stop, cancel, retry."""
 
 from __future__ import annotations
 
@@ -13,98 +13,100 @@ from remediation.models import ActionExecution, Alert, BucketRun, Cause
 
 
 class Stop(Operation[BucketRun]):
-    """Let the step in flight end, and start no other."""
+    """Finish the current step and start no other."""
 
     name = "stop"
-    label = "Stop after the step in flight"
+    label = "Stop after the current step"
     description = (
-        "The step in flight goes on to its end. No further step starts, those that always run"
-        " neither; then the run ends as canceled. If no step was left, it ends by its steps."
+        "The current step runs to its end. No other step starts, not even one with run_when always."
+        " Then the run ends as canceled. If the current step is the last one, the run ends with the"
+        " status of its steps."
     )
     form = ReasonForm
     stop = BucketRun.Stop.STOP
 
     def is_available(self, row: BucketRun) -> bool:
-        """Offer it once to what has not ended."""
+        """Offer it for open runs that are not stopping yet."""
         return row.status in OPEN and row.stop == BucketRun.Stop.NO
 
     def perform(self, row: BucketRun, data: dict[str, Any], *, cause: Cause) -> Result:
-        """Write down the wish, and carry out what can be done at once."""
+        """Request the stop; a run without a current step ends at once."""
         cancel.cancel(row, stop=self.stop, reason=data["reason"], cause=cause)
         if row.status in OPEN:
-            return Result(f"Run {row} ends when what is in flight has ended.", row)
-        return Result(f"Run {row} is {row.status}: nothing was in flight.", row)
+            return Result(f"Run {row} will end after its current step.", row)
+        return Result(f"Run {row} is {row.status}: no step was running.", row)
 
 
 class Cancel(Stop):
-    """Stop, and have StackStorm cancel what runs there."""
+    """Stop, and ask StackStorm to cancel the current step."""
 
     name = "cancel"
     label = "Cancel the run"
     description = (
-        "No further step starts, and StackStorm is asked to cancel what runs there. "
+        "No other step starts, and PoundCake asks StackStorm to cancel the current step. "
         + CANCELED_IS_NOT_STOPPED
-        + " An open inquiry is not canceled: it stays open there, and an answer has no effect."
+        + " An open inquiry is not canceled: it stays open in StackStorm, and answering it has no"
+        " effect."
     )
     is_destructive = True
     stop = BucketRun.Stop.CANCEL
 
     def is_available(self, row: BucketRun) -> bool:
-        """Offer it to what has not ended, also after a stop."""
+        """Offer it for open runs, also after a stop."""
         return row.status in OPEN and row.stop != BucketRun.Stop.CANCEL
 
 
 class RetryFromStart(Operation[BucketRun]):
-    """Do it all once more."""
+    """Create a run of the current bucket version from its first step."""
 
     name = "retry_from_start"
     label = "Retry from the start"
     description = (
-        "A new run carries out the bucket as it is now, from its first step. This run stays on"
-        " record as it is."
+        "Creates a new run of the current bucket version, starting with the first step. This run"
+        " does not change."
     )
 
     def is_available(self, row: BucketRun) -> bool:
-        """Offer it when the run has ended."""
+        """Offer it for runs that have ended."""
         return row.status in BucketRun.FINAL
 
     def warnings(self, row: BucketRun) -> Sequence[str]:
-        """Tell when the alert has gone."""
+        """Warn about a resolved alert."""
         return resolved_warning(row.alert)
 
     def perform(self, row: BucketRun, data: dict[str, Any], *, cause: Cause) -> Result:
-        """Start the new run."""
-        return started(retry.retry_from_start(row, cause=cause))
+        """Create the new run."""
+        return new_run_result(retry.retry_from_start(row, cause=cause))
 
 
 class RetryFromFailed(RetryFromStart):
-    """Go on where it failed."""
+    """Create a run of the same bucket version from the failed step."""
 
     name = "retry_from_failed"
     label = "Retry from the failed step"
     description = (
-        "A new run begins with the first step that failed, by the same version of the bucket. The"
-        " steps before it are not repeated; their results count. This run stays on record as it is."
+        "Creates a new run of the same bucket version, starting with the first failed step. Earlier"
+        " steps are skipped; their results remain available to templates. This run does not change."
     )
 
     def is_available(self, row: BucketRun) -> bool:
-        """Offer it when the run has ended badly and a step of it has failed."""
+        """Offer it for runs that ended without success and have a failed step."""
         is_over = row.status in BucketRun.FINAL - {BucketRun.Status.SUCCESS}
         failed = row.executions.filter(parent=None, status__in=ActionExecution.FAILED)
         return is_over and failed.exists()
 
     def perform(self, row: BucketRun, data: dict[str, Any], *, cause: Cause) -> Result:
-        """Start the new run."""
-        return started(retry.retry_from_failed(row, cause=cause))
+        """Create the new run."""
+        return new_run_result(retry.retry_from_failed(row, cause=cause))
 
 
 def resolved_warning(alert: Alert) -> Sequence[str]:
-    """Return the warning that the alert has gone, if it has."""
+    """Return a warning if the alert has resolved."""
     if alert.status == Alert.Status.FIRING:
         return ()
-    return ("The alert has resolved: is it still needed?",)
+    return ("The alert has resolved. Check that a run is still needed.",)
 
 
-def started(run: BucketRun) -> Result:
-    """Return what to say of a new run."""
-    return Result(f"Run {run} is made and starts as soon as a worker is free.", run)
+def new_run_result(run: BucketRun) -> Result:
+    """Return the message about a new run."""
+    return Result(f"Created run {run}. It starts when a worker is free.", run)

@@ -1,4 +1,4 @@
-"""Runs: one bucket carried out for one alert, step by step."""
+"""Admin of runs, each of which executes a bucket for an alert."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
         "alert_link",
         "instance",
         "trigger",
-        "made",
-        "took",
+        "created",
+        "duration",
         "short_reason",
     ]
     list_filter = ["status", "trigger"]
     id_ordered_filters = frozenset({"status__exact", "bucket__exact"})
     list_select_related = ["bucket", "alert"]
     search_fields = ["request_id__exact"]
-    search_help_text = "A whole request id; to search by host or name, begin with the alerts"
+    search_help_text = "Complete request id. To search by host or name, search the alerts"
     fieldsets = [
         (
             None,
@@ -54,7 +54,7 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
                     ("shown_status", "bucket_link", "version"),
                     ("alert_link", "instance", "severity"),
                     "shown_reason",
-                    ("made", "begun", "ended", "took"),
+                    ("created", "started", "ended", "duration"),
                     ("trigger", "actor", "retry_link", "number", "stop"),
                     "story",
                 ]
@@ -63,29 +63,28 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
     ]
 
     def list_queryset(self, rows: QuerySet[BucketRun]) -> QuerySet[BucketRun]:
-        """Leave out the alerts' long columns."""
+        """Defer the alerts' long columns, which the list does not show."""
         return rows.defer(*(f"alert__{column}" for column in Alert.LONG_COLUMNS))
 
     def annotate_page(self, rows: Sequence[BucketRun]) -> None:
-        """Add why each run waits."""
+        """Add to each run the reason why it waits."""
         holds, steps = Holds(), open_executions(rows)
         for run in rows:
             reason = holds.reason_of_run(run, steps.get(run.pk, []))
             run.waiting_for = reason  # type: ignore[attr-defined]
 
     def notices(self, obj: BucketRun) -> list[Notice]:
-        """Return why the run has not ended."""
+        """Return why the run waits, and the inquiries it left open."""
         return run_notices(obj)
 
     def buttons(self, obj: BucketRun) -> Sequence[str]:
-        """Return the verbs, and what an unknown run waits for before them."""
-        set_outcome = SetOutcome()
+        """Return the run's operations, after "Set outcome" for each unknown execution."""
         unknown = obj.executions.filter(status=ActionExecution.Status.UNKNOWN, parent=None)
-        outcomes = [button(ActionExecution, set_outcome, row.pk) for row in unknown]
-        return [*outcomes, *super().buttons(obj)]
+        set_outcome = [button(ActionExecution, SetOutcome(), row.pk) for row in unknown]
+        return [*set_outcome, *super().buttons(obj)]
 
     def tools(self, obj: BucketRun) -> list[str]:
-        """Return the story and the other runs of the bucket."""
+        """Return links to the story and the bucket's other runs."""
         return [
             formatting.tool_link(formatting.story_url(obj.request_id), "Story"),
             formatting.tool_link(
@@ -94,18 +93,18 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
         ]
 
     def tables(self, obj: BucketRun) -> list[RelatedTable]:
-        """Return the executions in their order, and every change of the run and of them."""
+        """Return the executions, and the transitions of the run and of its executions."""
         executions = obj.executions.order_by(*EXECUTION_ORDER)
-        # The run's own rows carry its id, too.
+        # run_id is also set on the run's own transitions.
         moves = Transition.objects.filter(run_id=obj.pk)
         return [
-            execution_table(executions, title="Executions", empty="Nothing was executed."),
+            execution_table(executions, title="Executions", empty="This run has no executions."),
             transition_table(moves),
         ]
 
     @admin.display(description="run")
     def short_id(self, run: BucketRun) -> str:
-        """Return the short name; bucket and alert have columns of their own."""
+        """Return the id alone; bucket and alert have their own columns."""
         return f"#{run.pk}"
 
     @admin.display(description="status")
@@ -115,12 +114,12 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
 
     @admin.display(description="bucket")
     def bucket_link(self, run: BucketRun) -> str:
-        """Return the link to the bucket as it is now."""
+        """Return a link to the current bucket."""
         return formatting.row_link(run.bucket)
 
-    @admin.display(description="as it was")
+    @admin.display(description="bucket version")
     def version(self, run: BucketRun) -> str:
-        """Return the link to the definition that the run carries out."""
+        """Return a link to the bucket version that the run executes."""
         return format_html(
             '<a href="{}">version {}</a>',
             formatting.change_url(run.plan, run.plan.pk),
@@ -129,22 +128,22 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
 
     @admin.display(description="alert")
     def alert_link(self, run: BucketRun) -> str:
-        """Return the link to the alert."""
+        """Return a link to the alert."""
         return formatting.row_link(run.alert)
 
     @admin.display(description="instance")
     def instance(self, run: BucketRun) -> str:
-        """Return the host that the alert names."""
+        """Return the alert's instance."""
         return run.alert.instance
 
     @admin.display(description="severity")
     def severity(self, run: BucketRun) -> str:
-        """Return how bad the alert is."""
+        """Return the alert's severity."""
         return run.alert.severity
 
     @admin.display(description="reason")
     def short_reason(self, run: BucketRun) -> str:
-        """Return why it waits, or the reason, cut for the list."""
+        """Return why the run waits, or the start of its reason."""
         return (
             formatting.shorten(getattr(run, "waiting_for", "") or run.reason, 160)
             or formatting.EMPTY
@@ -152,35 +151,35 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
 
     @admin.display(description="reason")
     def shown_reason(self, run: BucketRun) -> str:
-        """Return the whole reason, with its lines."""
+        """Return the complete reason with its line breaks."""
         return formatting.text_block(run.reason)
 
-    @admin.display(description="made (UTC)")
-    def made(self, run: BucketRun) -> str:
-        """Return when the run was made."""
+    @admin.display(description="created (UTC)")
+    def created(self, run: BucketRun) -> str:
+        """Return the time when the run was created."""
         return formatting.utc_time(run.created_at)
 
-    @admin.display(description="began (UTC)")
-    def begun(self, run: BucketRun) -> str:
-        """Return when its first execution was claimed."""
+    @admin.display(description="started (UTC)")
+    def started(self, run: BucketRun) -> str:
+        """Return the time when a worker claimed the first execution."""
         return formatting.utc_time(run.started_at)
 
     @admin.display(description="ended (UTC)")
     def ended(self, run: BucketRun) -> str:
-        """Return when it ended."""
+        """Return the time when the run ended."""
         return formatting.utc_time(run.completed_at)
 
-    @admin.display(description="took")
-    def took(self, run: BucketRun) -> str:
-        """Return how long it took from its begin."""
+    @admin.display(description="duration")
+    def duration(self, run: BucketRun) -> str:
+        """Return the time from start to end."""
         return formatting.duration(run.started_at, run.completed_at) or formatting.EMPTY
 
     @admin.display(description="retry of")
     def retry_link(self, run: BucketRun) -> str:
-        """Return the link to the run that this one repeats."""
+        """Return a link to the run that this one retries."""
         return formatting.row_link(run.retry_of)
 
     @admin.display(description="request id")
     def story(self, run: BucketRun) -> str:
-        """Return the link to the story of the call that opened the alert."""
+        """Return a link to the story of the request that opened the alert."""
         return formatting.story_link(run.request_id)

@@ -1,4 +1,4 @@
-"""What people do with executions of which nobody knows how they ended."""
+"""The operation that sets the outcome of an unknown execution."""
 
 from __future__ import annotations
 
@@ -15,52 +15,57 @@ Status = ActionExecution.Status
 
 
 class OutcomeForm(ReasonForm):
-    """How it ended, and how the person knows."""
+    """The outcome and the reason for it."""
 
     field_order = ["status", "reason"]
     status = forms.ChoiceField(
-        label="How it ended",
+        label="Outcome",
         widget=forms.RadioSelect,
         choices=[
-            (Status.SUCCESS, "success: it was done; the next step follows"),
-            (Status.FAILURE, "failure: it was not done, or went wrong"),
-            (Status.TIMEOUT, "timeout: it took too long; treated like a failure"),
-            (Status.SKIPPED, "skipped: it did not run and is not needed; the next step follows"),
+            (Status.SUCCESS, "success: the action was done; the next step starts"),
+            (Status.FAILURE, "failure: the action was not done, or it failed"),
+            (Status.TIMEOUT, "timeout: the action took too long; handled like a failure"),
+            (Status.SKIPPED, "skipped: the action is not needed; the next step starts"),
         ],
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["reason"].help_text = "How you know; it stands on the record with your name"
+        self.fields["reason"].help_text = "How you know the outcome. Recorded with your name"
 
 
 class SetOutcome(Operation[ActionExecution]):
-    """Say how an execution ended; its run goes on."""
+    """Set the outcome of an unknown execution; its run continues."""
 
     name = "set_outcome"
     url_segment = "set-outcome"
     label = "Set outcome"
-    description = "Your word settles it for good, and the run goes on as if it had come in time."
+    description = (
+        "Sets the final status of this execution. You cannot change it later. The run then"
+        " continues as if StackStorm had reported this status."
+    )
     form = OutcomeForm
 
     def is_available(self, row: ActionExecution) -> bool:
-        """Offer it where a run waits for it; the task of a workflow holds up nothing."""
+        """Offer it for unknown executions, except workflow tasks: no run waits for those."""
         return row.status == Status.UNKNOWN and row.parent_id is None
 
     def warnings(self, row: ActionExecution) -> Sequence[str]:
-        """Tell what would start at once."""
+        """Warn that the next attempt starts at once, or that the run is stopping."""
         if row.run.stop != BucketRun.Stop.NO:
-            return ["The run is to stop: nothing more of it starts, whatever you say."]
+            return ["The run is stopping: it starts no other step, whatever the outcome."]
         attempts = row.run.plan.step(row.step_order)["max_attempts"] if not row.parent_id else 1
         if row.attempt >= attempts:
             return []
         return [
             f"Attempt {row.attempt} of {attempts}: after failure or timeout the next attempt starts"
-            " by itself. Make sure that nothing of this one still runs."
+            " automatically. First make sure that this attempt no longer runs."
         ]
 
     def perform(self, row: ActionExecution, data: dict[str, Any], *, cause: Cause) -> Result:
-        """Settle it."""
+        """Set the outcome."""
         status = Status(data["status"])
         set_outcome.set_outcome(row, status, reason=data["reason"], cause=cause)
-        return Result(f"Execution {row} is judged: {status}. Its run goes on.", row.run)
+        return Result(
+            f"Set the outcome of execution {row} to {status}. Its run continues.", row.run
+        )

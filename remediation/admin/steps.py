@@ -1,4 +1,4 @@
-"""The steps of a bucket, edited inside it."""
+"""Inline admin of a bucket's steps."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ RULES = ["run_when", "condition", "on_failure", "max_attempts", "retry_delay_sec
 
 
 class StepForm(forms.ModelForm[BucketStep]):
-    """One step; without a place it goes to the end."""
+    """A step; one without a position becomes the last."""
 
     step_order = forms.IntegerField(
-        label="Place", required=False, validators=[MinValueValidator(1)], help_text="Empty: last"
+        label="Position",
+        required=False,
+        validators=[MinValueValidator(1)],
+        help_text="Empty: last",
     )
 
     class Meta:
@@ -37,74 +40,74 @@ class StepForm(forms.ModelForm[BucketStep]):
         fields = ["step_order", "action", "name", "parameters", *RULES, "timeout_seconds"]
         widgets = {"condition": forms.TextInput(attrs={"class": "vLargeTextField json"})}
         help_texts = {
-            "parameters": "A JSON object; templates as in the action. Without a mapping in the"
-            " action they are sent as they are rendered here.",
-            "run_when": "What has to be true of the run so far",
-            "condition": "A bare expression, for example"
+            "parameters": "A JSON object. Values may be templates, as in the action. If the action"
+            " has no parameter mapping, the rendered values are sent to it unchanged",
+            "run_when": "Required status of the run so far",
+            "condition": "Expression without braces, for example"
             " steps.ping.result.packets_received < 3. Empty: no condition",
-            "on_failure": "stop: the run has failed. continue: it is forgiven",
-            "max_attempts": "The first one counts",
-            "retry_delay_seconds": "Doubled after every attempt",
-            "timeout_seconds": "Of each attempt, from when it runs",
+            "on_failure": "stop: the run fails. continue: the run ignores the failure",
+            "max_attempts": "Including the first attempt",
+            "retry_delay_seconds": "Doubles after each attempt",
+            "timeout_seconds": "For each attempt, from the time when it runs",
         }
 
 
 class StepFormSet(BaseInlineFormSet[BucketStep, Bucket, Form]):
-    """All steps of one bucket, checked as a whole and saved in their order."""
+    """The steps of a bucket, validated together and saved in order."""
 
     @cached_property
     def action_choices(self) -> list[tuple[Any, str]]:
-        """The actions, read once for all steps."""
+        """The choices of actions, read once for all steps."""
         actions = Action.objects.order_by("name").values_list("pk", "name", "is_enabled")
         named = [(pk, name if on else f"{name} (disabled)") for pk, name, on in actions]
         return [("", "---------"), *named]
 
     def add_fields(self, form: Form, index: int | None) -> None:
-        """Give each step the choices."""
+        """Set the choices of actions on each step."""
         super().add_fields(form, index)
         if "action" in form.fields:
             form.fields["action"].choices = self.action_choices  # type: ignore[attr-defined]
 
     def full_clean(self) -> None:
-        """Check the steps within one limit of time for all of their templates."""
+        """Validate the steps, with one time limit for all of their templates."""
         with templating.save_time_limit():
             super().full_clean()
 
     def clean(self) -> None:
-        """Refuse a bucket that could not be carried out, and put the steps into their order."""
+        """Validate the bucket with its steps, and number the steps."""
         super().clean()
         if any(self.errors):
             return
-        kept = self._kept()
+        remaining = self._remaining_forms()
         try:
-            definitions.check(self.instance, step_count=len(kept))
+            definitions.check(self.instance, step_count=len(remaining))
         except ValidationError as error:
-            named = [
+            texts_with_names = [
                 text if name == "steps" else f"{name}: {text}"
                 for name, texts in error.message_dict.items()
                 for text in texts
             ]
-            raise ValidationError(named) from None
-        for step_order, form in enumerate(in_order(kept), start=1):
+            raise ValidationError(texts_with_names) from None
+        for step_order, form in enumerate(sorted_by_position(remaining), start=1):
             form.instance.step_order = step_order
 
     def save(self, commit: bool = True) -> list[BucketStep]:
-        """Save what changed, and the places of the steps that others pushed away."""
+        """Save the changed steps, and the new positions of the others."""
         saved: list[BucketStep] = super().save(commit)
         if commit:
-            steps = [form.instance for form in self._kept()]
+            steps = [form.instance for form in self._remaining_forms()]
             BucketStep.objects.bulk_update(steps, ["step_order"])
         return saved
 
-    def _kept(self) -> list[Form]:
+    def _remaining_forms(self) -> list[Form]:
         forms_left = [form for form in self.forms if form not in self.deleted_forms]
         return [form for form in forms_left if form.instance.pk or form.has_changed()]
 
 
-def in_order(forms_: list[Form]) -> list[Form]:
-    """Return the steps in the order that the person asked for.
+def sorted_by_position(forms_: list[Form]) -> list[Form]:
+    """Return the steps in the order that the user entered.
 
-    A step that is given a place gets it, and those that were there move down.
+    A step with a new position gets it, and the steps from there on move down.
     """
     moved = [form for form in forms_ if not form.instance.pk or "step_order" in form.changed_data]
     ordered = [form for form in forms_ if form not in moved]
@@ -115,7 +118,7 @@ def in_order(forms_: list[Form]) -> list[Form]:
 
 
 class StepInline(ReadRoleMixin, admin.StackedInline[BucketStep, Bucket]):
-    """The steps of a bucket, one below the other."""
+    """The steps of a bucket, stacked."""
 
     model = BucketStep
     form = StepForm
@@ -139,11 +142,11 @@ class StepInline(ReadRoleMixin, admin.StackedInline[BucketStep, Bucket]):
     ]
 
     def get_extra(self, request: HttpRequest, obj: Bucket | None = None, **_kwargs: Any) -> int:
-        """Offer one empty step to a new bucket."""
+        """Show one empty step for a new bucket."""
         return 0 if obj else 1
 
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        """Let a step choose and look up its action, not change what other buckets use."""
+        """Link only the view of an action: other buckets may use it."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget.can_add_related = False
@@ -153,15 +156,15 @@ class StepInline(ReadRoleMixin, admin.StackedInline[BucketStep, Bucket]):
 
     @admin.display(description="rules")
     def rules(self, step: BucketStep) -> str:
-        """Return the rules that are not the usual ones, for they are folded away."""
-        usual = BucketStep()
-        unusual = [
+        """Return the rules that differ from the defaults; their fieldset is collapsed."""
+        defaults = BucketStep()
+        changed = [
             f"{name} {getattr(step, name)}"
             for name in (*RULES, "timeout_seconds")
-            if getattr(step, name) != getattr(usual, name)
+            if getattr(step, name) != getattr(defaults, name)
         ]
-        return ", ".join(unusual) or "the usual ones"
+        return ", ".join(changed) or "defaults"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BucketStep]:
-        """Join the actions."""
+        """Select the actions in the same query."""
         return super().get_queryset(request).select_related("action")

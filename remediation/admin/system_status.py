@@ -1,4 +1,4 @@
-"""What every page shows while it lasts: a pause, and problems of workers and of StackStorm."""
+"""Context processor for the banners on every page: the current pause and current problems."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ Status = ActionExecution.Status
 
 @dataclass(frozen=True)
 class SystemStatus:
-    """How things stand now; what a page does not show is not looked up."""
+    """The current pause and problems, queried only when a template reads them."""
 
     request: HttpRequest
 
     @cached_property
     def may_operate(self) -> bool:
-        """Whether the person may pause and resume."""
+        """Whether the user may pause and resume."""
         return may_operate(self.request)
 
     @cached_property
     def pause(self) -> Pause | None:
-        """The pause that holds."""
+        """The current pause."""
         return Pause.current(at=clock.now())
 
     @cached_property
     def in_flight(self) -> int:
-        """How many executions go on in a pause."""
+        """The number of executions in flight, which a pause does not affect."""
         started = (Status.LAUNCHING, Status.RUNNING)
         return ActionExecution.objects.filter(status__in=started, parent=None).count()
 
     @cached_property
     def problems(self) -> list[Problem]:
-        """What goes wrong again and again; StackStorm's refusals among it."""
+        """Failures that repeat, including those of StackStorm."""
         return problems.current()
 
 

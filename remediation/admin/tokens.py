@@ -1,4 +1,4 @@
-"""API tokens: issued with their text told once, then only revoked."""
+"""Admin of API tokens: a token's secret is shown once; afterwards it can only be revoked."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from remediation.models import ApiToken, Scope
 SCOPES = [
     (Scope.WEBHOOK, "webhook: send alerts (Alertmanager)"),
     (Scope.STACKSTORM, "stackstorm: report executions (StackStorm's rule)"),
-    (Scope.READ, "read: everything that is on record"),
-    (Scope.OPERATE, "operate: read, and the verbs such as retry"),
+    (Scope.READ, "read: view all records"),
+    (Scope.OPERATE, "operate: read, and operations such as retry and cancel"),
     (Scope.EDIT, "edit: read, and change actions and buckets"),
     (Scope.ADMIN, "admin: everything"),
 ]
 
 
 class TokenForm(forms.ModelForm[ApiToken]):
-    """What a new token may do, and for how long."""
+    """The name, scopes and expiry of a new token."""
 
     scopes = forms.MultipleChoiceField(choices=SCOPES, widget=forms.CheckboxSelectMultiple)
 
@@ -35,62 +35,62 @@ class TokenForm(forms.ModelForm[ApiToken]):
         model = ApiToken
         fields = ["name", "scopes", "expires_at"]
         help_texts = {
-            "name": "Who will use it; the record names the caller so",
-            "expires_at": "UTC; empty: it does not expire",
+            "name": "The client that uses the token; recorded as the caller",
+            "expires_at": "UTC. Empty: the token does not expire",
         }
 
     def clean_expires_at(self) -> datetime.datetime | None:
-        """Refuse a token that is born expired."""
+        """Reject a time in the past."""
         expires_at: datetime.datetime | None = self.cleaned_data["expires_at"]
         if expires_at and expires_at <= clock.now():
-            raise ValidationError("Give a time to come (UTC), or none.")
+            raise ValidationError("Enter a time in the future (UTC), or leave it empty.")
         return expires_at
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
-    """Tokens by name; a secret is never shown again."""
+    """API tokens by name."""
 
     form = TokenForm
     actions = ["revoke"]
-    list_display = ["name", "prefix", "shown_scopes", "state", "used", "expires", "made"]
+    list_display = ["name", "prefix", "shown_scopes", "state", "used", "expires", "created"]
     search_fields = ["name__has_text", "prefix__exact"]
     ordering = ["name"]
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> list[Any]:
-        """Ask for little; show what is known."""
+        """Return the form's fields for a new token, and the columns of an existing one."""
         if obj is None:
             return ["name", "scopes", "expires_at"]
-        return ["name", "prefix", "shown_scopes", "state", "made", "expires", "used", "revoked"]
+        return ["name", "prefix", "shown_scopes", "state", "created", "expires", "used", "revoked"]
 
     def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        """Refuse: a token that may do something else is another token."""
+        """Return False: to change scopes, issue a new token."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        """Refuse: the record names tokens."""
+        """Return False: recorded API calls refer to tokens by name."""
         return False
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Return whether the person may take tokens back."""
+        """Return whether the user may revoke tokens."""
         return bool(request.user.has_perm("remediation.change_apitoken"))
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Offer one way to save: it ends on the page that shows the text."""
+        """Show only the button "Save", which leads to the page with the secret."""
         context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
-        """Give the new token its secret, and keep the text for the answer alone."""
+        """Create the secret and keep it on the instance for response_add() only."""
         obj.issued_text = obj.renew_secret()  # type: ignore[attr-defined]  # no column
         super().save_model(request, obj, form, change)
 
     def response_add(
         self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Show the text in the answer itself: a message after a redirect would store it."""
+        """Show the secret in this response: a message after a redirect would store it."""
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -102,10 +102,10 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
 
     @admin.action(description="Revoke the selected tokens", permissions=["revoke"])
     def revoke(self, request: HttpRequest, tokens: QuerySet[ApiToken]) -> None:
-        """Take tokens back, from the next call on."""
+        """Revoke tokens; the next request with one of them fails."""
         count = 0
         for token in tokens:
-            # Only the first revoke counts, also of two people at once.
+            # If two users revoke a token at once, keep the first time.
             row = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
             if row.update(revoked_at=clock.now()):
                 self.log_change(request, token, "Revoked.")
@@ -119,27 +119,27 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
 
     @admin.display(description="state")
     def state(self, token: ApiToken) -> str:
-        """Return whether it opens anything now."""
+        """Return whether the token is valid, expired or revoked."""
         if token.revoked_at:
             return formatting.badge("revoked")
         return formatting.badge("valid" if token.is_valid else "expired")
 
     @admin.display(description="last used (UTC)", ordering="last_used_at")
     def used(self, token: ApiToken) -> str:
-        """Return when it was last used, to the minute."""
+        """Return the time of its last use, with a resolution of a minute."""
         return formatting.utc_time(token.last_used_at) if token.last_used_at else "never"
 
     @admin.display(description="expires (UTC)", ordering="expires_at")
     def expires(self, token: ApiToken) -> str:
-        """Return when it stops to work by itself."""
+        """Return the time when it expires."""
         return formatting.utc_time(token.expires_at) if token.expires_at else "never"
 
-    @admin.display(description="made (UTC)", ordering="created_at")
-    def made(self, token: ApiToken) -> str:
-        """Return when it was issued."""
+    @admin.display(description="created (UTC)", ordering="created_at")
+    def created(self, token: ApiToken) -> str:
+        """Return the time when it was issued."""
         return formatting.utc_time(token.created_at)
 
     @admin.display(description="revoked (UTC)")
     def revoked(self, token: ApiToken) -> str:
-        """Return when it was taken back."""
+        """Return the time when it was revoked."""
         return formatting.utc_time(token.revoked_at)

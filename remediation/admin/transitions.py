@@ -1,4 +1,4 @@
-"""Transitions: every change of state, in the order in which they happened."""
+"""Admin of transitions: every status change of an alert, a run or an execution."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from remediation.models import Transition
 
 @admin.register(Transition)
 class TransitionAdmin(ReadOnlyModelAdmin[Transition]):
-    """Changes of state, newest first."""
+    """Transitions, newest first."""
 
-    list_display = ["short_id", "moment", "subject", "move", "actor", "short_reason", "story"]
+    list_display = ["short_id", "time", "subject", "change", "actor", "short_reason", "story"]
     list_filter = ["subject_type"]
     search_fields = ["request_id__exact", "cause_request_id__exact"]
-    search_help_text = "A whole request id: of the story, or of the call that made the change"
+    search_help_text = "Complete request id, of the story or of the request that made the change"
     fieldsets = [
         (
             None,
             {
                 "fields": [
-                    ("moment", "subject", "move"),
-                    ("actor", "story", "call"),
-                    "whole_reason",
+                    ("time", "subject", "change"),
+                    ("actor", "story", "request"),
+                    "full_reason",
                     "shown_data",
                 ]
             },
@@ -34,45 +34,45 @@ class TransitionAdmin(ReadOnlyModelAdmin[Transition]):
 
     @admin.display(description="transition")
     def short_id(self, transition: Transition) -> str:
-        """Return the short name."""
+        """Return the id alone."""
         return f"#{transition.pk}"
 
-    @admin.display(description="at (UTC)")
-    def moment(self, transition: Transition) -> str:
-        """Return when it happened."""
+    @admin.display(description="time (UTC)")
+    def time(self, transition: Transition) -> str:
+        """Return the time of the change."""
         return formatting.utc_time(transition.at)
 
-    @admin.display(description="what")
+    @admin.display(description="object")
     def subject(self, transition: Transition) -> str:
-        """Return the link to the row that changed."""
+        """Return a link to the alert, run or execution that changed."""
         return subject_link(transition)
 
     @admin.display(description="change")
-    def move(self, transition: Transition) -> str:
-        """Return the change as: from → to."""
+    def change(self, transition: Transition) -> str:
+        """Return the change as "from → to"."""
         return move_cell(transition)
 
     @admin.display(description="reason")
     def short_reason(self, transition: Transition) -> str:
-        """Return the reason, cut for the list."""
+        """Return the start of the reason."""
         return formatting.shorten(transition.reason) or formatting.EMPTY
 
     @admin.display(description="reason")
-    def whole_reason(self, transition: Transition) -> str:
-        """Return the whole reason, with its lines."""
+    def full_reason(self, transition: Transition) -> str:
+        """Return the complete reason with its line breaks."""
         return formatting.text_block(transition.reason)
 
     @admin.display(description="story")
     def story(self, transition: Transition) -> str:
-        """Return the link to the story that the change is part of."""
+        """Return a link to the story that the change belongs to."""
         return formatting.story_link(transition.request_id)
 
-    @admin.display(description="inbound call")
-    def call(self, transition: Transition) -> str:
-        """Return the link to what else the causing call did."""
+    @admin.display(description="request")
+    def request(self, transition: Transition) -> str:
+        """Return a link to the story of the request that caused the change."""
         return formatting.story_link(transition.cause_request_id)
 
     @admin.display(description="data")
     def shown_data(self, transition: Transition) -> str:
-        """Return what was recorded beside it."""
+        """Return the recorded details as JSON."""
         return formatting.json_block(transition.data)

@@ -1,4 +1,4 @@
-"""People who look at admin."""
+"""Fixtures for the tests of admin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.test import Client
 
 @pytest.fixture
 def operator(db: None) -> Client:
-    """Return the browser of a person who may do everything."""
+    """Return a client signed in as a superuser."""
     client = Client()
     client.force_login(User.objects.create_superuser("maria"))
     return client

@@ -1,4 +1,4 @@
-"""Fill in admin's forms as a browser does."""
+"""Read and submit admin forms as a browser does."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from django.urls import reverse
 
 
 def page(model: type[Model], name: str, *arguments: object) -> str:
-    """Return the address of a page of a model: changelist, add, change, delete."""
+    """Return the URL of a page of a model: changelist, add, change or delete."""
     return reverse(f"admin:remediation_{model._meta.model_name}_{name}", args=arguments)
 
 
 def fields_of(response: HttpResponse) -> dict[str, Any]:
-    """Return what the browser would send if nobody changed anything."""
+    """Return the data that a browser submits for an unchanged form."""
     form = response.context["adminform"].form
     formsets = [inline.formset for inline in response.context["inline_admin_formsets"]]
-    sent: dict[str, Any] = {}
+    data: dict[str, Any] = {}
     for part in [form, *(formset.management_form for formset in formsets)]:
-        sent |= _values(part)
+        data |= _values(part)
     for formset in formsets:
         for row in formset.forms:
-            sent |= _values(row)
-    return sent
+            data |= _values(row)
+    return data
 
 
-def send(client: Client, address: str, **changes: Any) -> HttpResponse:
-    """Open a form, change some fields and save it; ``__`` in a name stands for a hyphen."""
-    fields = fields_of(client.get(address))
+def submit(client: Client, url: str, **changes: Any) -> HttpResponse:
+    """Open a form, change some fields and save it; ``__`` in a name becomes a hyphen."""
+    fields = fields_of(client.get(url))
     fields |= {name.replace("__", "-"): value for name, value in changes.items()}
-    return client.post(address, {key: value for key, value in fields.items() if value is not None})
+    return client.post(url, {key: value for key, value in fields.items() if value is not None})
 
 
 def errors_of(response: HttpResponse) -> str:
-    """Return all errors that the page shows, as text."""
-    assert response.status_code == 200, "the form was accepted"
+    """Return all form errors of the page as text."""
+    assert response.status_code == 200, "the form was saved"
     form = response.context["adminform"].form
     formsets = [inline.formset for inline in response.context["inline_admin_formsets"]]
-    found = [
+    errors = [
         form.errors,
         *(part for each in formsets for part in [*each.errors, each.non_form_errors()]),
     ]
-    return " ".join(str(errors) for errors in found)
+    return " ".join(str(error) for error in errors)
 
 
 def _values(form: Any) -> dict[str, Any]:

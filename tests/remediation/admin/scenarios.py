@@ -1,4 +1,4 @@
-"""Rows that an operator has something to do with."""
+"""Runs and executions in the states that operators act on."""
 
 from django.utils import timezone
 
@@ -16,7 +16,7 @@ def two_step_bucket(**columns):
 
 
 def running_run(**columns):
-    """Return a run whose first step runs in StackStorm."""
+    """Return a run whose first step is running in StackStorm."""
     run = make_run(two_step_bucket(**columns))
     run.mark_running(cause=Cause())
     make_execution(run, status="running", st2_execution_id=f"st2-{run.pk}", started_at=Cause().at)
@@ -24,7 +24,7 @@ def running_run(**columns):
 
 
 def settled_run(outcome, *, max_attempts=1):
-    """Return a run whose first step came to this outcome."""
+    """Return a run whose first step ended with this outcome."""
     bucket = make_bucket()
     make_step(bucket, name="ping", max_attempts=max_attempts)
     run = make_run(bucket)

@@ -1,18 +1,18 @@
-"""Actions: what is wrong with one is said beside its field."""
+"""Admin of actions: validation beside the fields, versions of buckets, deletion."""
 
 import pytest
 
 from remediation.engine.operations import definitions
 from remediation.models import Action, Bucket, Cause
 from tests.factories import make_action, make_bucket, make_execution, make_local_action, make_step
-from tests.remediation.admin.forms import errors_of, page, send
+from tests.remediation.admin.forms import errors_of, page, submit
 
 
 def new_action(operator, **changes):
-    return send(operator, page(Action, "add"), **{"name": "restart"} | changes)
+    return submit(operator, page(Action, "add"), **{"name": "restart"} | changes)
 
 
-def test_a_stackstorm_action_is_saved(operator):
+def test_stackstorm_action_is_saved(operator):
     mapping = '{"hosts": "{{ alert.instance | host }}", "service": "{{ parameters.name }}"}'
 
     response = new_action(operator, st2_action_ref="linux.service", st2_parameters=mapping)
@@ -23,7 +23,7 @@ def test_a_stackstorm_action_is_saved(operator):
     assert action.st2_parameters["service"] == "{{ parameters.name }}"
 
 
-def test_the_type_decides_where_an_action_runs(operator):
+def test_action_type_sets_use_stackstorm(operator):
     new_action(operator, action_type="log_event")
 
     action = Action.objects.get()
@@ -38,14 +38,14 @@ def test_the_type_decides_where_an_action_runs(operator):
         ({"st2_action_ref": "service"}, "st2_action_ref", "pack.name"),
         ({"st2_action_ref": "linux.service", "st2_pack": "core"}, "st2_pack", "linux.service"),
         ({"action_type": "reboot"}, "action_type", "reboot"),
-        ({"st2_parameters": "{"}, "st2_parameters", "This is not JSON"),
+        ({"st2_parameters": "{"}, "st2_parameters", "Invalid JSON"),
         ({"st2_parameters": "[]"}, "st2_parameters", "must be a JSON object"),
         ({"st2_parameters": '{"a": "{{ alrt.instance }}"}'}, "st2_parameters", "alrt"),
         ({"st2_parameters": '{"a": "{{ alert.instance "}'}, "st2_parameters", "a: line 1"),
         ({"st2_parameters": '{"cmd": "ping {{ alert.instance }}"}'}, "st2_parameters", "quote"),
     ],
 )
-def test_what_could_not_run_is_refused_beside_its_field(operator, changes, field, message):
+def test_invalid_action_is_rejected_with_an_error_on_its_field(operator, changes, field, message):
     response = new_action(operator, **{"st2_action_ref": "linux.service"} | changes)
 
     errors_of(response)
@@ -53,28 +53,28 @@ def test_what_could_not_run_is_refused_beside_its_field(operator, changes, field
     assert not Action.objects.exists()
 
 
-def test_a_change_of_an_action_is_a_version_of_the_buckets_that_use_it(operator):
+def test_changing_an_action_records_a_version_of_its_buckets(operator):
     step = make_step()
     definitions.record(step.bucket, cause=Cause())
 
-    send(operator, page(Action, "change", step.action_id), st2_parameters='{"cmd": "date"}')
+    submit(operator, page(Action, "change", step.action_id), st2_parameters='{"cmd": "date"}')
 
     newest = step.bucket.versions.get(number=2)
     assert newest.actor == "maria"
     assert newest.steps[0]["action"]["st2_parameters"] == {"cmd": "date"}
 
 
-def test_a_used_action_stays_and_says_what_to_do(operator):
+def test_deleting_a_used_action_suggests_to_disable_it(operator):
     step = make_step()
-    address = page(Action, "delete", step.action_id)
+    url = page(Action, "delete", step.action_id)
 
-    for response in (operator.get(address, follow=True), operator.post(address, follow=True)):
+    for response in (operator.get(url, follow=True), operator.post(url, follow=True)):
         (message,) = response.context["messages"]
-        assert "disable it instead" in message.message
+        assert "disable it instead" in message.message.lower()
     assert Action.objects.filter(pk=step.action_id).exists()
 
 
-def test_an_action_that_only_a_version_remembers_stays(operator):
+def test_action_in_an_old_bucket_version_is_not_deleted(operator):
     step = make_step()
     definitions.record(step.bucket, cause=Cause())
     step.delete()
@@ -82,11 +82,11 @@ def test_an_action_that_only_a_version_remembers_stays(operator):
     response = operator.post(page(Action, "delete", step.action_id), {"post": "yes"}, follow=True)
 
     (message,) = response.context["messages"]
-    assert "disable it instead" in message.message
+    assert "disable it instead" in message.message.lower()
     assert Action.objects.filter(pk=step.action_id).exists()
 
 
-def test_an_unused_action_can_be_deleted(operator):
+def test_unused_action_is_deleted(operator):
     action = make_action()
 
     operator.post(page(Action, "delete", action.pk), {"post": "yes"})
@@ -94,11 +94,11 @@ def test_an_unused_action_can_be_deleted(operator):
     assert not Action.objects.exists()
 
 
-def test_deleting_what_is_not_there_leads_home(operator):
+def test_deleting_a_missing_action_redirects(operator):
     assert operator.get(page(Action, "delete", "nonsense")).status_code == 302
 
 
-def test_actions_are_disabled_and_enabled_as_a_verb(operator):
+def test_actions_are_disabled_and_enabled_from_the_list(operator):
     action = make_action()
 
     for name, is_enabled in (("disable", False), ("enable", True)):
@@ -110,7 +110,7 @@ def test_actions_are_disabled_and_enabled_as_a_verb(operator):
         assert f"1 {name}d." in [message.message for message in response.context["messages"]]
 
 
-def test_the_list_tells_what_the_check_found_and_who_uses_it(operator):
+def test_list_shows_the_check_result_and_the_number_of_buckets(operator):
     action = make_action(st2_check="missing", st2_check_message="st2 pack install network")
     for _ in range(2):
         bucket = make_bucket()
@@ -127,7 +127,7 @@ def test_the_list_tells_what_the_check_found_and_who_uses_it(operator):
     assert "log_event (local)" in content
 
 
-def test_an_action_links_the_buckets_that_use_it(operator):
+def test_action_links_its_buckets(operator):
     step = make_step()
 
     response = operator.get(page(Action, "change", step.action_id))
@@ -135,7 +135,7 @@ def test_an_action_links_the_buckets_that_use_it(operator):
     assert page(Bucket, "change", step.bucket_id) in response.content.decode()
 
 
-def test_the_list_of_actions_counts_all_buckets_at_once(operator, django_assert_max_num_queries):
+def test_action_list_counts_buckets_in_one_query(operator, django_assert_max_num_queries):
     for _ in range(30):
         make_execution()
 

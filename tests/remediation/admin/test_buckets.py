@@ -1,4 +1,4 @@
-"""Buckets are edited with their steps and checked as a whole."""
+"""Admin of buckets: a bucket and its steps are edited, validated and versioned together."""
 
 import pytest
 from django.contrib.messages import get_messages
@@ -7,15 +7,15 @@ from django.test.utils import CaptureQueriesContext
 
 from remediation.models import Bucket, BucketStep, BucketVersion
 from tests.factories import make_action, make_bucket, make_run, make_step
-from tests.remediation.admin.forms import errors_of, fields_of, page, send
+from tests.remediation.admin.forms import errors_of, fields_of, page, submit
 
 
 def new_bucket(operator, **changes):
-    return send(operator, page(Bucket, "add"), name="host_down", **changes)
+    return submit(operator, page(Bucket, "add"), name="host_down", **changes)
 
 
 def edit(operator, bucket, **changes):
-    return send(operator, page(Bucket, "change", bucket.pk), **changes)
+    return submit(operator, page(Bucket, "change", bucket.pk), **changes)
 
 
 def names(bucket):
@@ -29,7 +29,7 @@ def three_steps():
     return bucket
 
 
-def test_a_bucket_and_its_steps_are_saved_as_its_first_version(operator):
+def test_saving_a_bucket_records_its_first_version(operator):
     action = make_action()
 
     response = new_bucket(
@@ -48,7 +48,7 @@ def test_a_bucket_and_its_steps_are_saved_as_its_first_version(operator):
     assert version.steps[0]["run_when"] == "always"
 
 
-def test_a_save_that_changes_nothing_makes_no_version(operator):
+def test_unchanged_bucket_gets_no_new_version(operator):
     bucket = make_step().bucket
     edit(operator, bucket)
 
@@ -57,7 +57,7 @@ def test_a_save_that_changes_nothing_makes_no_version(operator):
     assert bucket.versions.count() == 1
 
 
-def test_a_change_of_a_step_makes_the_next_version(operator):
+def test_changing_a_step_records_a_version(operator):
     bucket = make_step().bucket
     edit(operator, bucket)
 
@@ -72,7 +72,7 @@ def test_a_change_of_a_step_makes_the_next_version(operator):
         ({"alert_name_pattern": "Host("}, "alert_name_pattern"),
         ({"alert_name_pattern": ""}, "Say which alerts the bucket takes"),
         ({"label_matchers": "severity~critical"}, "label_matchers"),
-        ({"steps__0__parameters": "nginx"}, "This is not JSON"),
+        ({"steps__0__parameters": "nginx"}, "Invalid JSON"),
         ({"steps__0__parameters": "[1]"}, "must be a JSON object"),
         ({"steps__0__parameters": '{"text": "{{ alert.instnce }}"}'}, "text"),
         ({"steps__0__parameters": '{"text": "{{ alert."}'}, "text"),
@@ -93,7 +93,7 @@ def test_a_change_of_a_step_makes_the_next_version(operator):
         ({"timeout_seconds": "2592001"}, "timeout_seconds"),
     ],
 )
-def test_what_could_not_run_is_refused_and_loses_nothing(operator, changes, message):
+def test_invalid_bucket_is_rejected_and_not_changed(operator, changes, message):
     bucket = make_step(name="ping").bucket
 
     response = edit(operator, bucket, **changes)
@@ -103,21 +103,21 @@ def test_what_could_not_run_is_refused_and_loses_nothing(operator, changes, mess
     assert not BucketVersion.objects.exists()
 
 
-def test_an_enabled_bucket_without_steps_is_refused_when_it_is_added(operator):
+def test_new_enabled_bucket_needs_steps(operator):
     response = new_bucket(operator, alert_name_pattern="HostDown")
 
     assert "The bucket has no steps" in errors_of(response)
     assert not Bucket.objects.exists()
 
 
-def test_a_disabled_bucket_may_wait_for_its_steps(operator):
+def test_disabled_bucket_may_have_no_steps(operator):
     response = new_bucket(operator, alert_name_pattern="HostDown", is_enabled=None)
 
     assert response.status_code == 302
     assert not Bucket.objects.get().is_enabled
 
 
-def test_a_bucket_may_be_one_whole_workflow(operator):
+def test_bucket_with_a_workflow_is_saved(operator):
     new_bucket(
         operator,
         alert_name_pattern="HostDown",
@@ -145,7 +145,7 @@ def test_a_bucket_may_be_one_whole_workflow(operator):
         ({}, "abc"),
     ],
 )
-def test_a_step_gets_the_place_that_it_is_given(operator, places, order):
+def test_step_gets_the_entered_position(operator, places, order):
     bucket = three_steps()
 
     edit(operator, bucket, **{f"steps__{row}__step_order": place for row, place in places.items()})
@@ -155,7 +155,7 @@ def test_a_step_gets_the_place_that_it_is_given(operator, places, order):
 
 
 @pytest.mark.parametrize(("place", "order"), [("1", "nabc"), ("2", "anbc"), ("", "abcn")])
-def test_a_new_step_pushes_the_later_ones_down(operator, place, order):
+def test_new_step_moves_later_steps_down(operator, place, order):
     bucket = three_steps()
     new = {"action": make_action().pk, "name": "n", "step_order": place, "parameters": "{}"}
     rules = {"run_when": "success", "on_failure": "stop", "max_attempts": "1"}
@@ -168,7 +168,7 @@ def test_a_new_step_pushes_the_later_ones_down(operator, place, order):
     assert "".join(names(bucket)) == order
 
 
-def test_a_deleted_step_leaves_no_gap(operator):
+def test_deleting_a_step_renumbers_the_others(operator):
     bucket = three_steps()
 
     edit(operator, bucket, steps__0__DELETE="on")
@@ -179,7 +179,7 @@ def test_a_deleted_step_leaves_no_gap(operator):
     ]
 
 
-def test_nothing_is_saved_when_the_version_cannot_be_kept(operator, monkeypatch):
+def test_nothing_is_saved_if_the_version_cannot_be_recorded(operator, monkeypatch):
     bucket = make_step(name="ping").bucket
 
     def fail(*_args, **_kwargs):
@@ -197,22 +197,22 @@ def test_nothing_is_saved_when_the_version_cannot_be_kept(operator, monkeypatch)
 @pytest.mark.skipif(
     not connection.features.has_select_for_update, reason="SQLite locks the whole database"
 )
-def test_a_bucket_is_locked_before_its_steps_are_looked_at(operator):
-    address = page(Bucket, "change", make_step().bucket_id)
-    fields = fields_of(operator.get(address))
+def test_bucket_is_locked_before_its_steps_are_read(operator):
+    url = page(Bucket, "change", make_step().bucket_id)
+    fields = fields_of(operator.get(url))
 
     with CaptureQueriesContext(connection) as queries:
-        operator.post(address, fields)
+        operator.post(url, fields)
 
     statements = [query["sql"] for query in queries]
-    locks = [place for place, sql in enumerate(statements) if "FOR UPDATE" in sql]
-    looks = [
-        place for place, sql in enumerate(statements) if "FROM `custom_action_bucket_steps`" in sql
+    locks = [index for index, sql in enumerate(statements) if "FOR UPDATE" in sql]
+    reads = [
+        index for index, sql in enumerate(statements) if "FROM `custom_action_bucket_steps`" in sql
     ]
-    assert locks[0] < looks[0]
+    assert locks[0] < reads[0]
 
 
-def test_how_a_run_ends_is_said_for_every_bucket(operator):
+def test_on_resolved_and_timeout_are_saved(operator):
     bucket = make_step().bucket
 
     edit(operator, bucket, on_resolved="cancel", timeout_seconds="900")
@@ -221,7 +221,7 @@ def test_how_a_run_ends_is_said_for_every_bucket(operator):
     assert (version.on_resolved, version.timeout_seconds) == ("cancel", 900)
 
 
-def test_rules_that_are_folded_away_are_told(operator):
+def test_collapsed_rules_are_summarized(operator):
     bucket = make_step(run_when="always", max_attempts=3).bucket
 
     response = operator.get(page(Bucket, "change", bucket.pk))
@@ -229,7 +229,7 @@ def test_rules_that_are_folded_away_are_told(operator):
     assert b"run_when always, max_attempts 3" in response.content
 
 
-def test_a_disabled_action_is_marked_where_it_is_chosen(operator):
+def test_disabled_action_is_marked_in_the_choices(operator):
     bucket = make_step(action=make_action(name="restart", is_enabled=False)).bucket
 
     response = operator.get(page(Bucket, "change", bucket.pk))
@@ -237,17 +237,17 @@ def test_a_disabled_action_is_marked_where_it_is_chosen(operator):
     assert b"restart (disabled)" in response.content
 
 
-def test_a_bucket_with_history_stays_and_says_what_to_do(operator):
+def test_deleting_a_bucket_with_history_suggests_to_disable_it(operator):
     bucket = make_run().bucket
-    address = page(Bucket, "delete", bucket.pk)
+    url = page(Bucket, "delete", bucket.pk)
 
-    for response in (operator.get(address, follow=True), operator.post(address, follow=True)):
+    for response in (operator.get(url, follow=True), operator.post(url, follow=True)):
         (message,) = response.context["messages"]
-        assert "disable it instead" in message.message
+        assert "disable it instead" in message.message.lower()
     assert Bucket.objects.filter(pk=bucket.pk).exists()
 
 
-def test_a_bucket_without_history_can_be_deleted(operator):
+def test_bucket_without_history_is_deleted(operator):
     bucket = make_bucket()
 
     operator.post(page(Bucket, "delete", bucket.pk), {"post": "yes"})
@@ -255,7 +255,7 @@ def test_a_bucket_without_history_can_be_deleted(operator):
     assert not Bucket.objects.exists()
 
 
-def test_disabling_makes_a_version_of_each_bucket(operator):
+def test_disabling_buckets_records_a_version_of_each(operator):
     buckets = [make_step().bucket for _ in range(2)]
     chosen = {"action": "disable", "_selected_action": [bucket.pk for bucket in buckets]}
 
@@ -266,7 +266,7 @@ def test_disabling_makes_a_version_of_each_bucket(operator):
     assert {version.actor for version in BucketVersion.objects.all()} == {"maria"}
 
 
-def test_a_bucket_without_steps_cannot_be_enabled(operator):
+def test_bucket_without_steps_cannot_be_enabled(operator):
     bucket = make_bucket(is_enabled=False)
     chosen = {"action": "enable", "_selected_action": [bucket.pk]}
 
@@ -277,7 +277,7 @@ def test_a_bucket_without_steps_cannot_be_enabled(operator):
     assert not Bucket.objects.get().is_enabled
 
 
-def test_many_cannot_be_deleted_at_once(operator):
+def test_buckets_cannot_be_deleted_from_the_list(operator):
     bucket = make_bucket()
     chosen = {"action": "delete_selected", "_selected_action": [bucket.pk], "post": "yes"}
 
@@ -286,7 +286,7 @@ def test_many_cannot_be_deleted_at_once(operator):
     assert Bucket.objects.exists()
 
 
-def test_the_form_reads_the_actions_once_for_all_steps(operator, django_assert_max_num_queries):
+def test_bucket_form_reads_the_actions_once(operator, django_assert_max_num_queries):
     bucket = make_bucket()
     for _ in range(10):
         make_step(bucket)
@@ -297,7 +297,7 @@ def test_the_form_reads_the_actions_once_for_all_steps(operator, django_assert_m
     assert response.content.count(b"field-condition") >= 10
 
 
-def test_the_list_of_buckets_reads_their_last_runs_at_once(operator, django_assert_max_num_queries):
+def test_bucket_list_reads_the_last_runs_in_one_query(operator, django_assert_max_num_queries):
     for _ in range(30):
         make_run()
 
@@ -308,11 +308,11 @@ def test_the_list_of_buckets_reads_their_last_runs_at_once(operator, django_asse
     assert BucketStep.objects.count() == 30
 
 
-def test_a_pattern_that_does_not_match_itself_is_saved_with_a_warning(operator):
+def test_pattern_that_does_not_match_itself_is_saved_with_a_warning(operator):
     action = make_action()
 
-    answer = new_bucket(operator, alert_name_pattern="Memory (copy)", steps__0__action=action.pk)
+    response = new_bucket(operator, alert_name_pattern="Memory (copy)", steps__0__action=action.pk)
 
-    warned = [str(message) for message in get_messages(answer.wsgi_request)]
+    warnings = [str(message) for message in get_messages(response.wsgi_request)]
     assert Bucket.objects.get().alert_name_pattern == "Memory (copy)"
-    assert any(r"if it is a name, write 'Memory \(copy\)'" in text for text in warned)
+    assert any(r"if it is a name, write 'Memory \(copy\)'" in text for text in warnings)

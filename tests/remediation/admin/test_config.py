@@ -1,13 +1,13 @@
-"""Config values are plain JSON and never secret."""
+"""Admin of config values."""
 
 import pytest
 
 from remediation.models import ConfigValue
-from tests.remediation.admin.forms import errors_of, page, send
+from tests.remediation.admin.forms import errors_of, page, submit
 
 
-def test_a_value_is_saved_as_json(operator):
-    send(operator, page(ConfigValue, "add"), key="limits", value='{"hosts": 5}')
+def test_value_is_saved_as_json(operator):
+    submit(operator, page(ConfigValue, "add"), key="limits", value='{"hosts": 5}')
 
     assert ConfigValue.objects.get().value == {"hosts": 5}
 
@@ -16,21 +16,21 @@ def test_a_value_is_saved_as_json(operator):
     ("changes", "message"),
     [
         ({"key": "Ops Channel"}, "lower-case"),
-        ({"value": "#alerts"}, "This is not JSON"),
+        ({"value": "#alerts"}, "Invalid JSON"),
         ({"value": ""}, "required"),
     ],
 )
-def test_what_templates_could_not_read_is_refused(operator, changes, message):
+def test_invalid_key_or_value_is_rejected(operator, changes, message):
     fields = {"key": "ops_channel", "value": '"#alerts"'} | changes
 
-    response = send(operator, page(ConfigValue, "add"), **fields)
+    response = submit(operator, page(ConfigValue, "add"), **fields)
 
     assert message in errors_of(response)
     assert not ConfigValue.objects.exists()
 
 
-def test_the_form_warns_of_secrets(operator):
+def test_form_warns_against_secrets(operator):
     content = operator.get(page(ConfigValue, "add")).content.decode()
 
-    assert "Never put a secret here" in content
+    assert "Never store a secret here" in content
     assert "CONFIG_KEY" in content

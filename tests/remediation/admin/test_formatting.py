@@ -1,4 +1,4 @@
-"""What cells make of data that others wrote."""
+"""HTML from untrusted data, times and durations."""
 
 import datetime
 import json
@@ -11,7 +11,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 @pytest.mark.parametrize(
-    "cell",
+    "formatter",
     [
         formatting.badge,
         formatting.text_block,
@@ -22,15 +22,15 @@ EVIL = "<script>alert(1)</script>"
         lambda text: formatting.tool_link("/", text),
     ],
 )
-def test_markup_in_data_stays_text(cell):
-    shown = cell(EVIL)
+def test_markup_in_data_is_escaped(formatter):
+    html = formatter(EVIL)
 
-    assert "<script" not in shown
-    assert "&lt;script&gt;" in shown
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
 
 
 @pytest.mark.parametrize(
-    ("address", "is_safe"),
+    ("url", "is_safe"),
     [
         ("https://runbooks.example.com/HostDown", True),
         ("http://prometheus:9090/graph?g0.expr=up", True),
@@ -46,14 +46,14 @@ def test_markup_in_data_stays_text(cell):
         ("", False),
     ],
 )
-def test_only_web_addresses_become_links(address, is_safe):
-    link = formatting.external_link(address)
+def test_only_http_urls_become_links(url, is_safe):
+    link = formatting.external_link(url)
 
     assert ("<a " in link) is is_safe
     assert not is_safe or 'rel="noopener noreferrer"' in link
 
 
-def test_an_address_that_is_no_link_is_still_shown():
+def test_unsafe_url_is_shown_as_text():
     assert formatting.external_link("javascript:alert(1)") == "javascript:alert(1)"
 
 
@@ -67,17 +67,17 @@ def test_an_address_that_is_no_link_is_still_shown():
         (7_260, "2 h 1 min"),
     ],
 )
-def test_a_duration_is_told_in_the_units_that_matter(seconds, text):
+def test_duration_uses_two_units_at_most(seconds, text):
     begin = datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)
 
     assert formatting.duration(begin, begin + datetime.timedelta(seconds=seconds)) == text
 
 
-def test_nothing_took_time_that_has_not_ended():
+def test_duration_without_an_end_is_empty():
     assert formatting.duration(datetime.datetime.now(datetime.UTC), None) == ""
 
 
-def test_a_moment_is_told_in_utc_to_the_second():
+def test_time_is_shown_in_utc_to_the_second():
     zone = datetime.timezone(datetime.timedelta(hours=2))
     at = datetime.datetime(2026, 11, 23, 1, 30, 5, 999, tzinfo=zone)
 
@@ -88,17 +88,17 @@ def test_a_moment_is_told_in_utc_to_the_second():
     ("text", "short"),
     [("", ""), ("one\ntwo", "one"), ("x" * 10, "x" * 10), ("x" * 11, "x" * 9 + "…")],
 )
-def test_a_text_is_cut_to_its_first_line(text, short):
+def test_text_is_cut_to_its_first_line(text, short):
     assert formatting.shorten(text, 10) == short
 
 
-def test_half_a_character_in_a_result_can_be_sent_to_a_browser():
+def test_lone_surrogate_in_a_result_is_escaped():
     result = json.loads('{"stdout": "\\ud800"}')
 
     assert "\\ud800" in formatting.json_block(result).encode().decode()
 
 
-def test_a_very_long_result_is_cut_with_a_word():
+def test_very_long_result_is_cut_with_a_note():
     block = formatting.truncated_json("x" * (formatting.JSON_LENGTH_MAX + 100))
 
     assert len(block) < formatting.JSON_LENGTH_MAX + 100

@@ -1,4 +1,4 @@
-"""History: read-only, escaped, linked both ways, and quick at any size."""
+"""Admin of history: read-only, escaped, linked in both directions, few queries."""
 
 import datetime
 
@@ -24,14 +24,14 @@ HISTORY = [Alert, BucketRun, ActionExecution, Transition, BucketVersion]
 EVIL = "<script>alert(1)</script>"
 
 
-def content_of(operator: Client, address: str) -> str:
-    response = operator.get(address)
+def content_of(operator: Client, url: str) -> str:
+    response = operator.get(url)
     assert response.status_code == 200
     return response.content.decode()
 
 
 def failed_execution(**columns):
-    """Return an execution that StackStorm failed, with its transitions."""
+    """Return an execution that failed in StackStorm, with its transition."""
     execution = make_execution(
         status="launching",
         parameters={"service": "nginx"},
@@ -50,19 +50,19 @@ def failed_execution(**columns):
 
 
 @pytest.mark.parametrize("model", HISTORY)
-def test_nobody_changes_history(operator, model):
+def test_history_cannot_be_changed(operator, model):
     execution = failed_execution()
     pk = model.objects.order_by("pk").last().pk
 
-    for address in (page(model, "add"), page(model, "change", pk), page(model, "delete", pk)):
-        assert operator.post(address, {"post": "yes", "status": "success"}).status_code == 403
+    for url in (page(model, "add"), page(model, "change", pk), page(model, "delete", pk)):
+        assert operator.post(url, {"post": "yes", "status": "success"}).status_code == 403
     assert model.objects.filter(pk=pk).exists()
     execution.refresh_from_db()
     assert execution.status == "failure"
 
 
 @pytest.mark.parametrize("model", HISTORY)
-def test_a_stranger_sees_nothing(db, model):
+def test_anonymous_user_is_redirected_to_the_login(db, model):
     failed_execution()
 
     response = Client().get(page(model, "changelist"))
@@ -71,7 +71,7 @@ def test_a_stranger_sees_nothing(db, model):
     assert reverse("admin:login") in response["Location"]
 
 
-def test_what_alerts_and_stackstorm_say_stays_text(operator):
+def test_markup_from_alerts_and_stackstorm_is_escaped(operator):
     alert = make_alert(
         {"alertname": EVIL, "instance": EVIL, "severity": EVIL, EVIL: EVIL},
         annotations={"summary": EVIL, "runbook_url": f"javascript:{EVIL}"},
@@ -99,13 +99,13 @@ def test_what_alerts_and_stackstorm_say_stays_text(operator):
     transition = Transition.objects.get()
 
     for row in (alert, run, execution, transition):
-        for address in (page(type(row), "changelist"), page(type(row), "change", row.pk)):
-            content = content_of(operator, address)
+        for url in (page(type(row), "changelist"), page(type(row), "change", row.pk)):
+            content = content_of(operator, url)
             assert "<script>alert" not in content
             assert 'href="javascript:' not in content
 
 
-def test_an_alert_leads_down_to_its_runs_and_executions(operator):
+def test_alert_links_its_runs_and_executions(operator):
     execution = failed_execution()
 
     content = content_of(operator, page(Alert, "change", execution.alert_id))
@@ -115,14 +115,14 @@ def test_an_alert_leads_down_to_its_runs_and_executions(operator):
     assert reverse("audit:story", args=[execution.request_id]) in content
 
 
-def test_an_alert_says_why_nothing_ran(operator):
+def test_alert_shows_why_it_has_no_runs(operator):
     alert = make_alert(reason="No bucket matches this alert.")
 
-    for address in (page(Alert, "changelist"), page(Alert, "change", alert.pk)):
-        assert "No bucket matches this alert." in content_of(operator, address)
+    for url in (page(Alert, "changelist"), page(Alert, "change", alert.pk)):
+        assert "No bucket matches this alert." in content_of(operator, url)
 
 
-def test_an_alert_links_its_runbook_and_its_rule(operator):
+def test_alert_links_its_runbook_and_its_rule(operator):
     alert = make_alert(
         annotations={"runbook_url": "https://runbooks.example.com/HostDown"},
         generator_url="https://prometheus.example.com/graph",
@@ -130,28 +130,28 @@ def test_an_alert_links_its_runbook_and_its_rule(operator):
 
     content = content_of(operator, page(Alert, "change", alert.pk))
 
-    for address in ("https://runbooks.example.com/HostDown", alert.generator_url):
-        assert f'href="{address}" target="_blank" rel="noopener noreferrer"' in content
+    for url in ("https://runbooks.example.com/HostDown", alert.generator_url):
+        assert f'href="{url}" target="_blank" rel="noopener noreferrer"' in content
 
 
-def test_alerts_for_which_nothing_ran_are_found(operator):
+def test_alerts_are_filtered_by_whether_they_have_runs(operator):
     make_run()
     make_alert(reason="No bucket matches this alert.")
 
-    found = {
-        answer: [
+    reasons = {
+        choice: [
             alert.reason
-            for alert in operator.get(page(Alert, "changelist"), {"remediation": answer})
+            for alert in operator.get(page(Alert, "changelist"), {"remediation": choice})
             .context["cl"]
             .result_list
         ]
-        for answer in ("ran", "nothing")
+        for choice in ("ran", "nothing")
     }
 
-    assert found == {"ran": [""], "nothing": ["No bucket matches this alert."]}
+    assert reasons == {"ran": [""], "nothing": ["No bucket matches this alert."]}
 
 
-def test_a_run_shows_its_executions_in_order_with_all_that_happened(operator):
+def test_run_shows_its_executions_in_order_and_its_transitions(operator):
     run = make_run(make_step(make_step(name="ping").bucket, name="restart").bucket)
     make_execution(run, step_order=2, name="restart")
     second = make_execution(run, name="ping", attempt=2)
@@ -167,16 +167,16 @@ def test_a_run_shows_its_executions_in_order_with_all_that_happened(operator):
     assert "Unit nginx.service not found." in table
     assert "launching → " in content
     assert reverse("audit:story", args=["call-1"]) in content
-    for address in (
+    for url in (
         page(ActionExecution, "change", second.pk),
         page(Alert, "change", run.alert_id),
         page(Bucket, "change", run.bucket_id),
         page(BucketVersion, "change", run.plan_id),
     ):
-        assert address in content
+        assert url in content
 
 
-def test_changes_are_told_in_the_order_in_which_they_happened(operator):
+def test_transitions_are_shown_oldest_first(operator):
     execution = make_execution()
     execution.claim(cause=Cause(), lease_until=Cause().at)
     execution.mark_running(cause=Cause(), due_at=Cause().at)
@@ -188,7 +188,7 @@ def test_changes_are_told_in_the_order_in_which_they_happened(operator):
     assert moves == sorted(moves)
 
 
-def test_an_execution_shows_what_was_sent_and_what_came_back(operator):
+def test_execution_shows_its_parameters_and_its_result(operator):
     execution = failed_execution()
 
     content = content_of(operator, page(ActionExecution, "change", execution.pk))
@@ -198,16 +198,16 @@ def test_an_execution_shows_what_was_sent_and_what_came_back(operator):
     assert "line 1\nline 2" in content
     assert "Unit nginx.service not found." in content
     assert execution.trace_tag in content
-    for address in (
+    for url in (
         execution.st2_web_url,
         page(BucketRun, "change", execution.run_id),
         page(Alert, "change", execution.alert_id),
         page(Bucket, "change", execution.bucket_id),
     ):
-        assert f'href="{address}"' in content
+        assert f'href="{url}"' in content
 
 
-def test_a_workflow_and_its_tasks_lead_to_each_other(operator):
+def test_workflow_and_its_tasks_link_each_other(operator):
     workflow = make_execution(step_order=0)
     second, first = (
         make_execution(
@@ -216,12 +216,13 @@ def test_a_workflow_and_its_tasks_lead_to_each_other(operator):
         for step_order in (2, 1)
     )
 
-    whole = content_of(operator, page(ActionExecution, "change", workflow.pk))
-    part = content_of(operator, page(ActionExecution, "change", first.pk))
+    workflow_page = content_of(operator, page(ActionExecution, "change", workflow.pk))
+    task_page = content_of(operator, page(ActionExecution, "change", first.pk))
 
-    links = [whole.index(page(ActionExecution, "change", task.pk)) for task in (first, second)]
-    assert links == sorted(links)
-    assert page(ActionExecution, "change", workflow.pk) in part
+    task_urls = [page(ActionExecution, "change", task.pk) for task in (first, second)]
+    positions = [workflow_page.index(url) for url in task_urls]
+    assert positions == sorted(positions)
+    assert page(ActionExecution, "change", workflow.pk) in task_page
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,7 @@ def test_a_workflow_and_its_tasks_lead_to_each_other(operator):
         ([1], []),
     ],
 )
-def test_output_is_found_wherever_the_runner_put_it(operator, result, names):
+def test_output_is_found_in_results_of_every_runner(operator, result, names):
     execution = make_execution(st2_result=result)
 
     content = content_of(operator, page(ActionExecution, "change", execution.pk))
@@ -248,7 +249,7 @@ def test_output_is_found_wherever_the_runner_put_it(operator, result, names):
     assert content.count('<pre class="block">') - (1 if result else 0) == len(names)
 
 
-def test_a_version_tells_what_changed(operator):
+def test_version_shows_a_diff_to_the_previous_one(operator):
     step = make_step()
     definitions.record(step.bucket, cause=Cause())
     step.timeout_seconds = 60
@@ -261,7 +262,7 @@ def test_a_version_tells_what_changed(operator):
     assert "+      &quot;timeout_seconds&quot;: 60" in content
 
 
-def test_the_first_version_has_nothing_before_it(operator):
+def test_first_version_has_no_diff(operator):
     version = definitions.record(make_step().bucket, cause=Cause())
 
     assert "This is the first version." in content_of(
@@ -269,14 +270,14 @@ def test_the_first_version_has_nothing_before_it(operator):
     )
 
 
-def test_a_bucket_leads_to_its_own_versions_and_runs(operator):
+def test_bucket_links_its_own_versions_and_runs(operator):
     mine, other = make_run(), make_run()
     content = content_of(operator, page(Bucket, "change", mine.bucket_id))
 
     for model in (BucketVersion, BucketRun):
-        address = f"{page(model, 'changelist')}?bucket__exact={mine.bucket_id}"
-        assert address in content
-        (row,) = operator.get(address).context["cl"].result_list
+        url = f"{page(model, 'changelist')}?bucket__exact={mine.bucket_id}"
+        assert url in content
+        (row,) = operator.get(url).context["cl"].result_list
         assert row.bucket_id == mine.bucket_id != other.bucket_id
 
 
@@ -293,7 +294,7 @@ def test_a_bucket_leads_to_its_own_versions_and_runs(operator):
         (Transition, "call-1"),
     ],
 )
-def test_a_row_is_found_by_what_the_operator_has_in_hand(operator, model, query):
+def test_search_finds_a_row_by_name_host_or_id(operator, model, query):
     alert = make_alert(request_id="req-mine")
     failed_execution(run=make_run(alert=alert))
     make_execution(make_run(alert=make_alert({"alertname": "DiskFull", "instance": "db-1"})))
@@ -304,7 +305,7 @@ def test_a_row_is_found_by_what_the_operator_has_in_hand(operator, model, query)
 
 
 @pytest.mark.parametrize("model", HISTORY)
-def test_a_list_of_thirty_rows_needs_no_query_a_row(operator, django_assert_max_num_queries, model):
+def test_list_needs_no_query_per_row(operator, django_assert_max_num_queries, model):
     for _ in range(30):
         failed_execution_without_ids()
 
@@ -315,7 +316,7 @@ def test_a_list_of_thirty_rows_needs_no_query_a_row(operator, django_assert_max_
 
 
 @pytest.mark.parametrize("model", [BucketRun, ActionExecution])
-def test_a_list_of_waiting_rows_needs_no_query_a_row(
+def test_list_of_waiting_rows_needs_no_query_per_row(
     operator, django_assert_max_num_queries, model
 ):
     later = timezone.now() + datetime.timedelta(hours=1)
@@ -332,7 +333,7 @@ def failed_execution_without_ids():
     make_execution(status="launching").finish(ActionExecution.Status.FAILURE, cause=Cause())
 
 
-def test_a_run_of_thirty_executions_needs_no_query_a_row(operator, django_assert_max_num_queries):
+def test_page_of_a_run_needs_no_query_per_execution(operator, django_assert_max_num_queries):
     run = make_run()
     for attempt in range(1, 31):
         make_execution(run, attempt=attempt, status="launching").finish(
@@ -345,7 +346,7 @@ def test_a_run_of_thirty_executions_needs_no_query_a_row(operator, django_assert
     assert content.count("badge-failure") == 60
 
 
-def test_an_alert_with_many_runs_needs_no_query_a_row(operator, django_assert_max_num_queries):
+def test_page_of_an_alert_needs_no_query_per_run(operator, django_assert_max_num_queries):
     alert = make_alert()
     for _ in range(10):
         make_execution(make_run(alert=alert))

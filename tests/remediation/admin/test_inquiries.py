@@ -1,4 +1,4 @@
-"""A page names the inquiry that an execution waits for, its question and how to answer."""
+"""Notices about open inquiries: the questions, how to answer, and the effect of a cancel."""
 
 import pytest
 from django.utils import timezone
@@ -35,56 +35,56 @@ def asking(status="paused", run=None, **columns):
 
 
 @pytest.mark.parametrize("status", ["paused", "pausing", "resuming", "running"])
-def test_the_inquiry_its_question_and_the_way_to_answer_are_named(operator, status):
+def test_notice_shows_the_inquiry_its_question_and_the_command(operator, status):
     execution = asking(status)
 
     for row in (execution, execution.run):
         [(text, is_urgent)] = notices_of(operator, row)
         assert is_urgent
-        assert "waits for a person" in text
+        assert "waits for your answer in StackStorm" in text
         assert f"<code>{ASK}</code> of task ask, route ops" in text
         assert "approve (boolean, required): Reboot the host?" in text
         assert "reason (string): Why" in text
         assert "May answer: st2admin, alice." in text
         assert f"<code>st2 inquiry respond {ASK}</code>" in text
         assert f'href="{WEB}"' in text
-        assert "expire 60 min after it was asked" in text
-        assert "the workflow is canceled after 86400 s (ST2_INQUIRY_TIMEOUT)" in text
-        assert "execution resume" not in text, "that hangs while an inquiry is open"
+        assert "StackStorm expires it 60 min after it was opened" in text
+        assert "PoundCake cancels the workflow after 86400 s (ST2_INQUIRY_TIMEOUT)" in text
+        assert "execution resume" not in text, "resume hangs while an inquiry is open"
 
 
-def test_an_inquiry_by_itself_is_never_said_to_be_canceled(operator):
+def test_notice_about_a_plain_inquiry_does_not_mention_a_cancel(operator):
     execution = asking("pending", inquiries=stored("inquiry-plain-pending"))
 
     text = text_of(operator, execution)
 
     assert "when (string, one of now, tonight, default now): When" in text
-    assert "it ends here as timeout after 86400 s (ST2_INQUIRY_TIMEOUT)" in text
+    assert "the execution ends as timeout after 86400 s (ST2_INQUIRY_TIMEOUT)" in text
     assert "StackStorm cannot cancel an open inquiry" in text
-    assert "is canceled" not in text
+    assert "PoundCake cancels" not in text
 
 
-def test_a_pause_by_a_person_says_so_and_offers_no_resume(operator):
+def test_notice_about_a_paused_workflow_suggests_no_resume_command(operator):
     text = text_of(operator, asking(inquiries=[]))
 
-    assert "a person has paused it" in text
+    assert "A user paused it in StackStorm" in text
     assert "st2 execution resume" not in text
 
 
 @pytest.mark.parametrize("checked_at", [None, clock.EPOCH])
-def test_before_stackstorm_was_asked_nothing_is_claimed(operator, checked_at):
+def test_notice_before_the_inquiry_was_read(operator, checked_at):
     text = text_of(operator, asking(inquiries=[], inquiries_checked_at=checked_at))
 
-    assert "The next poll asks StackStorm for its inquiry." in text
+    assert "The next poll reads its inquiry from StackStorm." in text
 
 
-def test_a_question_that_could_not_be_read_is_still_answered_by_its_id(operator):
+def test_inquiry_without_questions_shows_the_command(operator):
     text = text_of(operator, asking("pending", inquiries=[]))
 
     assert "st2 inquiry respond 6b0ab193f1d0b61be1aa7fd0" in text
 
 
-def test_what_a_question_holds_is_text(operator):
+def test_markup_in_an_inquiry_is_escaped(operator):
     [inquiry] = stored()
     inquiry |= {"task": EVIL, "route": EVIL, "users": [EVIL], "asked_at": EVIL}
     inquiry["schema"] = {"properties": {EVIL: {"description": EVIL, "type": EVIL}}}
@@ -95,20 +95,20 @@ def test_what_a_question_holds_is_text(operator):
 
 
 @pytest.mark.parametrize("status", ["pending", "paused"])
-def test_a_cancel_promises_nothing_about_the_inquiry(operator, status):
+def test_notice_about_a_cancel_says_that_the_inquiry_stays_open(operator, status):
     execution = asking(status)
     BucketRun.objects.update(status="running", stop="cancel", reason="wrong host")
 
     for row in (execution, execution.run):
         text = text_of(operator, row)
         assert "StackStorm cannot cancel an open inquiry" in text
-        is_asked = "StackStorm is asked to cancel what runs there" in text
-        assert is_asked == (status == "paused")
-        assert "waits for a person" not in text
+        mentions_cancel = "StackStorm is asked to cancel the current step" in text
+        assert mentions_cancel == (status == "paused")
+        assert "waits for your answer" not in text
         assert "inquiry respond" not in text
 
 
-def test_after_the_end_the_open_inquiry_is_named(operator):
+def test_ended_execution_names_its_open_inquiry(operator):
     run = make_run(make_bucket(st2_workflow_name="x.y", use_stackstorm=True))
     execution = asking(run=run)
     ActionExecution.objects.update(status="skipped")
@@ -119,4 +119,4 @@ def test_after_the_end_the_open_inquiry_is_named(operator):
         assert not is_urgent
         assert text.startswith("Still open in StackStorm")
         assert f"<code>{ASK}</code>" in text
-        assert "an answer has no effect any more" in text
+        assert "answering it has no effect" in text

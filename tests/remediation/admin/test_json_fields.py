@@ -1,4 +1,4 @@
-"""JSON that people write into forms."""
+"""Form fields for JSON."""
 
 import pytest
 from django import forms
@@ -19,7 +19,7 @@ class Form(forms.Form):
     ("text", "message"),
     [
         ('{"a": 1,\n "b": }', "in line 2, column 7"),
-        ("nginx", "This is not JSON"),
+        ("nginx", "Invalid JSON"),
         ('{"a": NaN}', "cannot be stored"),
         ('{"a": -Infinity}', "cannot be stored"),
         ('{"a": 1e400}', "cannot be stored"),
@@ -29,7 +29,7 @@ class Form(forms.Form):
         ("", "required"),
     ],
 )
-def test_what_is_wrong_is_said_and_what_was_written_stays(text, message):
+def test_error_is_shown_and_the_text_is_kept(text, message):
     form = Form({"value": text})
 
     assert not form.is_valid()
@@ -38,24 +38,24 @@ def test_what_is_wrong_is_said_and_what_was_written_stays(text, message):
 
 
 @pytest.mark.parametrize("text", ["[]", "0", '""'])
-def test_what_is_no_object_is_left_for_the_model_to_refuse(text):
+def test_object_field_leaves_other_types_to_the_model(text):
     assert JSONObjectField(required=False).clean(text) != {}
 
 
 @pytest.mark.parametrize("text", ["", "  ", "{}", "null"])
-def test_nothing_is_an_empty_object(text):
+def test_empty_text_is_an_empty_object(text):
     assert JSONObjectField(required=False).clean(text) == {}
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | TEXTS, st.lists, max_leaves=5))
-def test_a_value_that_is_shown_and_sent_back_is_the_same(value):
+def test_value_survives_a_round_trip_through_the_form(value):
     field = JSONField(required=False)
-    shown = field.prepare_value(value)
+    text = field.prepare_value(value)
 
-    sent_back = field.clean(shown)
+    submitted = field.clean(text)
 
-    assert sent_back == value
+    assert submitted == value
 
 
-def test_a_long_object_is_shown_line_by_line():
+def test_object_is_shown_indented():
     assert JSONField().prepare_value({"a": 1, "b": 2}).count("\n") == 3

@@ -1,4 +1,4 @@
-"""Lists of history: leafed through by key, at any size, with searches that end."""
+"""Lists of history: keyset pagination, and searches with a bounded scan."""
 
 import re
 from html import unescape
@@ -17,33 +17,34 @@ def shown(response):
     return [row.pk for row in response.context["cl"].result_list]
 
 
-def linked(response, word):
-    """Return the address of a link between the pages, '' without one."""
-    found = re.search(rf'<a href="([^"]*)"[^>]*>[^<]*{word}[^<]*</a>', response.content.decode())
-    return unescape(found[1]) if found else ""
+def page_link(response, label):
+    """Return the URL of a page link; '' if the page has no such link."""
+    link = re.search(rf'<a href="([^"]*)"[^>]*>[^<]*{label}[^<]*</a>', response.content.decode())
+    return unescape(link[1]) if link else ""
 
 
 @pytest.mark.parametrize("query", [{}, {"status__exact": "failure"}])
-def test_a_long_list_is_leafed_through_in_both_directions(operator, monkeypatch, query):
+def test_long_list_is_paged_in_both_directions(operator, monkeypatch, query):
     monkeypatch.setattr(ActionExecutionAdmin, "list_per_page", 2)
     for _ in range(5):
         make_execution(status="failure")
     pks = list(ActionExecution.objects.order_by("-pk").values_list("pk", flat=True))
-    address = page(ActionExecution, "changelist")
+    url = page(ActionExecution, "changelist")
 
-    first = operator.get(address, query)
-    second = operator.get(address + linked(first, "Older"))
-    third = operator.get(address + linked(second, "Older"))
-    back = operator.get(address + linked(third, "Newer"))
+    first = operator.get(url, query)
+    second = operator.get(url + page_link(first, "Older"))
+    third = operator.get(url + page_link(second, "Older"))
+    back = operator.get(url + page_link(third, "Newer"))
 
     assert [shown(each) for each in (first, second, third)] == [pks[:2], pks[2:4], pks[4:]]
     assert shown(back) == pks[2:4]
-    assert shown(operator.get(address + linked(third, "Newest"))) == pks[:2]
-    assert (linked(first, "Newer"), linked(first, "Newest"), linked(third, "Older")) == ("", "", "")
+    assert shown(operator.get(url + page_link(third, "Newest"))) == pks[:2]
+    assert page_link(first, "Newer") == page_link(first, "Newest") == ""
+    assert page_link(third, "Older") == ""
     assert "2 executions, newest first" in first.content.decode()
 
 
-def test_a_filter_begins_with_its_newest_rows(operator, monkeypatch):
+def test_filter_links_start_at_the_newest_rows(operator, monkeypatch):
     monkeypatch.setattr(BucketRunAdmin, "list_per_page", 1)
     for _ in range(3):
         make_run()
@@ -57,23 +58,23 @@ def test_a_filter_begins_with_its_newest_rows(operator, monkeypatch):
     assert "before=" not in filters
 
 
-def test_the_list_of_rare_rows_tells_how_far_it_looked(operator, monkeypatch):
+def test_list_of_rare_rows_shows_how_far_it_searched(operator, monkeypatch):
     for name in ("SEARCHED_FIRST", "SEARCHED_MAX"):
         monkeypatch.setattr(pages, name, 2)
     monkeypatch.setattr(read_only, "SEARCHED_MAX", 2)
     rare = make_run(trigger="manual")
     for _ in range(3):
         make_run()
-    address = page(BucketRun, "changelist")
+    url = page(BucketRun, "changelist")
 
-    first = operator.get(address, {"trigger__exact": "manual"})
-    second = operator.get(address + linked(first, "Older"))
+    first = operator.get(url, {"trigger__exact": "manual"})
+    second = operator.get(url + page_link(first, "Older"))
 
     assert "None among the newest 2 runs" in " ".join(first.content.decode().split())
     assert shown(second) == [rare.pk]
 
 
-def test_a_search_finds_few_rows_however_old_they_are(operator, monkeypatch):
+def test_search_finds_old_rows_by_index(operator, monkeypatch):
     for name in ("SEARCHED_FIRST", "SEARCHED_MAX"):
         monkeypatch.setattr(pages, name, 2)
     old = make_alert({"alertname": "DiskFull", "instance": "db-1"})
@@ -83,18 +84,18 @@ def test_a_search_finds_few_rows_however_old_they_are(operator, monkeypatch):
     assert shown(operator.get(page(Alert, "changelist"), {"q": "db-"})) == [old.pk]
 
 
-def test_a_search_that_finds_many_shows_the_newest(operator, monkeypatch):
+def test_search_with_many_hits_shows_the_newest(operator, monkeypatch):
     monkeypatch.setattr(read_only, "INDEXED_HITS_MAX", 2)
     pks = [make_alert().pk for _ in range(4)]
 
     assert shown(operator.get(page(Alert, "changelist"), {"q": "host"})) == pks[::-1]
 
 
-def test_the_links_of_strangers_are_read_as_pages(operator):
+def test_invalid_page_parameter_is_ignored(operator):
     pk = make_alert().pk
 
     for text in ("", "x", "-1", "9" * 19, "²"):
         assert shown(operator.get(page(Alert, "changelist"), {"before": text})) == [pk]
     executions = page(ActionExecution, "changelist")
-    asked = {"before": "999", "status__exact": "failure"}
-    assert operator.get(executions, asked).status_code == 200
+    query = {"before": "999", "status__exact": "failure"}
+    assert operator.get(executions, query).status_code == 200

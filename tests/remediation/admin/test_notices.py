@@ -1,4 +1,4 @@
-"""Why a run or an execution waits stands on top of its page, in plain words."""
+"""Notices at the top of the pages of runs and executions."""
 
 import datetime
 
@@ -16,7 +16,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 def notices_of(client, row):
-    """Return the text of each notice, and whether it is urgent."""
+    """Return (text, is_urgent) of each notice on the row's page."""
     response = client.get(page(type(row), "change", row.pk))
     notices = response.context["notices"]
     assert "<script>alert" not in response.content.decode()
@@ -27,11 +27,11 @@ def text_of(client, row):
     return " ".join(text for text, _ in notices_of(client, row))
 
 
-def at_stackstorm(**columns):
+def running_execution(**columns):
     return make_execution(**{"status": "running", "started_at": timezone.now()} | columns)
 
 
-def test_a_pending_execution_waits_for_the_pause(operator):
+def test_pending_execution_waits_for_the_pause(operator):
     execution = make_execution()
     pause.pause(reason=f"maintenance {EVIL}", expires_at=None, cause=Cause(actor="ann"))
 
@@ -39,30 +39,30 @@ def test_a_pending_execution_waits_for_the_pause(operator):
         assert "paused by ann: maintenance" in text_of(operator, row)
 
 
-def test_a_pending_execution_waits_for_stackstorm(operator):
+def test_pending_execution_waits_for_stackstorm(operator):
     execution = make_execution()
     Heartbeat.tell("stackstorm", f"connection refused {EVIL}.", at=timezone.now())
 
     for row in (execution, execution.run):
         text = text_of(operator, row)
-        assert "StackStorm cannot be reached since" in text
-        assert "It starts by itself when StackStorm is back." in text
+        assert "StackStorm has been unreachable since" in text
+        assert "The execution starts when StackStorm is back." in text
 
 
-def test_a_local_action_does_not_wait_for_stackstorm(operator):
+def test_local_action_does_not_wait_for_stackstorm(operator):
     execution = make_execution(make_run(make_step(make_bucket(), make_local_action()).bucket))
     Heartbeat.tell("stackstorm", "connection refused", at=timezone.now())
 
     assert "StackStorm" not in text_of(operator, execution)
 
 
-def test_an_attempt_waits_for_its_delay(operator):
+def test_attempt_waits_for_retry_delay_seconds(operator):
     execution = make_execution(attempt=2, due_at=timezone.now() + SOON)
 
-    assert "it is attempt 2, after a pause (retry_delay_seconds)" in text_of(operator, execution)
+    assert "attempt 2 starts after retry_delay_seconds" in text_of(operator, execution)
 
 
-def test_what_could_not_be_sent_says_when_it_is_sent_again(operator):
+def test_failed_launch_shows_its_error_and_the_time_of_the_retry(operator):
     execution = make_execution(due_at=timezone.now() + SOON, error_message=f"401: {EVIL}")
 
     text = text_of(operator, execution)
@@ -71,35 +71,35 @@ def test_what_could_not_be_sent_says_when_it_is_sent_again(operator):
     assert "401: " in text
 
 
-def test_what_is_due_waits_for_a_worker(operator):
-    assert "A worker takes it." in text_of(operator, make_execution())
+def test_due_execution_waits_for_a_worker(operator):
+    assert "Waits for a worker." in text_of(operator, make_execution())
 
 
 @pytest.mark.parametrize(
-    ("stop", "words", "is_said"),
+    ("stop", "phrase", "is_shown"),
     [
-        ("stop", "ends when what is in flight has ended", True),
+        ("stop", "The run ends after the current step", True),
         ("cancel", "does not mean that the command stopped", True),
         ("stop", "does not mean that the command stopped", False),
     ],
 )
-def test_a_stop_is_told_with_its_reason(operator, stop, words, is_said):
+def test_stop_is_shown_with_its_reason(operator, stop, phrase, is_shown):
     run = running_run()
     BucketRun.objects.filter(pk=run.pk).update(stop=stop, reason=f"wrong host {EVIL}")
 
     for row in (run, run.executions.get()):
         text = text_of(operator, row)
         assert "wrong host" in text
-        assert (words in text) == is_said
+        assert (phrase in text) == is_shown
 
 
-def test_a_launch_in_hand_tells_when_it_is_taken_up(operator):
+def test_launching_execution_shows_when_another_worker_takes_over(operator):
     execution = make_execution(status="launching", started_at=timezone.now())
 
-    assert "Should that worker be dead" in text_of(operator, execution)
+    assert "If that worker dies, another takes over after" in text_of(operator, execution)
 
 
-def test_a_launch_without_an_answer_is_looked_up(operator):
+def test_launch_without_a_response_is_looked_up(operator):
     execution = make_execution(
         status="launching",
         lookup_until=timezone.now() + SOON,
@@ -110,52 +110,52 @@ def test_a_launch_without_an_answer_is_looked_up(operator):
     text = text_of(operator, execution)
 
     assert "read timed out" in text
-    assert "nothing is sent twice before that" in text
-    assert "StackStorm was called once without an answer" in text
+    assert "does not send it again before then" in text
+    assert "Launched once without a response from StackStorm" in text
 
 
-def test_what_is_queued_in_stackstorm_says_so(operator):
-    execution = at_stackstorm(st2_execution_id="e1", st2_action_execution_status="requested")
+def test_execution_queued_in_stackstorm_has_a_notice(operator):
+    execution = running_execution(st2_execution_id="e1", st2_action_execution_status="requested")
 
-    assert "It is queued in StackStorm (requested)" in text_of(operator, execution)
+    assert "Queued in StackStorm (requested)" in text_of(operator, execution)
 
 
-def test_what_runs_as_it_should_needs_no_word(operator):
-    execution = at_stackstorm(st2_execution_id="e1", st2_action_execution_status="running")
+def test_running_execution_has_no_notice(operator):
+    execution = running_execution(st2_execution_id="e1", st2_action_execution_status="running")
 
     assert notices_of(operator, execution) == []
     assert notices_of(operator, execution.run) == []
 
 
-def test_what_runs_while_stackstorm_is_away_is_asked_for_later(operator):
-    execution = at_stackstorm(st2_execution_id="e1", st2_action_execution_status="running")
+def test_running_execution_has_a_notice_during_an_outage(operator):
+    execution = running_execution(st2_execution_id="e1", st2_action_execution_status="running")
     Heartbeat.tell("stackstorm", "connection refused", at=timezone.now())
 
-    assert "asked for when StackStorm is back" in text_of(operator, execution)
+    assert "reads the outcome when StackStorm is back" in text_of(operator, execution)
 
 
-def test_a_wait_tells_until_when(operator):
+def test_wait_action_shows_its_end(operator):
     run = make_run(make_step(make_bucket(), make_local_action("wait")).bucket)
-    waiting = at_stackstorm(run=run, due_at=timezone.now() + SOON)
+    waiting = running_execution(run=run, due_at=timezone.now() + SOON)
 
-    assert "It waits until" in text_of(operator, waiting)
+    assert "Waits until" in text_of(operator, waiting)
     ActionExecution.objects.update(due_at=timezone.now())
     assert notices_of(operator, waiting) == []
 
 
-def test_an_unknown_one_without_an_id_is_looked_for_by_its_trace_tag(operator):
+def test_unknown_execution_without_an_id_shows_its_trace_tag(operator):
     execution = unknown_execution()
 
     for row in (execution, execution.run):
         [(text, is_urgent)] = notices_of(operator, row)
         assert is_urgent
-        assert "nobody knows how" in text
+        assert text.startswith("Needs your decision: outcome of")
         assert "no answer" in text
-        assert "Look at server-01:9100" in text
+        assert "Check server-01:9100" in text
         assert f"st2 trace list --trace-tag {execution.trace_tag}" in text
 
 
-def test_an_unknown_one_with_an_id_is_looked_for_by_it(operator):
+def test_unknown_execution_with_an_id_shows_it(operator):
     execution = unknown_execution()
     ActionExecution.objects.update(
         st2_execution_id="5f9e", st2_web_url="https://st2.example.com/#/history/5f9e"
@@ -165,47 +165,47 @@ def test_an_unknown_one_with_an_id_is_looked_for_by_it(operator):
 
     assert 'href="https://st2.example.com/#/history/5f9e"' in text
     assert "st2 execution get 5f9e" in text
-    assert "PoundCake asks, too" in text
+    assert "PoundCake also checks" in text
 
 
-def test_an_unknown_local_action_is_looked_for_at_its_effect(operator):
+def test_unknown_local_action_does_not_mention_stackstorm(operator):
     execution = unknown_execution()
     ActionExecution.objects.update(executed_via_stackstorm=False)
 
     text = text_of(operator, execution)
 
-    assert "It ran in PoundCake itself" in text
+    assert "It is a local action of PoundCake" in text
     assert "st2" not in text
 
 
-def test_ghosts_and_twins_are_named(operator):
+def test_ghosts_and_duplicates_are_listed(operator):
     execution = make_execution(
         status="success", unanswered_launches=2, st2_ghost_ids=["5f9e", EVIL], st2_execution_id="e"
     )
 
     text = text_of(operator, execution)
 
-    assert "StackStorm was called 2 times without an answer" in text
+    assert "Launched 2 times without a response from StackStorm" in text
     assert "<code>5f9e</code>" in text
-    assert "may still have run its command" in text
+    assert "may have run its command" in text
 
 
-def test_a_step_that_was_not_repeated_leads_to_where_it_was_done(operator):
+def test_step_skipped_on_retry_links_the_earlier_execution(operator):
     done = make_execution(status="success")
-    kept = make_execution(status="skipped", done_in=done)
+    skipped = make_execution(status="skipped", done_in=done)
 
-    assert page(ActionExecution, "change", done.pk) in text_of(operator, kept)
+    assert page(ActionExecution, "change", done.pk) in text_of(operator, skipped)
 
 
 @pytest.mark.parametrize("status", sorted(BucketRun.FINAL))
-def test_a_run_that_has_ended_waits_for_nothing(operator, status):
+def test_ended_run_has_no_notice(operator, status):
     run = make_run(status=status, stop="stop")
     make_execution(run, status="skipped")
 
     assert notices_of(operator, run) == []
 
 
-def test_a_task_of_a_workflow_waits_for_nobody(operator):
+def test_unknown_workflow_task_has_no_notice(operator):
     workflow = make_execution(step_order=0, status="running", st2_execution_id="e1")
     task = make_execution(workflow.run, parent=workflow, status="unknown")
 

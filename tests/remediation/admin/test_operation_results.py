@@ -1,4 +1,4 @@
-"""What each verb does, and what it says when it cannot."""
+"""The effect of each operation, and the message if it is not possible."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from tests.remediation.admin.scenarios import (
 @pytest.mark.parametrize(
     ("name", "stop"), [("stop", BucketRun.Stop.STOP), ("cancel", BucketRun.Stop.CANCEL)]
 )
-def test_a_run_is_stopped_with_a_reason(operator, name, stop):
+def test_run_is_stopped_with_a_reason(operator, name, stop):
     run = running_run()
 
     response = operator.post(
@@ -29,10 +29,10 @@ def test_a_run_is_stopped_with_a_reason(operator, name, stop):
     run.refresh_from_db()
     assert (run.stop, run.reason, run.status) == (stop, "wrong host", "running")
     assert response.redirect_chain[-1][0] == page(BucketRun, "change", run.pk)
-    assert messages_of(response) == [f"Run {run} ends when what is in flight has ended."]
+    assert messages_of(response) == [f"Run {run} will end after its current step."]
 
 
-def test_a_run_that_has_not_begun_ends_at_once(operator):
+def test_stopped_run_that_has_not_started_ends_at_once(operator):
     run = make_run()
     make_execution(run)
 
@@ -40,11 +40,11 @@ def test_a_run_that_has_not_begun_ends_at_once(operator):
         operation_url(BucketRun, "stop", run.pk), {"reason": "no"}, follow=True
     )
 
-    assert messages_of(response) == [f"Run {run} is canceled: nothing was in flight."]
+    assert messages_of(response) == [f"Run {run} is canceled: no step was running."]
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 2_001])
-def test_a_stop_without_a_fit_reason_is_asked_again(operator, reason):
+def test_cancel_needs_a_reason_of_limited_length(operator, reason):
     run = running_run()
 
     response = operator.post(operation_url(BucketRun, "cancel", run.pk), {"reason": reason})
@@ -55,24 +55,24 @@ def test_a_stop_without_a_fit_reason_is_asked_again(operator, reason):
     assert run.stop == ""
 
 
-def test_the_page_says_that_canceled_is_not_stopped(operator):
+def test_cancel_page_warns_that_commands_may_still_run(operator):
     content = operator.get(operation_url(BucketRun, "cancel", running_run().pk)).content.decode()
 
     assert "Canceled in StackStorm does not mean that the command stopped" in content
 
 
-def test_a_retry_leads_to_the_new_run(operator):
+def test_retry_redirects_to_the_new_run(operator):
     run = failed_run()
 
     response = operator.post(operation_url(BucketRun, "retry_from_failed", run.pk), follow=True)
 
     retry = BucketRun.objects.get(retry_of=run)
     assert response.redirect_chain[-1][0] == page(BucketRun, "change", retry.pk)
-    assert messages_of(response) == [f"Run {retry} is made and starts as soon as a worker is free."]
+    assert messages_of(response) == [f"Created run {retry}. It starts when a worker is free."]
 
 
 @pytest.mark.parametrize(
-    ("make", "model", "name", "answers", "message"),
+    ("make", "model", "name", "data", "message"),
     [
         (failed_run, BucketRun, "stop", {"reason": "no"}, "nothing is left to stop"),
         (running_run, BucketRun, "retry_from_start", {}, "wait for its end or cancel it"),
@@ -87,11 +87,11 @@ def test_a_retry_leads_to_the_new_run(operator):
         ),
     ],
 )
-def test_what_cannot_be_done_is_said(operator, make, model, name, answers, message):
+def test_impossible_operation_shows_the_reason(operator, make, model, name, data, message):
     row = make()
     before = Transition.objects.count()
 
-    response = operator.post(operation_url(model, name, row.pk), answers, follow=True)
+    response = operator.post(operation_url(model, name, row.pk), data, follow=True)
 
     (text,) = messages_of(response)
     assert message in text
@@ -99,17 +99,17 @@ def test_what_cannot_be_done_is_said(operator, make, model, name, answers, messa
     assert Transition.objects.count() == before
 
 
-def test_of_two_clicks_on_retry_one_wins(operator):
-    address = operation_url(BucketRun, "retry_from_start", failed_run().pk)
+def test_second_retry_of_the_same_run_is_rejected(operator):
+    url = operation_url(BucketRun, "retry_from_start", failed_run().pk)
 
-    operator.post(address)
-    response = operator.post(address, follow=True)
+    operator.post(url)
+    response = operator.post(url, follow=True)
 
     assert "wait for its end or cancel it" in messages_of(response)[-1]
     assert BucketRun.objects.count() == 2
 
 
-def test_one_bucket_that_matches_again_leads_to_its_run(operator):
+def test_match_again_with_one_bucket_redirects_to_its_run(operator):
     alert, bucket = make_alert(), two_step_bucket()
 
     response = operator.post(operation_url(Alert, "match_again", alert.pk), follow=True)
@@ -119,25 +119,25 @@ def test_one_bucket_that_matches_again_leads_to_its_run(operator):
     assert response.redirect_chain[-1][0] == page(BucketRun, "change", run.pk)
 
 
-def test_several_that_match_again_stay_with_the_alert(operator):
+def test_match_again_with_several_buckets_redirects_to_the_alert(operator):
     alert = make_alert()
     two_step_bucket(continue_matching=True)
     two_step_bucket()
 
     response = operator.post(operation_url(Alert, "match_again", alert.pk), follow=True)
 
-    assert "2 runs are made" in messages_of(response)[0]
+    assert "Created 2 runs" in messages_of(response)[0]
     assert response.redirect_chain[-1][0] == page(Alert, "change", alert.pk)
 
 
-def test_a_bucket_is_chosen_and_run_by_hand(operator):
+def test_enabled_bucket_is_run_manually(operator):
     alert = make_alert({"alertname": "Other"})
     enabled, disabled = two_step_bucket(), two_step_bucket(is_enabled=False)
-    address = operation_url(Alert, "run_by_hand", alert.pk)
+    url = operation_url(Alert, "run_by_hand", alert.pk)
 
-    offered = operator.get(address).context["form"].fields["bucket"].queryset
-    refused = operator.post(address, {"bucket": disabled.pk})
-    operator.post(address, {"bucket": enabled.pk})
+    offered = operator.get(url).context["form"].fields["bucket"].queryset
+    refused = operator.post(url, {"bucket": disabled.pk})
+    operator.post(url, {"bucket": enabled.pk})
 
     assert list(offered) == [enabled]
     assert refused.context["form"].errors["bucket"]
@@ -146,20 +146,20 @@ def test_a_bucket_is_chosen_and_run_by_hand(operator):
 
 
 @pytest.mark.parametrize("name", ["match_again", "run_by_hand"])
-def test_a_resolved_alert_is_told_of_before_something_starts(operator, name):
+def test_operation_on_a_resolved_alert_shows_a_warning(operator, name):
     content = operator.get(operation_url(Alert, name, make_alert(status="resolved").pk)).content
 
-    assert b"The alert has resolved: is it still needed?" in content
+    assert b"The alert has resolved. Check that a run is still needed." in content
     assert b"has resolved" not in operator.get(operation_url(Alert, name, make_alert().pk)).content
 
 
 @pytest.mark.parametrize("status", ["success", "failure", "timeout", "skipped"])
-def test_a_persons_word_settles_what_was_unknown(operator, status):
+def test_set_outcome_settles_an_unknown_execution(operator, status):
     execution = unknown_execution()
-    answers = {"status": status, "reason": "the log says so"}
+    data = {"status": status, "reason": "the log says so"}
 
     response = operator.post(
-        operation_url(ActionExecution, "set_outcome", execution.pk), answers, follow=True
+        operation_url(ActionExecution, "set_outcome", execution.pk), data, follow=True
     )
 
     execution.refresh_from_db()
@@ -170,7 +170,7 @@ def test_a_persons_word_settles_what_was_unknown(operator, status):
 
 
 @pytest.mark.parametrize(
-    ("answers", "field"),
+    ("data", "field"),
     [
         ({"reason": "I looked"}, "status"),
         ({"status": "running", "reason": "I looked"}, "status"),
@@ -178,51 +178,51 @@ def test_a_persons_word_settles_what_was_unknown(operator, status):
         ({"status": "success", "reason": " "}, "reason"),
     ],
 )
-def test_a_judgment_needs_an_end_and_a_reason(operator, answers, field):
+def test_set_outcome_needs_a_final_status_and_a_reason(operator, data, field):
     execution = unknown_execution()
 
-    response = operator.post(operation_url(ActionExecution, "set_outcome", execution.pk), answers)
+    response = operator.post(operation_url(ActionExecution, "set_outcome", execution.pk), data)
 
     assert list(response.context["form"].errors) == [field]
     execution.refresh_from_db()
     assert execution.status == "unknown"
 
 
-def test_a_judge_is_told_what_would_start_by_itself(operator):
-    address = operation_url(ActionExecution, "set_outcome", unknown_execution(max_attempts=3).pk)
+def test_set_outcome_warns_about_the_next_attempt(operator):
+    url = operation_url(ActionExecution, "set_outcome", unknown_execution(max_attempts=3).pk)
     last = operation_url(ActionExecution, "set_outcome", unknown_execution().pk)
 
-    assert b"Attempt 1 of 3: after failure or timeout the next" in operator.get(address).content
+    assert b"Attempt 1 of 3: after failure or timeout the next" in operator.get(url).content
     assert b"the next attempt starts" not in operator.get(last).content
 
 
-def test_a_judge_is_told_that_a_stopped_run_starts_nothing(operator):
+def test_set_outcome_warns_that_a_stopping_run_starts_no_step(operator):
     execution = unknown_execution(max_attempts=3)
     BucketRun.objects.filter(pk=execution.run_id).update(stop="stop")
 
     content = operator.get(operation_url(ActionExecution, "set_outcome", execution.pk)).content
 
-    assert b"nothing more of it starts, whatever you say" in content
+    assert b"it starts no other step, whatever the outcome" in content
 
 
-def test_a_task_of_a_workflow_is_not_judged(operator):
+def test_outcome_of_a_workflow_task_cannot_be_set(operator):
     workflow = make_execution(step_order=0, status="running")
     task = make_execution(workflow.run, parent=workflow, status="unknown")
-    answers = {"status": "success", "reason": "I looked"}
+    data = {"status": "success", "reason": "I looked"}
 
     response = operator.post(
-        operation_url(ActionExecution, "set_outcome", task.pk), answers, follow=True
+        operation_url(ActionExecution, "set_outcome", task.pk), data, follow=True
     )
 
     assert "task of a workflow" in messages_of(response)[0]
     assert buttons_of(operator, task) == []
 
 
-def test_a_stopped_run_can_still_be_canceled_and_a_canceled_one_no_more(operator):
+def test_stopping_run_offers_cancel_and_canceling_run_offers_nothing(operator):
     run = running_run()
-    offered = []
+    button_counts = []
     for name in ("stop", "cancel"):
         operator.post(operation_url(BucketRun, name, run.pk), {"reason": "no"})
-        offered.append(len(buttons_of(operator, run)))
+        button_counts.append(len(buttons_of(operator, run)))
 
-    assert offered == [1, 0]
+    assert button_counts == [1, 0]

@@ -1,4 +1,4 @@
-"""Verbs: shown by GET, done by POST, for operators alone, on record with their names."""
+"""Operations: GET shows a page, POST performs them, for operators only, recorded by name."""
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -25,7 +25,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 def every_operation():
-    """Return the page of each verb for a row on which it can be done, with the answers."""
+    """Return the URL of each operation for a suitable row, and its form data."""
     alert = make_alert()
     bucket = two_step_bucket()
     return {
@@ -48,24 +48,24 @@ by_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 @pytest.fixture
 def sign_in(db):
-    """Return a function that returns the browser of a new member of some groups."""
+    """Return a function that returns a client signed in as a new member of some groups."""
 
-    def browser(*groups, **columns):
-        person = User.objects.create_user("ada", **{"is_staff": True} | columns)
-        person.groups.set(Group.objects.create(name=name) for name in groups)
+    def signed_in_client(*groups, **columns):
+        user = User.objects.create_user("ada", **{"is_staff": True} | columns)
+        user.groups.set(Group.objects.create(name=name) for name in groups)
         client = Client()
-        client.force_login(person)
+        client.force_login(user)
         return client
 
-    return browser
+    return signed_in_client
 
 
 @by_operation
-def test_a_look_at_the_page_changes_nothing(operator, name):
-    address, _ = every_operation()[name]
+def test_get_changes_nothing(operator, name):
+    url, _ = every_operation()[name]
     before = Transition.objects.count()
 
-    response = operator.get(address)
+    response = operator.get(url)
 
     assert response.status_code == 200
     assert b"csrfmiddlewaretoken" in response.content
@@ -73,11 +73,11 @@ def test_a_look_at_the_page_changes_nothing(operator, name):
 
 
 @by_operation
-def test_a_verb_is_done_by_post_and_bears_the_name_and_the_call(operator, name):
-    address, answers = every_operation()[name]
+def test_post_performs_the_operation_and_records_user_and_request(operator, name):
+    url, data = every_operation()[name]
     before = Transition.objects.latest("pk").pk
 
-    response = operator.post(address, answers)
+    response = operator.post(url, data)
 
     assert response.status_code == 302
     moves = Transition.objects.filter(pk__gt=before)
@@ -86,64 +86,64 @@ def test_a_verb_is_done_by_post_and_bears_the_name_and_the_call(operator, name):
 
 
 @by_operation
-def test_a_post_from_elsewhere_is_refused(db, name):
-    address, answers = every_operation()[name]
-    browser = Client(enforce_csrf_checks=True)
-    browser.force_login(User.objects.create_superuser("maria"))
+def test_post_without_csrf_token_is_rejected(db, name):
+    url, data = every_operation()[name]
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("maria"))
     before = Transition.objects.count()
 
-    assert browser.post(address, answers).status_code == 403
+    assert client.post(url, data).status_code == 403
     assert Transition.objects.count() == before
 
 
 @by_operation
 @pytest.mark.parametrize(
-    ("groups", "may"),
+    ("groups", "is_allowed"),
     [([], False), (["read"], False), (["edit"], False), (["operate"], True), (["admin"], True)],
 )
-def test_only_operators_get_through(sign_in, name, groups, may):
-    address, answers = every_operation()[name]
-    browser = sign_in(*groups)
+def test_only_operators_are_allowed(sign_in, name, groups, is_allowed):
+    url, data = every_operation()[name]
+    client = sign_in(*groups)
     before = Transition.objects.count()
 
-    assert browser.get(address).status_code == (200 if may else 403)
-    assert browser.post(address, answers).status_code == (302 if may else 403)
-    assert (Transition.objects.count() > before) == may
+    assert client.get(url).status_code == (200 if is_allowed else 403)
+    assert client.post(url, data).status_code == (302 if is_allowed else 403)
+    assert (Transition.objects.count() > before) == is_allowed
 
 
 @pytest.mark.parametrize("columns", [{"is_staff": False}, {"is_active": False}])
-def test_an_operator_without_a_place_in_admin_is_sent_to_the_login(sign_in, columns):
+def test_operator_without_staff_status_is_redirected_to_the_login(sign_in, columns):
     run = running_run()
-    browser = sign_in("operate", **columns)
+    client = sign_in("operate", **columns)
 
-    response = browser.post(operation_url(BucketRun, "cancel", run.pk), {"reason": "no"})
+    response = client.post(operation_url(BucketRun, "cancel", run.pk), {"reason": "no"})
 
     assert reverse("admin:login") in response["Location"]
     run.refresh_from_db()
     assert run.stop == ""
 
 
-def test_readers_see_the_row_without_its_buttons(sign_in):
+def test_reader_sees_no_buttons_and_no_list_actions(sign_in):
     run = running_run()
-    browser = sign_in()
+    client = sign_in()
 
-    assert buttons_of(browser, run) == []
-    assert "Cancel the run" not in browser.get(page(BucketRun, "changelist")).content.decode()
+    assert buttons_of(client, run) == []
+    assert "Cancel the run" not in client.get(page(BucketRun, "changelist")).content.decode()
 
 
 @pytest.mark.parametrize(
     ("make", "labels"),
     [
-        (running_run, ["Stop after the step in flight", "Cancel the run"]),
+        (running_run, ["Stop after the current step", "Cancel the run"]),
         (failed_run, ["Retry from the failed step", "Retry from the start"]),
         (lambda: settled_run(Outcome.success({})), ["Retry from the start"]),
         (lambda: settled_run(Outcome.unknown("no answer")), ["Set outcome"]),
-        (make_alert, ["Match again now", "Run a bucket by hand"]),
+        (make_alert, ["Match again", "Run a bucket"]),
         (unknown_execution, ["Set outcome"]),
         (lambda: failed_run().executions.get(), []),
     ],
 )
-def test_a_row_offers_what_can_be_done_with_it(operator, make, labels):
+def test_page_offers_the_available_operations(operator, make, labels):
     buttons = buttons_of(operator, make())
 
     assert [button.partition(">")[2].removesuffix("…</a>") for button in buttons] == labels
@@ -154,30 +154,30 @@ def choose(client, action, rows):
     return client.post(page(type(rows[0]), "changelist"), chosen)
 
 
-def test_many_runs_are_stopped_at_once(operator):
+def test_several_runs_are_canceled_at_once(operator):
     runs = [running_run(), running_run()]
 
-    asked = choose(operator, "cancel", runs)
-    response = operator.post(asked["Location"], {"reason": "wrong rule"}, follow=True)
+    redirect = choose(operator, "cancel", runs)
+    response = operator.post(redirect["Location"], {"reason": "wrong rule"}, follow=True)
 
-    assert asked["Location"] == operation_url(BucketRun, "cancel", *(run.pk for run in runs))
+    assert redirect["Location"] == operation_url(BucketRun, "cancel", *(run.pk for run in runs))
     assert messages_of(response) == ["Cancel the run: done for 2 of 2."]
     assert set(BucketRun.objects.values_list("stop", "reason")) == {("cancel", "wrong rule")}
 
 
-def test_of_many_each_that_cannot_be_done_is_named(operator):
+def test_each_failure_on_several_rows_has_a_message(operator):
     runs = [running_run(), failed_run()]
 
-    asked = choose(operator, "stop", runs)
-    response = operator.post(asked["Location"], {"reason": "no"}, follow=True)
+    redirect = choose(operator, "stop", runs)
+    response = operator.post(redirect["Location"], {"reason": "no"}, follow=True)
 
     assert messages_of(response) == [
         f"Run {runs[1]} is failure: nothing is left to stop.",
-        "Stop after the step in flight: done for 1 of 2.",
+        "Stop after the current step: done for 1 of 2.",
     ]
 
 
-def test_more_than_a_page_of_runs_is_refused(operator, monkeypatch):
+def test_too_many_selected_rows_are_rejected(operator, monkeypatch):
     monkeypatch.setattr(operations, "ROWS_MAX", 1)
 
     response = choose(operator, "stop", [running_run(), running_run()])
@@ -185,10 +185,10 @@ def test_more_than_a_page_of_runs_is_refused(operator, monkeypatch):
     assert response.status_code == 302
     assert "id=" not in response["Location"]
     text = messages_of(operator.get(response["Location"]))[0]
-    assert text.endswith("choose at most 1 at once; nothing was done.")
+    assert text.endswith("select at most 1 rows. Nothing was changed.")
 
 
-def test_a_reader_cannot_choose_an_action(sign_in):
+def test_reader_cannot_use_a_list_action(sign_in):
     run = running_run()
 
     response = choose(sign_in(), "cancel", [run])
@@ -199,30 +199,30 @@ def test_a_reader_cannot_choose_an_action(sign_in):
 
 
 @pytest.mark.parametrize("query", ["", "?id=", "?id=x", "?id=999999", "?id=9999999999999999999999"])
-def test_a_verb_without_a_row_leads_back_to_the_list(operator, query):
-    address = reverse("admin:remediation_bucketrun_cancel") + query
+def test_operation_without_a_valid_row_redirects_to_the_list(operator, query):
+    url = reverse("admin:remediation_bucketrun_cancel") + query
 
-    response = operator.post(address, {"reason": "no"}, follow=True)
+    response = operator.post(url, {"reason": "no"}, follow=True)
 
     assert response.redirect_chain[-1][0] == page(BucketRun, "changelist")
-    assert messages_of(response) == ["Cancel the run: choose a row first."]
+    assert messages_of(response) == ["Cancel the run: select a row first."]
 
 
-def test_what_people_and_alerts_write_stays_text(operator):
+def test_markup_in_names_and_reasons_is_escaped(operator):
     run = running_run(name=EVIL)
-    address = operation_url(BucketRun, "stop", run.pk)
+    url = operation_url(BucketRun, "stop", run.pk)
 
-    pages = [operator.get(address), operator.post(address, {"reason": EVIL}, follow=True)]
+    pages = [operator.get(url), operator.post(url, {"reason": EVIL}, follow=True)]
     BucketRun.objects.filter(pk=run.pk).update(status="failure")
-    pages.append(operator.post(address, {"reason": EVIL}, follow=True))
-    pages.append(operator.post(address, {"reason": ""}))
+    pages.append(operator.post(url, {"reason": EVIL}, follow=True))
+    pages.append(operator.post(url, {"reason": ""}))
 
     for response in pages:
         assert "&lt;script&gt;" in response.content.decode()
         assert "<script>alert" not in response.content.decode()
 
 
-def test_the_page_of_many_runs_needs_no_query_a_row(operator, django_assert_max_num_queries):
+def test_confirmation_page_needs_no_query_per_row(operator, django_assert_max_num_queries):
     runs = [running_run() for _ in range(20)]
 
     with django_assert_max_num_queries(8):

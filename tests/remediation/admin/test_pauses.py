@@ -1,4 +1,4 @@
-"""The pause: begun, ended and told of on every page; StackStorm's absence is told of, too."""
+"""Pausing and resuming in admin, and the banners on every page."""
 
 import datetime
 
@@ -21,25 +21,25 @@ EVIL = "<script>alert(1)</script>"
 UNREACHABLE = "connection refused <b>"
 
 
-def hold(reason="network maintenance", **columns):
+def start_pause(reason="network maintenance", **columns):
     defaults = {"expires_at": None, "cause": Cause(actor="ann")}
     return pause.pause(reason=reason, **defaults | columns)
 
 
-def text_of(client, address):
-    return " ".join(client.get(address).content.decode().split())
+def text_of(client, url):
+    return " ".join(client.get(url).content.decode().split())
 
 
 @pytest.fixture
 def reader(db):
-    """Return the browser of a person who may only read."""
+    """Return a client signed in as a user who may only read."""
     client = Client()
     client.force_login(User.objects.create_user("night", is_staff=True))
     return client
 
 
 @pytest.mark.parametrize(
-    "address",
+    "url",
     [
         INDEX,
         BEGIN,
@@ -52,22 +52,22 @@ def reader(db):
         reverse("audit:story", args=["req-none"]),
     ],
 )
-def test_every_page_says_who_paused_and_why(operator, address):
+def test_every_page_shows_the_pause_and_the_outage(operator, url):
     make_alert(request_id="req-a")
-    hold(reason=f"maintenance {EVIL}")
+    start_pause(reason=f"maintenance {EVIL}")
     Heartbeat.tell("stackstorm", UNREACHABLE, at=timezone.now())
 
-    text = text_of(operator, address)
+    text = text_of(operator, url)
 
     assert "<strong>Paused</strong> by ann since" in text
-    assert "until somebody resumes: maintenance &lt;script&gt;" in text
+    assert "until resumed: maintenance &lt;script&gt;" in text
     assert f'action="{RESUME}"' in text
     assert "<strong>StackStorm cannot be reached</strong> since" in text
     assert "connection refused &lt;b&gt;" in text
 
 
-def test_the_login_says_nothing_to_strangers(db):
-    hold()
+def test_login_page_shows_no_banners(db):
+    start_pause()
     Heartbeat.tell("stackstorm", UNREACHABLE, at=timezone.now())
 
     text = text_of(Client(), reverse("admin:login"))
@@ -76,7 +76,7 @@ def test_the_login_says_nothing_to_strangers(db):
     assert "StackStorm" not in text
 
 
-def test_all_is_quiet_when_all_is_well(operator):
+def test_no_banner_without_a_pause_or_a_problem(operator):
     Heartbeat.tell("stackstorm", UNREACHABLE, at=timezone.now())
     Heartbeat.tell("stackstorm", "", at=timezone.now())
 
@@ -86,7 +86,7 @@ def test_all_is_quiet_when_all_is_well(operator):
     assert f'<a href="{BEGIN}">Pause…</a>' in text
 
 
-def test_a_pause_that_is_over_is_not_told_of(operator):
+def test_expired_pause_has_no_banner(operator):
     now = timezone.now()
     Pause.objects.create(
         reason="a", actor="ann", created_at=now, expires_at=now - datetime.timedelta(seconds=1)
@@ -96,8 +96,8 @@ def test_a_pause_that_is_over_is_not_told_of(operator):
     assert "badge-expired" in text_of(operator, page(Pause, "changelist"))
 
 
-def test_the_banner_tells_until_when_and_how_much_is_in_flight(operator):
-    hold(expires_at=timezone.now() + datetime.timedelta(minutes=90, seconds=30))
+def test_banner_shows_the_end_and_the_executions_in_flight(operator):
+    start_pause(expires_at=timezone.now() + datetime.timedelta(minutes=90, seconds=30))
     make_execution(status="running")
     make_execution(status="launching")
     make_execution(status="success")
@@ -105,103 +105,107 @@ def test_the_banner_tells_until_when_and_how_much_is_in_flight(operator):
     text = text_of(operator, INDEX)
 
     assert "(in 1 hour, 30 minutes)" in text
-    assert "2 executions in flight</a> go on." in text
+    assert "2 executions in flight</a> continue." in text
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(0, "Nothing is in flight."), (1, "1 execution in flight</a> goes on.")]
+    ("count", "phrase"),
+    [(0, "No execution is in flight."), (1, "1 execution in flight</a> continues.")],
 )
-def test_the_banner_counts_well(operator, count, words):
-    hold()
+def test_banner_counts_executions_in_flight(operator, count, phrase):
+    start_pause()
     for _ in range(count):
         make_execution(status="running")
 
-    assert words in text_of(operator, INDEX)
+    assert phrase in text_of(operator, INDEX)
 
 
-@pytest.mark.parametrize(("minutes", "span"), [("", None), ("30", 30), ("1440", 1440)])
-def test_a_pause_begins_with_a_reason_and_for_a_time(operator, minutes, span):
-    begun = timezone.now()
+@pytest.mark.parametrize(("minutes", "duration"), [("", None), ("30", 30), ("1440", 1440)])
+def test_pause_has_a_reason_and_a_duration(operator, minutes, duration):
+    started_at = timezone.now()
 
     response = operator.post(BEGIN, {"reason": " maintenance ", "minutes": minutes})
 
-    held = Pause.current(at=timezone.now())
-    assert (held.reason, held.actor) == ("maintenance", "maria")
-    assert held.request_id == response["X-Request-ID"]
-    assert response["Location"] == page(Pause, "change", held.pk)
-    expected = begun + datetime.timedelta(minutes=span) if span else None
-    assert held.expires_at == expected or held.expires_at - expected < datetime.timedelta(seconds=9)
+    current = Pause.current(at=timezone.now())
+    assert (current.reason, current.actor) == ("maintenance", "maria")
+    assert current.request_id == response["X-Request-ID"]
+    assert response["Location"] == page(Pause, "change", current.pk)
+    if duration is None:
+        assert current.expires_at is None
+    else:
+        expected = started_at + datetime.timedelta(minutes=duration)
+        assert current.expires_at - expected < datetime.timedelta(seconds=9)
 
 
 @pytest.mark.parametrize(
-    ("answers", "field"),
+    ("data", "field"),
     [({"reason": ""}, "reason"), ({"reason": "a", "minutes": "7"}, "minutes")],
 )
-def test_a_pause_that_says_too_little_is_asked_again(operator, answers, field):
-    response = operator.post(BEGIN, answers)
+def test_invalid_pause_form_is_rejected(operator, data, field):
+    response = operator.post(BEGIN, data)
 
     assert list(response.context["form"].errors) == [field]
     assert not Pause.objects.exists()
 
 
-def test_its_page_lists_what_goes_on(operator):
+def test_page_of_the_current_pause_lists_executions_in_flight(operator):
     running = make_execution(status="running")
-    held = hold()
+    current = start_pause()
 
-    now = text_of(operator, page(Pause, "change", held.pk))
+    now = text_of(operator, page(Pause, "change", current.pk))
     operator.post(RESUME)
-    later = text_of(operator, page(Pause, "change", held.pk))
+    later = text_of(operator, page(Pause, "change", current.pk))
 
     assert page(ActionExecution, "change", running.pk) in now
     assert page(ActionExecution, "change", running.pk) not in later
     assert "badge-ended" in later
 
 
-def test_a_pause_is_changed_by_the_next_one(operator):
-    hold()
+def test_new_pause_replaces_the_current_one(operator):
+    start_pause()
 
-    assert "This takes the place of the pause that holds now." in text_of(operator, BEGIN)
+    assert "This pause replaces the current pause." in text_of(operator, BEGIN)
     operator.post(BEGIN, {"reason": "longer"})
 
     assert Pause.current(at=timezone.now()).reason == "longer"
     assert Pause.objects.filter(ended_at=None).count() == 1
 
 
-def test_one_button_resumes(operator):
-    held = hold()
+def test_resume_ends_the_pause(operator):
+    current = start_pause()
 
     response = operator.post(RESUME, follow=True)
 
-    held.refresh_from_db()
-    assert (Pause.current(at=timezone.now()), held.ended_by) == (None, "maria")
-    assert messages_of(response) == ["Resumed: what waited starts now."]
+    current.refresh_from_db()
+    assert (Pause.current(at=timezone.now()), current.ended_by) == (None, "maria")
+    assert messages_of(response) == ["Resumed. Waiting executions start now."]
 
 
-def test_a_resume_of_nothing_is_told(operator):
+def test_resume_without_a_pause_shows_a_warning(operator):
     response = operator.post(RESUME, follow=True)
 
-    assert messages_of(response) == ["Nothing was paused any more."]
+    assert messages_of(response) == ["PoundCake was not paused."]
 
 
-def test_a_link_resumes_nothing(operator):
-    hold()
+def test_get_does_not_resume(operator):
+    start_pause()
 
     assert operator.get(RESUME).status_code == 405
     assert Pause.current(at=timezone.now())
 
 
-@pytest.mark.parametrize("address", [BEGIN, RESUME])
-def test_a_post_from_elsewhere_is_refused(db, address):
-    browser = Client(enforce_csrf_checks=True)
-    browser.force_login(User.objects.create_superuser("maria"))
-    held = hold()
+@pytest.mark.parametrize("url", [BEGIN, RESUME])
+def test_post_without_csrf_token_is_rejected(db, url):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("maria"))
+    current = start_pause()
 
-    assert browser.post(address, {"reason": "a"}).status_code == 403
-    assert Pause.current(at=timezone.now()) == held
+    assert client.post(url, {"reason": "a"}).status_code == 403
+    assert Pause.current(at=timezone.now()) == current
 
 
-def test_readers_see_the_pause_and_cannot_end_it(reader):
-    held = hold()
+def test_reader_sees_the_pause_and_cannot_end_it(reader):
+    current = start_pause()
 
     text = text_of(reader, INDEX)
 
@@ -210,19 +214,19 @@ def test_readers_see_the_pause_and_cannot_end_it(reader):
     assert BEGIN not in text
     assert reader.post(RESUME).status_code == 403
     assert reader.post(BEGIN, {"reason": "a"}).status_code == 403
-    assert Pause.current(at=timezone.now()) == held
+    assert Pause.current(at=timezone.now()) == current
 
 
-def test_operators_may_pause(reader):
+def test_operator_may_pause(reader):
     User.objects.get().groups.add(Group.objects.create(name="operate"))
 
     assert reader.post(BEGIN, {"reason": "a"}).status_code == 302
     assert Pause.current(at=timezone.now()).actor == "night"
 
 
-def test_what_holds_costs_a_reader_few_queries(reader, django_assert_max_num_queries):
+def test_banners_need_few_queries(reader, django_assert_max_num_queries):
     User.objects.get().groups.add(Group.objects.create(name="operate"))
-    hold()
+    start_pause()
 
     with django_assert_max_num_queries(11):
         reader.get(page(Alert, "changelist"))

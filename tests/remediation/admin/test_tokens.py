@@ -1,4 +1,4 @@
-"""Tokens: the text is told once, and afterwards a token can only be revoked."""
+"""Admin of API tokens: the secret is shown once; afterwards a token can only be revoked."""
 
 import datetime
 
@@ -25,7 +25,7 @@ def revoke(client, *tokens):
     return client.post(page(ApiToken, "changelist"), chosen, follow=True)
 
 
-def test_a_new_token_opens_what_it_was_made_for(operator):
+def test_new_token_is_valid_for_its_scopes(operator):
     response = issue(operator)
 
     token = ApiToken.find(response.context["text"], at=timezone.now())
@@ -33,7 +33,7 @@ def test_a_new_token_opens_what_it_was_made_for(operator):
     assert (token.name, token.scopes, token.expires_at) == ("alertmanager", ["webhook"], None)
 
 
-def test_the_text_is_told_once_and_kept_nowhere(operator, caplog):
+def test_secret_is_shown_once_and_not_stored(operator, caplog):
     response = issue(operator)
 
     text = response.context["text"]
@@ -41,11 +41,11 @@ def test_the_text_is_told_once_and_kept_nowhere(operator, caplog):
     assert "no-store" in response["Cache-Control"]
     assert text not in str(response.cookies)
     token = ApiToken.objects.get()
-    for address in (page(ApiToken, "changelist"), page(ApiToken, "change", token.pk)):
-        assert text not in operator.get(address).content.decode()
-    kept = [*ApiToken.objects.values(), *LogEntry.objects.values()]
-    kept += [session.get_decoded() for session in Session.objects.all()]
-    assert text not in str(kept)
+    for url in (page(ApiToken, "changelist"), page(ApiToken, "change", token.pk)):
+        assert text not in operator.get(url).content.decode()
+    stored = [*ApiToken.objects.values(), *LogEntry.objects.values()]
+    stored += [session.get_decoded() for session in Session.objects.all()]
+    assert text not in str(stored)
     assert text not in caplog.text
 
 
@@ -59,14 +59,14 @@ def test_the_text_is_told_once_and_kept_nowhere(operator, caplog):
         ({"expires_at_0": "soon", "expires_at_1": "00:00"}, "expires_at"),
     ],
 )
-def test_a_token_that_makes_no_sense_is_refused(operator, changes, field):
+def test_invalid_token_is_rejected(operator, changes, field):
     response = issue(operator, **changes)
 
     assert field in response.context["adminform"].form.errors
     assert not ApiToken.objects.exists()
 
 
-def test_two_tokens_cannot_have_one_name(operator):
+def test_token_names_are_unique(operator):
     issue(operator)
 
     response = issue(operator)
@@ -75,7 +75,7 @@ def test_two_tokens_cannot_have_one_name(operator):
     assert ApiToken.objects.count() == 1
 
 
-def test_a_revoked_token_opens_nothing(operator):
+def test_revoked_token_is_invalid(operator):
     token, text = make_token(["read"])
 
     response = revoke(operator, token)
@@ -85,7 +85,7 @@ def test_a_revoked_token_opens_nothing(operator):
     assert b"badge-revoked" in response.content
 
 
-def test_revoking_again_changes_nothing(operator):
+def test_second_revoke_changes_nothing(operator):
     token, _text = make_token(["read"])
     revoke(operator, token)
     revoked_at = ApiToken.objects.get().revoked_at
@@ -96,7 +96,7 @@ def test_revoking_again_changes_nothing(operator):
     assert ApiToken.objects.get().revoked_at == revoked_at
 
 
-def test_who_may_only_look_cannot_revoke(db):
+def test_view_permission_does_not_allow_revoking(db):
     token, _text = make_token(["read"])
     viewer = User.objects.create_user("viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_apitoken"))
@@ -109,7 +109,7 @@ def test_who_may_only_look_cannot_revoke(db):
 
 
 @pytest.mark.parametrize("name", ["change", "delete"])
-def test_a_token_is_neither_changed_nor_deleted(operator, name):
+def test_token_cannot_be_changed_or_deleted(operator, name):
     token, _text = make_token(["read"])
 
     response = operator.post(page(ApiToken, name, token.pk), {"name": "other", "post": "yes"})
@@ -118,7 +118,7 @@ def test_a_token_is_neither_changed_nor_deleted(operator, name):
     assert ApiToken.objects.get().name == token.name
 
 
-def test_the_list_tells_which_tokens_work(operator):
+def test_list_shows_which_tokens_are_valid(operator):
     make_token(["read"])
     expired, _text = make_token(["edit", "operate"])
     ApiToken.objects.filter(pk=expired.pk).update(

@@ -23,7 +23,7 @@ from remediation.engine.launching import (
     lookup,
     recover,
 )
-from remediation.engine.outcomes import poll, poll_interval, reruns
+from remediation.engine.outcomes import poll, poll_interval, poll_schedule, reruns
 from remediation.models import EarlyResolve, Heartbeat
 from remediation.stackstorm import StackStormClient
 
@@ -110,7 +110,7 @@ def tick(**_newer: object) -> bool:
         queue.absorb(queue.TICK, until=at + PLANNED_AHEAD)
         is_beat = Heartbeat.beat("tick", at=at, interval=interval)
         queue.enqueue(queue.TICK, at=at + interval)
-    follow: list[Callable[[], object]] = [partial(_follow, at + interval), cancel.carry_out_due]
+    follow: list[Callable[[], object]] = [partial(_follow, at + interval), cancel.apply_stops]
     if not is_beat:
         _each_in_turn(follow)
         return False
@@ -144,7 +144,7 @@ def _follow(planned: datetime.datetime) -> None:
     if client is None or outage.is_held(at=clock.now()):
         return
     asked = poll.poll_due(client=client) + lookup.look_up_due(client=client)
-    asked += reruns.look_for_due(client=client)
+    asked += reruns.check_due(client=client)
     if not asked:
         # Nothing else would find out that the problem is over.
         outage.probe(client=client)
@@ -184,9 +184,9 @@ def _plan_sooner(planned: datetime.datetime) -> None:
 
     While the stream tells of what ends, the polls that are left can wait until then.
     """
-    due = None if poll_interval.is_streamed() else poll.next_due()
+    due = None if poll_interval.is_streamed() else poll_schedule.next_due()
     if due and due < planned:
-        queue.enqueue(queue.TICK, at=max(due, clock.now() + poll_interval.shortest()))
+        queue.enqueue(queue.TICK, at=max(due, clock.now() + poll_interval.shortest_interval()))
 
 
 def _stackstorm() -> StackStormClient | None:

@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass
 
 from audit.reports.formatting import safe_url
-from remediation.engine.outcomes.inquiry_texts import questions, respond_command
+from remediation.engine.outcomes.inquiry_display import questions, respond_command
 from remediation.models import ActionExecution, BucketRun
 
 COLUMNS = (

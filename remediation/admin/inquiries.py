@@ -11,7 +11,7 @@ from django.utils.html import format_html
 
 from remediation import clock
 from remediation.admin import formatting
-from remediation.engine.outcomes.inquiry_texts import questions, respond_command
+from remediation.engine.outcomes.inquiry_display import questions, respond_command
 from remediation.models import ActionExecution
 
 INQUIRY_STAYS_OPEN = (

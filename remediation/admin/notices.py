@@ -118,7 +118,7 @@ def _pending_lines(row: ActionExecution) -> Iterator[str]:
     at = clock.now()
     reasons = list(_blocking_lines(row, at=at))
     if row.run.held_until and row.due_at and row.due_at > at:
-        reasons.append(cooldown.sentence(row.run))
+        reasons.append(cooldown.waiting_text(row.run))
     elif row.due_at and row.due_at > at:
         why = f": {row.error_message}" if row.error_message else ""
         if row.attempt > 1 and not why:

@@ -33,7 +33,7 @@ from remediation.api.parsers import read_json
 from remediation.api.request_context import cache_decoded_body, cause_of
 from remediation.engine.intake import receive
 from remediation.engine.intake.episodes import Disposition
-from remediation.engine.outcomes import poll
+from remediation.engine.outcomes import poll_hints
 from remediation.models import Scope
 
 logger = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ class StackStormWebhook(MachineView):
         if not st2_execution_id and not trace_tag:
             text = "It is missing: send StackStorm's id of the execution, or data.trace_tag."
             raise ValidationError({"execution_id": [text]})
-        word = poll.hint(st2_execution_id=st2_execution_id, trace_tag=trace_tag)
+        word = poll_hints.hint(st2_execution_id=st2_execution_id, trace_tag=trace_tag)
         return Response({"request_id": cause_of(request).request_id, "status": word})
 
 

@@ -1,7 +1,7 @@
-"""Stop a run, or cancel it in StackStorm too: for a person, a resolve or a time limit.
+"""Stop a run, or cancel it in StackStorm too: for an operator, a resolve or a time limit.
 
-The wish is written into ``run.stop`` before anybody is asked anything. From then on nothing of the
-run starts; ``carry_out`` does the rest and is repeated until the run has ended, whoever dies.
+``run.stop`` is committed before StackStorm is called. From then on no execution of the run starts.
+``apply_stop`` is idempotent; the tick repeats it until the run has ended, so a crash loses nothing.
 """
 
 from __future__ import annotations
@@ -31,25 +31,24 @@ from remediation.models import (
 logger = logging.getLogger(__name__)
 
 Status = ActionExecution.Status
-OPEN = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING)
-READ_MAX = 2_000  # running runs that one call compares with their time limits
+CHECKED_MAX = 2_000  # running runs whose time limits one call checks
 
-_stopped_in_turn = batches.Rotation()
-_limited_in_turn = batches.Rotation()
+_stopped_runs = batches.Rotation()
+_limited_runs = batches.Rotation()
 
 
 def cancel(run: BucketRun, *, stop: BucketRun.Stop, reason: str, cause: Cause) -> None:
-    """Stop one run. Raises IllegalTransitionError when it has ended or rests as unknown."""
+    """Stop one run. Raises IllegalTransitionError if it has ended or is unknown."""
     with transaction.atomic():
         locked = BucketRun.objects.select_for_update().get(pk=run.pk)
-        if locked.status not in OPEN:
+        if locked.status not in BucketRun.OPEN:
             raise IllegalTransitionError(f"Run {run} is {locked.status}: nothing is left to stop.")
-        ask([locked], stop=stop, reason=reason, cause=cause)
-    carry_out(run.pk, cause=cause)
+        request_stop([locked], stop=stop, reason=reason, cause=cause)
+    apply_stop(run.pk, cause=cause)
     run.refresh_from_db()
 
 
-def ask(
+def request_stop(
     runs: Iterable[BucketRun],
     *,
     stop: BucketRun.Stop,
@@ -57,11 +56,11 @@ def ask(
     cause: Cause,
     batch: TransitionBatch | None = None,
 ) -> None:
-    """Write the wish into locked, open runs; one that is to be cancelled already stays so."""
-    asked = [run for run in runs if run.stop != BucketRun.Stop.CANCEL and run.stop != stop]
-    for run in asked:
+    """Write ``stop`` into locked, open runs. ``cancel`` is never replaced by ``stop``."""
+    changed = [run for run in runs if run.stop != BucketRun.Stop.CANCEL and run.stop != stop]
+    for run in changed:
         run.stop, run.reason = stop, reason
-    BucketRun.objects.bulk_update(asked, ["stop", "reason"])
+    BucketRun.objects.bulk_update(changed, ["stop", "reason"])
     Transition.write(
         *(
             Transition.of(
@@ -72,40 +71,37 @@ def ask(
                 reason=reason,
                 data={"stop": str(stop)},
             )
-            for run in asked
+            for run in changed
         ),
         batch=batch,
     )
-    if asked:
+    if changed:
         queue.enqueue(queue.TICK)
 
 
-def carry_out_due() -> int:
-    """Do what is left to do for stopped runs that are still open; return how many.
+def apply_stops() -> int:
+    """Call ``apply_stop`` for a bounded batch of stopped, open runs; return how many.
 
-    A bounded batch: of more runs the others follow in the next calls.
+    Further calls continue with the other runs.
     """
-    stopped = BucketRun.objects.filter(status__in=OPEN).exclude(stop=BucketRun.Stop.NO)
-    ids = _stopped_in_turn.take(stopped, limit=batches.ROWS_MAX)
+    stopped = BucketRun.objects.filter(status__in=BucketRun.OPEN).exclude(stop=BucketRun.Stop.NO)
+    ids = _stopped_runs.take(stopped, limit=batches.ROWS_MAX)
     for run_id in ids:
         with batches.isolate(f"run {run_id}", job="cancel"):
-            carry_out(run_id, cause=Cause())
+            apply_stop(run_id, cause=Cause())
     return len(ids)
 
 
 def cancel_overdue() -> int:
-    """Cancel runs that are older than the time limit of their bucket, a bounded batch.
-
-    Returns how many were overdue.
-    """
+    """Cancel a bounded batch of runs that exceed their bucket's time limit; return how many."""
     at = clock.now()
     limited = list(Bucket.objects.filter(timeout_seconds__gt=0).values_list("pk", flat=True))
     if not limited:
         return 0
     running = BucketRun.objects.filter(status=BucketRun.Status.RUNNING, bucket__in=limited)
-    # Most are in time, so no more of them is read than tells that.
+    # Most runs are within their limits, so read only the columns that show it.
     rows = running.exclude(stop=BucketRun.Stop.CANCEL).only("plan", "started_at")
-    ids = _limited_in_turn.take(rows, limit=READ_MAX)
+    ids = _limited_runs.take(rows, limit=CHECKED_MAX)
     runs = list(rows.filter(pk__in=ids))
     prefetch_related_objects(runs, "plan")
     overdue: list[int] = []
@@ -125,7 +121,7 @@ def _cancel_overdue(run: BucketRun, *, at: datetime.datetime) -> None:
     try:
         cancel(run, stop=BucketRun.Stop.CANCEL, reason=reason, cause=Cause(at=at))
     except IllegalTransitionError as error:
-        logger.info("Ended before it was canceled: %s", error)
+        logger.info("Not canceled at its time limit: %s", error)
 
 
 def _is_out_of_time(run: BucketRun, *, at: datetime.datetime) -> bool:
@@ -135,11 +131,11 @@ def _is_out_of_time(run: BucketRun, *, at: datetime.datetime) -> bool:
     return at >= run.started_at + datetime.timedelta(seconds=seconds)
 
 
-def carry_out(run_id: int, *, cause: Cause) -> None:
-    """Skip what has not begun, hurry what can be cancelled, and end the run if nothing is left."""
+def apply_stop(run_id: int, *, cause: Cause) -> None:
+    """Skip pending executions, make polls that cancel due, and finish the run if none is left."""
     with transaction.atomic():
         run = BucketRun.objects.select_for_update().get(pk=run_id)
-        if not run.stop or run.status not in OPEN:
+        if not run.stop or run.status not in BucketRun.OPEN:
             return
         rows = list(
             run.executions.filter(parent=None)
@@ -147,24 +143,24 @@ def carry_out(run_id: int, *, cause: Cause) -> None:
             .order_by("pk")
         )
         for row in rows:
-            if row.status == Status.PENDING or _only_waits(row):
+            if row.status == Status.PENDING or _is_delayed_locally(row):
                 row.finish(Status.SKIPPED, cause=cause, reason=run.reason)
-        if run.stop == BucketRun.Stop.CANCEL and _hurry(run, at=cause.at):
+        if run.stop == BucketRun.Stop.CANCEL and _poll_now(run, at=cause.at):
             queue.enqueue(queue.TICK)
         end_stopped(run, cause=cause)
         if run.held_until and not run.started_at and run.status in BucketRun.FINAL:
             Alert.objects.filter(pk=run.alert_id).update(reason=why_nothing_ran(run))
 
 
-def _only_waits(row: ActionExecution) -> bool:
-    # A local action that runs already is over in seconds; one in its delay has done nothing yet.
+def _is_delayed_locally(row: ActionExecution) -> bool:
+    # A local action in its delay has done nothing yet. One that has started ends within seconds.
     return (
         row.status == Status.RUNNING and not row.executed_via_stackstorm and row.due_at is not None
     )
 
 
-def _hurry(run: BucketRun, *, at: datetime.datetime) -> int:
-    """Make the polls of a run due, which ask StackStorm to cancel; return how many."""
+def _poll_now(run: BucketRun, *, at: datetime.datetime) -> int:
+    """Make the polls of a run due, which cancel in StackStorm; return how many."""
     running = run.executions.filter(
         parent=None, status=Status.RUNNING, executed_via_stackstorm=True, due_at__gt=at
     )

@@ -61,7 +61,7 @@ class Holds:
             return outage.sentence(self.stackstorm)
         if row.due_at and row.due_at > self.at:
             if row.run.held_until:
-                return cooldown.sentence(row.run)
+                return cooldown.waiting_text(row.run)
             why = f": {row.error_message}" if row.error_message else "."
             return f"Not due until {row.due_at:%Y-%m-%d %H:%M:%S} UTC{why}"
         return "A worker has to take it."

@@ -55,6 +55,7 @@ class BucketRun(models.Model):
 
     SUBJECT_TYPE: ClassVar[str] = "run"
     AUTOMATIC = 1
+    OPEN = frozenset({Status.PENDING, Status.RUNNING})
     FINAL = frozenset(
         {Status.SUCCESS, Status.FAILURE, Status.TIMEOUT, Status.SKIPPED, Status.CANCELED}
     )

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from audit import reports
-from remediation.engine.outcomes.inquiries import stored_inquiry
+from remediation.engine.outcomes.stored_inquiries import stored_inquiry
 from remediation.models import BucketRun
 from tests.factories import make_alert, make_execution, make_run
 

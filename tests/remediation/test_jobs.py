@@ -135,7 +135,7 @@ def test_what_the_stream_tells_of_needs_no_tick_before_the_next_beat(sandbox, se
     sandbox.configure(outcomes={"core.local": "running"})
     remote_execution()
     jobs.launch_due()
-    Heartbeat.show_life(poll_interval.STREAM, at=timezone.now())
+    Heartbeat.show_life(poll_interval.STREAM_HEARTBEAT, at=timezone.now())
 
     jobs.tick()
 

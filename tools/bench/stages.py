@@ -56,7 +56,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "remediation.stackstorm.client.StackStormClient.executions",
         "remediation.stackstorm.client.StackStormClient.results",
     ),
-    "settle": ("remediation.engine.outcomes.poll.ended_all",),
+    "settle": ("remediation.engine.outcomes.poll.settle_without_tasks",),
     "tick, the rest": ("remediation.jobs.tick",),
 }
 ENVIRONMENT = {

@@ -16,7 +16,7 @@ from remediation.engine import cancel
 from remediation.engine.launching import launch, launch_timeout, recover
 from remediation.engine.launching.claim import claim
 from remediation.engine.launching.launch_order import LaunchQueue, executions_with_related
-from remediation.engine.outcomes import poll, settle
+from remediation.engine.outcomes import poll, poll_hints, poll_schedule, settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.models import ActionExecution, Alert, Cause
 from remediation.stackstorm import StackStormClient
@@ -131,14 +131,14 @@ def _settle(row: ActionExecution) -> None:
 
 
 def _hint(row: ActionExecution) -> None:
-    poll.hint(st2_execution_id="", trace_tag=row.trace_tag or "")
+    poll_hints.hint(st2_execution_id="", trace_tag=row.trace_tag or "")
 
 
 def _look_after(_: None) -> None:
-    cancel.carry_out_due()
+    cancel.apply_stops()
     recover.recover()
     launch_timeout.expire()
     cancel.cancel_overdue()
     launch.is_local_due()
     launch.is_stackstorm_due()
-    poll.next_due()
+    poll_schedule.next_due()

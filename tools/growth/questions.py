@@ -16,7 +16,7 @@ from django.utils import timezone
 from remediation.engine import cancel
 from remediation.engine.launching import launch, launch_timeout, lookup, recover
 from remediation.engine.launching.launch_order import LaunchQueue
-from remediation.engine.outcomes import poll, reruns
+from remediation.engine.outcomes import poll_hints, poll_schedule, reruns
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause, EarlyResolve
@@ -115,17 +115,17 @@ def _settle() -> None:
 
 def _hint_by_tag() -> None:
     row = ActionExecution.objects.get(pk=101)
-    assert poll.hint(st2_execution_id="", trace_tag=row.trace_tag or "") == "unchanged"
+    assert poll_hints.hint(st2_execution_id="", trace_tag=row.trace_tag or "") == "unchanged"
 
 
 def _hint_by_id() -> None:
     row = ActionExecution.objects.get(pk=101)
-    assert poll.hint(st2_execution_id=row.st2_execution_id or "", trace_tag="") == "unchanged"
+    assert poll_hints.hint(st2_execution_id=row.st2_execution_id or "", trace_tag="") == "unchanged"
 
 
 def _look_for_reruns() -> None:
     # No execution is due, so StackStorm is not asked.
-    assert reruns.look_for_due(client=None) == 0  # type: ignore[arg-type]
+    assert reruns.check_due(client=None) == 0  # type: ignore[arg-type]
 
 
 def _prune_early_resolves() -> None:
@@ -145,17 +145,19 @@ QUESTIONS = [
         lambda: LaunchQueue().take(20),
         f"{EXECUTIONS}(status, executed_via_stackstorm, priority, bucket_id, due_at)",
     ),
-    _question("the next poll", poll.next_due),  # the end of an index, which EXPLAIN does not name
+    _question(
+        "the next poll", poll_schedule.next_due
+    ),  # the end of an index, which EXPLAIN does not name
     _question(
         "a poll",
-        lambda: poll._take(at=timezone.now()),
+        lambda: poll_schedule.take_due(at=timezone.now()),
         f"{EXECUTIONS}(executed_via_stackstorm, status, due_at)",
     ),
     _question("an outcome", _settle, f"{EXECUTIONS}(run_id, step_order, attempt)"),
     _question("a hint by tag", _hint_by_tag, f"{EXECUTIONS}(trace_tag)"),
     _question("a hint by id", _hint_by_id, f"{EXECUTIONS}(st2_execution_id)"),
     _question("what waited too long", launch_timeout.expire, f"{EXECUTIONS}(status, created_at)"),
-    _question("what is to stop", cancel.carry_out_due, f"{RUNS}(stop, status)"),
+    _question("what is to stop", cancel.apply_stops, f"{RUNS}(stop, status)"),
     _question("what runs too long", _cancel_overdue, f"{RUNS}(status, id)"),
     _question("what a dead worker left", recover.recover),
     _question("what is local and due", launch.is_local_due),

@@ -9,7 +9,7 @@ from django.db.models import Prefetch, prefetch_related_objects
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from remediation.engine.outcomes.inquiry_texts import questions, respond_command
+from remediation.engine.outcomes.inquiry_display import questions, respond_command
 from remediation.engine.waiting import Holds
 from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 

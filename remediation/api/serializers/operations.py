@@ -9,7 +9,7 @@ from rest_framework import serializers
 from remediation.api.serializers.history import ExecutionSerializer, RunSerializer
 from remediation.api.serializers.strict import StrictBody
 from remediation.engine.operations import retry
-from remediation.engine.outcomes.inquiries import stay_open
+from remediation.engine.outcomes.inquiry_outcomes import left_open_note
 from remediation.models import ActionExecution, Alert, BucketRun
 
 REASON_LENGTH_MAX = 2_000  # characters
@@ -48,7 +48,7 @@ class CancelResultSerializer(serializers.Serializer[Any]):
         rows = list(result["executions"])
         warnings = [COMMAND_MAY_CONTINUE] if any(row.st2_execution_id for row in rows) else []
         if still_open := [inquiry["id"] for row in rows for inquiry in row.inquiries]:
-            warnings.append(f"StackStorm cannot cancel an inquiry: {stay_open(still_open)}.")
+            warnings.append(f"StackStorm cannot cancel an inquiry: {left_open_note(still_open)}.")
         return " ".join(warnings)
 
 

@@ -1,1 +1,1 @@
-"""Checks that decide whether a run may begin; one guard per file."""
+"""Guards: checks that decide whether a run may start; one guard per module."""

@@ -1,8 +1,9 @@
-"""Delay a bucket's automatic runs: one begin for each identity within ``cooldown_seconds``.
+"""Cooldown: a bucket's automatic runs start at most once per identity and ``cooldown_seconds``.
 
 The identity of an alert for a bucket is its fingerprint or, with ``group_by``, the values of those
-labels. A run that has to wait is held: it stays pending until its alert is repeated after the time
-is over, so that nothing begins for an alert that may have ended unnoticed.
+labels. A run within the cooldown is held: it stays pending until Alertmanager repeats its alert
+after the cooldown. A run does not start without that repeat, because the alert may have ended
+unnoticed.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from django.db.models import Max
 from remediation import alertmanager
 from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause, TransitionBatch
 
-Key = tuple[int, str]  # a bucket's id and an identity
+BucketIdentity = tuple[int, str]  # a bucket's id and an identity
 
 
 def identity(alert: Alert, bucket: Bucket) -> str:
-    """Return the key of all alerts that count as the same one for a bucket; 16 hex digits.
+    """Return the key shared by all alerts that the bucket treats as the same; 16 hex digits.
 
-    A label that is missing is empty, as in Alertmanager.
+    A missing label counts as empty, as in Alertmanager.
     """
     names = bucket.group_by_labels
     if not names:
@@ -30,76 +31,76 @@ def identity(alert: Alert, bucket: Bucket) -> str:
     return alertmanager.fingerprint({name: alert.labels.get(name, "") for name in names})
 
 
-def latest_begins(
+def latest_starts(
     buckets: Iterable[Bucket], identities: Iterable[str], *, at: datetime.datetime
-) -> dict[Key, datetime.datetime]:
-    """Return when these buckets last began for these identities, by any trigger.
+) -> dict[BucketIdentity, datetime.datetime]:
+    """Return when the last run of these buckets started for these identities, by any trigger.
 
-    A begin that is too old to hold a run is left out. Runs that never began do not count.
+    Starts that are too old to hold a run are left out.
     """
-    cooling = {bucket.pk: bucket.cooldown_seconds for bucket in buckets if bucket.cooldown_seconds}
-    if not cooling:
+    seconds = {bucket.pk: bucket.cooldown_seconds for bucket in buckets if bucket.cooldown_seconds}
+    if not seconds:
         return {}
     rows = (
         BucketRun.objects.filter(
-            bucket__in=cooling,
+            bucket__in=seconds,
             identity__in=set(identities),
-            started_at__gt=at - datetime.timedelta(seconds=max(cooling.values())),
+            started_at__gt=at - datetime.timedelta(seconds=max(seconds.values())),
         )
         .values_list("bucket_id", "identity")
-        .annotate(begun=Max("started_at"))
+        .annotate(latest=Max("started_at"))
     )
-    return {(bucket_id, key): begun for bucket_id, key, begun in rows}
+    return {(bucket_id, key): latest for bucket_id, key, latest in rows}
 
 
 def held_until(
-    bucket: Bucket, begun: datetime.datetime | None, *, at: datetime.datetime
+    bucket: Bucket, latest_start: datetime.datetime | None, *, at: datetime.datetime
 ) -> datetime.datetime | None:
-    """Return when the cooldown after a begin is over; None when it holds nothing now."""
-    if begun is None or not bucket.cooldown_seconds:
+    """Return when the cooldown after ``latest_start`` ends; None if it is over at ``at``."""
+    if latest_start is None or not bucket.cooldown_seconds:
         return None
-    until = begun + datetime.timedelta(seconds=bucket.cooldown_seconds)
+    until = latest_start + datetime.timedelta(seconds=bucket.cooldown_seconds)
     return until if until > at else None
 
 
 def reason(bucket: Bucket, until: datetime.datetime) -> str:
-    """Return why a run is held, for people, without the full stop."""
-    begun = until - datetime.timedelta(seconds=bucket.cooldown_seconds)
+    """Return why a run is held, without a full stop."""
+    started = until - datetime.timedelta(seconds=bucket.cooldown_seconds)
     labels = bucket.group_by_labels
     same = f"the same {', '.join(labels)}" if labels else "this fingerprint"
     return (
-        f"cooling down until {until:%Y-%m-%d %H:%M:%S} UTC: the bucket last began for {same}"
-        f" at {begun:%Y-%m-%d %H:%M:%S} UTC (cooldown_seconds {bucket.cooldown_seconds})"
+        f"cooling down until {until:%Y-%m-%d %H:%M:%S} UTC: the bucket last started for {same}"
+        f" at {started:%Y-%m-%d %H:%M:%S} UTC (cooldown_seconds {bucket.cooldown_seconds})"
     )
 
 
-def sentence(run: BucketRun) -> str:
-    """Return why a held run waits and when it begins."""
+def waiting_text(run: BucketRun) -> str:
+    """Return why a held run waits and when it starts."""
     return f"It is {run.reason}. It begins when the alert is repeated after that."
 
 
 def waits_for_repeat(run: BucketRun) -> bool:
-    """Return whether a run waits for a repeat; a resolve is not repeated, so its runs do not."""
+    """Return whether a held run starts with a repeat; resolves are not repeated."""
     return run.trigger == BucketRun.Trigger.ALERT
 
 
-def last_look(until: datetime.datetime) -> datetime.datetime:
-    """Return when a held run ends that no repeat of its alert has made due."""
+def repeat_deadline(until: datetime.datetime) -> datetime.datetime:
+    """Return when a held run ends as skipped if its alert was not repeated by then."""
     return until + datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT)
 
 
-def waits_until(run: BucketRun) -> datetime.datetime | None:
-    """Return from when on a run that was held may count as not started in time; None if never held.
+def launch_timeout_start(run: BucketRun) -> datetime.datetime | None:
+    """Return the time from which LAUNCH_TIMEOUT counts for a run that was held, None if never held.
 
-    Without a repeat its claim ends it as skipped: no failure.
+    Without a repeat it starts later, so the claim can skip the run before it times out.
     """
-    if run.held_until and reason_without_repeat(run):
-        return last_look(run.held_until)
+    if run.held_until and missing_repeat_reason(run):
+        return repeat_deadline(run.held_until)
     return run.held_until
 
 
-def reason_without_repeat(run: BucketRun) -> str:
-    """Return why a held run does not begin although its time is over, or ''."""
+def missing_repeat_reason(run: BucketRun) -> str:
+    """Return why a held run is skipped although its cooldown is over, or ''."""
     if run.held_until is None or run.alert.last_seen_at >= run.held_until:
         return ""
     return (
@@ -116,16 +117,16 @@ def hold(
     cause: Cause,
     batch: TransitionBatch,
 ) -> None:
-    """Hold a pending run that is locked, and its first execution. One that is held may be again."""
+    """Hold a pending, locked run and its first execution. A run may be held more than once."""
     text = reason(run.bucket, until)
     run.hold(until, cause=cause, reason=text, batch=batch)
-    execution.postpone(last_look(until), reason=text)
+    execution.postpone(repeat_deadline(until), reason=text)
 
 
-def make_due(alerts: Sequence[Alert], *, at: datetime.datetime) -> list[ActionExecution]:
-    """Make the held runs of repeated alerts due whose time is over; return their executions.
+def release(alerts: Sequence[Alert], *, at: datetime.datetime) -> list[ActionExecution]:
+    """Make the held runs of repeated alerts due if their cooldown is over; return the executions.
 
-    The claim looks at the cooldown again: the bucket may have begun for another alert.
+    The claim checks the cooldown again, because another alert may have started the bucket since.
     """
     rows = list(
         ActionExecution.objects.filter(

@@ -111,4 +111,4 @@ def stop_begun(moves: Iterable[AlertMove], *, cause: Cause, batch: TransitionBat
     for stop in (BucketRun.Stop.STOP, BucketRun.Stop.CANCEL):
         wanted = [run for run in runs if plans[run.plan_id].on_resolved == stop]
         reason = "the alert resolved (on_resolved)"
-        cancel.ask(wanted, stop=stop, reason=reason, cause=cause, batch=batch)
+        cancel.request_stop(wanted, stop=stop, reason=reason, cause=cause, batch=batch)

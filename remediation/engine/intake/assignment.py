@@ -51,7 +51,7 @@ def assign(
     chosen += _choose(resolved, Bucket.TriggerOn.RESOLVED, buckets, assignments)
     taken = _taken(resolved)
     keys = [cooldown.identity(alert, bucket) for alert, bucket in chosen]
-    begins = cooldown.latest_begins([bucket for _, bucket in chosen], keys, at=cause.at)
+    begins = cooldown.latest_starts([bucket for _, bucket in chosen], keys, at=cause.at)
     plans: dict[int, BucketVersion] = {}
     for (alert, bucket), key in zip(chosen, keys, strict=True):
         if (alert.pk, bucket.pk) in taken:

@@ -161,7 +161,7 @@ class _Delivery:
         assignments = assign(self.opened, self.resolved, cause=self.cause, again=self.matched_again)
         self._write_runs(assignments)
         if waiting:
-            wake_ups.wake(cooldown.make_due(waiting, at=self.cause.at))
+            wake_ups.wake(cooldown.release(waiting, at=self.cause.at))
         self.held_back = self._why_held_back(assignments)
         return [
             self._receipt(alert, disposition, incoming, assignments)
@@ -304,7 +304,7 @@ class _Delivery:
         ]
         for execution in executions:
             if until := execution.run.held_until:
-                execution.due_at = cooldown.last_look(until)
+                execution.due_at = cooldown.repeat_deadline(until)
                 execution.error_message = execution.run.reason
         insert(executions)
         made: list[BucketRun | ActionExecution] = [*runs, *executions]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from remediation.engine.launching import action_knowledge, late_results, parameters
-from remediation.engine.outcomes import id_owners, settle
+from remediation.engine.outcomes import execution_ids, settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.retries import retry_on_conflict
 from remediation.models import ActionExecution, Cause
@@ -28,7 +28,7 @@ def cancel_if_unsafe(
     # An id that another row has is not the execution that was launched: not to be canceled.
     if (
         problem is None
-        or id_owners.owners([remote.id]).get(remote.id, execution.pk) != execution.pk
+        or execution_ids.owners([remote.id]).get(remote.id, execution.pk) != execution.pk
     ):
         return False
     reason = f"{problem}. StackStorm had another action than was known when this was sent: "

@@ -247,7 +247,7 @@ class StartChecks:
         """Return why a run must not begin, or ''."""
         if reason := self.disabled(run):
             return reason
-        return cooldown.reason_without_repeat(run) if run.trigger in AUTOMATIC else ""
+        return cooldown.missing_repeat_reason(run) if run.trigger in AUTOMATIC else ""
 
     def held_until(self, run: BucketRun) -> datetime.datetime | None:
         """Return until when the cooldown of its bucket delays a run; None when it does not."""
@@ -261,7 +261,7 @@ class StartChecks:
         pending = [run for run in runs if run.status == BucketRun.Status.PENDING]
         buckets = {run.bucket_id: run.bucket for run in pending}
         identities = [run.identity for run in pending]
-        self.begun = cooldown.latest_begins(buckets.values(), identities, at=self.at)
+        self.begun = cooldown.latest_starts(buckets.values(), identities, at=self.at)
 
     def began(self, run: BucketRun) -> None:
         """Take note of a run that begins in this transaction."""

@@ -13,7 +13,7 @@ from remediation import clock
 from remediation.engine.batches import ROWS_MAX
 from remediation.engine.launching.claim import lease
 from remediation.engine.launching.lookup import LONGEST_WAIT
-from remediation.engine.outcomes import poll, poll_interval
+from remediation.engine.outcomes import poll_interval
 from remediation.engine.outcomes.advance import retry_delay
 from remediation.models import ActionExecution
 
@@ -41,12 +41,12 @@ def _longest() -> list[tuple[Status, datetime.timedelta, dict[str, object]]]:
     remote: dict[str, object] = {"executed_via_stackstorm": True}
     local: dict[str, object] = {"executed_via_stackstorm": False}
     slowest = (
-        poll_interval.until_next(datetime.timedelta(days=1), is_streamed=True)
-        + poll_interval.shortest()
+        poll_interval.next_interval(datetime.timedelta(days=1), is_streamed=True)
+        + poll_interval.shortest_interval()
     )
     return [
         (Status.RUNNING, slowest, remote),
-        (Status.UNKNOWN, poll.UNKNOWN_INTERVAL, remote),
+        (Status.UNKNOWN, poll_interval.UNKNOWN_INTERVAL, remote),
         (Status.LAUNCHING, LONGEST_WAIT, remote | {"lookup_until__isnull": False}),
         # Not rescued at once: its worker may be alive, and gets its lease again.
         (Status.LAUNCHING, lease(is_local=False), remote | {"lookup_until": None}),

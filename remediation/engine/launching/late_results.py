@@ -13,7 +13,7 @@ from django.db import transaction
 
 from remediation import queue
 from remediation.engine.launching import started_executions
-from remediation.engine.outcomes import id_owners, settle
+from remediation.engine.outcomes import execution_ids, settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.retries import retry_on_conflict
 from remediation.models import ActionExecution, Cause, IllegalTransitionError, Transition
@@ -51,7 +51,7 @@ def _keep(pk: int, remote: Execution, *, cause: Cause) -> bool:
         row = ActionExecution.objects.select_for_update().get(pk=pk)
         if remote.id in (row.st2_execution_id, *row.st2_ghost_ids):
             return False
-        if id_owners.owners([remote.id]):
+        if execution_ids.owners([remote.id]):
             logger.warning("%s is another row's, not one of %s", remote.id, row)
             return False
         if row.st2_execution_id is None and row.status in (Status.PENDING, Status.LAUNCHING):

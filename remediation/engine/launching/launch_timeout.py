@@ -44,4 +44,4 @@ def _first_due(execution: ActionExecution) -> datetime.datetime:
     """Return when an execution was first due: after its retry delay and the bucket's cooldown."""
     step = execution.run.plan.step(execution.step_order)
     first = execution.created_at + retry_delay(step, execution.attempt)
-    return max(first, cooldown.waits_until(execution.run) or first)
+    return max(first, cooldown.launch_timeout_start(execution.run) or first)

@@ -19,9 +19,9 @@ from django.db.models import QuerySet
 from remediation import clock
 from remediation.engine import batches, log_once, outage
 from remediation.engine.launching import changed_actions, started_executions
-from remediation.engine.outcomes import id_owners, settle
+from remediation.engine.outcomes import execution_ids, settle
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.engine.outcomes.traces import traced
+from remediation.engine.outcomes.traces import find_launched
 from remediation.engine.retries import is_transient
 from remediation.engine.secrets import known_secrets
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
@@ -132,7 +132,7 @@ def _still_looked_up(row: ActionExecution) -> QuerySet[ActionExecution]:
 
 
 def _look_up(row: ActionExecution, *, client: StackStormClient, cause: Cause) -> None:
-    found = traced(row, client=client)
+    found = find_launched(row, client=client)
     ghosts = [client.execution(remote.id) for remote in found if remote.id in row.st2_ghost_ids]
     fresh = [remote for remote in found if remote.id not in row.st2_ghost_ids]
     if not _are_dead(row, ghosts, client=client, cause=cause):
@@ -171,7 +171,7 @@ def _adopt(
     reason = "found in StackStorm by its trace tag"
     try:
         started_executions.record(row, remote, cause=cause, poll_at=cause.at, reason=reason)
-    except id_owners.ForeignIdError as error:
+    except execution_ids.ExecutionIdTakenError as error:
         log_once.warning(logger, "Execution %s is looked up again: %s", row, error)
         if row.lookup_until and cause.at >= row.lookup_until:
             settle.settle(row, Outcome.unknown(f"{error}: look there"), cause=cause)

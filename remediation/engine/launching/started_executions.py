@@ -11,7 +11,7 @@ from django.db import transaction
 
 from remediation import queue
 from remediation.engine.outcomes import poll_interval
-from remediation.engine.outcomes.id_owners import ForeignIdError, owners
+from remediation.engine.outcomes.execution_ids import ExecutionIdTakenError, owners
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import settle
 from remediation.engine.row_by_row import reason_for, run_batch
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Launch = tuple[ActionExecution, Execution]
 
 
-LeftLaunch = tuple[ActionExecution, Execution, ForeignIdError | None]
+LeftLaunch = tuple[ActionExecution, Execution, ExecutionIdTakenError | None]
 
 
 def record_all(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLaunch]:
@@ -59,7 +59,7 @@ def _start_unknown(launch: Launch, error: Exception, *, cause: Cause) -> None:
 
 
 def _start_together(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLaunch]:
-    poll_at = cause.at + poll_interval.until_next(
+    poll_at = cause.at + poll_interval.next_interval(
         datetime.timedelta(0), is_streamed=poll_interval.is_streamed()
     )
     left: list[LeftLaunch] = []
@@ -69,7 +69,7 @@ def _start_together(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLau
             # Two answers of one batch may name the same id, too.
             owner = known.setdefault(remote.id, execution.pk)
             if owner != execution.pk:
-                left.append((execution, remote, ForeignIdError(remote.id, owner)))
+                left.append((execution, remote, ExecutionIdTakenError(remote.id, owner)))
                 continue
             try:
                 _record_start(execution, remote, cause=cause, poll_at=poll_at, batch=batch)
@@ -90,12 +90,12 @@ def record(
 ) -> None:
     """Record that StackStorm has the execution; the poll asks for its outcome from then on.
 
-    Raises ForeignIdError when another row has that id.
+    Raises ExecutionIdTakenError when another row has that id.
     """
     with transaction.atomic():
         owner = owners([remote.id]).get(remote.id, execution.pk)
         if owner != execution.pk:
-            raise ForeignIdError(remote.id, owner)
+            raise ExecutionIdTakenError(remote.id, owner)
         _record_start(execution, remote, cause=cause, poll_at=poll_at, reason=reason)
 
 

@@ -1,1 +1,1 @@
-"""Follow executions to their end: poll, stream, settle, advance."""
+"""Track started executions until they end: poll, stream, settle, advance."""

@@ -1,6 +1,7 @@
-"""Move a run on when one of its executions has ended: try again, take the next step, or finish.
+"""Advance a run after one of its executions ended: retry, start the next step, or finish the run.
 
-It works on the plan, inside the transaction that ended the execution, with the run's row locked.
+Callers hold the lock on the run's row, in the transaction that ended the execution. Steps come
+from the run's plan, so later edits of the bucket do not matter.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
-from remediation.engine.outcomes.inquiries import stay_open
+from remediation.engine.outcomes.inquiry_outcomes import left_open_note
 from remediation.engine.step_rules import blocking_failures, reason_by_outcome
 from remediation.models import (
     ActionExecution,
@@ -29,15 +30,15 @@ Status = ActionExecution.Status
 def advance(
     run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
 ) -> list[ActionExecution]:
-    """Move ``run`` on after ``last`` came to rest; return what was begun, for workers to take."""
-    _take_in(run, last)
-    begun: list[ActionExecution] = []
+    """Advance ``run`` after ``last`` ended or became unknown; return the new pending executions."""
+    _replace_attempt(run, last)
+    created: list[ActionExecution] = []
     if last.status == Status.UNKNOWN:
         run.finish(
             BucketRun.Status.UNKNOWN,
             cause=cause,
             batch=batch,
-            reason=f"nobody knows how {last.name} ended: {last.error_message}",
+            reason=f"the outcome of {last.name} is unknown: {last.error_message}",
         )
     elif run.stop:
         end_stopped(run, cause=cause, batch=batch)
@@ -48,24 +49,24 @@ def advance(
             batch=batch,
             reason=f"{last.name} was canceled in StackStorm",
         )
-    elif _may_try_again(run, last):
-        begun = _try_again(run, last, cause=cause, batch=batch)
+    elif _may_retry(run, last):
+        created = _retry(run, last, cause=cause, batch=batch)
     else:
-        begun = _take_next_step(run, last, cause=cause, batch=batch)
-    return begun
+        created = _start_next_step(run, last, cause=cause, batch=batch)
+    return created
 
 
-def _take_in(run: BucketRun, last: ActionExecution) -> None:
-    """Put what has just ended in the place of what was read of it before."""
-    read: list[ActionExecution] = getattr(run, "attempts", [])
-    read[:] = [last if row.pk == last.pk else row for row in read]
+def _replace_attempt(run: BucketRun, last: ActionExecution) -> None:
+    """Replace the prefetched row of ``last``, which still has its earlier status."""
+    prefetched: list[ActionExecution] = getattr(run, "attempts", [])
+    prefetched[:] = [last if row.pk == last.pk else row for row in prefetched]
 
 
 def end_stopped(run: BucketRun, *, cause: Cause, batch: TransitionBatch | None = None) -> None:
-    """End a stopped run once none of its executions is in flight.
+    """Finish a stopped run if none of its executions is in flight.
 
-    It ends canceled, or as a timeout at the bucket's limit, with the reason of the stop. A
-    ``stop`` that withheld nothing ends the run by its steps.
+    It ends as canceled, or as timeout at the bucket's time limit, with the reason of the stop. If
+    ``stop`` skipped no step or attempt, the run ends with the result of its steps instead.
     """
     if run.executions.filter(parent=None).exclude(status__in=ActionExecution.FINAL).exists():
         return
@@ -74,52 +75,52 @@ def end_stopped(run: BucketRun, *, cause: Cause, batch: TransitionBatch | None =
         status, reason = _result(run, ended)
         run.finish(status, cause=cause, reason=reason, batch=batch)
         return
-    reason = _reason_of_stop(run)
+    reason = _stop_reason(run)
     is_overdue = reason == time_limit_reason(run.plan)
     status = BucketRun.Status.TIMEOUT if is_overdue else BucketRun.Status.CANCELED
     if still_open := [inquiry["id"] for row in ended for inquiry in row.inquiries]:
-        reason = f"{reason}; {stay_open(still_open)}"
+        reason = f"{reason}; {left_open_note(still_open)}"
     run.finish(status, cause=cause, reason=reason, batch=batch)
 
 
-def _reason_of_stop(run: BucketRun) -> str:
-    """Return why the run was stopped, also if it was unknown since and has another reason now."""
+def _stop_reason(run: BucketRun) -> str:
+    """Return why the run was stopped. ``run.reason`` may be newer, if the run was unknown since."""
     moves = Transition.objects.filter(subject_type=BucketRun.SUBJECT_TYPE, subject_id=run.pk)
     stops = [move.reason for move in moves.order_by("pk") if move.data.get("stop")]
     return stops[-1] if stops else run.reason
 
 
 def _is_complete(run: BucketRun, ended: list[ActionExecution]) -> bool:
-    """Return whether the plan's last step ended by itself, with no attempt left."""
+    """Return whether the plan's last step has run and no attempt of it is left."""
     last = ended[-1] if ended else None
     return (
         last is not None
         and len(ended) == len(run.plan.steps)
         and last.status != Status.SKIPPED
-        and not _may_try_again(run, last)
+        and not _may_retry(run, last)
     )
 
 
 def time_limit_reason(plan: BucketVersion) -> str:
-    """Return the reason of a run that is stopped at the time limit of its bucket."""
+    """Return the reason of a run that is canceled at its bucket's time limit."""
     return f"not ended within {plan.timeout_seconds} s (timeout_seconds of the bucket)"
 
 
-def _may_try_again(run: BucketRun, last: ActionExecution) -> bool:
+def _may_retry(run: BucketRun, last: ActionExecution) -> bool:
     step = run.plan.step(last.step_order)
-    # What was canceled, by us at its deadline or by others, may still run: never beside another.
-    # An inquiry that could not be canceled ("pending") stays open.
+    # A canceled command may still run, so no attempt may start beside it, whoever canceled it. An
+    # inquiry that could not be canceled ("pending") is still open.
     was_canceled = last.st2_action_execution_status in ("canceling", "canceled", "pending")
     is_failed = last.status in ActionExecution.FAILED and not was_canceled
     return is_failed and last.attempt < step["max_attempts"]
 
 
-def _try_again(
+def _retry(
     run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
 ) -> list[ActionExecution]:
     step = run.plan.step(last.step_order)
-    # The jitter keeps a storm from coming back as one.
-    at = cause.at + retry_delay(step, last.attempt + 1) * random.uniform(0.8, 1.0)  # noqa: S311
+    # Jitter spreads the retries of a storm.
+    at = cause.at + retry_delay(step, last.attempt + 1) * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
     attempt = ActionExecution.of_step(
         run, step, at=at, priority=last.priority, attempt=last.attempt + 1
     )
@@ -130,19 +131,19 @@ def _try_again(
 
 
 def retry_delay(step: dict[str, Any], attempt: int) -> datetime.timedelta:
-    """Return the longest pause before an attempt: none before the first, then twice each time."""
+    """Return the longest delay before an attempt: 0 for the first, then doubling."""
     if attempt == 1:
         return datetime.timedelta(0)
     return datetime.timedelta(seconds=step["retry_delay_seconds"] * 2 ** (attempt - 2) * 1.25)
 
 
-def _take_next_step(
+def _start_next_step(
     run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
 ) -> list[ActionExecution]:
-    """Make the row of the next step that ``run_when`` lets run, or finish the run.
+    """Create the row of the next step that ``run_when`` allows, or finish the run.
 
-    The others become skipped rows with the reason. A condition is evaluated by the worker that
-    launches the step: no template runs while the run's row is locked.
+    Steps before it become skipped rows with the reason. The worker that launches the step
+    evaluates its condition: no template is rendered while the run's row is locked.
     """
     ended = last_attempts(run)
     for step in run.plan.steps:
@@ -164,22 +165,23 @@ def _take_next_step(
     return []
 
 
-def attempts() -> Prefetch[str, QuerySet[ActionExecution], str]:
-    """Return how to have at hand, for many runs at once, what ``last_attempts`` reads."""
+def prefetch_attempts() -> Prefetch[str, QuerySet[ActionExecution], str]:
+    """Return the prefetch that lets ``last_attempts`` query for many runs at once."""
     rows = ActionExecution.objects.filter(parent=None).defer("parameters", "st2_result")
     return Prefetch("executions", rows.order_by("step_order", "attempt"), to_attr="attempts")
 
 
 def last_attempts(run: BucketRun) -> list[ActionExecution]:
-    """Return the last attempt of every step so far, in their order."""
+    """Return the last attempt of every step so far, in step order."""
     if not hasattr(run, "attempts"):
-        prefetch_related_objects([run], attempts())
+        prefetch_related_objects([run], prefetch_attempts())
+    # The prefetch sets ``attempts``, which the type checker does not know.
     rows: list[ActionExecution] = run.attempts  # type: ignore[attr-defined]
     return list({row.step_order: row for row in rows}.values())
 
 
 def _result(run: BucketRun, ended: list[ActionExecution]) -> tuple[BucketRun.Status, str]:
-    """Return how a run ends whose last step has ended, and why."""
+    """Return the final status and reason of a run whose last step has ended."""
     failed = blocking_failures(run.plan.steps, ended)
     if failed:
         timed_out = all(row.status == Status.TIMEOUT for row in failed)
@@ -188,6 +190,6 @@ def _result(run: BucketRun, ended: list[ActionExecution]) -> tuple[BucketRun.Sta
     if all(row.status == Status.SKIPPED for row in ended):
         return BucketRun.Status.SKIPPED, "every step was skipped"
     if run.status == BucketRun.Status.PENDING:
-        # Failures that do not stop the run, of steps that waited too long: nothing was done.
+        # No step was started: those not skipped waited too long, and their on_failure is continue.
         return BucketRun.Status.TIMEOUT, "no step was started in time"
     return BucketRun.Status.SUCCESS, ""

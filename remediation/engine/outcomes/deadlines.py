@@ -1,4 +1,4 @@
-"""When an execution in StackStorm must have ended, by our clock."""
+"""Deadlines of executions in StackStorm, by our clock."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from remediation.models import ActionExecution
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When an execution must have ended.
+    """The time by which an execution must have ended.
 
-    ``limit``: seconds and name of the setting that counts. ``is_asking``: an inquiry is open.
+    ``limit``: seconds and name of the setting that applies. ``is_asking``: an inquiry is open.
     """
 
     at: datetime.datetime
@@ -22,29 +22,29 @@ class Deadline:
     is_asking: bool
 
     def is_over(self, at: datetime.datetime) -> bool:
-        """Return whether the execution should have ended by ``at``."""
+        """Return whether the deadline has passed at ``at``."""
         return at >= self.at
 
     @property
-    def out_of_time(self) -> str:
-        """The reason of an execution that was ended at the deadline."""
+    def timeout_reason(self) -> str:
+        """The reason recorded on an execution that is ended at the deadline."""
         if self.is_asking:
             return f"not answered within {self.limit}"
         return f"not ended within {self.limit} and canceled; the command may still run"
 
 
 def deadline(row: ActionExecution) -> Deadline:
-    """Return the deadline of a running execution, whose run and plan are read already."""
+    """Return the deadline of a running execution. Its run and plan must be loaded."""
     if row.asking_since:
-        begun, seconds, name = row.asking_since, settings.ST2_INQUIRY_TIMEOUT, "ST2_INQUIRY_TIMEOUT"
+        start, seconds, name = row.asking_since, settings.ST2_INQUIRY_TIMEOUT, "ST2_INQUIRY_TIMEOUT"
     elif row.running_at:
         step = row.run.plan.step(row.step_order)
-        begun, seconds, name = row.running_at, step["timeout_seconds"], "timeout_seconds"
+        start, seconds, name = row.running_at, step["timeout_seconds"], "timeout_seconds"
     else:
-        begun = row.started_at or row.created_at
+        start = row.started_at or row.created_at
         seconds, name = settings.ST2_QUEUE_TIMEOUT, "ST2_QUEUE_TIMEOUT"
     return Deadline(
-        begun + datetime.timedelta(seconds=seconds),
+        start + datetime.timedelta(seconds=seconds),
         f"{seconds:g} s ({name})",
         is_asking=bool(row.inquiries) or row.st2_action_execution_status == "pending",
     )

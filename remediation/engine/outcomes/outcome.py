@@ -1,4 +1,4 @@
-"""How an execution ended: the status, the reason and the columns that record it."""
+"""How an execution ended: its status, the reason and the columns to store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from remediation.stackstorm import Execution, ExecutionResult, failure_text
 Status = ActionExecution.Status
 
 
-# The seed's map, completed: what StackStorm's final words mean here. No other word moves a row.
+# Maps StackStorm's final statuses to ours; any other status leaves the row unchanged.
 OUTCOMES = {
     "succeeded": Status.SUCCESS,
     "failed": Status.FAILURE,
@@ -25,9 +25,7 @@ OUTCOMES = {
 }
 
 
-CANCELED_REASON = (
-    "canceled in StackStorm; the command that it had started may still have run to its end"
-)
+CANCELED_REASON = "canceled in StackStorm; its command may still have run to its end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +38,23 @@ class Outcome:
 
     @classmethod
     def success(cls, result: Any) -> Outcome:
-        """Return the outcome of a local action that did what it should."""
+        """Return the outcome of a local action that succeeded."""
         return cls(Status.SUCCESS, values={"st2_result": fit(masked(result))})
 
     @classmethod
     def failure(cls, reason: str, result: Any = None) -> Outcome:
-        """Return a failure that a person has to read about."""
+        """Return a failure with its reason."""
         values = {} if result is None else {"st2_result": fit(masked(result))}
         return cls(Status.FAILURE, reason, values)
 
     @classmethod
     def unknown(cls, reason: str) -> Outcome:
-        """Return that nobody knows; the run waits for a person."""
+        """Return an unknown outcome; the run waits until an operator sets it."""
         return cls(Status.UNKNOWN, reason)
 
     @classmethod
     def of(cls, remote: Execution | ExecutionResult, *, tasks: Sequence[Execution] = ()) -> Outcome:
-        """Return the outcome of a StackStorm execution that is final, with its ``tasks``."""
+        """Return the outcome of a final StackStorm execution with these ``tasks``."""
         status = OUTCOMES[remote.status]
         reason = ""
         if status == Status.SKIPPED:
@@ -67,10 +65,10 @@ class Outcome:
 
 
 def stackstorm_values(remote: Execution | ExecutionResult) -> dict[str, Any]:
-    """Return the columns that hold what StackStorm says of an execution, without its id."""
+    """Return the columns that hold StackStorm's data about an execution, without its id."""
     values = {
         "st2_action_execution_status": remote.status[:50],
-        "st2_result": fit(masked(remote.result), source=complete_in(remote)),
+        "st2_result": fit(masked(remote.result), source=complete_result_note(remote)),
     }
     if isinstance(remote, Execution):
         values |= {
@@ -80,19 +78,19 @@ def stackstorm_values(remote: Execution | ExecutionResult) -> dict[str, Any]:
     return values
 
 
-def complete_in(remote: Execution | ExecutionResult) -> str:
-    """Return where the complete result of an execution can be read."""
+def complete_result_note(remote: Execution | ExecutionResult) -> str:
+    """Return the note in a truncated result that says where the complete one is."""
     return f"StackStorm has it complete as execution {remote.id}"
 
 
 def failure_reason(remote: Execution | ExecutionResult, tasks: Sequence[Execution] = ()) -> str:
-    """Return why an execution of StackStorm failed, secrets masked, in at most 2,000 characters.
+    """Return why a StackStorm execution failed, secrets masked, in at most 2,000 characters.
 
-    ``tasks``: of a workflow; they are read where its own result gives no reason.
+    ``tasks``: of a workflow; used when its own result gives no reason.
     """
-    # Masked before it is cut: half a secret would be known no more.
+    # Mask before truncating: a secret that is cut in half is no longer recognized.
     text = failure_text(remote.status, masked(remote.result))
     if not text and tasks:
-        shown = [replace(task, result=masked(task.result)) for task in tasks]
-        text = failure_text(remote.status, masked(remote.result), shown)
+        masked_tasks = [replace(task, result=masked(task.result)) for task in tasks]
+        text = failure_text(remote.status, masked(remote.result), masked_tasks)
     return mask_text(text or f"StackStorm: {remote.status}", known_secrets())

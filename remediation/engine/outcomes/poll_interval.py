@@ -1,4 +1,4 @@
-"""How often StackStorm is asked how an execution is: the older, the more seldom."""
+"""Poll intervals: older executions are polled less often."""
 
 from __future__ import annotations
 
@@ -9,44 +9,45 @@ from django.conf import settings
 from remediation import clock
 from remediation.models import Heartbeat
 
-STREAM = "stream"  # the heartbeat of whoever follows StackStorm's stream
-STREAM_SILENCE = datetime.timedelta(seconds=60)  # more than two of the stream's signs of life
-FASTEST, SLOWEST = 1 / 8, 8  # times POLL_INTERVAL
-FIRST_LOOK = datetime.timedelta(seconds=60)  # for re-runs, after the end of an execution
-RERUNS_KEPT = datetime.timedelta(days=1)  # that re-runs are looked for
-LEAST_SECONDS = 0.05  # between two looks at the queue, so more often makes no difference
+STREAM_HEARTBEAT = "stream"  # name of the heartbeat of the process that follows the stream
+STREAM_SILENCE = datetime.timedelta(seconds=60)  # more than two keep-alives of the stream
+MIN_FACTOR, MAX_FACTOR = 1 / 8, 8  # limits of an interval, times POLL_INTERVAL
+MIN_SECONDS = 0.05  # django-q2 reads its queue this often; a shorter interval has no effect
+UNKNOWN_INTERVAL = datetime.timedelta(minutes=5)  # of executions whose outcome is unknown
+FIRST_RERUN_CHECK = datetime.timedelta(seconds=60)  # after the end of an execution
+RERUN_CHECK_PERIOD = datetime.timedelta(days=1)  # after that, re-runs are not looked for
 
 
-def until_next(age: datetime.timedelta, *, is_streamed: bool) -> datetime.timedelta:
+def next_interval(age: datetime.timedelta, *, is_streamed: bool) -> datetime.timedelta:
     """Return the time until the next poll: a quarter of the execution's age, within limits.
 
-    So the end of a long execution is learned a quarter of its time late at the most, and what takes
-    ten times as long costs no ten times as many polls. ``is_streamed``: the stream tells of it
-    first, so the poll is only there for what the stream misses.
+    The end of an execution is therefore seen at most a quarter of its duration late, and the
+    number of polls grows with the logarithm of the duration. ``is_streamed``: the stream reports
+    the end first, so the poll only covers missed events.
     """
-    fastest = settings.POLL_INTERVAL if is_streamed else shortest().total_seconds()
-    slowest = max(SLOWEST * settings.POLL_INTERVAL, fastest)
-    return datetime.timedelta(seconds=min(max(age.total_seconds() / 4, fastest), slowest))
+    shortest = settings.POLL_INTERVAL if is_streamed else shortest_interval().total_seconds()
+    longest = max(MAX_FACTOR * settings.POLL_INTERVAL, shortest)
+    return datetime.timedelta(seconds=min(max(age.total_seconds() / 4, shortest), longest))
 
 
-def until_next_look(age: datetime.timedelta) -> datetime.timedelta | None:
-    """Return the time until StackStorm is asked again for re-runs of what ended so long ago.
+def next_rerun_check(age: datetime.timedelta) -> datetime.timedelta | None:
+    """Return the time until the next check for re-runs, given the time since the execution ended.
 
-    It doubles, so that a day of looking takes about ten requests. None: it is long enough ago.
+    It doubles, so one day takes about ten requests. None: no further check.
     """
-    if age >= RERUNS_KEPT:
+    if age >= RERUN_CHECK_PERIOD:
         return None
-    return max(FIRST_LOOK, age)
+    return max(FIRST_RERUN_CHECK, age)
 
 
-def shortest() -> datetime.timedelta:
-    """Return the time between two polls of what has just begun."""
-    return datetime.timedelta(seconds=max(FASTEST * settings.POLL_INTERVAL, LEAST_SECONDS))
+def shortest_interval() -> datetime.timedelta:
+    """Return the poll interval of an execution that has just started."""
+    return datetime.timedelta(seconds=max(MIN_FACTOR * settings.POLL_INTERVAL, MIN_SECONDS))
 
 
 def is_streamed() -> bool:
-    """Return whether somebody follows StackStorm's stream now."""
+    """Return whether a process follows StackStorm's stream now."""
     if not settings.ST2_STREAM_URL:
         return False
     alive = Heartbeat.alive(at=clock.now(), silence=STREAM_SILENCE)
-    return alive.filter(name=STREAM).exists()
+    return alive.filter(name=STREAM_HEARTBEAT).exists()

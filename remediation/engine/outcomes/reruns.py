@@ -1,8 +1,8 @@
-"""Record what people ran again in StackStorm: beside the first execution, never followed as ours.
+"""Record re-runs: executions that users started again in StackStorm. They settle no row of ours.
 
-A re-run has no trace tag of ours, but names the execution that it repeats. The stream reports it at
-once. Without the stream, StackStorm is asked for the re-runs of what failed within the last day:
-ever less often for each, and a bounded batch a minute for all.
+A re-run has no trace tag of ours but refers to the execution it repeats. The stream reports it at
+once. Without the stream, StackStorm is queried for re-runs of executions that failed within the
+last day: at growing intervals for each, in a bounded batch per minute for all.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from django.db import transaction
 from remediation import clock
 from remediation.engine import batches, log_once
 from remediation.engine.outcomes import poll_interval
+from remediation.engine.outcomes.execution_ids import owners
 from remediation.engine.outcomes.traces import CLOCK_TOLERANCE
 from remediation.engine.retries import retry_on_conflict
 from remediation.models import ActionExecution, Cause, Heartbeat, Rerun, Transition
@@ -34,24 +35,24 @@ logger = logging.getLogger(__name__)
 INTERVAL = datetime.timedelta(seconds=60)  # between two batches
 BATCH = 10  # executions
 BUDGET_SECONDS = 5.0
-CHAIN_MAX = 3  # re-runs of an execution whose own re-runs are looked for
+CHAIN_MAX = 3  # newest re-runs of an execution that are themselves checked for re-runs
 
 
-def take(moved: Iterable[Execution]) -> None:
+def record_events(updates: Iterable[Execution]) -> None:
     """Record the re-runs among the events of the stream."""
-    told = {remote.id: remote for remote in moved if remote.rerun_of}
-    if not told:
+    reported = {remote.id: remote for remote in updates if remote.rerun_of}
+    if not reported:
         return
-    owners = _owners({remote.rerun_of for remote in told.values()})
-    for remote in told.values():
-        if remote.rerun_of not in owners:
+    repeated_rows = _owners({remote.rerun_of for remote in reported.values()})
+    for remote in reported.values():
+        if remote.rerun_of not in repeated_rows:
             continue
         with batches.isolate(f"re-run {remote.id}", job="reruns"):
-            _record(owners[remote.rerun_of], remote)
+            _record(repeated_rows[remote.rerun_of], remote)
 
 
-def look_for_due(*, client: StackStormClient) -> int:
-    """Ask for the re-runs of what failed, a bounded batch; return how many were asked for."""
+def check_due(*, client: StackStormClient) -> int:
+    """Check a bounded batch of failed executions for re-runs; return how many were checked."""
     at, until = clock.now(), time.monotonic() + BUDGET_SECONDS
     if not Heartbeat.beat("reruns", at=at, interval=INTERVAL):
         return 0
@@ -60,33 +61,26 @@ def look_for_due(*, client: StackStormClient) -> int:
         .order_by("reruns_due_at")
         .defer("parameters", "st2_result")[:BATCH]
     )
-    for asked, row in enumerate(rows):
+    for checked, row in enumerate(rows):
         if time.monotonic() > until:
-            return asked
+            return checked
         with batches.isolate(row, job="reruns"):
-            _put_off(row, at=at)
-            if not _is_answered(row, client=client):
-                return asked
+            _schedule_next(row, at=at)
+            try:
+                _check(row, client=client)
+            except StackStormError as error:
+                log_once.warning(logger, "Checking for re-runs failed, will retry: %s", error)
+                return checked
     return len(rows)
 
 
-def _is_answered(row: ActionExecution, *, client: StackStormClient) -> bool:
-    """Look for the re-runs of one execution; return whether StackStorm could be asked."""
-    try:
-        _look_for(row, client=client)
-    except StackStormError as error:
-        log_once.warning(logger, "Re-runs are looked for later: %s", error)
-        return False
-    return True
-
-
-def _put_off(row: ActionExecution, *, at: datetime.datetime) -> None:
-    wait = poll_interval.until_next_look(at - (row.completed_at or row.created_at))
+def _schedule_next(row: ActionExecution, *, at: datetime.datetime) -> None:
+    wait = poll_interval.next_rerun_check(at - (row.completed_at or row.created_at))
     due_at = at + wait if wait else None
     ActionExecution.objects.filter(pk=row.pk).update(reruns_due_at=due_at)
 
 
-def _look_for(row: ActionExecution, *, client: StackStormClient) -> None:
+def _check(row: ActionExecution, *, client: StackStormClient) -> None:
     known = list(row.reruns.order_by("-pk").values_list("st2_execution_id", flat=True)[:CHAIN_MAX])
     after = row.created_at - CLOCK_TOLERANCE
     is_open = False
@@ -96,24 +90,25 @@ def _look_for(row: ActionExecution, *, client: StackStormClient) -> None:
             is_open |= remote.status not in FINAL_STATUSES
     if is_open:
         later = clock.now() + INTERVAL
-        waiting = ActionExecution.objects.filter(pk=row.pk, reruns_due_at__gt=later)
-        waiting.update(reruns_due_at=later)
+        # Sooner than planned, to record how the re-run ends.
+        planned_later = ActionExecution.objects.filter(pk=row.pk, reruns_due_at__gt=later)
+        planned_later.update(reruns_due_at=later)
 
 
 def _owners(st2_ids: set[str]) -> dict[str, int]:
-    """Return the ids of our executions that these ids of StackStorm are, or are re-runs of."""
-    again = Rerun.objects.filter(st2_execution_id__in=st2_ids)
-    first = ActionExecution.objects.filter(st2_execution_id__in=st2_ids)
-    owners = dict(again.values_list("st2_execution_id", "execution_id"))
-    return owners | {st2_id or "": pk for st2_id, pk in first.values_list("st2_execution_id", "pk")}
+    """Return StackStorm id -> primary key of the execution that has it or whose re-run has it."""
+    known = Rerun.objects.filter(st2_execution_id__in=st2_ids)
+    return dict(known.values_list("st2_execution_id", "execution_id")) | owners(st2_ids)
 
 
 def _record(execution_id: int, remote: Execution | RerunExecution) -> None:
-    retry_on_conflict(partial(_write, execution_id, remote), description=f"The re-run {remote.id}")
+    retry_on_conflict(
+        partial(_write, execution_id, remote), description=f"Recording the re-run {remote.id}"
+    )
 
 
 def _write(execution_id: int, remote: Execution | RerunExecution) -> None:
-    """Make or update the row of a re-run, with a transition when it began and when it ended."""
+    """Create or update the row of a re-run; write a transition when it is new and when it ends."""
     status = remote.status[:50]
     with transaction.atomic():
         known = Rerun.objects.filter(st2_execution_id=remote.id).first()
@@ -127,15 +122,19 @@ def _write(execution_id: int, remote: Execution | RerunExecution) -> None:
                 st2_web_url=remote.web_url,
                 started_at=remote.start_timestamp,
             )
-            who = f" by {remote.user}" if remote.user else ""
-            _note(execution_id, remote, f"run again in StackStorm{who} as {remote.id}: {status}")
+            user = f" by {remote.user}" if remote.user else ""
+            _write_transition(
+                execution_id, remote, f"run again in StackStorm{user} as {remote.id}: {status}"
+            )
         elif known.st2_status not in (status, *FINAL_STATUSES):
-            mine = Rerun.objects.filter(pk=known.pk, st2_status=known.st2_status)
-            if mine.update(st2_status=status) and status in FINAL_STATUSES:
-                _note(known.execution_id, remote, f"its re-run {remote.id} in StackStorm: {status}")
+            unchanged = Rerun.objects.filter(pk=known.pk, st2_status=known.st2_status)
+            if unchanged.update(st2_status=status) and status in FINAL_STATUSES:
+                _write_transition(
+                    known.execution_id, remote, f"re-run {remote.id} in StackStorm: {status}"
+                )
 
 
-def _note(execution_id: int, remote: Execution | RerunExecution, reason: str) -> None:
+def _write_transition(execution_id: int, remote: Execution | RerunExecution, reason: str) -> None:
     execution = ActionExecution.objects.get(pk=execution_id)
     Transition.write(
         Transition.of(

@@ -1,7 +1,7 @@
-"""Take an execution's outcome, from whichever tells it first, and move its run on.
+"""Record the outcome of executions and advance their runs, in one transaction.
 
-Poll, callback and worker all end in ``settle``: a final status never changes, and the outcome and
-what follows from it are one transaction.
+Polls, stream events, workers and operators all settle here. The first outcome wins: a final status
+never changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import prefetch_related_objects
 
 from remediation.engine.outcomes import poll_interval
-from remediation.engine.outcomes.advance import advance, attempts
+from remediation.engine.outcomes.advance import advance, prefetch_attempts
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.workflow_tasks import write_task
 from remediation.engine.row_by_row import (
@@ -41,8 +41,8 @@ Status = ActionExecution.Status
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How an execution ended; ``tasks``: of a workflow, kept as rows of their own."""
+class Settlement:
+    """An execution and its outcome. ``tasks``: of a workflow bucket, to be stored as rows."""
 
     execution: ActionExecution
     outcome: Outcome
@@ -56,99 +56,102 @@ def settle(
     cause: Cause,
     tasks: Sequence[Execution] = (),
 ) -> bool:
-    """End an execution and move its run on; return False when it had ended before."""
-    return settle_all([Ending(execution, outcome, tasks)], cause=cause) == 1
+    """Settle one execution; return False if it had already ended."""
+    return settle_all([Settlement(execution, outcome, tasks)], cause=cause) == 1
 
 
-def settle_all(endings: Sequence[Ending], *, cause: Cause) -> int:
-    """End executions and move their runs on, in one transaction; return how many it ended.
+def settle_all(settlements: Sequence[Settlement], *, cause: Cause) -> int:
+    """Record outcomes and advance the runs in one transaction; return how many executions ended.
 
-    An outcome that cannot be stored so is stored without its result or, if that fails too, as
-    unknown with the reason.
+    If an outcome cannot be stored, it is stored without its result. If that fails too, the
+    execution becomes unknown with the error as reason.
     """
     return sum(
         run_batch(
-            endings,
-            partial(_settle_together, cause=cause),
-            description=f"Settling {len(endings)} executions",
+            settlements,
+            partial(_settle_in_one_transaction, cause=cause),
+            description=f"Settling {len(settlements)} executions",
             on_failure=partial(_settle_without_result, cause=cause),
             before_retry=_reload,
         )
     )
 
 
-def _reload(ending: Ending) -> None:
-    reload_status(ending.execution)
+def _reload(settlement: Settlement) -> None:
+    reload_status(settlement.execution)
 
 
-def _settle_without_result(ending: Ending, error: Exception, *, cause: Cause) -> None:
-    """Settle an execution whose outcome could not be stored, with a note in place of the result."""
-    outcome, reason = ending.outcome, reason_for(error)
+def _settle_without_result(settlement: Settlement, error: Exception, *, cause: Cause) -> None:
+    """Settle an execution with the error in place of the result that could not be stored."""
+    outcome, reason = settlement.outcome, reason_for(error)
     values = outcome.values | ({"st2_result": reason} if "st2_result" in outcome.values else {})
     smaller = Outcome(outcome.status, outcome.reason or reason, values)
     with isolate(
-        ending, description="Settling without the result", on_failure=_settle_unknown(cause)
+        settlement, description="Settling without the result", on_failure=_settle_unknown(cause)
     ):
-        _settle_together([Ending(ending.execution, smaller)], cause=cause)
+        _settle_in_one_transaction([Settlement(settlement.execution, smaller)], cause=cause)
 
 
-def _settle_unknown(cause: Cause) -> Callable[[Ending, Exception], None]:
-    """Return how to let an execution rest as unknown whose outcome cannot be stored at all."""
+def _settle_unknown(cause: Cause) -> Callable[[Settlement, Exception], None]:
+    """Return a callback that settles an execution as unknown, with the error as reason."""
 
-    def failed(ending: Ending, error: Exception) -> None:
-        row = ending.execution
+    def failed(settlement: Settlement, error: Exception) -> None:
+        row = settlement.execution
         with isolate(row, description="Settling as unknown", on_failure=postpone):
-            _reload(ending)
-            if not _settle_together([Ending(row, Outcome.unknown(reason_for(error)))], cause=cause):
-                # A pending row cannot be unknown.
+            _reload(settlement)
+            unknown = Settlement(row, Outcome.unknown(reason_for(error)))
+            if not _settle_in_one_transaction([unknown], cause=cause):
+                # A pending row cannot become unknown, so it stays pending with the error.
                 postpone(row, error)
 
     return failed
 
 
-def _settle_together(endings: Sequence[Ending], *, cause: Cause) -> int:
+def _settle_in_one_transaction(settlements: Sequence[Settlement], *, cause: Cause) -> int:
     with transaction.atomic(), TransitionBatch() as batch:
-        runs = _locked(ending.execution.run_id for ending in endings)
-        begun: list[ActionExecution] = []
+        runs = _lock_runs(settlement.execution.run_id for settlement in settlements)
+        created: list[ActionExecution] = []
         ended = 0
-        for ending in endings:
-            if _finish(ending, cause=cause, batch=batch):
+        for settlement in settlements:
+            if _finish_execution(settlement, cause=cause, batch=batch):
                 ended += 1
-                run = runs[ending.execution.run_id]
-                begun += _move_on(run, ending.execution, cause=cause, batch=batch)
-        wake(begun)
+                run = runs[settlement.execution.run_id]
+                created += _advance_run(run, settlement.execution, cause=cause, batch=batch)
+        wake(created)
     return ended
 
 
-def _locked(run_ids: Iterable[int]) -> dict[int, BucketRun]:
-    """Return the runs of these ids, locked in that order, with their plans and executions."""
+def _lock_runs(run_ids: Iterable[int]) -> dict[int, BucketRun]:
+    """Lock these runs in the order of their ids; load their plans and attempts."""
     rows = BucketRun.objects.filter(pk__in=set(run_ids)).order_by("pk").select_for_update()
     runs = {run.pk: run for run in rows}
-    prefetch_related_objects(list(runs.values()), "plan", attempts())
+    prefetch_related_objects(list(runs.values()), "plan", prefetch_attempts())
     return runs
 
 
-def _finish(ending: Ending, *, cause: Cause, batch: TransitionBatch) -> bool:
-    execution, outcome = ending.execution, ending.outcome
+def _finish_execution(settlement: Settlement, *, cause: Cause, batch: TransitionBatch) -> bool:
+    execution, outcome = settlement.execution, settlement.outcome
     values = dict(outcome.values)
     if outcome.status in ActionExecution.FAILED and execution.st2_execution_id:
-        values["reruns_due_at"] = cause.at + poll_interval.FIRST_LOOK
+        values["reruns_due_at"] = cause.at + poll_interval.FIRST_RERUN_CHECK
     try:
         execution.finish(outcome.status, cause=cause, reason=outcome.reason, batch=batch, **values)
     except IllegalTransitionError as error:
-        logger.info("Settled before: %s", error)
+        # The transaction can go on: ``finish`` raises after its inner atomic block, which
+        # otherwise (savepoint=False) would mark the transaction for rollback.
+        logger.info("Not settled again: %s", error)
         return False
-    for task in ending.tasks:
-        inside = [one for one in ending.tasks if one.parent_id == task.id]
-        write_task(execution, task, inside, cause=cause, batch=batch)
+    for task in settlement.tasks:
+        subtasks = [one for one in settlement.tasks if one.parent_id == task.id]
+        write_task(execution, task, subtasks, cause=cause, batch=batch)
     return True
 
 
-def _move_on(
+def _advance_run(
     run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
 ) -> list[ActionExecution]:
     if run.status == BucketRun.Status.UNKNOWN:
-        run.mark_running(cause=cause, reason="the outcome became known", batch=batch)
+        run.mark_running(cause=cause, reason="the outcome is known now", batch=batch)
     elif run.status == BucketRun.Status.PENDING and last.started_at:
         run.mark_running(cause=cause, batch=batch)
     return advance(run, last, cause=cause, batch=batch)

@@ -1,7 +1,7 @@
-"""Settle executions from StackStorm's stream, as soon as they end; the poll stays the safety net.
+"""Settle executions as soon as StackStorm's event stream reports their end.
 
-The stream needs no request of ours for an execution, and may miss any event: whatever it does not
-tell, or tells of something that needs a second look, is left to the poll.
+The stream saves one poll per execution but may lose events. Polls therefore continue at longer
+intervals, and events that need more data than they carry only make the poll due.
 """
 
 from __future__ import annotations
@@ -17,146 +17,159 @@ from django.conf import settings
 from django.db import Error, close_old_connections
 
 from remediation import clock
-from remediation.engine.outcomes import inquiries, poll, poll_interval, reruns
+from remediation.engine.outcomes import open_inquiries, poll_hints, poll_interval, reruns
+from remediation.engine.outcomes.execution_ids import rows_by_st2_id
 from remediation.engine.outcomes.outcome import OUTCOMES
+from remediation.engine.outcomes.remote_outcomes import settle_without_tasks
+from remediation.engine.outcomes.remote_status import store_remote_statuses
 from remediation.models import ActionExecution, Heartbeat
 from remediation.stackstorm import Execution, StackStormClient, StackStormError
 
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_SECONDS = 30.0  # between two attempts to connect
-LOOK_SECONDS = 1.0  # between two looks after what is not worth one for each event
-GATHER_SECONDS = 0.03  # after a write until the next, in which events are gathered
-AT_ONCE_SECONDS = 0.002  # between events that have come already
-EVENTS_MAX = 100  # that are taken together
-EARLY_SECONDS = 5.0  # that an end is kept whose launch is not on record
+UPKEEP_SECONDS = 1.0  # between two heartbeats and checks of the database connection
+BATCH_SECONDS = 0.03  # after a batch, in which further events are collected
+BATCH_EVENTS_MAX = 100
+RECEIVED_SECONDS = 0.002  # to wait for an event that the reader has received already
+PENDING_SECONDS = 5.0  # that a final event waits for its launch to be recorded
 
 
 def follow(*, client: StackStormClient, wait: Callable[[float], object] = time.sleep) -> NoReturn:
-    """Follow the stream for ever; ``wait`` passes the seconds between two connections."""
+    """Follow the stream forever, reconnecting after ``wait(seconds)``."""
     failures = 0
     while True:
-        began = time.monotonic()
+        connected_at = time.monotonic()
         try:
             listen(client=client)
         except (StackStormError, Error) as error:
-            lasted = time.monotonic() - began
+            lasted = time.monotonic() - connected_at
             failures = 0 if lasted > LONGEST_WAIT_SECONDS else failures + 1
-            logger.warning("The stream is connected anew, the poll goes on meanwhile: %s", error)
-        wait(_pause_seconds(failures))
+            logger.warning("The stream is lost, will reconnect; polling continues: %s", error)
+        wait(_reconnect_delay(failures))
 
 
 def listen(*, client: StackStormClient) -> None:
-    """Take what one connection tells until it is cut, which raises StackStormError."""
-    looked_at = -LOOK_SECONDS
+    """Apply the events of one connection until it is cut, which raises StackStormError."""
+    upkeep_at = -UPKEEP_SECONDS
     is_first = True
-    early = _Early()
-    for moved in gathered(client.follow(settings.ST2_STREAM_URL)):
-        if time.monotonic() > looked_at + LOOK_SECONDS:
-            looked_at = time.monotonic()
-            # A database that closed the connection in the meantime is connected to anew.
+    pending = _PendingEvents()
+    for updates in batched(client.follow(settings.ST2_STREAM_URL)):
+        if time.monotonic() > upkeep_at + UPKEEP_SECONDS:
+            upkeep_at = time.monotonic()
+            # The database may have closed an idle connection.
             close_old_connections()
-            Heartbeat.show_life(poll_interval.STREAM, at=clock.now())
+            Heartbeat.show_life(poll_interval.STREAM_HEARTBEAT, at=clock.now())
         if is_first:
-            # What happened before this moment is told by nobody else.
-            poll.ask_for_all()
+            # The stream does not repeat events from before the connection.
+            poll_hints.hint_all_running()
             is_first = False
-        early.keep(take(moved, retold=early.told))
+        pending.replace(apply_events(updates, pending=pending.events))
 
 
-def gathered(updates: Iterator[list[Execution]]) -> Iterator[list[Execution]]:
-    """Yield what comes in quick succession together: a storm of events is no storm of writes.
+def batched(updates: Iterator[list[Execution]]) -> Iterator[list[Execution]]:
+    """Yield events in batches, so that a storm of events does not become a storm of writes.
 
-    What comes after a rest is yielded at once. Raises what ``updates`` raises. They are read by a
-    thread, which ends with the next of them once nobody waits any more.
+    The first event after a pause is yielded at once. Raises what ``updates`` raises. A thread reads
+    ``updates``; after the consumer stops, it ends with the next item.
     """
     pool = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="stream")
     until = 0.0
     try:
         coming = pool.submit(next, updates, None)
-        while (moved := coming.result()) is not None:
+        while (batch := coming.result()) is not None:
             coming = pool.submit(next, updates, None)
-            while len(moved) < EVENTS_MAX and (more := _in_time(coming, until)) is not None:
-                moved = moved + more
+            while len(batch) < BATCH_EVENTS_MAX and (more := _received(coming, until)) is not None:
+                batch = batch + more
                 coming = pool.submit(next, updates, None)
-            until = time.monotonic() + GATHER_SECONDS
-            yield moved
+            until = time.monotonic() + BATCH_SECONDS
+            yield batch
     finally:
         pool.shutdown(wait=False)
 
 
-def _in_time(
+def _received(
     coming: futures.Future[list[Execution] | None], until: float
 ) -> list[Execution] | None:
-    """Return what comes until then; None for nothing, an error or the end, which are next."""
-    futures.wait([coming], timeout=max(until - time.monotonic(), AT_ONCE_SECONDS))
+    """Return the events received by ``until``; None if there are none, or for an error or the end.
+
+    The caller reads an error or the end from ``coming`` afterwards.
+    """
+    futures.wait([coming], timeout=max(until - time.monotonic(), RECEIVED_SECONDS))
     return coming.result() if coming.done() and not coming.exception() else None
 
 
-class _Early:
-    """Ends that were told before the launch was on record: to be told again with what comes next.
+class _PendingEvents:
+    """Final events that arrived before the launch was recorded; re-applied with the next batch.
 
-    What comes too late for that is left to the first poll.
+    An event that stays unmatched for PENDING_SECONDS is dropped and left to the first poll.
     """
 
     def __init__(self) -> None:
         self._since: dict[str, tuple[float, Execution]] = {}
 
     @property
-    def told(self) -> list[Execution]:
-        """The events, as they came."""
+    def events(self) -> list[Execution]:
+        """The events, in the order they arrived."""
         return [remote for _, remote in self._since.values()]
 
-    def keep(self, ends: Iterable[Execution]) -> None:
-        """Keep these and forget the others, and what nobody has launched for long."""
+    def replace(self, events: Iterable[Execution]) -> None:
+        """Keep these events and drop all others and those that are too old."""
         now, before = time.monotonic(), self._since
-        since = {remote.id: before.get(remote.id, (now, remote)) for remote in ends}
-        self._since = {pk: kept for pk, kept in since.items() if kept[0] > now - EARLY_SECONDS}
+        since = {remote.id: before.get(remote.id, (now, remote)) for remote in events}
+        self._since = {
+            st2_id: entry for st2_id, entry in since.items() if entry[0] > now - PENDING_SECONDS
+        }
 
 
-def take(moved: Iterable[Execution], *, retold: Iterable[Execution] = ()) -> list[Execution]:
-    """Take the events that came together; of one execution the last counts.
+def apply_events(
+    updates: Iterable[Execution], *, pending: Iterable[Execution] = ()
+) -> list[Execution]:
+    """Apply a batch of events; the last event of an execution counts.
 
-    What is not ours, or has ended here before, changes nothing. ``retold``: events from before,
-    which give no hint again. Returns the ends of what bears a tag and is not on record.
+    Events of other systems' executions and of executions that have ended here change nothing.
+    ``pending``: earlier events to apply again, for which no poll is hinted again. Returns the final
+    top-level events that have a trace tag but no row with their id yet.
     """
-    moved = list(moved)
-    reruns.take(moved)
-    hinted = {remote.id for remote in retold}
-    told = {remote.id: remote for remote in [*retold, *moved]}
-    known = poll.known(told)
+    updates = list(updates)
+    reruns.record_events(updates)
+    hinted = {remote.id for remote in pending}
+    latest = {remote.id: remote for remote in [*pending, *updates]}
+    rows = rows_by_st2_id(latest)
     final = ActionExecution.FINAL
-    open_ones = [(row, told[pk]) for pk, row in known.items() if row.status not in final]
-    poll.keep_words([pair for pair in open_ones if pair[1].status not in OUTCOMES])
-    inquiries.expect(_asking(told.values(), ours=known))
-    ended = [pair for pair in open_ones if pair[1].status in OUTCOMES]
-    poll.ended_all([pair for pair in ended if not _needs_a_look(*pair)])
+    unsettled = [(row, latest[st2_id]) for st2_id, row in rows.items() if row.status not in final]
+    store_remote_statuses([pair for pair in unsettled if pair[1].status not in OUTCOMES])
+    open_inquiries.check_with_next_poll(_ids_with_inquiries(latest.values(), ours=rows))
+    ended = [pair for pair in unsettled if pair[1].status in OUTCOMES]
+    settle_without_tasks([pair for pair in ended if not _needs_poll(*pair)])
     for row, remote in ended:
-        if _needs_a_look(row, remote):
-            poll.hint(st2_execution_id=remote.id, trace_tag="")
-    # Our tag under another id: a launch whose answer is not in yet, or a task that it began.
-    others = [remote for pk, remote in told.items() if pk not in known and remote.is_top_level]
-    ends = [remote for remote in others if remote.status in OUTCOMES and remote.trace_tag]
-    poll.hint_all({remote.trace_tag for remote in ends if remote.id not in hinted})
-    return ends
+        if _needs_poll(row, remote):
+            poll_hints.hint(st2_execution_id=remote.id, trace_tag="")
+    # Without a row, but perhaps with our tag: a launch whose response has not been recorded yet.
+    # Tasks and callbacks inherit the tag as well, but are not top-level executions.
+    others = [one for st2_id, one in latest.items() if st2_id not in rows and one.is_top_level]
+    unmatched = [remote for remote in others if remote.status in OUTCOMES and remote.trace_tag]
+    poll_hints.hint_trace_tags({one.trace_tag for one in unmatched if one.id not in hinted})
+    return unmatched
 
 
-def _asking(moved: Iterable[Execution], *, ours: Collection[str]) -> set[str]:
-    """Return the ids of our executions that may ask a person, or of which a task asks one."""
-    found = {one.id for one in moved if one.status in {*inquiries.MAY_ASK, "pending"}}
-    parents = {one.parent_id for one in moved if one.status == "pending" and one.parent_id}
+def _ids_with_inquiries(updates: Iterable[Execution], *, ours: Collection[str]) -> set[str]:
+    """Return the ids of executions that may have an open inquiry, themselves or in a task."""
+    statuses = {*open_inquiries.PAUSED_STATUSES, "pending"}
+    found = {one.id for one in updates if one.status in statuses}
+    parents = {one.parent_id for one in updates if one.status == "pending" and one.parent_id}
     return (found & set(ours)) | parents
 
 
-def _needs_a_look(row: ActionExecution, remote: Execution) -> bool:
-    # A workflow's tasks have to be fetched; what was launched twice may be there twice. An event
-    # that contradicts the row settles nothing.
+def _needs_poll(row: ActionExecution, remote: Execution) -> bool:
+    # The poll reads a workflow's tasks and looks for duplicates of an unanswered launch. An event
+    # that contradicts its row (another tag, not top-level) must not settle it.
     is_ours = remote.is_top_level and remote.trace_tag in ("", row.trace_tag)
     has_tasks = row.step_order == 0 or bool(remote.children)
     return has_tasks or row.unanswered_launches > 0 or not is_ours
 
 
-def _pause_seconds(failures: int) -> float:
-    """Return how long to wait: longer each time, and not the same for all who lost StackStorm."""
+def _reconnect_delay(failures: int) -> float:
+    """Return the seconds to wait: doubling, with jitter to spread the reconnects of followers."""
     longest = min(0.5 * 2 ** min(failures, 10), LONGEST_WAIT_SECONDS)
-    return random.uniform(longest / 2, longest)  # noqa: S311
+    return random.uniform(longest / 2, longest)  # noqa: S311 - no secret

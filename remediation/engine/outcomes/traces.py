@@ -1,4 +1,4 @@
-"""Find the executions in StackStorm that carry the trace tag of one of ours."""
+"""Find the StackStorm executions that have the trace tag of one of our executions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from remediation.stackstorm import StackStormClient, TracedExecution
 CLOCK_TOLERANCE = datetime.timedelta(days=1)  # between StackStorm's clock and ours
 
 
-def traced(row: ActionExecution, *, client: StackStormClient) -> list[TracedExecution]:
-    """Return what launches of this execution made in StackStorm, oldest first.
+def find_launched(row: ActionExecution, *, client: StackStormClient) -> list[TracedExecution]:
+    """Return the executions that launches of ``row`` created in StackStorm, oldest first.
 
-    Its run and plan are read: the plan names the action that was launched.
+    The row's run and plan must be loaded: the plan names the launched action.
     """
     definition = row.run.plan.step(row.step_order)["action"]
     return client.find_by_trace_tag(

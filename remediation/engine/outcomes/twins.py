@@ -1,7 +1,7 @@
-"""One launch, two executions in StackStorm: follow the older one and cancel the younger.
+"""Duplicate executions: one launch of ours that StackStorm started twice.
 
-It can happen when a launch got no answer, was not found, was sent once more, and the first request
-landed after all. It is put right as soon as a poll sees it, and stays on record.
+It happens when a launch got no response, was not found, was sent again, and the first request
+arrived after all. The next poll follows the oldest execution, cancels the others and records both.
 """
 
 from __future__ import annotations
@@ -11,45 +11,50 @@ import logging
 from django.db import transaction
 
 from remediation.engine import log_once
-from remediation.engine.outcomes.id_owners import ForeignIdError, owners
-from remediation.engine.outcomes.traces import traced
+from remediation.engine.outcomes.execution_ids import ExecutionIdTakenError, owners
+from remediation.engine.outcomes.traces import find_launched
 from remediation.models import ActionExecution, Cause, Transition
 from remediation.stackstorm import UNCANCELABLE_STATUSES, StackStormClient
 
 logger = logging.getLogger(__name__)
 
 
-def follow_the_older(row: ActionExecution, *, client: StackStormClient, cause: Cause) -> bool:
-    """Look for a twin of a running execution; return whether the row follows another one now."""
-    found = traced(row, client=client)
-    for twin in found:
-        # Also those of an earlier look, whose worker may have died before it canceled them.
-        if twin.id in row.st2_ghost_ids and twin.status not in UNCANCELABLE_STATUSES:
-            client.cancel(twin.id)
-    counting = [remote for remote in found if remote.id not in row.st2_ghost_ids]
-    if [remote.id for remote in counting] in ([], [row.st2_execution_id]):
+def follow_oldest(row: ActionExecution, *, client: StackStormClient, cause: Cause) -> bool:
+    """Look for duplicates of a running execution; return whether the row now follows another."""
+    found = find_launched(row, client=client)
+    for duplicate in found:
+        # Includes those recorded earlier by a worker that died before it canceled them.
+        if duplicate.id in row.st2_ghost_ids and duplicate.status not in UNCANCELABLE_STATUSES:
+            client.cancel(duplicate.id)
+    candidates = [remote for remote in found if remote.id not in row.st2_ghost_ids]
+    if [remote.id for remote in candidates] in ([], [row.st2_execution_id]):
         return False
     followed = row.st2_execution_id
-    older, *younger = counting
-    if not _keep(row, older.id, [twin.id for twin in younger], cause=cause):
+    oldest, *younger = candidates
+    if not _record_followed(row, oldest.id, [one.id for one in younger], cause=cause):
         return False
-    for twin in younger:
-        client.cancel(twin.id)
-    return older.id != followed
+    for duplicate in younger:
+        client.cancel(duplicate.id)
+    return oldest.id != followed
 
 
-def _keep(row: ActionExecution, older: str, younger: list[str], *, cause: Cause) -> bool:
-    """Record which execution is followed; return False when it may not be, or is by others."""
+def _record_followed(
+    row: ActionExecution, oldest: str, younger: list[str], *, cause: Cause
+) -> bool:
+    """Store the id to follow and the ids to cancel, before any of them is canceled.
+
+    Returns False if another row has that id, or if the row has changed.
+    """
     ghosts = [*row.st2_ghost_ids, *younger]
     with transaction.atomic():
-        owner = owners([older]).get(older, row.pk)
+        owner = owners([oldest]).get(oldest, row.pk)
         if owner != row.pk:
-            log_once.warning(logger, "Execution %s: %s", row, ForeignIdError(older, owner))
+            log_once.warning(logger, "Execution %s: %s", row, ExecutionIdTakenError(oldest, owner))
             return False
-        mine = ActionExecution.objects.filter(
+        unchanged = ActionExecution.objects.filter(
             pk=row.pk, status=row.status, st2_execution_id=row.st2_execution_id
         )
-        if not mine.update(st2_execution_id=older, st2_ghost_ids=ghosts):
+        if not unchanged.update(st2_execution_id=oldest, st2_ghost_ids=ghosts):
             return False
         Transition.write(
             Transition.of(
@@ -57,18 +62,18 @@ def _keep(row: ActionExecution, older: str, younger: list[str], *, cause: Cause)
                 cause=cause,
                 from_status=row.status,
                 to_status=row.status,
-                reason=_reason(row.st2_execution_id or "", older, younger),
-                data={"st2_execution_id": older, "canceled": younger},
+                reason=_reason(row.st2_execution_id or "", oldest, younger),
+                data={"st2_execution_id": oldest, "canceled": younger},
             )
         )
-    row.st2_execution_id, row.st2_ghost_ids = older, ghosts
+    row.st2_execution_id, row.st2_ghost_ids = oldest, ghosts
     return True
 
 
-def _reason(followed: str, older: str, younger: list[str]) -> str:
+def _reason(followed: str, oldest: str, younger: list[str]) -> str:
     if not younger:
-        return f"{followed} was not launched by PoundCake: {older} was, and is followed"
+        return f"{followed} was not launched by PoundCake; {oldest} was and is followed now"
     return (
-        f"StackStorm had started it twice: {older} is followed, {', '.join(younger)} was canceled,"
+        f"StackStorm started it twice: {oldest} is followed, {', '.join(younger)} was canceled,"
         " but its command may have run"
     )

@@ -1,13 +1,13 @@
-"""Store the tasks of a StackStorm workflow as rows of their own; they are never launched by us."""
+"""Store the tasks of a StackStorm workflow as rows. PoundCake never launches them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remediation.engine.outcomes.inquiries import end_of_task
+from remediation.engine.outcomes.inquiry_outcomes import unanswered_outcome
 from remediation.engine.outcomes.outcome import (
     OUTCOMES,
-    complete_in,
+    complete_result_note,
     failure_reason,
     stackstorm_values,
 )
@@ -22,22 +22,22 @@ Status = ActionExecution.Status
 def write_task(
     parent: ActionExecution,
     task: Execution,
-    inside: Sequence[Execution],
+    subtasks: Sequence[Execution],
     *,
     cause: Cause,
     batch: TransitionBatch,
 ) -> None:
-    """Keep one task of a workflow as StackStorm told it; it is never work of ours.
+    """Store one task of an ended workflow, unless it is stored already.
 
-    ``inside``: its own tasks, if it is a workflow.
+    ``subtasks``: the task's own tasks, if it is a workflow.
     """
     if ActionExecution.objects.filter(st2_execution_id=task.id).exists():
         return
     status = OUTCOMES.get(task.status, Status.UNKNOWN)
-    reason = "" if status == Status.SUCCESS else failure_reason(task, inside)
+    reason = "" if status == Status.SUCCESS else failure_reason(task, subtasks)
     if status == Status.UNKNOWN:
-        reason = f"it had not ended when its workflow ended: StackStorm said {task.status[:50]}"
-    if unanswered := end_of_task(task):
+        reason = f"not ended when its workflow ended; status in StackStorm: {task.status[:50]}"
+    if unanswered := unanswered_outcome(task):
         status, reason = unanswered
     last = parent.tasks.order_by("step_order").last()
     row = ActionExecution.objects.create(
@@ -50,7 +50,7 @@ def write_task(
         attempt=parent.attempt,
         name=(task.task_name or task.action_ref)[:200],
         status=status,
-        parameters=fit(masked(dict(task.parameters)), source=complete_in(task)),
+        parameters=fit(masked(dict(task.parameters)), source=complete_result_note(task)),
         error_message=reason,
         started_at=task.start_timestamp,
         completed_at=task.end_timestamp,

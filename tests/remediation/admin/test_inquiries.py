@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from remediation import clock
-from remediation.engine.outcomes import inquiries
+from remediation.engine.outcomes import stored_inquiries
 from remediation.models import ActionExecution, BucketRun
 from remediation.stackstorm import read_inquiry
 from remediation.stackstorm.executions import read_execution
@@ -17,7 +17,7 @@ WEB = "https://st2.example.com/#/history/6b0ab193f1d0b61be1aa7fd0"
 
 
 def stored(name="inquiry-in-workflow-execution"):
-    return inquiries.as_stored([read_inquiry(read_execution(recording(name).body))])
+    return stored_inquiries.as_stored([read_inquiry(read_execution(recording(name).body))])
 
 
 def asking(status="paused", run=None, **columns):

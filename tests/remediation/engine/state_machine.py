@@ -33,7 +33,7 @@ from remediation.engine.launching import (
 )
 from remediation.engine.operations import pause, retry, set_outcome
 from remediation.engine.operations.errors import NotPossible
-from remediation.engine.outcomes import poll
+from remediation.engine.outcomes import poll, poll_hints
 from remediation.models import (
     Action,
     ActionExecution,
@@ -173,7 +173,7 @@ class Machine(AlertEvents):
             "bring back": future_due_times.bring_back,
             "expire": launch_timeout.expire,
             "cancel overdue": cancel.cancel_overdue,
-            "carry out": cancel.carry_out_due,
+            "carry out": cancel.apply_stops,
         }
 
     @rule(fate=st.sampled_from(["dies", "dies after sending", "sends later", "records later"]))
@@ -250,7 +250,7 @@ class Machine(AlertEvents):
             names |= {name: "" for name in names if key not in (name, "both")}
         before = self._states()
 
-        word = poll.hint(**names)
+        word = poll_hints.hint(**names)
 
         is_named = row is not None and key != "none" and any(names.values())
         is_final = row is not None and row.status in ActionExecution.FINAL

@@ -59,7 +59,7 @@ def make_many(count=MANY, run_columns=None, **columns):
 def few(monkeypatch):
     """Make batches small, so that a test can process all rows; return how many to make."""
     monkeypatch.setattr(batches, "ROWS_MAX", 20)
-    monkeypatch.setattr(cancel, "READ_MAX", 30)
+    monkeypatch.setattr(cancel, "CHECKED_MAX", 30)
     return 70
 
 
@@ -101,7 +101,7 @@ def test_stopped_runs_are_reached_although_earlier_runs_stay(few):
     *_, last = make_many(few, {"stop": "cancel", "reason": "maintenance"}, **running)
     ActionExecution.objects.filter(pk=last.pk).update(status=Status.PENDING)
 
-    assert [cancel.carry_out_due() for _ in range(4)] == [20, 20, 20, 20]
+    assert [cancel.apply_stops() for _ in range(4)] == [20, 20, 20, 20]
 
     last.refresh_from_db()
     assert last.status == Status.SKIPPED
@@ -166,7 +166,7 @@ def test_a_tick_polls_before_it_processes_overdue_rows(monkeypatch, sandbox, set
         (jobs.recover, "recover"),
         (jobs.launch_timeout, "expire"),
         (jobs.cancel, "cancel_overdue"),
-        (jobs.cancel, "carry_out_due"),
+        (jobs.cancel, "apply_stops"),
     ]:
         monkeypatch.setattr(module, name, lambda name=name, **_: order.append(name) or 0)
 

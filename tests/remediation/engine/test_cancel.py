@@ -234,7 +234,7 @@ def test_a_crash_after_the_wish_is_made_good(sandbox, st2, launched):
     run = launched()
     BucketRun.objects.update(stop=Stop.CANCEL, reason="wrong host")
 
-    assert cancel.carry_out_due() == 1
+    assert cancel.apply_stops() == 1
     poll_until_ended(run, st2)
 
     assert run.status == "canceled"
@@ -265,7 +265,7 @@ def test_a_resolve_does_to_a_begun_run_what_its_bucket_says(on_resolved, status,
 
     run = BucketRun.objects.get()
     assert run.stop == ("" if on_resolved == "continue" else on_resolved)
-    cancel.carry_out_due()
+    cancel.apply_stops()
     if on_resolved == "cancel":
         poll_until_ended(run, st2)
     run.refresh_from_db()

@@ -13,7 +13,7 @@ from django_q.models import OrmQ
 from remediation import jobs, queue
 from remediation.engine import problems
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.engine.outcomes.settle import Ending
+from remediation.engine.outcomes.settle import Settlement
 from remediation.engine.row_by_row import isolate
 from remediation.models import Heartbeat
 from tests.factories import make_client, make_execution
@@ -77,7 +77,7 @@ def test_a_tick_between_two_beats_does_not_end_the_problem(monkeypatch, settings
 def test_a_part_of_the_tick_that_raises_does_not_stop_the_others(monkeypatch, settings):
     settings.ST2_API_URL = ""
     done = []
-    for module, name in [(jobs.recover, "recover"), (jobs.cancel, "carry_out_due")]:
+    for module, name in [(jobs.recover, "recover"), (jobs.cancel, "apply_stops")]:
 
         def fail(name=name):
             done.append(name)
@@ -89,7 +89,7 @@ def test_a_part_of_the_tick_that_raises_does_not_stop_the_others(monkeypatch, se
 
     run(jobs.tick)
 
-    assert sorted(done) == ["cancel_overdue", "carry_out_due", "expire", "recover"]
+    assert sorted(done) == ["apply_stops", "cancel_overdue", "expire", "recover"]
 
 
 def test_a_tick_whose_process_is_killed_each_time_is_on_record(monkeypatch, settings):
@@ -153,7 +153,7 @@ def test_a_worker_that_is_not_there_is_a_problem_after_a_minute(cluster):
 
 def test_a_row_that_cannot_be_stored_is_on_record_until_nothing_fails_for_a_while():
     execution = make_execution(status="running")
-    ending = Ending(execution, Outcome.success({}))
+    ending = Settlement(execution, Outcome.success({}))
 
     def refuse(*_arguments, **_options):
         raise ValueError("Data too long")

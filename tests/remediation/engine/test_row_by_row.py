@@ -10,7 +10,7 @@ from remediation import alertmanager, clock
 from remediation.engine import cancel, row_by_row
 from remediation.engine.intake import receive
 from remediation.engine.launching import launch, launch_timeout, lookup, recover
-from remediation.engine.outcomes import poll, reruns
+from remediation.engine.outcomes import poll, remote_status, reruns
 from remediation.models import Action, ActionExecution, Alert, BucketRun, Cause, Rerun, Transition
 from remediation.stackstorm.executions import read_execution
 from tests.factories import (
@@ -159,7 +159,7 @@ def test_a_refused_status_does_not_stop_the_others(sandbox, st2, three):
     with refused(
         ActionExecution, f"NEW.id = {bad.pk} AND NEW.st2_action_execution_status = 'paused'"
     ):
-        poll.keep_words(updates)
+        remote_status.store_remote_statuses(updates)
 
     stored = [row.st2_action_execution_status for row in rows(three)]
     assert [status == "paused" for status in stored] == [True, False, True]
@@ -207,7 +207,7 @@ def test_a_refused_stop_does_not_stop_the_others(three):
     bad = three[1]
 
     with refused(ActionExecution, f"NEW.id = {bad.pk} AND NEW.status = 'skipped'"):
-        cancel.carry_out_due()
+        cancel.apply_stops()
 
     assert statuses(three) == ["skipped", "pending", "skipped"]
 
@@ -244,7 +244,7 @@ def test_a_refused_rerun_does_not_stop_the_others(three):
     events = [read_execution(recorded | {"id": f"rerun-{number}"}) for number in range(3)]
 
     with refused(Rerun, "NEW.st2_execution_id = 'rerun-1'", event="INSERT"):
-        reruns.take(events)
+        reruns.record_events(events)
 
     stored = Rerun.objects.order_by("pk").values_list("st2_execution_id", flat=True)
     assert list(stored) == ["rerun-0", "rerun-2"]

@@ -101,7 +101,7 @@ def test_a_cluster_that_was_asked_before_is_not_killed(clock, monkeypatch):
 
 def test_who_showed_life_in_the_future_does_not_live(clock, settings):
     settings.ST2_STREAM_URL = "http://127.0.0.1:9/stream"
-    for name in (poll_interval.STREAM, "launch@host-1", "launch@host-2"):
+    for name in (poll_interval.STREAM_HEARTBEAT, "launch@host-1", "launch@host-2"):
         Heartbeat.show_life(name, at=timezone.now())
     assert (poll_interval.is_streamed(), launch_order._launchers()) == (True, 2)
 
@@ -138,7 +138,7 @@ def test_what_runs_is_polled_soon(clock, execution, sandbox, st2):
     [
         ({"status": "launching"}, claim.lease(is_local=False)),
         ({"status": "launching", "lookup_until": timezone.now()}, datetime.timedelta(seconds=30)),
-        ({"status": "unknown"}, poll.UNKNOWN_INTERVAL),
+        ({"status": "unknown"}, poll_interval.UNKNOWN_INTERVAL),
         ({"status": "launching", "executed_via_stackstorm": False}, claim.lease(is_local=True)),
         ({"started_at": timezone.now()}, future_due_times.LONGEST_RELEASE),
         ({"attempt": 1}, datetime.timedelta(0)),

@@ -264,7 +264,7 @@ def test_a_slow_look_deletes_nothing_that_another_worker_adopted(clock, sandbox,
     take_over_at.mark_running(cause=Cause(), due_at=timezone.now(), st2_execution_id=remote.id)
     before = ActionExecution.objects.values().get()
 
-    lookup._delete(slow, traces.traced(slow, client=st2), client=st2)
+    lookup._delete(slow, traces.find_launched(slow, client=st2), client=st2)
 
     assert ActionExecution.objects.values().get() == before
     assert st2.execution(remote.id).status == "requested"

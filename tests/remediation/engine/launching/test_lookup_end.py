@@ -62,7 +62,7 @@ def test_a_ghost_that_began_while_it_was_deleted_waits_for_a_person(in_lookup):
     in_lookup.refresh_from_db()
     assert (in_lookup.status, in_lookup.st2_execution_id) == ("unknown", remote["id"])
     assert in_lookup.error_message == (
-        "PoundCake deleted it because StackStorm had not taken it up, and StackStorm began it at"
-        " that moment: look there whether its command ran"
+        "PoundCake deleted it because StackStorm had not started it, and StackStorm started it at"
+        " that moment: check in StackStorm whether its command ran"
     )
     assert BucketRun.objects.get().status == "unknown"

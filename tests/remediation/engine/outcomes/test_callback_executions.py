@@ -142,7 +142,7 @@ def test_the_end_of_a_callback_in_the_stream_moves_nothing(status, body, tag, ca
     )
     before = ActionExecution.objects.values().get()
 
-    kept = stream.take([read_execution(body)])
+    kept = stream.apply_events([read_execution(body)])
 
     assert kept == []
     assert ActionExecution.objects.values().get() == before

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from remediation.engine.launching import launch
-from remediation.engine.outcomes import poll
+from remediation.engine.outcomes import poll, poll_hints
 from remediation.models import ActionExecution, BucketRun, Transition
 from remediation.stackstorm import StackStormClient, StackStormRejected, StackStormUnavailable
 from tests.factories import (
@@ -57,7 +57,7 @@ def test_a_hint_by_itself_changes_nothing_and_says_what_becomes_of_it(status):
     before = recorded()
 
     for _ in range(3):
-        word = poll.hint(st2_execution_id="a" * 24, trace_tag="")
+        word = poll_hints.hint(st2_execution_id="a" * 24, trace_tag="")
 
         assert word == ("unchanged" if status in row.FINAL else "accepted")
     assert recorded() == before
@@ -67,7 +67,7 @@ def test_a_hint_before_the_answer_of_the_post_does_not_touch_the_lease():
     lease_until = timezone.now() + datetime.timedelta(minutes=1)
     row = make_execution(status="launching", due_at=lease_until)
 
-    assert poll.hint(st2_execution_id=STRANGER, trace_tag=row.trace_tag) == "accepted"
+    assert poll_hints.hint(st2_execution_id=STRANGER, trace_tag=row.trace_tag) == "accepted"
 
     row.refresh_from_db()
     assert (row.due_at, row.st2_execution_id) == (lease_until, None)
@@ -79,7 +79,7 @@ def test_that_it_ended_is_believed_only_when_stackstorm_says_so(st2, launched):
     poll.poll_due(client=st2)
     before = recorded()
 
-    assert poll.hint(st2_execution_id=row.st2_execution_id, trace_tag="") == "accepted"
+    assert poll_hints.hint(st2_execution_id=row.st2_execution_id, trace_tag="") == "accepted"
     poll.poll_due(client=st2)
 
     assert recorded() == before
@@ -90,7 +90,7 @@ def test_of_an_id_and_a_tag_that_contradict_each_other_the_id_counts(st2, launch
     later = timezone.now() + datetime.timedelta(hours=1)
     ActionExecution.objects.update(due_at=later)
 
-    poll.hint(st2_execution_id=named.st2_execution_id, trace_tag=tagged.trace_tag)
+    poll_hints.hint(st2_execution_id=named.st2_execution_id, trace_tag=tagged.trace_tag)
 
     named.refresh_from_db()
     tagged.refresh_from_db()
@@ -104,7 +104,9 @@ def test_repeated_hints_settle_once(sandbox, st2, launched):
 
     words = []
     while not words or words[-1] == "accepted":
-        words.append(poll.hint(st2_execution_id=row.st2_execution_id, trace_tag=row.trace_tag))
+        words.append(
+            poll_hints.hint(st2_execution_id=row.st2_execution_id, trace_tag=row.trace_tag)
+        )
         poll.poll_due(client=st2)
 
     assert words[-1] == "unchanged"
@@ -119,8 +121,8 @@ def test_a_task_of_a_workflow_and_a_deleted_ghost_are_none_of_ours():
     make_execution(row.run, parent=row, step_order=9, trace_tag=None, st2_execution_id="c" * 24)
     before = recorded()
 
-    assert poll.hint(st2_execution_id="b" * 24, trace_tag="") == "ignored"
-    assert poll.hint(st2_execution_id="c" * 24, trace_tag="") == "ignored"
+    assert poll_hints.hint(st2_execution_id="b" * 24, trace_tag="") == "ignored"
+    assert poll_hints.hint(st2_execution_id="c" * 24, trace_tag="") == "ignored"
     assert recorded() == before
 
 
@@ -130,7 +132,7 @@ def test_a_local_action_takes_no_hint():
     later = timezone.now() + datetime.timedelta(minutes=1)
     row = make_execution(make_run(bucket), status="running", due_at=later)
 
-    assert poll.hint(st2_execution_id=STRANGER, trace_tag=row.trace_tag) == "ignored"
+    assert poll_hints.hint(st2_execution_id=STRANGER, trace_tag=row.trace_tag) == "ignored"
 
     row.refresh_from_db()
     assert row.due_at == later

@@ -6,7 +6,7 @@ import pytest
 import responses
 from django.utils import timezone
 
-from remediation.engine.outcomes import inquiries, poll, stream
+from remediation.engine.outcomes import poll, stored_inquiries, stream
 from remediation.models import ActionExecution, BucketRun
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 from tests.remediation.engine.recorded import RecordedStackStorm
@@ -167,7 +167,7 @@ def test_while_it_asks_the_limit_of_inquiries_counts_also_beside_another_branch(
         st2_id,
         running_at=past(hours=3),
         asking_since=past(minutes=50),
-        inquiries=[inquiries.stored_inquiry("6b0ab46cf61463f7f50ce8bb")],
+        inquiries=[stored_inquiries.stored_inquiry("6b0ab46cf61463f7f50ce8bb")],
         inquiries_checked_at=timezone.now(),
         st2_action_execution_status="running",
     )
@@ -254,7 +254,7 @@ def test_secrets_of_a_schema_are_hidden_and_its_questions_are_not(settings):
         }
     }
 
-    shown = inquiries._shown_schema(schema)["properties"]
+    shown = stored_inquiries.masked_schema(schema)["properties"]
 
     assert shown["password"] == {
         "type": "string",
@@ -266,7 +266,7 @@ def test_secrets_of_a_schema_are_hidden_and_its_questions_are_not(settings):
 
 
 def test_a_schema_that_is_too_large_is_left_out():
-    assert inquiries._shown_schema({"title": "x" * 30_000}) == {}
+    assert stored_inquiries.masked_schema({"title": "x" * 30_000}) == {}
 
 
 def test_the_stream_makes_the_poll_of_a_workflow_that_asks_due(stackstorm, settings):
@@ -276,7 +276,7 @@ def test_the_stream_makes_the_poll_of_a_workflow_that_asks_due(stackstorm, setti
     row = running_workflow(due_at=timezone.now() + datetime.timedelta(hours=1))
     stackstorm.shown[WORKFLOW]["status"] = "running"
 
-    stream.take([client.execution(ASK)])
+    stream.apply_events([client.execution(ASK)])
     stackstorm.requests.clear()
     poll.poll_due(client=client)
 

@@ -5,8 +5,8 @@ import responses
 from django.utils import timezone
 
 from remediation.engine import cancel
-from remediation.engine.outcomes import poll, stream
-from remediation.engine.outcomes.inquiries import stored_inquiry
+from remediation.engine.outcomes import poll, poll_hints, stream
+from remediation.engine.outcomes.stored_inquiries import stored_inquiry
 from remediation.models import ActionExecution, BucketRun, Cause
 from tests.remediation.engine.outcomes.test_inquiries import (
     ASK,
@@ -45,14 +45,14 @@ def polled(stackstorm, row):
 
 
 def streamed(stackstorm, row):
-    stream.take([stackstorm.client.execution(row.st2_execution_id)])
+    stream.apply_events([stackstorm.client.execution(row.st2_execution_id)])
     poll.poll_due(client=stackstorm.client)
     row.refresh_from_db()
 
 
 def hinted(stackstorm, row):
     ActionExecution.objects.update(due_at=timezone.now() + (timezone.now() - past(hours=1)))
-    assert poll.hint(st2_execution_id=row.st2_execution_id, trace_tag="") == "accepted"
+    assert poll_hints.hint(st2_execution_id=row.st2_execution_id, trace_tag="") == "accepted"
     poll.poll_due(client=stackstorm.client)
     row.refresh_from_db()
 

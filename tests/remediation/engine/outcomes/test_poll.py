@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from remediation.engine.launching import launch
-from remediation.engine.outcomes import poll
+from remediation.engine.outcomes import poll, poll_hints
 from remediation.engine.outcomes.outcome import OUTCOMES, Outcome
 from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
@@ -165,7 +165,7 @@ def test_a_late_answer_lets_an_unknown_run_go_on(sandbox, st2, launched):
     settle(execution, Outcome.unknown("nobody answers"), cause=Cause())
     assert BucketRun.objects.get().status == "unknown"
 
-    assert poll.hint(st2_execution_id=execution.st2_execution_id, trace_tag="") == "accepted"
+    assert poll_hints.hint(st2_execution_id=execution.st2_execution_id, trace_tag="") == "accepted"
     poll.poll_due(client=st2)
 
     execution.refresh_from_db()
@@ -183,7 +183,7 @@ def test_a_hint_makes_the_poll_due_now(key, launched):
     ActionExecution.objects.update(due_at=later)
     names = {"st2_execution_id": "", "trace_tag": ""} | {key: getattr(execution, key)}
 
-    assert poll.hint(**names) == "accepted"
+    assert poll_hints.hint(**names) == "accepted"
 
     execution.refresh_from_db()
     assert execution.due_at <= timezone.now()
@@ -195,12 +195,12 @@ def test_a_hint_for_a_final_execution_changes_nothing(sandbox, st2, launched):
     make_due()
     poll.poll_due(client=st2)
 
-    assert poll.hint(st2_execution_id=execution.st2_execution_id, trace_tag="") == "unchanged"
+    assert poll_hints.hint(st2_execution_id=execution.st2_execution_id, trace_tag="") == "unchanged"
 
 
 @pytest.mark.parametrize("st2_execution_id", ["", "f" * 24, "not an id"])
 def test_a_hint_for_a_stranger_is_ignored(st2_execution_id):
-    assert poll.hint(st2_execution_id=st2_execution_id, trace_tag="no-such") == "ignored"
+    assert poll_hints.hint(st2_execution_id=st2_execution_id, trace_tag="no-such") == "ignored"
 
 
 def test_at_the_deadline_it_is_canceled_and_ends_as_timeout(sandbox, st2, launched):

@@ -10,7 +10,7 @@ from remediation.models import Heartbeat
 
 
 def seconds(age, *, is_streamed=False):
-    until = poll_interval.until_next(datetime.timedelta(seconds=age), is_streamed=is_streamed)
+    until = poll_interval.next_interval(datetime.timedelta(seconds=age), is_streamed=is_streamed)
     return until.total_seconds()
 
 
@@ -33,7 +33,9 @@ def test_what_the_stream_tells_is_polled_no_more_often_than_the_interval(setting
 def test_nothing_is_polled_more_often_than_wake_ups_are_looked_for(settings):
     settings.POLL_INTERVAL = 0.1
 
-    assert poll_interval.shortest() == datetime.timedelta(seconds=poll_interval.LEAST_SECONDS)
+    assert poll_interval.shortest_interval() == datetime.timedelta(
+        seconds=poll_interval.MIN_SECONDS
+    )
 
 
 @pytest.mark.django_db
@@ -42,7 +44,7 @@ def test_the_stream_counts_for_as_long_as_its_follower_shows_life(age, is_follow
     settings.ST2_STREAM_URL = "http://127.0.0.1/stream/v1"
     assert not poll_interval.is_streamed()
     at = timezone.now() - datetime.timedelta(seconds=age)
-    Heartbeat.objects.create(name=poll_interval.STREAM, beat_at=at, due_at=at)
+    Heartbeat.objects.create(name=poll_interval.STREAM_HEARTBEAT, beat_at=at, due_at=at)
 
     assert poll_interval.is_streamed() == is_followed
     settings.ST2_STREAM_URL = ""

@@ -53,7 +53,7 @@ def test_an_open_inquiry_is_asked_once_and_its_run_ends_canceled(sandbox, st2, l
 
     for _ in range(3):
         row = poll_again(st2)
-        cancel.carry_out_due()
+        cancel.apply_stops()
 
     run.refresh_from_db()
     assert run.status == "canceled"

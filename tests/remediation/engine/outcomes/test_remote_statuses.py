@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from remediation.engine.launching import lookup, recover
-from remediation.engine.outcomes import poll
+from remediation.engine.outcomes import poll, poll_hints
 from remediation.models import ActionExecution, BucketRun, Transition
 from remediation.stackstorm import KNOWN_STATUSES, StackStormClient
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
@@ -54,7 +54,7 @@ def told(sandbox):
         remote = client.run_action("core.local", {"cmd": "true"}, trace_tag=row.trace_tag)
         if status not in ("pending", "launching"):
             ActionExecution.objects.update(st2_execution_id=remote.id)
-        poll.hint(st2_execution_id=remote.id, trace_tag=row.trace_tag)
+        poll_hints.hint(st2_execution_id=remote.id, trace_tag=row.trace_tag)
         poll.poll_due(client=client)
         lookup.look_up_due(client=client)
         recover.recover()

@@ -76,7 +76,7 @@ def look(client):
     """Look for re-runs as if the time for it had come."""
     Heartbeat.objects.filter(name="reruns").delete()
     ActionExecution.objects.filter(reruns_due_at__isnull=False).update(reruns_due_at=timezone.now())
-    return reruns.look_for_due(client=client)
+    return reruns.check_due(client=client)
 
 
 @pytest.mark.parametrize("status", ["failure", "success", "running", "unknown"])
@@ -86,7 +86,7 @@ def test_the_stream_reports_a_re_run_that_is_shown_and_not_followed(status):
     before = ActionExecution.objects.values().get()
 
     for word in ("requested", "running", "running", "failed", "failed"):
-        stream.take([read_execution(RERUN | {"status": word})])
+        stream.apply_events([read_execution(RERUN | {"status": word})])
 
     rerun = row.reruns.get()
     assert (rerun.st2_execution_id, rerun.rerun_of) == (RERUN["id"], FIRST)
@@ -96,14 +96,14 @@ def test_the_stream_reports_a_re_run_that_is_shown_and_not_followed(status):
     assert ActionExecution.objects.values().get() == before
     assert notes() == [
         (status, status, f"run again in StackStorm by st2admin as {RERUN['id']}: requested"),
-        (status, status, f"its re-run {RERUN['id']} in StackStorm: failed"),
+        (status, status, f"re-run {RERUN['id']} in StackStorm: failed"),
     ]
 
 
 def test_the_re_run_of_a_stranger_is_passed_over():
     failed_row(st2_execution_id="f" * 24)
 
-    stream.take([read_execution(RERUN)])
+    stream.apply_events([read_execution(RERUN)])
 
     assert not Rerun.objects.exists()
 
@@ -112,8 +112,8 @@ def test_a_re_run_of_a_re_run_belongs_to_the_first():
     row = failed_row()
     again = {"re-run": {"ref": RERUN["id"]}, "user": "alice"}
 
-    stream.take([read_execution(RERUN)])
-    stream.take([read_execution(RERUN | {"id": "e" * 24, "context": again})])
+    stream.apply_events([read_execution(RERUN)])
+    stream.apply_events([read_execution(RERUN | {"id": "e" * 24, "context": again})])
 
     assert [(one.st2_execution_id, one.rerun_of) for one in row.reruns.all()] == [
         (RERUN["id"], FIRST),
@@ -126,7 +126,7 @@ def test_the_recorded_list_of_re_runs_is_read():
     with responses.RequestsMock() as mock:
         mock.get("http://st2.example.com/v1/executions", json=recorded("rerun-by-context-ref"))
         client = StackStormClient(api_url="http://st2.example.com", api_key="key", timeout=1)
-        reruns.look_for_due(client=client)
+        reruns.check_due(client=client)
         url = mock.calls[0].request.url
 
     [rerun] = row.reruns.all()
@@ -141,7 +141,7 @@ def test_what_is_no_re_run_of_it_is_left_out(name):
     with responses.RequestsMock() as mock:
         mock.get("http://st2.example.com/v1/executions", json=recorded(name))
         client = StackStormClient(api_url="http://st2.example.com", api_key="key", timeout=1)
-        reruns.look_for_due(client=client)
+        reruns.check_due(client=client)
 
     assert not row.reruns.exists()
 
@@ -203,7 +203,7 @@ def test_a_look_is_a_bounded_batch_once_a_minute(sandbox, st2):
         failed_row(st2_execution_id=f"{number:024x}", reruns_due_at=timezone.now())
     before = len(sandbox.requests)
 
-    counts = [reruns.look_for_due(client=st2) for _ in range(3)]
+    counts = [reruns.check_due(client=st2) for _ in range(3)]
 
     assert counts == [reruns.BATCH, 0, 0]
     assert len(sandbox.requests) - before == reruns.BATCH

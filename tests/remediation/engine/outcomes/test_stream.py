@@ -12,7 +12,7 @@ from django_q.models import OrmQ
 
 from remediation import queue
 from remediation.engine.launching import launch
-from remediation.engine.outcomes import poll, poll_interval, stream
+from remediation.engine.outcomes import poll, poll_hints, poll_interval, remote_status, stream
 from remediation.models import ActionExecution, BucketRun, Heartbeat, Transition
 from remediation.stackstorm import StackStormUnavailable
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
@@ -87,7 +87,7 @@ def test_an_execution_is_settled_by_its_event_without_a_request(
     sandbox.configure(duration_seconds=0.3)
     execution = launched()
     before = len(sandbox.requests)
-    take = stream.take
+    take = stream.apply_events
 
     def take_and_cut(moved, **options):
         early = take(moved, **options)
@@ -95,7 +95,7 @@ def test_an_execution_is_settled_by_its_event_without_a_request(
             sandbox.stop()
         return early
 
-    monkeypatch.setattr(stream, "take", take_and_cut)
+    monkeypatch.setattr(stream, "apply_events", take_and_cut)
     with pytest.raises(StackStormUnavailable):
         stream.listen(client=st2)
 
@@ -124,7 +124,7 @@ def test_every_final_word_settles_once(word, status, st2, launched):
     event = seen(st2, execution, status=word)
 
     for _ in range(2):
-        stream.take([event])
+        stream.apply_events([event])
 
     execution.refresh_from_db()
     assert (execution.status, execution.st2_action_execution_status) == (status, word)
@@ -137,7 +137,7 @@ def test_every_final_word_settles_once(word, status, st2, launched):
 def test_another_word_is_kept_and_moves_nothing(word, st2, launched):
     execution = launched()
 
-    stream.take([seen(st2, execution, status=word)])
+    stream.apply_events([seen(st2, execution, status=word)])
 
     execution.refresh_from_db()
     assert (execution.status, execution.st2_action_execution_status) == ("running", word)
@@ -149,7 +149,7 @@ def test_another_word_is_kept_and_moves_nothing(word, st2, launched):
 def test_words_whose_transaction_lost_a_race_are_kept_all_the_same(st2, launched, monkeypatch):
     executions = [launched(), launched()]
     ActionExecution.objects.update(st2_action_execution_status="requested", running_at=None)
-    keep, lost = poll.compare_and_set, [executions[1].pk]
+    keep, lost = remote_status.compare_and_set, [executions[1].pk]
 
     def keep_or_lose(row, **columns):
         if row.pk in lost:
@@ -157,9 +157,9 @@ def test_words_whose_transaction_lost_a_race_are_kept_all_the_same(st2, launched
             raise OperationalError(1213, "Deadlock found when trying to get lock")
         return keep(row, **columns)
 
-    monkeypatch.setattr(poll, "compare_and_set", keep_or_lose)
+    monkeypatch.setattr(remote_status, "compare_and_set", keep_or_lose)
 
-    stream.take([seen(st2, execution, status="running") for execution in executions])
+    stream.apply_events([seen(st2, execution, status="running") for execution in executions])
 
     assert not lost
     for execution in executions:
@@ -172,7 +172,7 @@ def test_the_events_of_strangers_are_passed_over(st2, launched):
     execution = launched()
     stranger = seen(st2, execution, id="0" * 24, status="failed", context={})
 
-    stream.take([stranger])
+    stream.apply_events([stranger])
 
     execution.refresh_from_db()
     assert execution.status == "running"
@@ -184,7 +184,7 @@ def test_a_task_that_bears_our_tag_does_not_end_its_workflow(st2, launched):
     parent = {"parent": {"execution_id": execution.st2_execution_id}}
     tag = {"trace_context": {"trace_tag": execution.trace_tag}}
 
-    stream.take([seen(st2, execution, id="0" * 24, status="failed", context=parent | tag)])
+    stream.apply_events([seen(st2, execution, id="0" * 24, status="failed", context=parent | tag)])
 
     execution.refresh_from_db()
     assert execution.status == "running"
@@ -195,7 +195,7 @@ def test_a_workflow_is_left_to_the_poll_that_fetches_its_tasks(st2, launched):
     execution = launched()
     ActionExecution.objects.update(step_order=0)
 
-    stream.take([seen(st2, execution, status="succeeded")])
+    stream.apply_events([seen(st2, execution, status="succeeded")])
 
     assert is_due(execution)
     assert execution.status == "running"
@@ -206,7 +206,7 @@ def test_what_was_launched_twice_is_left_to_the_poll_that_looks_for_the_other(st
     execution = launched()
     ActionExecution.objects.update(unanswered_launches=1)
 
-    stream.take([seen(st2, execution, status="succeeded")])
+    stream.apply_events([seen(st2, execution, status="succeeded")])
 
     assert is_due(execution)
     assert execution.status == "running"
@@ -224,7 +224,7 @@ def test_an_event_before_the_answer_invents_nothing(is_looked_up, st2, launched)
         lookup_until=later if is_looked_up else None,
     )
 
-    stream.take([event])
+    stream.apply_events([event])
 
     assert is_due(execution) == is_looked_up, "a POST under way must not be taken for lost"
     assert (execution.status, execution.st2_execution_id) == ("launching", None)
@@ -239,8 +239,8 @@ def test_an_end_before_the_record_of_the_launch_is_told_again(
     event = seen(st2, execution, status="succeeded")
     on_record = ActionExecution.objects.filter(pk=execution.pk)
     on_record.update(status="launching", st2_execution_id=None)
-    monkeypatch.setattr(stream, "EARLY_SECONDS", 60 if is_patient else -1)
-    monkeypatch.setattr(stream, "gathered", iter)
+    monkeypatch.setattr(stream, "PENDING_SECONDS", 60 if is_patient else -1)
+    monkeypatch.setattr(stream, "batched", iter)
 
     def told():
         yield [event]
@@ -268,7 +268,7 @@ def test_events_that_come_while_others_are_taken_are_taken_together():
     batches = []
 
     def take_all():
-        for moved in stream.gathered(told()):
+        for moved in stream.batched(told()):
             batches.append(moved)
             is_taken.set()
 
@@ -281,7 +281,7 @@ def test_events_that_come_while_others_are_taken_are_taken_together():
 def test_the_first_poll_of_what_the_stream_tells_of_can_wait(is_followed, launched, settings):
     settings.POLL_INTERVAL = 80.0
     if is_followed:
-        Heartbeat.show_life(poll_interval.STREAM, at=timezone.now())
+        Heartbeat.show_life(poll_interval.STREAM_HEARTBEAT, at=timezone.now())
 
     launched()
 
@@ -294,7 +294,7 @@ def test_an_unknown_execution_is_settled_by_a_late_event(st2, launched):
     ActionExecution.objects.update(status="unknown")
     BucketRun.objects.update(status="unknown")
 
-    stream.take([seen(st2, execution, status="succeeded")])
+    stream.apply_events([seen(st2, execution, status="succeeded")])
 
     execution.refresh_from_db()
     assert execution.status == "success"
@@ -330,7 +330,7 @@ def test_a_broken_database_is_no_end(error, launched, monkeypatch):
         if breaks:
             raise breaks.pop()
 
-    monkeypatch.setattr(poll, "ask_for_all", ask_for_all)
+    monkeypatch.setattr(poll_hints, "hint_all_running", ask_for_all)
     waits = []
 
     with pytest.raises(Enough):

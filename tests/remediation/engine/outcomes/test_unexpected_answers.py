@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from remediation.engine import log_once
 from remediation.engine.launching import launch, lookup
-from remediation.engine.outcomes import poll, stream
+from remediation.engine.outcomes import poll, remote_outcomes, stream
 from remediation.models import ActionExecution, BucketRun
 from remediation.stackstorm import StackStormClient
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
@@ -280,7 +280,7 @@ def test_an_event_that_contradicts_its_row_only_has_stackstorm_asked(context, st
     ActionExecution.objects.update(due_at=timezone.now() + timezone.timedelta(hours=1))
     event = replace(st2.execution(row.st2_execution_id), status="failed", context=context)
 
-    stream.take([event])
+    stream.apply_events([event])
 
     assert statuses([row]) == ["running"]
     assert row.due_at <= timezone.now()
@@ -294,10 +294,10 @@ def test_an_event_that_is_told_again_gives_no_hint_again(st2, make_rows):
     row.refresh_from_db()
     event = replace(st2.execution(row.st2_execution_id), id=STRANGER, status="failed")
 
-    kept = stream.take([event])
+    kept = stream.apply_events([event])
     later = timezone.now() + timezone.timedelta(hours=1)
     ActionExecution.objects.update(due_at=later)
-    assert stream.take([], retold=kept) == kept
+    assert stream.apply_events([], pending=kept) == kept
 
     row.refresh_from_db()
     assert row.due_at == later
@@ -310,7 +310,7 @@ def test_a_poll_does_not_settle_a_row_that_follows_another_execution_by_then(st2
     event = replace(st2.execution(row.st2_execution_id), status="canceled")
     ActionExecution.objects.update(st2_execution_id=STRANGER)
 
-    poll.ended_all([(row, event)])
+    remote_outcomes.settle_without_tasks([(row, event)])
 
     assert statuses([row]) == ["running"]
     assert row.st2_execution_id == STRANGER

@@ -1,4 +1,4 @@
-"""What pages and the API say of an inquiry, as ``ActionExecution.inquiries`` keeps it."""
+"""The texts that pages and the API show for a stored inquiry: its questions, how to answer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ QUESTION_LENGTH_MAX = 300  # characters
 
 
 def respond_command(inquiry: Mapping[str, Any]) -> str:
-    """Return the command that answers an inquiry."""
+    """Return the shell command that answers an inquiry."""
     return f"st2 inquiry respond {inquiry['id']}"
 
 
 def questions(inquiry: Mapping[str, Any]) -> list[str]:
-    """Return what is asked, one line for each value of the answer.
+    """Return one line for each value of the answer, empty if the schema is not known.
 
-    As in ``approve (boolean, required): Reboot the host?``. Empty if the schema is not known.
+    Example: ``approve (boolean, required): Reboot the host?``
     """
     properties = _mapping(_mapping(inquiry.get("schema")).get("properties"))
     return [

@@ -1,0 +1,46 @@
+"""Look up our executions by StackStorm's execution id; an id belongs to one row only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from functools import cache
+
+from remediation.models import ActionExecution
+
+
+class ExecutionIdTakenError(Exception):
+    """StackStorm returned an execution id that another row already has."""
+
+    def __init__(self, st2_execution_id: str, owner: int) -> None:
+        super().__init__(
+            f"StackStorm returned execution id {st2_execution_id}, which belongs to #{owner}"
+        )
+
+
+def owners(st2_execution_ids: Iterable[str]) -> dict[str, int]:
+    """Return StackStorm id -> primary key of the row that has it."""
+    rows = ActionExecution.objects.filter(st2_execution_id__in=set(st2_execution_ids))
+    return {st2_id or "": pk for st2_id, pk in rows.values_list("st2_execution_id", "pk")}
+
+
+def rows_by_st2_id(st2_execution_ids: Collection[str]) -> dict[str, ActionExecution]:
+    """Return StackStorm id -> our execution, without workflow tasks.
+
+    ``parameters`` and ``st2_result`` are deferred.
+    """
+    if not st2_execution_ids:
+        return {}
+    # Raw SQL: this runs for every event, and the ORM takes longer to compile it than to run it.
+    marks = ", ".join(["%s"] * len(st2_execution_ids))
+    rows = ActionExecution.objects.raw(
+        f"SELECT {_columns()} FROM {ActionExecution._meta.db_table}"  # noqa: S608 - our own names
+        f" WHERE st2_execution_id IN ({marks}) AND parent_id IS NULL",
+        list(st2_execution_ids),
+    )
+    return {row.st2_execution_id or "": row for row in rows}
+
+
+@cache
+def _columns() -> str:
+    fields = ActionExecution._meta.concrete_fields
+    return ", ".join(str(f.column) for f in fields if f.name not in ("parameters", "st2_result"))

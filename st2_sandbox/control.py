@@ -13,7 +13,7 @@ from .world import World
 
 
 def answer(world: World, call: Call) -> Answer:
-    """Answer GET /sandbox/stats, POST /sandbox/config and POST /sandbox/reset."""
+    """Answer a request below /sandbox."""
     try:
         world.credentials.check(call.headers, call.query)
         return _answer(world, call)
@@ -27,6 +27,10 @@ def _answer(world: World, call: Call) -> Answer:
     asked = (call.method, call.path)
     if asked == ("GET", "/sandbox/stats"):
         return Answer(200, world.stats())
+    if asked == ("GET", "/sandbox/executions"):
+        return Answer(200, world.store.times())
+    if asked == ("GET", "/sandbox/requests"):
+        return Answer(200, world.journal.requests())
     if asked == ("POST", "/sandbox/config"):
         options = world.configure(validation.parse(call.body, ""))
         shown = asdict(options)
@@ -36,5 +40,7 @@ def _answer(world: World, call: Call) -> Answer:
         world.reset()
         return Answer(200, world.stats())
     raise RefusedError(
-        404, "There are GET /sandbox/stats, POST /sandbox/config and POST /sandbox/reset."
+        404,
+        "There are GET /sandbox/stats, GET /sandbox/executions, GET /sandbox/requests, "
+        "POST /sandbox/config and POST /sandbox/reset.",
     )

@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from .catalogue import Action
@@ -151,38 +152,53 @@ class Execution:
         self.moments = (*self.passed(now), *moments)
 
     def view(
-        self, now: float, *, until: Moment | None = None, show_secrets: bool = False
+        self,
+        now: float,
+        *,
+        until: Moment | None = None,
+        show_secrets: bool = False,
+        fields: Collection[str] | None = None,
     ) -> dict[str, Any]:
-        """Return the execution as the API shows it at ``now``; empty values are left out.
+        """Return the execution as the API shows it at ``now``, without empty values.
 
-        ``until`` is the last moment to be looked at, if several have the same time.
+        ``until``: the last moment to look at, for moments at the same time. ``fields``: only these.
         """
         passed = self.passed(now)
         if until is not None:
             passed = passed[: passed.index(until) + 1]
-        parameters = self.parameters if show_secrets else masked(self.parameters, self.action)
-        shown = {
-            **self.of_rule,
-            "action": self.action.view,
-            "runner": self.action.runner,
-            "liveaction": self._liveaction(passed, parameters),
-            **self._workflow_keys(),
-            "status": passed[-1].status,
-            "start_timestamp": self.wall.stamp(self.start),
-            "end_timestamp": self._end_stamp(passed),
-            "parameters": parameters,
-            "result_size": next((_size_of(m.result) for m in reversed(passed) if m.is_sized), None),
-            "context": self._context(passed),
-            "parent": self.parent.id if self.parent else None,
-            "children": [child.id for child in self.children if child.start <= now],
-            "log": [{"timestamp": self._log_stamp(m.at), "status": m.status} for m in passed],
-            "delay": self.delay_milliseconds,
-            "web_url": self.web_url,
-            "id": self.id,
-            "result": passed[-1].result,
-            "elapsed_seconds": self._elapsed(passed),
+        # Most lists ask for a few fields: the others are not computed.
+        values: dict[str, Callable[[], Any]] = {
+            **{name: partial(self.of_rule.get, name) for name in self.of_rule},
+            "action": lambda: self.action.view,
+            "runner": lambda: self.action.runner,
+            "liveaction": lambda: self._liveaction(passed, self._shown_parameters(show_secrets)),
+            "workflow_execution": self._workflow_execution,
+            "task_execution": lambda: self.task_execution_id if self.parent else None,
+            "status": lambda: passed[-1].status,
+            "start_timestamp": lambda: self.wall.stamp(self.start),
+            "end_timestamp": lambda: self._end_stamp(passed),
+            "parameters": lambda: self._shown_parameters(show_secrets),
+            "result_size": lambda: next(
+                (_size_of(m.result) for m in reversed(passed) if m.is_sized), None
+            ),
+            "context": lambda: self._context(passed),
+            "parent": lambda: self.parent.id if self.parent else None,
+            "children": lambda: [child.id for child in self.children if child.start <= now],
+            "log": lambda: [
+                {"timestamp": self._log_stamp(m.at), "status": m.status} for m in passed
+            ],
+            "delay": lambda: self.delay_milliseconds,
+            "web_url": lambda: self.web_url,
+            "id": lambda: self.id,
+            "result": lambda: passed[-1].result,
+            "elapsed_seconds": lambda: self._elapsed(passed),
         }
+        names = values if fields is None else [name for name in values if name in fields]
+        shown = {name: values[name]() for name in names}
         return {name: value for name, value in shown.items() if value not in (None, "", [], {}, 0)}
+
+    def _shown_parameters(self, show_secrets: bool) -> Mapping[str, Any]:
+        return self.parameters if show_secrets else masked(self.parameters, self.action)
 
     def _liveaction(
         self, passed: Sequence[Moment], parameters: Mapping[str, Any]
@@ -199,13 +215,8 @@ class Execution:
             shown["notify"] = self.notify
         return shown | {"id": self.liveaction_id}
 
-    def _workflow_keys(self) -> dict[str, Any]:
-        if self.parent is None:
-            return {}
-        return {
-            "workflow_execution": self.parent.context.get("workflow_execution"),
-            "task_execution": self.task_execution_id,
-        }
+    def _workflow_execution(self) -> Any:
+        return self.parent.context.get("workflow_execution") if self.parent else None
 
     def _context(self, passed: Sequence[Moment]) -> dict[str, Any]:
         statuses = {moment.status for moment in passed}

@@ -78,7 +78,8 @@ def list_executions(store: Store, query: Mapping[str, str]) -> Page:
         if "timestamp_gt" in query or query.get("sort_asc", "").lower() == "true":
             found.reverse()
         page = _slice(found, query, limit)
-        rows = [choose(one.view(now, show_secrets=show_secrets)) for one in page]
+        fields = included_fields(query)
+        rows = [choose(one.view(now, show_secrets=show_secrets, fields=fields)) for one in page]
     return Page(rows, len(found), limit)
 
 
@@ -132,6 +133,12 @@ def attributes(query: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[s
     if included:
         return lambda view: _picked(view, [*included, "id"])
     return lambda view: {name: value for name, value in view.items() if name not in excluded}
+
+
+def included_fields(query: Mapping[str, str]) -> set[str] | None:
+    """Return the top-level fields that ``include_attributes`` needs, None for all."""
+    included = _words(query, "include_attributes")
+    return {"id", *(name.partition(".")[0] for name in included)} if included else None
 
 
 def _check_included(name: str) -> None:

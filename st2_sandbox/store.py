@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .executions import Execution
+from .executions import Execution, masked
 
 KEPT = 20_000
 
@@ -69,6 +69,26 @@ class Store:
         with self.lock:
             now = self.clock()
             return tuple(one.view(now) for one in reversed(self.visible()))
+
+    def times(self) -> list[dict[str, Any]]:
+        """Return start and planned end of the executions on the sandbox's clock, oldest first.
+
+        That clock is ``time.monotonic`` of the machine, so another process can compare times.
+        """
+        with self.lock:
+            now = self.clock()
+            return [
+                {
+                    "id": one.id,
+                    "action": one.action.ref,
+                    "trace_tag": one.trace_tag,
+                    "parameters": masked(one.parameters, one.action),
+                    "status": one.status(now),
+                    "start": one.start,
+                    "end": one.end,
+                }
+                for one in reversed(self.visible())
+            ]
 
     def count_by_status(self) -> Counter[str]:
         """Count the executions that have appeared by status."""

@@ -45,6 +45,48 @@ def test_stats_tell_what_happened(client: Client, clock: Clock) -> None:
         "started_twice": ["t"],
     }
     assert client.sandbox.requests[-1] == ("GET", "/v1/user")
+    assert client.get("/sandbox/requests") == [
+        ["POST", "/v1/executions"],
+        ["POST", "/v1/executions"],
+        ["GET", "/v1/user"],
+    ]
+
+
+def test_executions_are_listed_with_start_and_end(client: Client, clock: Clock) -> None:
+    start = clock()
+    context = {"trace_context": {"trace_tag": "t"}}
+    one = client.post("core.local", {"cmd": "true"}, context=context)
+
+    assert client.get("/sandbox/executions") == [
+        {
+            "id": one["id"],
+            "action": "core.local",
+            "trace_tag": "t",
+            "parameters": {"cmd": "true"},
+            "status": "requested",
+            "start": start,
+            "end": start + client.sandbox.options.duration_seconds,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "included", ["status", "result,context.trace_context", "parameters,log", "children,parent"]
+)
+def test_a_list_computes_only_the_included_fields(
+    included: str, client: Client, clock: Clock
+) -> None:
+    one = client.post("core.local", {"cmd": "true"})["id"]
+    clock.advance(10)
+    whole = client.get(f"/v1/executions/{one}")
+
+    [row] = client.get(f"/v1/executions?id={one}&include_attributes={included}")
+
+    names = {"id", *(name.partition(".")[0] for name in included.split(","))}
+    assert {**row, "context": whole["context"]} == {
+        **{name: value for name, value in whole.items() if name in names},
+        "context": whole["context"],
+    }
 
 
 def test_options_are_set_over_http(client: Client) -> None:
@@ -81,7 +123,10 @@ def test_reset_forgets_executions_and_keeps_options(client: Client) -> None:
     assert client.sandbox.options.seed == 5
 
 
-@pytest.mark.parametrize("path", ["/sandbox/stats", "/sandbox/config", "/sandbox/reset"])
+@pytest.mark.parametrize(
+    "path",
+    [f"/sandbox/{name}" for name in ("stats", "executions", "requests", "config", "reset")],
+)
 def test_the_controls_ask_for_credentials(path: str, client: Client) -> None:
     assert client.call("POST", path, {}, headers={}).status == 401
 

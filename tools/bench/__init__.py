@@ -1,4 +1,4 @@
-"""The benchmark that anyone can run: ``make bench``. docs/benchmarks.md says what it measures."""
+"""The benchmark, ``make bench``. tools/README.md explains its output."""
 
 API_KEY = "bench"
 ONE_STEP, THREE_STEPS = "BenchAlert", "BenchAlertThreeSteps"  # names of alerts

@@ -1,6 +1,6 @@
-"""``make bench``, or ``python -m tools.bench``: measure PoundCake from outside, beside floors.
+"""``make bench``, or ``python -m tools.bench``: measure PoundCake and compare it with baselines.
 
-It starts PoundCake as production does, against a fake StackStorm, and ends whatever it started.
+It runs PoundCake as in production, against a StackStorm sandbox, and stops everything at the end.
 """
 
 import argparse
@@ -17,17 +17,17 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from tests import servers
-from tools.bench import databases, meters, report, scenarios
-from tools.bench.plan import QUICK, Bench, Clock, Sizes
+from tools.bench import databases, meters, report, sandbox_process, scenarios
+from tools.bench.context import QUICK, Bench, Clock, Sizes
 from tools.bench.report import Figure
-from tools.bench.stack import Stack, stub_started
+from tools.bench.stack import Stack
 
 DEFAULT_JSON = Path(__file__).parents[2] / "var" / "bench.json"
 
 
 @dataclass(slots=True)
 class Results:
-    """What has been measured so far, on all databases."""
+    """The results so far, on all databases."""
 
     figures: dict[str, list[Figure]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -35,11 +35,11 @@ class Results:
 
 
 def main() -> int:
-    """Measure, print the table and write the JSON; also what there is when it is interrupted."""
+    """Measure, print the table and write the JSON; when interrupted, with the results so far."""
     options = _options()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _end)
-    _stay_here()
+        signal.signal(number, _exit)
+    _ignore_environment()
     machine = meters.Machine()
     results = Results()
     try:
@@ -47,14 +47,14 @@ def main() -> int:
             _measure(kind, options, results)
     finally:
         if results.figures:
-            _tell(options, results, machine.described())
+            _write(options, results, machine.described())
     return 0 if results.figures else 1
 
 
-def _stay_here() -> None:
-    """Keep what the environment says of other machines from what is started here."""
+def _ignore_environment() -> None:
+    """Remove settings that would make us use other machines."""
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
-    # A setting in a file would win over ours: it may name the database of production.
+    # A setting from a file takes precedence, and may name a production database.
     for name in ("DATABASE_URL", "SECRET_KEY", "ST2_API_KEY"):
         os.environ.pop(f"{name}_FILE", None)
 
@@ -62,24 +62,26 @@ def _stay_here() -> None:
 def _measure(kind: str, options: argparse.Namespace, results: Results) -> None:
     sizes = QUICK if options.quick else Sizes()
     sizes = replace(sizes, storm_alerts=options.storm or sizes.storm_alerts)
-    with ExitStack() as running:
+    with ExitStack() as stack:
         try:
-            database = running.enter_context(databases.running(kind))
+            database = stack.enter_context(databases.running(kind))
         except servers.ServerMissing as missing:
             results.notes.append(f"not measured on {kind}: {missing}")
             sys.stderr.write(f"{results.notes[-1]}\n")
             return
-        stub, other = (
-            running.enter_context(stub_started(latency=options.latency, duration=options.duration))
+        sandbox, other = (
+            stack.enter_context(
+                sandbox_process.running(latency=options.latency, duration=options.duration)
+            )
             for _ in range(2)
         )
         bench = Bench(
-            stack=running.enter_context(Stack(database, stub)),
-            other_stub=other,
+            stack=stack.enter_context(Stack(database, sandbox)),
+            other_sandbox=other,
             sizes=sizes,
             clock=Clock(options.seconds),
             chance=random.Random(options.seed),
-            stub_seconds=options.duration,
+            execution_seconds=options.duration,
             figures=results.figures.setdefault(kind, []),
             notes=results.notes,
         )
@@ -95,21 +97,19 @@ def _options() -> argparse.Namespace:
         type=_groups,
         default=scenarios.GROUPS,
         metavar="GROUP,...",
-        help=f"some of {','.join(scenarios.GROUPS)}; the floors are always measured",
+        help=f"some of {','.join(scenarios.GROUPS)}; the baselines are always measured",
     )
-    parser.add_argument("--quick", action="store_true", help="a smoke run: its figures say little")
+    parser.add_argument("--quick", action="store_true", help="a smoke test")
     parser.add_argument("--json", type=Path, default=DEFAULT_JSON, metavar="PATH")
     parser.add_argument(
-        "--latency", type=float, default=0.02, help="seconds until the stub answers"
+        "--latency", type=float, default=0.02, help="seconds until StackStorm answers"
     )
     parser.add_argument(
         "--duration", type=float, default=0.2, help="seconds that each execution takes"
     )
-    parser.add_argument(
-        "--seconds", type=float, default=290.0, help="for each database; what is left out is told"
-    )
-    parser.add_argument("--storm", type=int, metavar="N", help="alerts of a storm (1000)")
-    parser.add_argument("--seed", type=int, default=1, help="of the random arrivals")
+    parser.add_argument("--seconds", type=float, default=290.0, help="time limit for each database")
+    parser.add_argument("--storm", type=_storm_size, metavar="N", help="alerts in a storm (1000)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random arrivals")
     return parser.parse_args()
 
 
@@ -120,14 +120,21 @@ def _groups(text: str) -> tuple[str, ...]:
     return groups
 
 
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    # A second signal must not cut the ending short.
+def _storm_size(text: str) -> int:
+    size = int(text)
+    if not 0 < size <= sandbox_process.MOST_ALERTS:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {sandbox_process.MOST_ALERTS}")
+    return size
+
+
+def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
+    # A second signal must not interrupt the cleanup.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     raise SystemExit(130)
 
 
-def _tell(options: argparse.Namespace, results: Results, machine: dict[str, Any]) -> None:
+def _write(options: argparse.Namespace, results: Results, machine: dict[str, Any]) -> None:
     about = machine | {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "databases": results.versions,
@@ -140,9 +147,9 @@ def _tell(options: argparse.Namespace, results: Results, machine: dict[str, Any]
         "",
         f"{machine['processor']}, {machine['cores']} cores, {100 * busy:.0f} % busy,"
         f" {100 * stolen:.0f} % stolen; {', '.join(results.versions)}"
-        f" on {about['file_system']}; StackStorm is a stub: {options.latency * 1_000:g} ms to each"
-        f" answer, {options.duration * 1_000:g} ms to each end",
-        "p50/p95/p99; times: how many times the floor, 1 is as good (docs/benchmarks.md)",
+        f" on {about['file_system']}; StackStorm sandbox: {options.latency * 1_000:g} ms to each"
+        f" response, {options.duration * 1_000:g} ms to each end",
+        "p50/p95/p99; ratio: how many times worse than the baseline (tools/README.md)",
         "",
         report.table(results.figures),
         "",

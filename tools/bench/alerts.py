@@ -1,4 +1,4 @@
-"""Alerts as an Alertmanager posts them: made up, each with a fingerprint of its own."""
+"""Generated alerts in the webhook format of Alertmanager."""
 
 import json
 import os
@@ -10,12 +10,12 @@ ENDS_NEVER = "0001-01-01T00:00:00Z"
 
 
 def new_fingerprint() -> str:
-    """Return one that is as random as the hashes are that Alertmanager makes."""
+    """Return a random fingerprint of 16 hex digits, as Alertmanager's."""
     return os.urandom(8).hex()
 
 
 def alert(name: str, fingerprint: str) -> dict[str, Any]:
-    """Return one firing alert; its instance holds the fingerprint, for StackStorm to show it."""
+    """Return a firing alert. Its instance holds the fingerprint, to find it in StackStorm."""
     return {
         "status": "firing",
         "labels": {
@@ -38,7 +38,7 @@ def alert(name: str, fingerprint: str) -> dict[str, Any]:
 
 
 def notification(name: str, fingerprints: Sequence[str]) -> bytes:
-    """Return the body of one webhook call that tells of these alerts."""
+    """Return the body of a webhook call with these alerts."""
     alerts = [alert(name, fingerprint) for fingerprint in fingerprints]
     group = {"alertname": name}
     return json.dumps(

@@ -1,4 +1,4 @@
-"""The databases that the bench runs on, each begun anew and gone at the end."""
+"""The databases of the bench: created for it and removed at the end."""
 
 import sqlite3
 import tempfile
@@ -14,7 +14,7 @@ KINDS = ("sqlite", "mariadb")
 
 
 class Database(ABC):
-    """A database that runs. ``url``: PoundCake's DATABASE_URL; ``server_pid``: 0 without one."""
+    """A running database. ``url``: its DATABASE_URL; ``server_pid``: 0 without a server."""
 
     kind: str
     url: str
@@ -22,14 +22,14 @@ class Database(ABC):
 
     @abstractmethod
     def fetch(self, query: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query, as they are now."""
+        """Return the rows of a query."""
 
     @abstractmethod
     def renew(self) -> None:
-        """Drop all that is in it."""
+        """Delete all data and tables."""
 
     def counters(self) -> dict[str, int]:
-        """Return the server's counters; empty if it has none."""
+        """Return the server's status counters, empty without a server."""
         return {}
 
     @abstractmethod
@@ -38,7 +38,7 @@ class Database(ABC):
 
 
 class SQLite(Database):
-    """A file, which PoundCake opens in its own way."""
+    """An SQLite file."""
 
     kind = "sqlite"
 
@@ -47,12 +47,12 @@ class SQLite(Database):
         self.url = f"sqlite:///{self.path}"
 
     def fetch(self, query: str) -> list[tuple[Any, ...]]:
-        """Read without ever holding up a writer."""
+        """Read with a connection that never blocks a writer."""
         with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=20)) as file:
             return file.execute(query).fetchall()
 
     def renew(self) -> None:
-        """Remove the file, and what is beside it."""
+        """Remove the file and its WAL files."""
         for path in self.path.parent.glob(f"{self.path.name}*"):
             path.unlink()
 
@@ -62,12 +62,12 @@ class SQLite(Database):
 
 
 class MariaDB(Database):
-    """A private server that loses no commit."""
+    """A private server with durable commits."""
 
     kind = "mariadb"
 
     def __init__(self, server: mariadb.MariaDB) -> None:
-        import MySQLdb  # noqa: PLC0415 - not everywhere; tests.servers.mariadb has looked for it
+        import MySQLdb  # noqa: PLC0415 - optional; tests.servers.mariadb checks that it is there
 
         self.url = server.database_url
         self.server_pid = server.pid
@@ -76,20 +76,20 @@ class MariaDB(Database):
         )
 
     def fetch(self, query: str) -> list[tuple[Any, ...]]:
-        """Ask the server, on a connection that is kept."""
+        """Query the server on a persistent connection."""
         with self.connection.cursor() as cursor:
             cursor.execute("USE poundcake")
             cursor.execute(query)
             return list(cursor.fetchall())
 
     def renew(self) -> None:
-        """Drop the database and make an empty one."""
+        """Drop the database and create an empty one."""
         with self.connection.cursor() as cursor:
             cursor.execute("DROP DATABASE poundcake")
             cursor.execute("CREATE DATABASE poundcake")
 
     def counters(self) -> dict[str, int]:
-        """Return those of SHOW GLOBAL STATUS that are numbers."""
+        """Return the numeric values of SHOW GLOBAL STATUS."""
         rows = self.fetch("SHOW GLOBAL STATUS")
         return {name: int(value) for name, value in rows if value.isdecimal()}
 

@@ -1,7 +1,7 @@
-"""The load generator: an Alertmanager that posts to one webhook, and keeps when.
+"""The load generator: posts to one webhook as Alertmanager does and records the times.
 
-Arrivals at a rate are open loop: each is due at its time whether the one before was answered or
-not, and its latency counts from when it was due.
+Arrivals at a rate are an open loop: each has a planned time, whether the one before was answered or
+not, and its latency counts from that time.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ import aiohttp
 
 from tools.bench.alerts import new_fingerprint, notification
 
-PATIENCE_SECONDS = 30.0  # of one call
-# As Alertmanager repeats what was answered with a 5xx: after 0.5 s, growing by half, scattered.
+TIMEOUT_SECONDS = 30.0  # of one call
+# As Alertmanager retries after a 5xx: after 0.5 s, each time 1.5 times as long, with jitter.
 RETRIES, FIRST_WAIT, GROWTH = 6, 0.5, 1.5
 
 
 @dataclass(slots=True)
 class Delivery:
-    """One webhook call: when it was due, when it was accepted, and how it went."""
+    """One webhook call. ``due``: its planned time; ``acked``: when it was accepted."""
 
     fingerprints: tuple[str, ...]
     body: bytes
@@ -33,39 +33,39 @@ class Delivery:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether it was answered with a 2xx in the end."""
+        """Whether the response was a 2xx, perhaps after retries."""
         return self.acked < math.inf
 
 
 def deliveries(name: str, *, alerts: int, a_body: int) -> list[Delivery]:
-    """Return calls that tell of so many alerts."""
+    """Return calls for so many new alerts."""
     sizes = [min(a_body, alerts - first) for first in range(0, alerts, a_body)]
     return [delivery(name, size) for size in sizes]
 
 
 def delivery(name: str, size: int) -> Delivery:
-    """Return one call that tells of ``size`` new alerts."""
+    """Return one call for ``size`` new alerts."""
     fingerprints = tuple(new_fingerprint() for _ in range(size))
     return Delivery(fingerprints, notification(name, fingerprints))
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where to post to, and with which token."""
+    """A URL and its bearer token."""
 
     url: str
     token: str
 
 
 class Sender:
-    """Posts on kept-alive connections, as many as there are calls at once."""
+    """Posts on persistent connections, one for each concurrent call."""
 
     def __init__(self, webhook: Webhook, session: aiohttp.ClientSession) -> None:
         self.webhook = webhook
         self.session = session
 
     async def post(self, delivery: Delivery) -> None:
-        """Post until it is accepted or refused for good."""
+        """Post until it is accepted or refused, or the retries are used up."""
         delivery.due = delivery.due or monotonic()
         for attempt in range(RETRIES + 1):
             if attempt:
@@ -78,21 +78,21 @@ class Sender:
                 return
 
     async def _try(self, delivery: Delivery) -> int:
-        """Post once; return the status, 599 when there was no answer."""
+        """Post once; return the status, 599 without a response."""
         try:
-            async with self.session.post(self.webhook.url, data=delivery.body) as answer:
-                words = await answer.text()
+            async with self.session.post(self.webhook.url, data=delivery.body) as response:
+                text = await response.text()
         except (aiohttp.ClientError, TimeoutError) as error:
             delivery.failures.append(type(error).__name__)
             return 599
-        if not answer.ok:
-            delivery.failures.append(f"{answer.status} {words[:200]}")
-        return answer.status
+        if not response.ok:
+            delivery.failures.append(f"{response.status} {text[:200]}")
+        return response.status
 
 
 @asynccontextmanager
 async def sending(webhook: Webhook, *, until: float) -> AsyncIterator[Sender]:
-    """Open a sender for a block; what it still does ``until`` then is given up."""
+    """Open a sender for a block; cancel its calls at the time ``until``."""
     headers = {
         "Authorization": f"Bearer {webhook.token}",
         "Content-Type": "application/json",
@@ -100,11 +100,11 @@ async def sending(webhook: Webhook, *, until: float) -> AsyncIterator[Sender]:
     }
     async with aiohttp.ClientSession(
         headers=headers,
-        timeout=aiohttp.ClientTimeout(total=PATIENCE_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
         connector=aiohttp.TCPConnector(limit=0),
     ) as session:
         with suppress(TimeoutError):
-            # The clock of the loop is the monotonic one.
+            # The event loop's clock is time.monotonic.
             async with asyncio.timeout_at(until):
                 yield Sender(webhook, session)
 
@@ -121,7 +121,7 @@ async def closed(
             done.append(delivery(name, a_body))
             await sender.post(done[-1])
 
-    async with sending(webhook, until=end + PATIENCE_SECONDS) as sender:
+    async with sending(webhook, until=end + TIMEOUT_SECONDS) as sender:
         await asyncio.gather(*(send(sender) for _ in range(senders)))
     return done
 
@@ -131,7 +131,7 @@ async def storm(
 ) -> None:
     """Post all calls as fast as so many senders can; each is due when its sender is free.
 
-    What is not accepted after ``seconds`` is given up.
+    Calls that are not accepted after ``seconds`` are canceled.
     """
     left = iter(calls)
 
@@ -144,7 +144,7 @@ async def storm(
 
 
 def poisson(rate: float, seconds: float, chance: random.Random) -> list[float]:
-    """Return the times, from 0 to ``seconds``, of arrivals that know nothing of each other."""
+    """Return the arrival times of a Poisson process, from 0 to ``seconds``."""
     times, at = [], chance.expovariate(rate)
     while at < seconds:
         times.append(at)
@@ -160,7 +160,7 @@ async def arrivals(
 ) -> list[Delivery]:
     """Post each call at its time, in seconds from now; return the calls.
 
-    ``then`` is done after each answer.
+    ``then`` is awaited after each of them.
     """
     start = monotonic()
     last = max((at for at, _ in calls), default=0.0)
@@ -170,7 +170,7 @@ async def arrivals(
         if then is not None:
             await then(call)
 
-    async with sending(webhook, until=start + last + PATIENCE_SECONDS) as sender:
+    async with sending(webhook, until=start + last + TIMEOUT_SECONDS) as sender:
         tasks = []
         for at, call in calls:
             call.due = start + at

@@ -1,4 +1,4 @@
-"""What is read from outside: /proc, the database server's counters, PoundCake's own records."""
+"""Measurements: /proc, the database server's counters, PoundCake's runs."""
 
 import os
 import platform
@@ -13,29 +13,29 @@ from tests.servers.processes import descendants
 from tools.bench.databases import Database
 
 TICKS = os.sysconf("SC_CLK_TCK")
-# What MariaDB counts. Since 10.6 its InnoDB counts no rows; the handlers do, without temporary
-# tables. A flush is one commit that wrote, or several at once; Com_commit would count those that
-# only read, and leave out what is committed without being asked.
+# MariaDB's counters. Since 10.6 InnoDB counts no rows; the handlers do, without temporary tables. A
+# flush is one commit with changes, or a group of them; Com_commit would also count commits without
+# changes and omit autocommits.
 COUNTED = {
     "rows written": ("Handler_write", "Handler_update", "Handler_delete"),
     "statements that write": ("Com_insert", "Com_update", "Com_delete"),
     "flushes to disk": ("Innodb_data_fsyncs",),
 }
 
-Reading = dict[str, float]  # what has been used so far, by its name
+Reading = dict[str, float]  # totals so far, by name
 
 
 def read(roots: Iterable[int], database: Database) -> Reading:
-    """Read the meters of these processes, of all that they began, and of the database."""
+    """Read the totals of these processes, their descendants and the database."""
     reading = of({pid for root in roots for pid in (root, *descendants(root))})
     if counters := database.counters():
-        for name, words in COUNTED.items():
-            reading[name] = sum(counters[word] for word in words)
+        for name, summed in COUNTED.items():
+            reading[name] = sum(counters[one] for one in summed)
     return reading
 
 
 def of(pids: Iterable[int]) -> Reading:
-    """Read the meters of these processes alone."""
+    """Read the totals of these processes."""
     pids = list(pids)
     return {
         "CPU ms": sum(map(_cpu_seconds, pids)) * 1_000,
@@ -44,12 +44,12 @@ def of(pids: Iterable[int]) -> Reading:
 
 
 def for_each(count: float, before: Reading, after: Reading) -> Reading:
-    """Return what each of so many took between two readings; nothing if there were none."""
+    """Return the difference of two readings divided by ``count``; empty if that is 0."""
     return {name: (after[name] - before[name]) / count for name in after if count}
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process and of its children that have ended."""
+    """Return the CPU time of a process and of its ended children."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -58,7 +58,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _bytes_written(pid: int) -> int:
-    """Return what a process, and its children that have ended, sent to be stored."""
+    """Return the bytes that a process and its ended children wrote to storage."""
     try:
         lines = Path(f"/proc/{pid}/io").read_text().splitlines()
     except OSError:
@@ -68,7 +68,7 @@ def _bytes_written(pid: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """What PoundCake's own records say: runs that there are, that ended, and that went well."""
+    """Numbers of runs in PoundCake's database."""
 
     made: int
     ended: int
@@ -82,15 +82,15 @@ def last_run(database: Database) -> int:
 
 
 def runs_since(database: Database, newest: int) -> Runs:
-    """Count the runs that came after one."""
+    """Count the runs with a higher id."""
     counts = "COUNT(*), COUNT(completed_at), COALESCE(SUM(status = 'success'), 0)"
-    query = f"SELECT {counts} FROM bucket_runs WHERE id > {newest}"  # noqa: S608 - ours alone
+    query = f"SELECT {counts} FROM bucket_runs WHERE id > {newest}"  # noqa: S608 - no user input
     [[made, ended, succeeded]] = database.fetch(query)
     return Runs(int(made), int(ended), int(succeeded))
 
 
 class Machine:
-    """What else the machine did while we measured."""
+    """The machine, and how busy it is from now on."""
 
     def __init__(self) -> None:
         self.before = self._times()
@@ -100,7 +100,7 @@ class Machine:
         return [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
 
     def described(self) -> dict[str, Any]:
-        """Return what it is, and the share of its cores that was used and stolen since."""
+        """Return its description, and the shares of CPU time used and stolen since the start."""
         spent = [now - then for now, then in zip(self._times(), self.before, strict=True)]
         _user, _nice, _system, idle, waiting, _irq, _softirq, stolen = spent
         return {
@@ -121,19 +121,19 @@ def _processor() -> str:
 
 
 def flushes(home: Path, *, times: int = 30) -> list[float]:
-    """Return the seconds that it takes to have 4 KiB on the disk that a path is on."""
+    """Return the seconds of each flush of 4 KiB to the disk of a path."""
     seconds = []
     with TemporaryFile(dir=home, buffering=0) as file:
         for _ in range(times):
             file.write(bytes(4_096))
-            began = perf_counter()
+            start = perf_counter()
             os.fdatasync(file.fileno())
-            seconds.append(perf_counter() - began)
+            seconds.append(perf_counter() - start)
     return seconds
 
 
 def file_system(path: Path) -> str:
-    """Return the kind of file system that a path is on: on tmpfs nothing is ever stored."""
+    """Return the type of the file system of a path; tmpfs stores nothing on disk."""
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     on = [fields for fields in mounts if path.resolve().is_relative_to(fields[1])]
     return max(on, key=lambda fields: len(fields[1]))[2]

@@ -1,7 +1,7 @@
-"""Timers around functions, from outside: what each stage of the work takes, and only it.
+"""Timers patched around functions, to measure the stages of the work.
 
-A stage is the time in its functions without the time in those of other stages that they call. CPU
-time is that of the thread, so what runs side by side is counted where it is done.
+The time of a stage is the time in its functions, without the time in functions of other stages that
+they call. CPU time is per thread, so parallel work counts for the stage that does it.
 """
 
 import functools
@@ -13,17 +13,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-WORK = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")  # not what begins or ends transactions
-NOWHERE = ""  # the stage of what is done outside of all
+WORK = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")  # not BEGIN and COMMIT
+NO_STAGE = ""
 
 
-class StageGone(Exception):
-    """A function of a stage is not there any more: somebody has to look where it went."""
+class StageFunctionMissing(Exception):
+    """A function of a stage does not exist: it was renamed or removed."""
 
 
 @dataclass(slots=True)
 class Use:
-    """What has been used, in seconds, and how often the database was asked for something."""
+    """Seconds, calls and SQL statements."""
 
     cpu: float = 0.0
     wall: float = 0.0
@@ -41,13 +41,13 @@ class _Frame:
 
 
 class Profile:
-    """Sums up what the stages use, by phase: the one that is on when it is used.
+    """Sums up the use of the stages, by the current phase.
 
-    ``cpu``: of the whole process while it is ``measured``.
+    ``cpu``: CPU seconds of the process inside ``measured`` blocks.
     """
 
     def __init__(self) -> None:
-        self.phase = NOWHERE
+        self.phase = NO_STAGE
         self.stages: dict[tuple[str, str], Use] = {}
         self.cpu = 0.0
         self._is_on = False
@@ -61,17 +61,17 @@ class Profile:
 
     @contextmanager
     def measured(self) -> Iterator[None]:
-        """Count what this block does; all else is preparation."""
-        began, self._is_on = time.process_time(), True
+        """Count only inside of this block."""
+        start, self._is_on = time.process_time(), True
         try:
             yield
         finally:
             self._is_on = False
-            self.cpu += time.process_time() - began
+            self.cpu += time.process_time() - start
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count this block to a stage, less what it does of other stages."""
+        """Count the time of this block for a stage, without other stages inside."""
         frames = self._frames()
         frame = _Frame(name, time.thread_time(), time.perf_counter())
         frames.append(frame)
@@ -87,21 +87,21 @@ class Profile:
                 self._add(name, cpu - frame.inner_cpu, wall - frame.inner_wall)
 
     def count(self, execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        """Count a statement to the stage that sends it: a wrapper for Django's connections."""
+        """Count a statement for the current stage; an execute wrapper of Django."""
         frames = self._frames()
         if self._is_on and sql.lstrip(" (").upper().startswith(WORK):
             with self._lock:
-                stage = frames[-1].stage if frames else NOWHERE
+                stage = frames[-1].stage if frames else NO_STAGE
                 self.stages.setdefault((self.phase, stage), Use()).statements += 1
         return execute(sql, *arguments)
 
     @contextmanager
     def wrapped(self, stages: Mapping[str, Sequence[str]]) -> Iterator[None]:
-        """Time the functions of these stages, by their dotted names, while the block lasts."""
+        """Time the functions of these stages, given by dotted names, inside of the block."""
         with ExitStack() as undo:
             for stage, names in stages.items():
                 for name in names:
-                    owner, attribute, function = found(name)
+                    owner, attribute, function = find_function(name)
                     undo.callback(setattr, owner, attribute, function)
                     setattr(owner, attribute, self._timed(function, stage))
             yield
@@ -128,21 +128,21 @@ class Profile:
             use.calls += 1
 
 
-def found(name: str) -> tuple[Any, str, Callable[..., Any]]:
-    """Return the module or class that holds a function, the function's name in it, and itself.
+def find_function(name: str) -> tuple[Any, str, Callable[..., Any]]:
+    """Return the module or class of a function, the name of its attribute, and the function.
 
-    Raises StageGone if there is no such function.
+    Raises StageFunctionMissing.
     """
-    words = name.split(".")
-    for end in range(len(words) - 1, 0, -1):
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
         try:
-            owner: Any = importlib.import_module(".".join(words[:end]))
+            owner: Any = importlib.import_module(".".join(parts[:end]))
         except ModuleNotFoundError:
             continue
-        for word in words[end:-1]:
-            owner = getattr(owner, word, None)
-        function = getattr(owner, words[-1], None)
+        for part in parts[end:-1]:
+            owner = getattr(owner, part, None)
+        function = getattr(owner, parts[-1], None)
         if not callable(function):
             break
-        return owner, words[-1], function
-    raise StageGone(f"{name} is no function any more: name its successor in tools.bench.stages")
+        return owner, parts[-1], function
+    raise StageFunctionMissing(f"{name} is no function; update STAGES in tools/bench/stages.py")

@@ -1,4 +1,4 @@
-"""Figures beside their floors: the arithmetic, the table for people, the JSON for programs."""
+"""Figures and their baselines: percentiles, ratios, the table and the JSON."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Percentiles(NamedTuple):
-    """How the middle, the slow and the slowest fare."""
+    """The 50th, 95th and 99th percentile."""
 
     p50: float
     p95: float
@@ -20,7 +20,7 @@ Value = float | Percentiles
 
 
 def percentiles(values: Sequence[float]) -> Percentiles | None:
-    """Return values that occurred, by nearest rank; None when there are none."""
+    """Return the percentiles by nearest rank, None without values."""
     if not values:
         return None
     ordered = sorted(values)
@@ -35,39 +35,39 @@ def in_ms(seconds: Percentiles | None) -> Percentiles | None:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure of one database. ``value``: None when it could not be had; ``note`` says why.
+    """One figure of one database. ``value``: None when it was not measured; ``note`` says why.
 
-    ``floor``: what the least would be, None where there is no such thing. ``is_rate``: more is
-    better; of all else less is. ``samples``: how many times it was taken, 0 for what is counted.
+    ``baseline``: the least possible, None without one. ``is_rate``: higher is better; otherwise
+    lower is. ``samples``: number of samples, 0 for a count.
     """
 
     group: str
     name: str
     value: Value | None
-    floor: Value | None = None
+    baseline: Value | None = None
     is_rate: bool = False
     note: str = ""
     samples: int = 0
 
     @property
     def ratio(self) -> Value | None:
-        """How many times worse than the floor it is; 1 is as good."""
-        if self.value is None or self.floor is None:
+        """How many times worse than the baseline the value is."""
+        if self.value is None or self.baseline is None:
             return None
-        if isinstance(self.value, Percentiles) and isinstance(self.floor, Percentiles):
-            pairs = zip(self.value, self.floor, strict=True)
+        if isinstance(self.value, Percentiles) and isinstance(self.baseline, Percentiles):
+            pairs = zip(self.value, self.baseline, strict=True)
             return Percentiles(*(self._times(*pair) for pair in pairs))
-        if isinstance(self.value, Percentiles) or isinstance(self.floor, Percentiles):
-            raise TypeError(f"{self.name}: percentiles stand beside percentiles only")
-        return self._times(self.value, self.floor)
+        if isinstance(self.value, Percentiles) or isinstance(self.baseline, Percentiles):
+            raise TypeError(f"{self.name}: percentiles need a baseline of percentiles")
+        return self._times(self.value, self.baseline)
 
-    def _times(self, value: float, floor: float) -> float:
-        worse, better = (floor, value) if self.is_rate else (value, floor)
+    def _times(self, value: float, baseline: float) -> float:
+        worse, better = (baseline, value) if self.is_rate else (value, baseline)
         return worse / better if better else math.nan
 
 
 def written(value: Value | None, *, mark: str = "") -> str:
-    """Return a value with about three digits, percentiles as p50/p95/p99."""
+    """Return a value with three digits, percentiles as p50/p95/p99."""
     if value is None:
         return "-"
     if isinstance(value, Percentiles):
@@ -82,13 +82,15 @@ def _digits(value: float) -> str:
 
 
 def table(figures: dict[str, list[Figure]]) -> str:
-    """Return all figures, by database, as one table: a row for each, in the order of measuring."""
+    """Return a table with a row for each figure and three columns for each database."""
     groups: dict[str, dict[str, dict[str, Figure]]] = {}
     for database, measured in figures.items():
         for figure in measured:
             rows = groups.setdefault(figure.group, {})
             rows.setdefault(figure.name, {})[database] = figure
-    lines: list[list[str]] = [["", *(word for one in figures for word in (one, "floor", "times"))]]
+    lines: list[list[str]] = [
+        ["", *(head for one in figures for head in (one, "baseline", "ratio"))]
+    ]
     for group, rows in groups.items():
         lines.append([group])
         for name, by_database in rows.items():
@@ -101,9 +103,9 @@ def _cells(figure: Figure | None) -> list[str]:
     if figure is None:
         return ["", "", ""]
     value = f"({figure.note})" if figure.value is None and figure.note else written(figure.value)
-    if figure.floor is None:
+    if figure.baseline is None:
         return [value, "", ""]
-    return [value, written(figure.floor), written(figure.ratio, mark="x")]
+    return [value, written(figure.baseline), written(figure.ratio, mark="x")]
 
 
 def _aligned(lines: list[list[str]]) -> Iterable[str]:
@@ -118,7 +120,7 @@ def _aligned(lines: list[list[str]]) -> Iterable[str]:
             yield line[0]
             continue
         first, *rest = zip(line, widths, strict=True)
-        # Three columns belong together, so what is between databases is wider.
+        # A wider gap separates the databases.
         gaps = ["   " if number % 3 == 0 else "  " for number in range(len(rest))]
         cells = (gap + cell.rjust(width) for gap, (cell, width) in zip(gaps, rest, strict=True))
         yield (first[0].ljust(first[1]) + "".join(cells)).rstrip()
@@ -127,7 +129,7 @@ def _aligned(lines: list[list[str]]) -> Iterable[str]:
 def as_json(
     figures: dict[str, list[Figure]], *, about: dict[str, Any], notes: Sequence[str]
 ) -> dict[str, Any]:
-    """Return all of it for a program."""
+    """Return all figures as JSON."""
     return {
         "about": about,
         "notes": list(notes),
@@ -137,7 +139,7 @@ def as_json(
                 "group": figure.group,
                 "name": figure.name,
                 "value": _plain(figure.value),
-                "floor": _plain(figure.floor),
+                "baseline": _plain(figure.baseline),
                 "ratio": _plain(figure.ratio),
                 "note": figure.note,
                 "samples": figure.samples,
@@ -159,8 +161,8 @@ def _finite(value: float) -> float | None:
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON to a file; what is there is replaced when the new one is whole."""
+    """Write JSON to a file, replacing an old one at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_name(f".{path.name}.new")
-    made.write_text(json.dumps(content, indent=1) + "\n")
-    made.replace(path)
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(json.dumps(content, indent=1) + "\n")
+    new.replace(path)

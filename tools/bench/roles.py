@@ -1,4 +1,4 @@
-"""What each process of PoundCake is for, as /proc shows it: by our commands and by parentage."""
+"""The role of each PoundCake process, found in /proc by command line and parent."""
 
 from __future__ import annotations
 
@@ -16,75 +16,75 @@ if TYPE_CHECKING:
     from tools.bench.stack import Stack
 
 WEB, STREAM, PARENTS, DATABASE = "web", "stream", "parents", "database"
-LAUNCH, FOLLOW, LOCAL = "launch", "follow", "local"  # as the clusters are called
+LAUNCH, FOLLOW, LOCAL = "launch", "follow", "local"  # names of the clusters
 CLUSTERS = (LAUNCH, FOLLOW, LOCAL)
-LOAD, STUB = "load generator", "stub"  # what PoundCake cannot have of this machine
+LOAD, SANDBOX = "load generator", "sandbox"  # the bench's own processes
 OURS = (WEB, LAUNCH, FOLLOW, LOCAL, STREAM, PARENTS, DATABASE)
-GUARDS = 2  # a cluster's processes above those that work
+GUARDS = 2  # levels of supervising processes in a cluster
 COMMANDS = {"worker": PARENTS, "follow_stackstorm": STREAM}  # of manage.py
 
 
 def read(stack: Stack) -> dict[str, Reading]:
-    """Read the meters of each role of PoundCake, and what the bench itself has used so far."""
-    begun = children()
+    """Read the CPU time and bytes written of each role and of the bench itself."""
+    by_parent = children()
     readings: dict[str, Reading] = {role: meters.of([]) for role in OURS}
     pids: dict[str, list[int]] = {}
-    for pid, role in assigned(stack.server_pid, begun).items():
+    for pid, role in find_roles(stack.server_pid, by_parent).items():
         pids.setdefault(role, []).append(pid)
     pids[DATABASE] = [pid for pid in (stack.database.server_pid,) if pid]
-    pids[STUB] = [stack.stub.pid]
+    pids[SANDBOX] = [stack.sandbox.pid]
     readings |= {role: meters.of(found) for role, found in pids.items()}
-    # Not by its process id: the stub and the database are children that it will have waited for.
+    # Not from /proc: sandbox and database are ended children of this process, and would count.
     return readings | {LOAD: {"CPU ms": time.process_time() * 1_000}}
 
 
 def between(
     count: float, before: Mapping[str, Reading], after: Mapping[str, Reading]
 ) -> dict[str, Reading]:
-    """Return what each of so many took of each role between two readings."""
+    """Return the use of each role between two readings, divided by ``count``."""
     roles = (role for role in after if role in before)
     return {role: meters.for_each(count, before[role], after[role]) for role in roles}
 
 
 def web_command(server: int) -> list[str]:
     """Return the command line of PoundCake's web server."""
-    webs = [pid for pid, role in assigned(server, children()).items() if role == WEB]
-    # Those that it began come after it.
+    webs = [pid for pid, role in find_roles(server, children()).items() if role == WEB]
+    # The master comes before its children.
     return _words(webs[0], "cmdline") if webs else []
 
 
-def assigned(server: int, begun: Mapping[int, list[int]]) -> dict[int, str]:
-    """Return the role of ``manage.py serve`` and of all that it has begun, by process id.
+def find_roles(server: int, by_parent: Mapping[int, list[int]]) -> dict[int, str]:
+    """Return the roles of ``manage.py serve`` and its descendants, by process id.
 
-    ``begun``: the children of each process. Of a cluster those count that do its work: its first
-    process and the guard below that are parents, as are ``serve`` and ``worker``.
+    ``by_parent``: the children of each process. The supervisors of a cluster are parents, as are
+    ``serve`` and ``worker``.
     """
     roles = {server: PARENTS}
-    left = deque((child, "", 0) for child in begun.get(server, []))
-    while left:
-        pid, inherited, depth = left.popleft()
+    queue = deque((child, "", 0) for child in by_parent.get(server, []))
+    while queue:
+        pid, inherited, depth = queue.popleft()
         role = inherited or _role(pid)
         roles[pid] = PARENTS if role in CLUSTERS and depth < GUARDS else role
         below = ("", 0) if role == PARENTS else (role, depth + 1)
-        left += [(child, *below) for child in begun.get(pid, [])]
+        queue += [(child, *below) for child in by_parent.get(pid, [])]
     return roles
 
 
-def are_at_work(server: int) -> bool:
-    """Tell whether every cluster has come as far as to the processes that do its work."""
-    return set(CLUSTERS) <= set(assigned(server, children()).values())
+def are_workers_ready(server: int) -> bool:
+    """Return whether every cluster has started its working processes."""
+    return set(CLUSTERS) <= set(find_roles(server, children()).values())
 
 
 def _role(pid: int) -> str:
     command = _command(pid)
     if command == "cluster":
         return _environment(pid).get("Q_CLUSTER_NAME", PARENTS)
-    # Whatever serves the web is no command of ours, or one that may be called anything.
+    # The web server is no management command of ours, or one with any name.
     return COMMANDS.get(command, WEB)
 
 
 def _command(pid: int) -> str:
-    """Return the word after manage.py in a command line, '' without one."""
+    """Return the management command in a command line, or ''."""
     words = _words(pid, "cmdline")
     places = [number for number, word in enumerate(words) if Path(word).name == "manage.py"]
     return words[places[0] + 1] if places and len(words) > places[0] + 1 else ""

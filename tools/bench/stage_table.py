@@ -1,4 +1,4 @@
-"""What the stages of an alert's way took: as a table, as JSON, and beside another version's."""
+"""The results of the stages as a table and as JSON, and a comparison of two versions."""
 
 import json
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from tools.bench.profile import Profile, Use
 
-WEB, LAUNCH, FOLLOW = PHASES = ("take the alert", "start it", "learn its end")
+WEB, LAUNCH, FOLLOW = PHASES = ("intake", "launch", "follow")
 CPU, WALL, SQL = "CPU ms", "wall ms", "SQL"
-ALONE, BESIDE = (CPU, WALL, SQL), (CPU, SQL)
+COLUMNS, COMPARED_COLUMNS = (CPU, WALL, SQL), (CPU, SQL)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How alerts come: so many rounds, each worked off before the next, in bodies of a size."""
+class Arrivals:
+    """How alerts arrive: in rounds, each finished before the next, so many in a body."""
 
     name: str
     rounds: int
@@ -24,19 +24,19 @@ class Way:
 
 @dataclass(slots=True)
 class Result:
-    """What one way took. ``database_ms``: CPU of the database's server, by phase."""
+    """The result for one kind of arrivals. ``database_ms``: CPU of the database server by phase."""
 
-    way: Way
+    arrivals: Arrivals
     profile: Profile
     database_ms: dict[str, float] = field(default_factory=dict)
 
     @property
     def alerts(self) -> int:
-        """How many alerts there were."""
-        return self.way.rounds * self.way.alerts
+        """The number of alerts."""
+        return self.arrivals.rounds * self.arrivals.alerts
 
     def sum(self, phase: str, stages: Sequence[str]) -> dict[str, float]:
-        """Return what some stages of a phase took for each alert, by column."""
+        """Return the columns of some stages in a phase, per alert."""
         used = [self.profile.stages.get((phase, stage), Use()) for stage in stages]
         return {
             CPU: sum(use.cpu for use in used) * 1_000 / self.alerts,
@@ -46,15 +46,15 @@ class Result:
 
 
 def table(
-    results: Sequence[Result], order: Sequence[str], version: str, columns: Sequence[str] = ALONE
+    results: Sequence[Result], order: Sequence[str], version: str, columns: Sequence[str] = COLUMNS
 ) -> str:
-    """Return the markdown table: a row for each stage, in its order, some columns for each way."""
-    heads = [f"{one.way.name}: {name}" for one in results for name in columns]
-    counts = ", ".join(f"{one.way.name}: {one.alerts} alerts" for one in results)
+    """Return a Markdown table with a row for each stage."""
+    heads = [f"{one.arrivals.name}: {name}" for one in results for name in columns]
+    counts = ", ".join(f"{one.arrivals.name}: {one.alerts} alerts" for one in results)
     lines = [
         f"{version}; {counts}",
         "",
-        f"| stage, for each alert | {' | '.join(heads)} |",
+        f"| stage, per alert | {' | '.join(heads)} |",
         "|---" + "|---:" * len(heads) + "|",
     ]
 
@@ -95,14 +95,16 @@ def _all(result: Result) -> dict[str, float | str]:
 
 
 def side_by_side(before: Sequence[Result], now: Sequence[Result]) -> list[Result]:
-    """Return the results of two versions in pairs, with names that tell them apart."""
+    """Return the results of two versions in pairs, marked as before and now."""
     pairs = zip(_named(before, "before"), _named(now, "now"), strict=True)
     return [one for pair in pairs for one in pair]
 
 
 def _named(results: Sequence[Result], when: str) -> list[Result]:
     return [
-        Result(replace(one.way, name=f"{one.way.name}, {when}"), one.profile, one.database_ms)
+        Result(
+            replace(one.arrivals, name=f"{one.arrivals.name}, {when}"), one.profile, one.database_ms
+        )
         for one in results
     ]
 
@@ -111,7 +113,7 @@ def save(path: Path, results: Sequence[Result]) -> None:
     """Write results as JSON."""
     content = [
         {
-            "way": asdict(one.way),
+            "arrivals": asdict(one.arrivals),
             "cpu": one.profile.cpu,
             "database_ms": one.database_ms,
             "stages": [
@@ -125,7 +127,7 @@ def save(path: Path, results: Sequence[Result]) -> None:
 
 
 def load(path: Path) -> list[Result]:
-    """Read what ``save`` wrote."""
+    """Read the JSON of ``save``."""
     results = []
     for one in json.loads(path.read_text()):
         profile = Profile()
@@ -133,5 +135,5 @@ def load(path: Path) -> list[Result]:
         for use in one["stages"]:
             key = use.pop("phase"), use.pop("stage")
             profile.stages[key] = Use(**use)
-        results.append(Result(Way(**one["way"]), profile, one["database_ms"]))
+        results.append(Result(Arrivals(**one["arrivals"]), profile, one["database_ms"]))
     return results

@@ -1,8 +1,8 @@
-"""``make stages``, or ``python -m tools.bench.stages``: what each stage of an alert's way takes.
+"""``make stages``, or ``python -m tools.bench.stages``: CPU time of each processing stage.
 
-One process does all that the web server and the workers do, one after the other, on a real database
-and against the bench's stub. Timers are put around named functions from here; the product knows
-nothing of them. What the processes say to each other and the web server's own work are not in it.
+One process does the work of web server and workers, one job after the other, on a real database and
+against the StackStorm sandbox. Timers are patched around named functions. Communication between
+processes and the web server's own work are not included.
 """
 
 import argparse
@@ -20,15 +20,23 @@ from queue import SimpleQueue
 from typing import Any
 
 from tests import servers
-from tools.bench import API_KEY, ONE_STEP, databases, load, meters, stage_table
+from tools.bench import (
+    API_KEY,
+    ONE_STEP,
+    databases,
+    load,
+    meters,
+    sandbox_process,
+    stage_table,
+)
 from tools.bench.databases import Database
 from tools.bench.profile import Profile
-from tools.bench.stack import StubProcess, stub_started
-from tools.bench.stage_table import FOLLOW, LAUNCH, WEB, Result, Way
+from tools.bench.sandbox_process import SandboxProcess
+from tools.bench.stage_table import FOLLOW, LAUNCH, WEB, Arrivals, Result
 
 FRAMEWORK, DEQUEUE = "web framework", "dequeue"
-# The functions of each stage, in the order of the table. A stage holds what they do, less what they
-# have other stages do: the transaction of the intake is inserts because matching has its own.
+# The functions of each stage, in the order of the table. Time spent in other stages is excluded:
+# the intake's transaction counts as inserts, since matching is a stage of its own.
 STAGES: dict[str, tuple[str, ...]] = {
     "authentication": ("remediation.api.authentication.TokenAuthentication.authenticate",),
     "parse": ("remediation.alertmanager.decode", "remediation.alertmanager.read"),
@@ -41,7 +49,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "audit.middleware.insert",
     ),
     FRAMEWORK: (),  # the rest of a request
-    DEQUEUE: ("remediation.queue.absorb",),  # and the rest of a job: django-q2's part
+    DEQUEUE: ("remediation.queue.absorb",),  # and the rest of a job, in django-q2
     "claim": (
         "remediation.engine.launching.prepared_launch.claim",
         "remediation.engine.launching.preparation.load_related",
@@ -68,33 +76,40 @@ ENVIRONMENT = {
     "ST2_API_KEY": API_KEY,
     "ST2_STREAM_URL": "",
 }
-STUB_SECONDS = 0.05  # that an execution takes
-PATIENCE_SECONDS = 300.0
+EXECUTION_SECONDS = 0.05
+TIMEOUT_SECONDS = 300.0
 
 
 def main() -> int:
     """Print the table."""
     options = _options()
     stages = _mapping(options.mapping) if options.mapping else STAGES
-    ways = (
-        Way("one by one", options.alone, 1, 1),
-        Way("in a storm", options.rounds, options.alerts, 20),
+    kinds = (
+        Arrivals("one by one", options.alone, 1, 1),
+        Arrivals("in a storm", options.rounds, options.alerts, 20),
     )
-    with ExitStack() as running:
+    with ExitStack() as stack:
         try:
-            database = running.enter_context(databases.running(options.database))
+            database = stack.enter_context(databases.running(options.database))
         except servers.ServerMissing as missing:
             sys.stderr.write(f"{missing}\n")
             return 1
-        stub = running.enter_context(stub_started(latency=0.0, duration=STUB_SECONDS))
-        system = System(database, stub)
-        system.work_off(Way("to warm up", 3, 20, 20), Profile(), stages)
+        sandbox = stack.enter_context(
+            sandbox_process.running(latency=0.0, duration=EXECUTION_SECONDS)
+        )
+        system = System(database, sandbox)
+        system.process(Arrivals("warm-up", 3, 20, 20), Profile(), stages)
         results = [
-            system.work_off(way, Profile(), stages) for way in ways for _ in range(options.repeat)
+            system.process(arrivals, Profile(), stages)
+            for arrivals in kinds
+            for _ in range(options.repeat)
         ]
         best = [
-            min((one for one in results if one.way is way), key=lambda one: one.profile.cpu)
-            for way in ways
+            min(
+                (one for one in results if one.arrivals is arrivals),
+                key=lambda one: one.profile.cpu,
+            )
+            for arrivals in kinds
         ]
         system.close()
         version = f"{database.version()}, Python {sys.version.split()[0]}"
@@ -102,7 +117,7 @@ def main() -> int:
         stage_table.save(options.json, best)
     if options.before:
         best = stage_table.side_by_side(stage_table.load(options.before), best)
-    columns = stage_table.BESIDE if options.before else stage_table.ALONE
+    columns = stage_table.COMPARED_COLUMNS if options.before else stage_table.COLUMNS
     sys.stdout.write(stage_table.table(best, list(stages), version, columns) + "\n")
     return 0
 
@@ -110,15 +125,17 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.stages", description=__doc__)
     parser.add_argument("--database", choices=databases.KINDS, default="mariadb")
-    parser.add_argument("--alone", type=int, default=60, help="alerts that come one by one")
-    parser.add_argument("--alerts", type=int, default=200, help="alerts of a storm")
+    parser.add_argument("--alone", type=int, default=60, help="alerts sent one by one")
+    parser.add_argument("--alerts", type=int, default=200, help="alerts in a storm")
     parser.add_argument("--rounds", type=int, default=3, help="storms, one after the other")
-    parser.add_argument("--repeat", type=int, default=2, help="the one with the least CPU counts")
+    parser.add_argument(
+        "--repeat", type=int, default=2, help="runs; the one with the least CPU time is shown"
+    )
     parser.add_argument(
         "--mapping", type=Path, help="a Python file with STAGES, for another version of the code"
     )
-    parser.add_argument("--json", type=Path, help="where to write what was measured")
-    parser.add_argument("--before", type=Path, help="such a file, to stand beside it in the table")
+    parser.add_argument("--json", type=Path, help="output file")
+    parser.add_argument("--before", type=Path, help="JSON of an older version, to compare with")
     return parser.parse_args()
 
 
@@ -133,11 +150,11 @@ def _mapping(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 class System:
-    """PoundCake in this process: what its processes do, one after the other."""
+    """PoundCake in this process."""
 
-    def __init__(self, database: Database, stub: StubProcess) -> None:
-        """Set Django up on the database, and make the bucket and a token."""
-        os.environ |= ENVIRONMENT | {"DATABASE_URL": database.url, "ST2_API_URL": stub.url}
+    def __init__(self, database: Database, sandbox: SandboxProcess) -> None:
+        """Set up Django on the database and create the bucket and a token."""
+        os.environ |= ENVIRONMENT | {"DATABASE_URL": database.url, "ST2_API_URL": sandbox.url}
         for name in ("DATABASE_URL", "SECRET_KEY", "ST2_API_KEY"):
             os.environ.pop(f"{name}_FILE", None)
         import django  # noqa: PLC0415 - its settings read the environment
@@ -167,15 +184,15 @@ class System:
         self.post("buckets/", bucket)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database connection."""
         self.connection.close()
 
     def post(self, path: str, body: object) -> Any:
-        """Post to the API and return its answer."""
+        """POST to the API and return the JSON."""
         return json.loads(self.call(self.request(path, json.dumps(body).encode())))
 
     def request(self, path: str, body: bytes) -> dict[str, Any]:
-        """Return a request as the web server hands it over."""
+        """Return the WSGI environ of a request."""
         from django.test import RequestFactory  # noqa: PLC0415
 
         request = RequestFactory().post(
@@ -189,31 +206,33 @@ class System:
         return environ
 
     def call(self, environ: dict[str, Any]) -> bytes:
-        """Answer a request as the web server has it answered."""
+        """Handle a request and return the body."""
         statuses: list[str] = []
         response = self.handle(environ, lambda status, _headers, *_: statuses.append(status))
-        answer = b"".join(response)
+        body = b"".join(response)
         response.close()
         if not statuses[0].startswith("2"):
-            raise RuntimeError(f"answered with {statuses[0]}: {answer.decode()[:500]}")
-        return answer
+            raise RuntimeError(f"status {statuses[0]}: {body.decode()[:500]}")
+        return body
 
-    def work_off(self, way: Way, profile: Profile, stages: Mapping[str, Sequence[str]]) -> Result:
-        """Send the alerts of a way, start them and learn of their ends."""
-        result = Result(way, profile)
+    def process(
+        self, arrivals: Arrivals, profile: Profile, stages: Mapping[str, Sequence[str]]
+    ) -> Result:
+        """Send alerts, start their executions and poll their ends."""
+        result = Result(arrivals, profile)
         self.connection.execute_wrappers.append(profile.count)
         try:
             with profile.wrapped(stages):
-                for _ in range(way.rounds):
-                    self._round(way, result)
+                for _ in range(arrivals.rounds):
+                    self._round(arrivals, result)
         finally:
             self.connection.execute_wrappers.remove(profile.count)
         return result
 
-    def _round(self, way: Way, result: Result) -> None:
+    def _round(self, arrivals: Arrivals, result: Result) -> None:
         bodies = [
             self.request("webhook", call.body)
-            for call in load.deliveries(ONE_STEP, alerts=way.alerts, a_body=way.a_body)
+            for call in load.deliveries(ONE_STEP, alerts=arrivals.alerts, a_body=arrivals.a_body)
         ]
 
         def send() -> None:
@@ -223,10 +242,10 @@ class System:
 
         self._phase(result, WEB, send)
         self._phase(
-            result, LAUNCH, lambda: self._do_jobs(result.profile, "LAUNCH_DUE", _is_started)
+            result, LAUNCH, lambda: self._do_jobs(result.profile, "LAUNCH_DUE", _are_started)
         )
-        time.sleep(2 * STUB_SECONDS)
-        self._phase(result, FOLLOW, lambda: self._do_jobs(result.profile, "TICK", _is_known))
+        time.sleep(2 * EXECUTION_SECONDS)
+        self._phase(result, FOLLOW, lambda: self._do_jobs(result.profile, "TICK", _have_ended))
 
     def _phase(self, result: Result, phase: str, work: Callable[[], None]) -> None:
         server = [pid for pid in (self.database.server_pid,) if pid]
@@ -237,14 +256,14 @@ class System:
         result.database_ms[phase] = result.database_ms.get(phase, 0.0) + used
 
     def _do_jobs(self, profile: Profile, job: str, is_done: Callable[[], bool]) -> None:
-        """Carry out what is due in the queue of a job, until it is done."""
+        """Run the due jobs of a cluster until ``is_done``."""
         from remediation import queue  # noqa: PLC0415
 
         cluster = getattr(queue, job).cluster
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + TIMEOUT_SECONDS
         while not is_done():
             if time.monotonic() > until:
-                raise RuntimeError(f"The {cluster} cluster has not done its work in time")
+                raise RuntimeError(f"The {cluster} cluster did not finish in time")
             if queue.oldest_waiting(cluster) is not None:
                 with profile.measured(), profile.stage(DEQUEUE):
                     _do_job(cluster)
@@ -252,20 +271,20 @@ class System:
                 time.sleep(0.005)
 
 
-def _is_started() -> bool:
+def _are_started() -> bool:
     from remediation.models import ActionExecution  # noqa: PLC0415
 
     return not ActionExecution.objects.filter(status__in=("pending", "launching")).exists()
 
 
-def _is_known() -> bool:
+def _have_ended() -> bool:
     from remediation.models import BucketRun  # noqa: PLC0415
 
     return not BucketRun.objects.filter(completed_at=None).exists()
 
 
 def _do_job(cluster: str) -> None:
-    """Take a wake-up and carry it out as django-q2's three processes do."""
+    """Run one queued job as django-q2's three processes do."""
     from django_q.monitor import monitor  # noqa: PLC0415
     from django_q.signing import SignedPackage  # noqa: PLC0415
     from django_q.worker import worker  # noqa: PLC0415

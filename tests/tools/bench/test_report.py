@@ -1,4 +1,4 @@
-"""The arithmetic of the bench's report."""
+"""The bench's report: percentiles, ratios, table and JSON."""
 
 import json
 import math
@@ -18,11 +18,11 @@ from tools.bench.report import Figure, Percentiles, percentiles
         ([float(n) for n in range(200, 0, -1)], (100, 190, 198)),
     ],
 )
-def test_percentiles_are_values_that_occurred(values, expected):
+def test_percentiles_use_the_nearest_rank(values, expected):
     assert percentiles(values) == expected
 
 
-def test_nothing_has_no_percentiles():
+def test_there_are_no_percentiles_without_values():
     assert percentiles([]) is None
     assert report.in_ms(None) is None
 
@@ -38,20 +38,20 @@ def test_seconds_become_milliseconds():
         (Figure("g", "a rate", 10.0, 30.0, is_rate=True), 3.0),
         (Figure("g", "times", Percentiles(2, 6, 12), Percentiles(1, 2, 3)), (2, 3, 4)),
         (Figure("g", "a count", 0.0), None),
-        (Figure("g", "not had", None, 1.0), None),
+        (Figure("g", "not measured", None, 1.0), None),
     ],
 )
-def test_a_ratio_says_how_many_times_worse_than_the_floor(figure, ratio):
+def test_a_ratio_is_how_many_times_worse_than_the_baseline(figure, ratio):
     assert figure.ratio == ratio
 
 
-def test_a_floor_of_nothing_gives_no_ratio():
+def test_a_baseline_of_zero_gives_no_ratio():
     assert math.isnan(Figure("g", "n", 1.0, 0.0).ratio)
     assert math.isnan(Figure("g", "n", 0.0, 1.0, is_rate=True).ratio)
 
 
-def test_percentiles_stand_beside_percentiles_only():
-    with pytest.raises(TypeError, match="percentiles only"):
+def test_percentiles_need_a_baseline_of_percentiles():
+    with pytest.raises(TypeError, match="need a baseline of percentiles"):
         Figure("g", "n", Percentiles(1, 2, 3), 1.0).ratio  # noqa: B018
 
 
@@ -81,7 +81,7 @@ FIGURES = {
     ],
     "mariadb": [
         Figure("intake", "accepted/s", 20.0, 100.0, is_rate=True),
-        Figure("storm", "lost", None, note="not over"),
+        Figure("storm", "lost", None, note="too slow"),
         Figure("storm", "rows", 7.0, 1.0),
     ],
 }
@@ -89,15 +89,18 @@ FIGURES = {
 
 def test_the_table_has_a_row_a_figure_and_three_columns_a_database():
     assert report.table(FIGURES).splitlines() == [
-        "                       sqlite           floor            times      mariadb  floor  times",
+        "                       sqlite        baseline            ratio      mariadb"
+        "  baseline  ratio",
         "",
         "intake",
-        "  accepted/s             50.0             100            2.00x         20.0    100  5.00x",
+        "  accepted/s             50.0             100            2.00x         20.0"
+        "       100  5.00x",
         "  ack ms       1.00/2.00/3.00  1.00/1.00/1.00  1.00/2.00/3.00x",
         "",
         "storm",
-        "  lost                      0                                    (not over)",
-        "  rows                                                                 7.00   1.00  7.00x",
+        "  lost                      0                                    (too slow)",
+        "  rows                                                                 7.00"
+        "      1.00  7.00x",
     ]
 
 
@@ -114,7 +117,7 @@ def test_the_json_has_all_figures_in_plain_numbers(tmp_path):
         "group": "intake",
         "name": "ack ms",
         "value": {"p50": 1, "p95": 2, "p99": 3},
-        "floor": {"p50": 1, "p95": 1, "p99": 1},
+        "baseline": {"p50": 1, "p95": 1, "p99": 1},
         "ratio": {"p50": 1.0, "p95": 2.0, "p99": 3.0},
         "note": "",
         "samples": 9,

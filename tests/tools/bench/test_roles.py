@@ -1,10 +1,11 @@
-"""Which process of PoundCake does what."""
+"""The roles of PoundCake's processes."""
 
 import pytest
 
 from tests import servers
-from tools.bench import floors, roles
+from tools.bench import baselines, roles
 
+BASELINE_APP = "tools.bench.baseline_app"
 MANAGE = ["python", "/opt/poundcake/manage.py"]
 COMMANDS = {
     1: [*MANAGE, "serve"],
@@ -13,7 +14,7 @@ COMMANDS = {
     20: [*MANAGE, "worker"],
     **{pid: [*MANAGE, "cluster"] for pid in (30, 31, 32, 33, 40, 41, 42, 50, 51, 52)},
     60: [*MANAGE, "follow_stackstorm"],
-    99: ["python", "-m", "somebody_else"],
+    99: ["python", "-m", "unrelated"],
 }
 CHILDREN = {
     0: [1, 99],
@@ -41,9 +42,9 @@ def proc(monkeypatch):
     monkeypatch.setattr(roles, "children", lambda: CHILDREN)
 
 
-def test_each_process_is_known_by_its_command_and_its_parents():
+def test_a_role_follows_from_command_line_and_parents():
     by_role = {}
-    for pid, role in roles.assigned(1, CHILDREN).items():
+    for pid, role in roles.find_roles(1, CHILDREN).items():
         by_role.setdefault(role, set()).add(pid)
 
     assert by_role == {
@@ -56,23 +57,23 @@ def test_each_process_is_known_by_its_command_and_its_parents():
     }
 
 
-def test_a_cluster_that_is_starting_does_no_work_yet():
+def test_a_starting_cluster_has_no_working_process():
     starting = CHILDREN | {40: [41], 41: []}
 
-    roles_now = roles.assigned(1, starting)
+    roles_now = roles.find_roles(1, starting)
 
     assert (roles_now[40], roles_now[41]) == ("parents", "parents")
     assert "follow" not in roles_now.values()
 
 
-def test_another_web_server_is_web_too(monkeypatch):
+def test_any_other_process_of_serve_is_the_web_server(monkeypatch):
     monkeypatch.setitem(COMMANDS, 10, [*MANAGE, "web"])
 
-    assert {roles.assigned(1, CHILDREN)[pid] for pid in (10, 11)} == {"web"}
+    assert {roles.find_roles(1, CHILDREN)[pid] for pid in (10, 11)} == {"web"}
     assert roles.web_command(1) == [*MANAGE, "web"]
 
 
-def test_the_use_between_two_readings_is_divided_by_role():
+def test_the_use_between_two_readings_is_divided_by_the_count():
     before = {"web": {"CPU ms": 100.0}, "launch": {"CPU ms": 5.0}}
     after = {"web": {"CPU ms": 300.0}, "launch": {"CPU ms": 5.0}, "late": {"CPU ms": 9.0}}
 
@@ -80,22 +81,29 @@ def test_the_use_between_two_readings_is_divided_by_role():
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours"),
+    ("web", "view"),
     [
         (
             ["gunicorn", "--threads", "4", "--bind", "127.0.0.1:8000", "poundcake.wsgi"],
-            ["gunicorn", "--threads", "4", "--bind", "127.0.0.1:9", "tools.bench.floor_app.wsgi"],
+            [
+                "gunicorn",
+                "--threads",
+                "4",
+                "--bind",
+                "127.0.0.1:9",
+                "tools.bench.baseline_app.wsgi",
+            ],
         ),
         (
             ["granian", "--port", "8000", "poundcake.wsgi:application"],
-            ["granian", "--port", "9", "tools.bench.floor_app.wsgi:application"],
+            ["granian", "--port", "9", f"{BASELINE_APP}.wsgi:application"],
         ),
     ],
 )
-def test_the_view_is_served_as_poundcake_is(theirs, ours):
-    assert floors.web_command(theirs, "127.0.0.1:8000", "127.0.0.1:9") == ours
+def test_the_view_is_served_like_poundcake(web, view):
+    assert baselines.view_command(web, "127.0.0.1:8000", "127.0.0.1:9") == view
 
 
-def test_a_command_that_names_no_application_is_refused():
+def test_a_web_command_without_an_application_is_refused():
     with pytest.raises(servers.ServerFailed, match="cannot be served"):
-        floors.web_command(["python", "web.py"], "127.0.0.1:8000", "127.0.0.1:9")
+        baselines.view_command(["python", "web.py"], "127.0.0.1:8000", "127.0.0.1:9")

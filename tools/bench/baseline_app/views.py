@@ -1,13 +1,13 @@
-"""The floor's one view, at every address."""
+"""The view of the baseline, at every URL."""
 
 from django.http import HttpRequest, JsonResponse
 from django.urls import re_path
 
-from tools.bench.floor_app.models import Call
+from tools.bench.baseline_app.models import Call
 
 
 def accept(request: HttpRequest) -> JsonResponse:
-    """Write one row and answer as PoundCake does."""
+    """Write one row and respond like PoundCake."""
     Call.objects.create(size=len(request.body))
     return JsonResponse({"status": "accepted"}, status=202)
 

@@ -1,4 +1,4 @@
-"""The floor's one table."""
+"""The table of the baseline."""
 
 from django.db import models
 
@@ -8,8 +8,8 @@ class Call(models.Model):
     size = models.IntegerField()
 
     class Meta:
-        app_label = "floor_app"
-        db_table = "bench_floor"
+        app_label = "baseline_app"
+        db_table = "bench_baseline"
 
     def __str__(self) -> str:
         return f"#{self.pk}"

@@ -1,4 +1,4 @@
-"""Settings of the floor: the database as PoundCake connects to it, and nothing else."""
+"""Settings of the baseline: PoundCake's database connection and nothing else."""
 
 from poundcake.settings import DATABASES, SECRET_KEY
 
@@ -6,6 +6,6 @@ __all__ = ["DATABASES", "SECRET_KEY"]
 
 ALLOWED_HOSTS = ["127.0.0.1"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = ["tools.bench.floor_app"]
-ROOT_URLCONF = "tools.bench.floor_app.views"
+INSTALLED_APPS = ["tools.bench.baseline_app"]
+ROOT_URLCONF = "tools.bench.baseline_app.views"
 USE_TZ = True

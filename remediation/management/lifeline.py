@@ -24,7 +24,7 @@ def die_with(parent_pid: int) -> None:
 
 
 def kill_forks_with_parent() -> None:
-    """Apply ``die_with`` to every process that this process and its children fork from now on."""
+    """Apply ``die_with`` to every later fork of this process and of its children."""
     forking_pid = os.getpid()
 
     def before_fork() -> None:

@@ -1,13 +1,13 @@
-"""Who types a command."""
+"""The operator who runs a management command."""
 
 import getpass
 import os
 
 
-def operator() -> str:
-    """Return the name of the person at the command line, for the record."""
+def operator_name() -> str:
+    """Return the login name of the operator, for the audit trail."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        # In a container a uid needs no name.
+        # In a container a uid may have no name.
         return f"uid {os.getuid()}"

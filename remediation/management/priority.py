@@ -1,23 +1,23 @@
-"""Let the web server and the database have the processor first where one machine does it all."""
+"""Lower the workers' CPU priority below that of a web server and a database on the same machine."""
 
 import contextlib
 import os
 from pathlib import Path
 
-# A third of the time that the web server gets when both want it. Not less: what fills the machine
-# may be what is to be repaired.
+# A third of the web server's CPU share under contention. Not lower: the load on the machine may be
+# the problem that a run is about to fix.
 NICENESS = 5
 AUTOGROUP = Path("/proc/self/autogroup")
 
 
-def give_way() -> None:
-    """Lower the priority of this process and of those that it will start.
+def lower_priority() -> None:
+    """Lower the priority of this process and of the processes that it will start.
 
-    Linux shares the processor among sessions first, so the niceness of one process counts within
-    its session only, and the session's own has to follow. Source: sched(7), autogroups.
+    Linux divides CPU time among sessions first, and a process's niceness counts only within its
+    session, so the session's niceness must change too. Source: sched(7), autogroups.
     """
     niceness = os.nice(NICENESS)
     if os.getsid(0) == os.getpid():
-        # Other systems have no such file, and containers may protect it: then it is as it was.
+        # Other systems have no such file, and containers may make it read-only.
         with contextlib.suppress(OSError):
             AUTOGROUP.write_text(str(niceness))

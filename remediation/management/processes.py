@@ -1,4 +1,4 @@
-"""Run child processes as one: they are started and stopped together, and nothing stays behind."""
+"""Start and stop child processes as a unit, and leave no process behind."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from types import FrameType, TracebackType
 from remediation.management.lifeline import die_with
 
 MANAGE = Path(sys.argv[0]).resolve()
-STOP_SECONDS = 70.0  # a worker may finish the local action in its hand
+STOP_SECONDS = 70.0  # long enough for a worker to finish its local action
 
 
 class Interrupted(Exception):
-    """Somebody asked the process to stop."""
+    """The process received a signal to stop."""
 
 
 class Processes:
-    """Child processes by name, each the leader of its own group."""
+    """Child processes by name, each the leader of its process group."""
 
     def __init__(
         self, env: Mapping[str, str] | None = None, *, stop_seconds: float = STOP_SECONDS
     ) -> None:
-        """Start the children with ``env`` over this process's environment.
+        """Set up without starting anything.
 
-        ``stop_seconds``: how long they may take to end; longer than their own children may.
+        ``env``: added to this process's environment. ``stop_seconds``: time to exit on ``stop``;
+        longer than the children's own limit.
         """
         self.env = {**os.environ, **(env or {})}
         self.stop_seconds = stop_seconds
@@ -52,15 +53,15 @@ class Processes:
         return kind is Interrupted
 
     def manage(self, *arguments: str) -> str:
-        """Run a management command to its end and return what it printed."""
+        """Run a management command and return its standard output."""
         command = [sys.executable, str(MANAGE), *arguments]
-        done = subprocess.run(command, env=self.env, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        done = subprocess.run(command, env=self.env, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603  # a command of ours
         return done.stdout
 
     def start(self, name: str, command: list[str], **env: str) -> None:
-        """Start a child that is meant to run until it is stopped."""
+        """Start a child that runs deadline it is stopped."""
         self.arguments[name] = (command, env)
-        self.children[name] = subprocess.Popen(  # noqa: S603
+        self.children[name] = subprocess.Popen(  # noqa: S603  # a command of ours
             command,
             env=self.env | env,
             start_new_session=True,
@@ -68,7 +69,7 @@ class Processes:
         )
 
     def start_manage(self, name: str, *arguments: str, **env: str) -> None:
-        """Start a management command that is meant to run until it is stopped."""
+        """Start a management command that runs deadline it is stopped."""
         self.start(name, [sys.executable, str(MANAGE), *arguments], **env)
 
     def ended(self) -> list[str]:
@@ -76,20 +77,20 @@ class Processes:
         return [name for name, child in self.children.items() if child.poll() is not None]
 
     def restart(self, name: str) -> None:
-        """Kill what is left of a child's group and start it anew."""
+        """Kill the rest of a child's process group and start the child again."""
         self._signal(self.children[name], signal.SIGKILL)
         self.children[name].wait()
         command, env = self.arguments[name]
         self.start(name, command, **env)
 
     def stop(self) -> None:
-        """Ask all to end, and kill the whole groups of those that do not."""
-        until = time.monotonic() + self.stop_seconds
+        """Terminate all children, and kill the process groups of those that do not exit in time."""
+        deadline = time.monotonic() + self.stop_seconds
         for child in self.children.values():
             child.terminate()
         for child in self.children.values():
             try:
-                child.wait(max(0.0, until - time.monotonic()))
+                child.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 pass
             finally:
@@ -106,7 +107,7 @@ class Processes:
 
     @staticmethod
     def _interrupt(_number: int, _frame: FrameType | None) -> None:
-        # A second signal must not cut the stopping short.
+        # A second signal must not interrupt the shutdown.
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         raise Interrupted

@@ -47,10 +47,10 @@ def test_it_tells_the_story_of_an_alert_that_is_remediated(start, checkout):
     done = demo(checkout, bind)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    story = done.stdout[done.stdout.index("The story of request") :]
+    story = done.stdout[done.stdout.index("Timeline of request") :]
     assert re.search(r"alert +HostDown [0-9a-f]{16}: created", story)
     assert re.search(r"bucket +host_down_workflow", story)
-    steps = re.findall(r"step (\d) +(\w+): (\w+) (\S+)\n +with (.+)", story)
+    steps = re.findall(r"step (\d) +(\w+): (\w+) (\S+)\n +parameters (.+)", story)
     assert [(order, name, status) for order, name, status, *_ in steps] == [
         ("1", "st2_linux_service_action", "success"),
         ("2", "st2_slack_post_message", "success"),
@@ -65,7 +65,7 @@ def test_it_tells_the_story_of_an_alert_that_is_remediated(start, checkout):
     assert re.search(r"run +success", story)
     for told in (f"http://{bind}/admin/", "operator / ", "Token ", "executes nothing"):
         assert told in story
-    assert resolve(re.search(rf"read it at http://{bind}(/\S+)", story)[1])
+    assert resolve(re.search(rf"details http://{bind}(/\S+)", story)[1])
     with pytest.raises(requests.ConnectionError):
         requests.get(f"http://{bind}/healthz", timeout=5)
 

@@ -130,7 +130,7 @@ def test_clocks_that_differ_by_minutes_change_nothing(app, sandbox, start_worker
     assert sorted(sandbox.posts_by_trace_tag().values()) == [1] * 6
     assert len(skews_of(app, clusters=9)) == 9
     for worker in workers:
-        assert "started anew" not in worker.log.read_text()
+        assert "Restarting it" not in worker.log.read_text()
 
 
 def test_a_worker_that_goes_on_after_its_lease_starts_nothing(app, sandbox, start_worker):

@@ -1,4 +1,4 @@
-"""Check the connection to StackStorm and the actions, and say what is wrong."""
+"""Check the connection to StackStorm and the actions, and print the problems."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from remediation.stackstorm import StackStormError
 
 
 class Command(BaseCommand):
-    help = "Check the connection to StackStorm and which of our actions it has."
+    help = "Check the connection to StackStorm and the actions that buckets use."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Print who we are to StackStorm and what it says of each action."""
+        """Print StackStorm's version, our user and the result of each action's check."""
         try:
             client = stackstorm_client()
             version, user = client.version(), client.user()
             self.stdout.write(
-                f"StackStorm {version} at {settings.ST2_API_URL} takes us for {user.username}."
+                f"StackStorm {version} at {settings.ST2_API_URL}, authenticated as {user.username}."
             )
             findings = check_actions(client)
         except (NotConfigured, StackStormError, ValueError) as error:
             raise CommandError(str(error)) from error
         for finding in findings:
             self.stdout.write(f"{finding.action.name}: {finding.message or 'ready'}")
-        wrong = sum(bool(finding.message) for finding in findings)
-        self.stdout.write(f"{len(findings) - wrong} of {len(findings)} actions are ready.")
+        failed = sum(bool(finding.message) for finding in findings)
+        self.stdout.write(f"{len(findings) - failed} of {len(findings)} actions are ready.")

@@ -1,4 +1,4 @@
-"""Run one django-q2 cluster; ``worker`` runs them all and starts anew what has ended."""
+"""Run one django-q2 cluster; ``worker`` runs all of them and restarts those that end."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ from django.core.management.base import BaseCommand
 
 from remediation import queue
 from remediation.management.lifeline import kill_forks_with_parent
-from remediation.management.priority import give_way
+from remediation.management.priority import lower_priority
 
 
 class Command(BaseCommand):
     help = "Run the cluster that Q_CLUSTER_NAME names; manage.py worker runs all of them."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Run it until it is asked to stop."""
-        # Alerts are taken before they are worked off.
-        give_way()
-        # Its processes too: orphans would work on beside the cluster that replaces this one.
+        """Run the cluster until it is stopped."""
+        # Receiving alerts has priority over working on them.
+        lower_priority()
+        # Else orphaned processes would keep working beside the cluster that replaces this one.
         kill_forks_with_parent()
         queue.run_cluster()

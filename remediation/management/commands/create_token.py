@@ -1,4 +1,4 @@
-"""Make an API token and print it, once."""
+"""Create an API token and print it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DAYS_MAX = 36_500
 
 
 class Command(BaseCommand):
-    help = "Make an API token; it is printed this once, alone on the last line."
+    help = "Create an API token. Prints it once, alone on the last line."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the name, the scopes and the days until it expires."""
-        parser.add_argument("name", help="who will use it, for example alertmanager")
+        """Add the name, the scopes and the number of days until expiry."""
+        parser.add_argument("name", help="who uses it, for example alertmanager")
         parser.add_argument(
             "--scope",
             action="append",
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("--expires-days", type=int, metavar="N", help="default: never")
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
-        """Store the token and print its text."""
+        """Store the token's hash and print the token."""
         if problem := scope_problem(options["scopes"]):
             raise CommandError(problem)
         try:
@@ -42,8 +42,8 @@ class Command(BaseCommand):
                 expires_at=_expires_at(options["expires_days"]),
             )
         except ValidationError as error:
-            raise CommandError(_sentence(options["name"], error)) from error
-        self.stdout.write(f"Token {row.name} with {', '.join(row.scopes)}, shown this once:")
+            raise CommandError(_error_message(options["name"], error)) from error
+        self.stdout.write(f"Token {row.name} with {', '.join(row.scopes)}. It is not shown again:")
         self.stdout.write(text)
 
 
@@ -51,11 +51,11 @@ def _expires_at(days: int | None) -> datetime.datetime | None:
     if days is None:
         return None
     if not 0 < days <= DAYS_MAX:
-        raise CommandError(f"--expires-days: give 1 to {DAYS_MAX} days.")
+        raise CommandError(f"--expires-days must be 1 to {DAYS_MAX}.")
     return clock.now() + datetime.timedelta(days=days)
 
 
-def _sentence(name: str, error: ValidationError) -> str:
+def _error_message(name: str, error: ValidationError) -> str:
     if ApiToken.objects.filter(name=name).exists():
-        return f"There is a token named {name} already: choose another name, or revoke that one."
+        return f"A token named {name} already exists: choose another name, or revoke that token."
     return " ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())

@@ -1,4 +1,4 @@
-"""Show PoundCake at work: a real alert through the real parts, with a sandbox for StackStorm."""
+"""Demonstrate PoundCake: process an alert with real components and a StackStorm sandbox."""
 
 import json
 import os
@@ -17,11 +17,11 @@ from django.core.management.base import BaseCommand, CommandError
 from remediation.management.processes import STOP_SECONDS, Processes
 from st2_sandbox import Sandbox
 
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0  # for the web server to start, and for the run to end
 OPERATOR = "operator"
 BUCKET = {
     "name": "host_down_workflow",
-    "description": "Restart the service of a host that is down, and tell the team.",
+    "description": "Restart the service of a host that is down, and notify the team.",
     "alert_name_pattern": "HostDown",
     "steps": [
         ("st2_linux_service_action", {"service_name": "nginx"}),
@@ -33,15 +33,15 @@ BUCKET = {
 
 class Command(BaseCommand):
     help = (
-        "Start everything beside a StackStorm sandbox, send an alert through, print its story"
-        " and serve. ONCE=1 in the environment stops after the story."
+        "Start PoundCake with a StackStorm sandbox, send an alert, print its timeline and serve."
+        " With ONCE=1 in the environment, exit after the timeline."
     )
 
-    # The settings that matter are those that it gives to what it starts.
+    # The settings that count are those passed to the child processes.
     requires_system_checks = ()
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Run the demo in its own database below var/demo."""
+        """Run the demo with its own database in var/demo."""
         if not _is_free(settings.BIND):
             raise CommandError(
                 f"{settings.BIND} is in use. Choose another address: make run BIND=127.0.0.1:8001"
@@ -60,8 +60,8 @@ class Command(BaseCommand):
                 login, token = self._prepare(processes, folder)
                 processes.start_manage("serve", "serve")
                 api = Api(f"http://{settings.BIND}", token)
-                is_remediated = self._show(api, processes)
-                self._say_where(sandbox, login, token)
+                is_remediated = self._send_alert(api, processes)
+                self._print_access(sandbox, login, token)
                 if os.environ.get("ONCE") == "1":
                     if not is_remediated:
                         raise CommandError("The alert was not remediated.")
@@ -70,10 +70,10 @@ class Command(BaseCommand):
                     time.sleep(0.5)
 
     def _prepare(self, processes: Processes, folder: Path) -> tuple[str, str]:
-        """Make the tables, the actions, a login and a token; return the last two."""
+        """Create tables, actions, a login and a token; return the password and the token."""
         processes.manage("migrate", "--verbosity", "0")
         self.stdout.write(processes.manage("seed_actions").strip())
-        password = _kept(folder / "password", lambda: secrets.token_urlsafe(9))
+        password = _read_or_create(folder / "password", lambda: secrets.token_urlsafe(9))
         processes.env["DJANGO_SUPERUSER_PASSWORD"] = password
         if not (folder / "login-made").exists():
             processes.manage(
@@ -81,50 +81,53 @@ class Command(BaseCommand):
             )
             (folder / "login-made").touch()
         del processes.env["DJANGO_SUPERUSER_PASSWORD"]
-        token = _kept(
+        token = _read_or_create(
             folder / "token",
             lambda: processes.manage(
-                "create_token", "demo", *(f"--scope={word}" for word in ("webhook", "read", "edit"))
+                "create_token",
+                "demo",
+                *(f"--scope={scope}" for scope in ("webhook", "read", "edit")),
             ).split()[-1],
         )
         return password, token
 
-    def _show(self, api: "Api", processes: Processes) -> bool:
-        """Send an alert, follow its run to the end and print the story."""
+    def _send_alert(self, api: "Api", processes: Processes) -> bool:
+        """Send an alert, wait for its run to end and print the timeline."""
         api.wait(processes)
         _make_bucket(api)
-        answer = api.post("webhook", _notification())
-        receipt = answer["alerts"][0]
-        self.stdout.write(f"\nThe story of request {answer['request_id']}")
+        response = api.post("webhook", _notification())
+        received = response["alerts"][0]
+        self.stdout.write(f"\nTimeline of request {response['request_id']}")
         self.stdout.write(
-            f"  alert   {receipt['alert_name']} {receipt['fingerprint']}: {receipt['disposition']}"
+            f"  alert   {received['alert_name']} {received['fingerprint']}:"
+            f" {received['disposition']}"
         )
-        self.stdout.write(f"  bucket  {', '.join(receipt['buckets']) or receipt['reason']}")
-        if not receipt["runs"]:
+        self.stdout.write(f"  bucket  {', '.join(received['buckets']) or received['reason']}")
+        if not received["runs"]:
             return False
-        run = api.ended_run(receipt["runs"][0])
+        run = api.ended_run(received["runs"][0])
         for step in reversed(api.get(f"executions/?run={run['id']}")["results"]):
             self.stdout.write(
                 f"  step {step['step_order']}  {step['name']}: {step['status']}"
                 f" {step['st2_execution_id'] or '(local)'}\n"
-                f"          with {json.dumps(step['parameters'])}"
+                f"          parameters {json.dumps(step['parameters'])}"
             )
             if step["error_message"]:
                 self.stdout.write(f"          {step['error_message']}")
         self.stdout.write(f"  run     {run['status']} {run['reason']}".rstrip())
-        self.stdout.write(f"  read it at {api.url}/audit/requests/{answer['request_id']}/")
+        self.stdout.write(f"  details {api.url}/audit/requests/{response['request_id']}/")
         return bool(run["status"] == "success")
 
-    def _say_where(self, sandbox: Sandbox, password: str, token: str) -> None:
-        address = f"http://{settings.BIND}"
+    def _print_access(self, sandbox: Sandbox, password: str, token: str) -> None:
+        url = f"http://{settings.BIND}"
         self.stdout.write(
-            f"\nAdmin      {address}/admin/\n"
+            f"\nAdmin      {url}/admin/\n"
             f"Login      {OPERATOR} / {password}\n"
             f"Token      {token}\n"
-            f"StackStorm {sandbox.url} is a sandbox: it answers like StackStorm and executes"
+            f"StackStorm {sandbox.url} is a sandbox: it replies like StackStorm and executes"
             " nothing\n\n"
-            "Send an alert of your own:\n"
-            f"  curl -X POST {address}/api/v1/webhook -H 'Authorization: Bearer {token}' -d '{{\n"
+            "Send another alert:\n"
+            f"  curl -X POST {url}/api/v1/webhook -H 'Authorization: Bearer {token}' -d '{{\n"
             '    "alerts": [{\n'
             '      "labels": {"alertname": "HostDown", "instance": "server-01:9100"},\n'
             '      "status": "firing"\n'
@@ -134,43 +137,43 @@ class Command(BaseCommand):
 
 
 class Api:
-    """PoundCake's own API, as any program would call it."""
+    """A client of PoundCake's API."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
         self.token = token
 
     def get(self, path: str) -> Any:
-        """Return what GET answers."""
+        """Send a GET request and return the response body."""
         return self._call(path, None)
 
     def post(self, path: str, body: Any) -> Any:
-        """Return what POST answers."""
+        """Send a POST request and return the response body."""
         return self._call(path, json.dumps(body).encode())
 
     def wait(self, processes: Processes) -> None:
-        """Wait until it answers."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < until and not processes.ended():
+        """Wait until the web server is ready."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline and not processes.ended():
             try:
-                self._open(urllib.request.Request(f"{self.url}/readyz"))  # noqa: S310
+                self._open(urllib.request.Request(f"{self.url}/readyz"))  # noqa: S310  # always our own http URL
             except OSError:
                 time.sleep(0.2)
             else:
                 return
-        raise CommandError("The web server did not start; its own words stand above.")
+        raise CommandError("The web server did not start. See its output above.")
 
     def ended_run(self, run_id: int) -> Any:
-        """Return a run once it has ended, or as it is when patience ends."""
-        until = time.monotonic() + PATIENCE_SECONDS
+        """Return the run when it has ended, or unfinished after the timeout."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             run = self.get(f"runs/{run_id}/")
-            if run["completed_at"] or time.monotonic() > until:
+            if run["completed_at"] or time.monotonic() > deadline:
                 return run
             time.sleep(0.2)
 
     def _call(self, path: str, body: bytes | None) -> Any:
-        request = urllib.request.Request(  # noqa: S310
+        request = urllib.request.Request(  # noqa: S310  # always our own http URL
             f"{self.url}/api/v1/{path}",
             data=body,
             headers={
@@ -181,12 +184,12 @@ class Api:
         try:
             return self._open(request)
         except urllib.error.HTTPError as error:
-            raise CommandError(f"{path} answered {error.code}: {error.read().decode()}") from error
+            raise CommandError(f"{path} returned {error.code}: {error.read().decode()}") from error
 
     @staticmethod
     def _open(request: urllib.request.Request) -> Any:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            return json.loads(answer.read())
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  # always our own http URL
+            return json.loads(response.read())
 
 
 def _make_bucket(api: Api) -> None:
@@ -200,7 +203,7 @@ def _make_bucket(api: Api) -> None:
 
 
 def _notification() -> dict[str, Any]:
-    """Return what Alertmanager would send for one more host that is down."""
+    """Return an Alertmanager notification for a host that is down."""
     now = datetime.now(UTC).isoformat()
     return {
         "version": "4",
@@ -221,10 +224,10 @@ def _notification() -> dict[str, Any]:
     }
 
 
-def _kept(path: Path, make: Any) -> str:
-    """Return what the file holds, made at the first run and readable by us alone."""
+def _read_or_create(path: Path, create: Any) -> str:
+    """Return the file's text, created by the first run with mode 600."""
     if not path.exists():
-        text = make()
+        text = create()
         path.touch(mode=0o600)
         path.write_text(text)
     return path.read_text()

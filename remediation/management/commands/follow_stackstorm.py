@@ -1,4 +1,4 @@
-"""Follow StackStorm's stream: executions are settled as soon as they end."""
+"""Follow StackStorm's event stream, so that executions are settled as soon as they end."""
 
 import signal
 from typing import Any
@@ -12,14 +12,14 @@ from remediation.stackstorm import stream_base
 
 
 class Command(BaseCommand):
-    help = "Follow StackStorm's stream of events until stopped; the poll goes on beside it."
+    help = "Follow StackStorm's event stream until stopped. Polling continues."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Follow the stream that ST2_STREAM_URL names."""
+        """Follow the stream of ST2_STREAM_URL."""
         if not settings.ST2_STREAM_URL:
             raise CommandError(
-                "ST2_STREAM_URL is not set: name StackStorm's stream, for example"
-                " https://st2.example.com/stream/v1, or leave this command away: polling does"
+                "ST2_STREAM_URL is not set. Set it to StackStorm's stream, for example"
+                " https://st2.example.com/stream/v1, or do not run this command: polling works"
                 " without it."
             )
         try:
@@ -27,6 +27,6 @@ class Command(BaseCommand):
             client = stackstorm_client()
         except (NotConfigured, ValueError) as error:
             raise CommandError(str(error)) from error
-        # Ended at any line it leaves nothing torn: Ctrl-C needs no traceback.
+        # It is safe to stop at any line, so Ctrl-C needs no traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         follow(client=client)

@@ -1,4 +1,4 @@
-"""Start nothing new until somebody resumes, or for a time."""
+"""Pause: start nothing new until an operator resumes or the pause expires."""
 
 import datetime
 import re
@@ -8,24 +8,29 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from remediation import clock
 from remediation.engine.operations import pause
-from remediation.management.operator import operator
+from remediation.management.operator import operator_name
 from remediation.models import Cause
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Command(BaseCommand):
-    help = "Start nothing new; alerts are still taken in, and what is in flight goes on."
+    help = "Start nothing new. Alerts are still received, and executions in flight continue."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the reason and how long."""
-        parser.add_argument("--reason", required=True, help="for whoever wonders why nothing runs")
-        parser.add_argument("--for", dest="span", default="", help="such as 30m, 2h or 1d")
+        """Add the reason and the duration."""
+        parser.add_argument("--reason", required=True, help="shown on every page")
+        parser.add_argument(
+            "--for",
+            dest="duration",
+            default="",
+            help="duration such as 30m, 2h or 1d; default: until resumed",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Pause, and list what goes on all the same."""
-        cause = Cause(at=clock.now(), actor=operator())
-        expires_at = cause.at + _span(options["span"]) if options["span"] else None
+        """Pause, and list the executions that continue."""
+        cause = Cause(at=clock.now(), actor=operator_name())
+        expires_at = cause.at + _duration(options["duration"]) if options["duration"] else None
         try:
             held = pause.pause(reason=options["reason"], expires_at=expires_at, cause=cause)
         except pause.InvalidPause as error:
@@ -35,8 +40,8 @@ class Command(BaseCommand):
             self.stdout.write(f"  still in flight: execution {execution} ({execution.status})")
 
 
-def _span(text: str) -> datetime.timedelta:
+def _duration(text: str) -> datetime.timedelta:
     found = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if found is None:
-        raise CommandError(f"--for: write a time such as 30m, 2h or 1d, not {text!r}.")
+        raise CommandError(f"--for must be a duration such as 30m, 2h or 1d, not {text!r}.")
     return datetime.timedelta(**{UNITS[found[2]]: int(found[1])})

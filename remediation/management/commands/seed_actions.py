@@ -1,4 +1,4 @@
-"""Add the well-known actions of StackStorm's packs and the local ones."""
+"""Add the common StackStorm actions and the local actions."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from remediation.models import Action
 HOST = "{{ alert.instance | host }}"
 ALERT = "(alert.alert_name | default('an alert without a name'))"
 
-# name -> (ref, description, mapping to what the action of the pack takes)
+# name -> (ref, description, mapping to the parameters of the pack's action)
 STACKSTORM_ACTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "st2_core_local": (
         "core.local",
@@ -86,10 +86,10 @@ STACKSTORM_ACTIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 class Command(BaseCommand):
-    help = "Add the ten StackStorm actions and the local ones; what exists is left as it is."
+    help = "Add ten StackStorm actions and the local ones. Existing actions are not changed."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Add what is missing, then check all against the connected StackStorm."""
+        """Add missing actions, then check all against StackStorm if it is configured."""
         with transaction.atomic():
             added = [action for action in _actions() if _add(action)]
         self.stdout.write(f"Added {len(added)} actions.")

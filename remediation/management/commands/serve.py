@@ -1,4 +1,4 @@
-"""Run the web server, the workers and the follower, as production does on one machine."""
+"""Run the web server, the workers and the stream follower, as in production on one machine."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = "Run the web server and the workers, and follow StackStorm's stream, until stopped."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Start them; end, with status 1, when the web server or the workers do."""
+        """Start them. Exit with status 1 if the web server or the workers end."""
         with Processes(stop_seconds=STOP_SECONDS + 10) as processes:
             processes.start("web", web_command())
             processes.start_manage("worker", "worker")
@@ -26,11 +26,11 @@ class Command(BaseCommand):
             self.stdout.write(f"PoundCake serves http://{settings.BIND}/ (Ctrl-C stops it)")
             while not (ended := _ended(processes)):
                 time.sleep(0.5)
-            raise CommandError(f"The {ended[0]} process has ended; its own words stand above.")
+            raise CommandError(f"The {ended[0]} process has ended. See its output above.")
 
 
 def _ended(processes: Processes) -> list[str]:
-    """Return what has ended and cannot be done without; the follower is started anew."""
+    """Return the required processes that have ended. The follower is restarted instead."""
     ended = processes.ended()
     if FOLLOWER in ended:
         processes.restart(FOLLOWER)
@@ -41,8 +41,8 @@ def _ended(processes: Processes) -> list[str]:
 def web_command() -> list[str]:
     """Return gunicorn's command line.
 
-    SQLite has one writer at a time, and more threads would only wait for each other; three, so
-    that two calls that take their time do not keep /healthz waiting.
+    SQLite has one writer at a time, so more threads would only wait for each other. Three threads
+    keep /healthz responsive during two slow requests.
     """
     threads = "3" if connection.vendor == "sqlite" else "4"
     options = ["--workers", "2", "--threads", threads, "--bind", settings.BIND]

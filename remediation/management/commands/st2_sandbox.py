@@ -1,4 +1,4 @@
-"""`manage.py st2_sandbox`: a StackStorm that executes nothing, for trying things out."""
+"""`manage.py st2_sandbox`: a stand-in for StackStorm that executes nothing."""
 
 import json
 import signal
@@ -12,13 +12,13 @@ from st2_sandbox import BANNER, OptionError, Sandbox, SandboxOptions
 
 
 class Command(BaseCommand):
-    help = "Serve a StackStorm sandbox: it answers like the recordings and executes nothing."
+    help = "Serve a StackStorm sandbox. It replies like a recorded StackStorm and executes nothing."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--bind", default="127.0.0.1:9101", type=_address, metavar="HOST:PORT")
-        parser.add_argument("--api-key", default="sandbox-key", help="the key it accepts")
-        parser.add_argument("--username", default="", help="with --password: gives out tokens")
+        parser.add_argument("--api-key", default="sandbox-key", help="the accepted key")
+        parser.add_argument("--username", default="", help="with --password: issue tokens")
         parser.add_argument("--password", default="")
         parser.add_argument(
             "--option",
@@ -32,24 +32,24 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            played = SandboxOptions().changed(dict(options["option"]))
+            sandbox_options = SandboxOptions().changed(dict(options["option"]))
             sandbox = Sandbox(
                 options["bind"],
                 api_key=options["api_key"],
                 username=options["username"],
                 password=options["password"],
-                options=played,
+                options=sandbox_options,
             )
             sandbox.start()
         except OptionError as error:
             raise CommandError(f"--option: {error}") from error
         except OSError as error:
-            raise CommandError(f"--bind: cannot listen there: {error}") from error
+            raise CommandError(f"--bind: cannot listen on this address: {error}") from error
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
-        self.stdout.write(f"{BANNER}\nListening at {sandbox.url}; Ctrl-C ends it.")
-        self.stdout.flush()  # whoever started it in the background waits for the address
+        self.stdout.write(f"{BANNER}\nListening at {sandbox.url}; press Ctrl-C to stop.")
+        self.stdout.flush()  # a parent process may wait for the URL
         stopped.wait()
         sandbox.stop()
 

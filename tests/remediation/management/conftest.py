@@ -1,4 +1,4 @@
-"""A StackStorm that the settings name."""
+"""Fixtures: a StackStorm sandbox configured in the settings, and no StackStorm."""
 
 import pytest
 

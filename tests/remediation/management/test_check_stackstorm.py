@@ -1,4 +1,4 @@
-"""manage.py check_stackstorm: says that all is well, or what is wrong and what to do."""
+"""manage.py check_stackstorm prints that all actions are ready, or each problem and its fix."""
 
 from io import StringIO
 
@@ -17,14 +17,14 @@ def check():
     return out.getvalue().splitlines()
 
 
-def test_it_says_who_we_are_and_that_the_actions_are_ready(sandbox):
+def test_it_prints_our_user_and_the_ready_actions(sandbox):
     make_action(name="restart", st2_action_ref="linux.service")
     make_local_action()
 
-    said = check()
+    lines = check()
 
-    assert said == [
-        f"StackStorm 3.10dev at {sandbox.url} takes us for st2admin.",
+    assert lines == [
+        f"StackStorm 3.10dev at {sandbox.url}, authenticated as st2admin.",
         "restart: ready",
         "1 of 1 actions are ready.",
     ]
@@ -40,32 +40,32 @@ def test_it_says_who_we_are_and_that_the_actions_are_ready(sandbox):
             "core.local takes no host; it takes ",
         ),
     ],
-    ids=["missing", "a parameter that it does not take"],
+    ids=["missing", "unknown parameter"],
 )
 @pytest.mark.usefixtures("sandbox")
-def test_what_is_wrong_with_an_action_is_said_and_kept(columns, message):
+def test_the_problem_of_an_action_is_printed_and_stored(columns, message):
     action = make_action(name="wrong", **columns)
 
-    said = check()
+    lines = check()
 
     action.refresh_from_db()
     assert message in action.st2_check_message
-    assert f"wrong: {action.st2_check_message}" in said
-    assert said[-1] == "0 of 1 actions are ready."
+    assert f"wrong: {action.st2_check_message}" in lines
+    assert lines[-1] == "0 of 1 actions are ready."
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_a_step_whose_data_would_reach_a_shell_is_named():
+def test_a_step_that_would_send_data_to_a_shell_is_named():
     bucket = make_bucket(name="tell")
     action = make_action(name="echo", st2_action_ref="core.echo")
     make_step(bucket, action, parameters={"message": "{{ alert.labels.text }}"})
 
-    said = check()
+    lines = check()
 
-    assert said[1].startswith(
+    assert lines[1].startswith(
         'echo: In the bucket tell, step 1: message: is inserted into the command echo "{{message}}"'
     )
-    assert said[-1] == "0 of 1 actions are ready."
+    assert lines[-1] == "0 of 1 actions are ready."
 
 
 def test_a_disabled_action_is_marked(sandbox):
@@ -80,7 +80,7 @@ def test_a_disabled_action_is_marked(sandbox):
     assert "disabled there" in action.st2_check_message
 
 
-def test_parameters_that_the_schema_calls_secret_are_kept(sandbox):
+def test_the_secret_parameters_of_the_schema_are_stored(sandbox):
     parameters = {"login": {"type": "string"}, "key": {"type": "string", "secret": True}}
     sandbox.configure(actions={"demo.act": {"runner_type": "noop", "parameters": parameters}})
     action = make_action(st2_action_ref="demo.act")
@@ -91,7 +91,7 @@ def test_parameters_that_the_schema_calls_secret_are_kept(sandbox):
     assert action.st2_secret_parameters == ["key"]
 
 
-def test_an_action_that_was_mended_is_ready_again(sandbox):
+def test_a_repaired_action_becomes_ready(sandbox):
     action = make_action(st2_action_ref="demo.act")
     check()
     sandbox.configure(actions={"demo.act": {"runner_type": "noop"}})
@@ -102,14 +102,14 @@ def test_an_action_that_was_mended_is_ready_again(sandbox):
     assert (action.st2_check, action.st2_check_message) == (Action.Check.FOUND, "")
 
 
-def test_nobody_there_is_an_error_that_names_the_address(settings):
+def test_an_unreachable_stackstorm_is_an_error_that_names_the_url(settings):
     settings.ST2_API_URL, settings.ST2_API_KEY = "http://127.0.0.1:9", "k"
 
     with pytest.raises(CommandError, match=r"StackStorm was not reached .* at 127\.0\.0\.1:9"):
         check()
 
 
-def test_a_wrong_key_is_an_error_that_says_how_to_make_one_and_does_not_show_it(sandbox, settings):
+def test_a_wrong_key_is_an_error_with_instructions_and_without_the_key(sandbox, settings):
     settings.ST2_API_KEY = "a-wrong-key"
 
     with pytest.raises(CommandError, match="st2 apikey create") as raised:
@@ -131,7 +131,7 @@ def test_an_error_changes_nothing(sandbox):
 
 
 @pytest.mark.usefixtures("no_stackstorm")
-def test_no_address_is_an_error_that_names_the_setting():
+def test_a_missing_url_is_an_error_that_names_the_setting():
     with pytest.raises(CommandError, match="ST2_API_URL is not set"):
         check()
 
@@ -145,7 +145,7 @@ def test_no_address_is_an_error_that_names_the_setting():
     ],
 )
 @pytest.mark.usefixtures("sandbox")
-def test_a_setting_that_cannot_work_is_named(name, value, settings):
+def test_an_invalid_setting_is_named(name, value, settings):
     setattr(settings, name, value)
 
     with pytest.raises(CommandError, match=name):

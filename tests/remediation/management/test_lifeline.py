@@ -1,4 +1,4 @@
-"""A process is killed with the process that started it."""
+"""A child process is killed when its parent dies."""
 
 import os
 import signal
@@ -30,11 +30,11 @@ from remediation.management.lifeline import kill_forks_with_parent
 
 parent = os.getpid()
 
-def wait_for_the_end_of_the_parent():
+def wait_until_the_parent_has_ended():
     while os.getppid() == parent:
         time.sleep(0.01)
 
-os.register_at_fork(after_in_child=wait_for_the_end_of_the_parent)
+os.register_at_fork(after_in_child=wait_until_the_parent_has_ended)
 kill_forks_with_parent()
 child = os.fork()
 if not child:
@@ -43,28 +43,28 @@ print(child, flush=True)
 """
 
 
-def test_children_die_with_a_parent_that_is_killed():
+def test_children_die_when_their_parent_is_killed():
     with parent_process(PARENT) as parent:
         assert parent.stdout
         children = [int(pid) for pid in parent.stdout.readline().split()]
         os.kill(parent.pid, signal.SIGKILL)
 
-    wait_for_the_end_of(children)
+    wait_until_ended(children)
 
 
-def test_a_child_dies_whose_parent_died_before_the_kernel_knew():
+def test_a_child_dies_if_its_parent_died_before_prctl():
     with parent_process(PARENT_THAT_DIES_FIRST) as parent:
         assert parent.stdout
         children = [int(parent.stdout.readline())]
 
-    wait_for_the_end_of(children)
+    wait_until_ended(children)
 
 
 def parent_process(program):
     return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
 
 
-def wait_for_the_end_of(pids):
+def wait_until_ended(pids):
     end = monotonic() + 60
     while alive := [pid for pid in pids if is_alive(pid)]:
         assert monotonic() < end, f"still alive: {alive}"

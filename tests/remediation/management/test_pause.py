@@ -19,28 +19,28 @@ def call(*arguments):
     return out.getvalue()
 
 
-def test_pause_says_until_when_and_lists_what_goes_on():
+def test_pause_prints_its_expiry_and_the_executions_in_flight():
     make_execution(name="restart", status="running")
 
-    said = call("pause", "--reason", "network work", "--for", "30m")
+    output = call("pause", "--reason", "network work", "--for", "30m")
 
     held = Pause.objects.get()
-    span = held.expires_at - timezone.now()
-    assert datetime.timedelta(minutes=29) < span <= datetime.timedelta(minutes=30)
-    assert "network work" in said
-    assert "restart (running)" in said
+    duration = held.expires_at - timezone.now()
+    assert datetime.timedelta(minutes=29) < duration <= datetime.timedelta(minutes=30)
+    assert "network work" in output
+    assert "restart (running)" in output
 
 
-def test_resume_ends_it():
+def test_resume_ends_the_pause():
     call("pause", "--reason", "network work")
 
-    assert call("resume") == "PoundCake goes on.\n"
+    assert call("resume") == "PoundCake has resumed.\n"
     assert call("resume") == "PoundCake was not paused.\n"
 
 
-@pytest.mark.parametrize("span", ["soon", "-5m", "5", "1w", "0m"])
-def test_a_time_that_is_none_is_refused_and_nothing_is_held(span):
+@pytest.mark.parametrize("duration", ["soon", "-5m", "5", "1w", "0m"])
+def test_an_invalid_duration_is_refused(duration):
     with pytest.raises(CommandError):
-        call("pause", "--reason", "x", f"--for={span}")
+        call("pause", "--reason", "x", f"--for={duration}")
 
     assert not Pause.objects.exists()

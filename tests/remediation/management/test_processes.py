@@ -1,4 +1,4 @@
-"""manage.py worker and serve as real processes: they work, they mend and nothing stays behind."""
+"""manage.py worker and serve as real processes: they work, restart children and clean up."""
 
 import contextlib
 import os
@@ -20,8 +20,8 @@ from tests import servers
 from tests.paths import ROOT
 
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
-PATIENCE_SECONDS = 60.0
-MAKE_AN_EXECUTION = """
+TIMEOUT_SECONDS = 60.0
+EXECUTION_SCRIPT = """
 import django
 django.setup()
 from tests import factories
@@ -34,7 +34,7 @@ factories.make_execution(factories.make_run(bucket, alert))
 
 
 class Command:
-    """A management command that runs on a database of its own until it is stopped."""
+    """A management command with its own database that runs wait_until it is stopped."""
 
     def __init__(self, name, database):
         self.database = database
@@ -59,10 +59,10 @@ class Command:
     def run(self, command):
         subprocess.run(command, env=self.environment, cwd=ROOT, check=True, timeout=60)
 
-    def carries_out(self, name):
-        """Make a due local execution and tell whether it ends well."""
-        self.run([sys.executable, "-c", MAKE_AN_EXECUTION.format(name=name)])
-        return until(lambda: self._status(name) == "success")
+    def runs_an_execution(self, name):
+        """Create a due local execution and return whether it succeeds."""
+        self.run([sys.executable, "-c", EXECUTION_SCRIPT.format(name=name)])
+        return wait_until(lambda: self._status(name) == "success")
 
     def _status(self, name):
         with contextlib.closing(sqlite3.connect(self.database, timeout=20)) as database:
@@ -70,7 +70,7 @@ class Command:
             return rows.fetchone()[0]
 
     def processes(self):
-        """Return the environment and the command line of all that it has started, by their id."""
+        """Return the environment and the command line of all its processes by process id."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -78,13 +78,13 @@ class Command:
                 line = (folder / "cmdline").read_bytes().decode().split("\0")
             except OSError:
                 continue
-            # One that has ended and waits for its parent to notice has no command line.
+            # A zombie has no command line.
             if self.mark in environment and line != [""]:
                 found[int(folder.name)] = (environment, line)
         return found
 
     def clusters(self):
-        """Return the first process of each cluster by the cluster's name."""
+        """Return the process id of each cluster's leader by cluster name."""
         return {
             name: pid
             for pid, (environment, line) in self.processes().items()
@@ -98,53 +98,55 @@ class Command:
         self.process.wait()
 
 
-def until(holds):
-    end = monotonic() + PATIENCE_SECONDS
-    while not (held := holds()) and monotonic() < end:
+def wait_until(condition):
+    end = monotonic() + TIMEOUT_SECONDS
+    while not (holds := condition()) and monotonic() < end:
         sleep(0.05)
-    return held
+    return holds
 
 
 @pytest.fixture
 def start(tmp_path):
     started = []
 
-    def begin(name):
+    def start_command(name):
         started.append(Command(name, tmp_path / "poundcake.sqlite3"))
         return started[-1]
 
-    yield begin
+    yield start_command
     for command in started:
         command.kill_all()
 
 
-def test_a_worker_starts_its_clusters_anew_and_ends_with_all_its_processes(start):
+def test_a_worker_restarts_its_clusters_and_stops_all_its_processes(start):
     worker = start("worker")
-    assert worker.carries_out("before"), worker.log.read_text()
+    assert worker.runs_an_execution("before"), worker.log.read_text()
     clusters = worker.clusters()
     assert set(clusters) == {"launch", "follow", "local"}
     nice = min(os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, 19)
-    assert {niceness(pid) for pid in clusters.values()} == {nice}, "the web server comes first"
-    ends = {clusters["launch"], clusters["local"]}
-    processes = {pid for pid in worker.processes() if os.getpgid(pid) in ends}
+    assert {niceness(pid) for pid in clusters.values()} == {nice}, "the web server has priority"
+    affected = {clusters["launch"], clusters["local"]}
+    processes = {pid for pid in worker.processes() if os.getpgid(pid) in affected}
 
-    # A cluster itself, and in the other one all that wait for work with its queue's lock in hand.
+    # Kill one cluster's leader, and in another the workers, of which one holds the queue's lock.
     os.kill(clusters["launch"], signal.SIGKILL)
     for pid in processes:
         if grandparent(pid) == clusters["local"]:
             os.kill(pid, signal.SIGKILL)
 
-    assert until(lambda: not processes & set(worker.processes())), "they and what they started"
-    assert until(lambda: set(worker.clusters()) == {"launch", "follow", "local"})
-    assert worker.carries_out("after"), worker.log.read_text()
+    assert wait_until(lambda: not processes & set(worker.processes())), (
+        "the processes and their children"
+    )
+    assert wait_until(lambda: set(worker.clusters()) == {"launch", "follow", "local"})
+    assert worker.runs_an_execution("after"), worker.log.read_text()
 
     worker.process.send_signal(signal.SIGTERM)
-    assert worker.process.wait(PATIENCE_SECONDS) == 0
+    assert worker.process.wait(TIMEOUT_SECONDS) == 0
     assert not worker.processes()
 
 
 def niceness(pid):
-    """Return a process's own niceness, which its session's has to be too where Linux has such."""
+    """Return a process's niceness; on Linux its session must have the same."""
     own = os.getpriority(os.PRIO_PROCESS, pid)
     with contextlib.suppress(FileNotFoundError):
         group = Path(f"/proc/{pid}/autogroup").read_text()
@@ -153,7 +155,7 @@ def niceness(pid):
 
 
 def grandparent(pid):
-    """Return the parent of a process's parent; 0 for what has no such thing any more."""
+    """Return the parent of a process's parent, or 0 if there is none any more."""
     for _ in range(2):
         try:
             status = Path(f"/proc/{pid}/status").read_text()
@@ -163,20 +165,20 @@ def grandparent(pid):
     return pid
 
 
-def test_serve_answers_works_and_ends_with_all_its_processes(start):
+def test_serve_works_and_stops_all_its_processes(start):
     serve = start("serve")
 
-    assert until(lambda: answers(serve)), serve.log.read_text()
-    assert serve.carries_out("first"), serve.log.read_text()
+    assert wait_until(lambda: is_ready(serve)), serve.log.read_text()
+    assert serve.runs_an_execution("first"), serve.log.read_text()
 
     serve.process.send_signal(signal.SIGTERM)
-    assert serve.process.wait(PATIENCE_SECONDS) == 0
+    assert serve.process.wait(TIMEOUT_SECONDS) == 0
     assert not serve.processes()
 
 
-def test_serve_ends_with_status_1_when_one_of_its_two_has_ended(start):
+def test_serve_exits_with_status_1_when_the_web_server_ends(start):
     serve = start("serve")
-    assert until(lambda: answers(serve)), serve.log.read_text()
+    assert wait_until(lambda: is_ready(serve)), serve.log.read_text()
     [web] = [
         pid
         for pid, (_, line) in serve.processes().items()
@@ -185,26 +187,26 @@ def test_serve_ends_with_status_1_when_one_of_its_two_has_ended(start):
 
     os.kill(web, signal.SIGKILL)
 
-    # A cluster that is asked to stop while it still starts may have to be killed in the end.
-    assert serve.process.wait(STOP_SECONDS + PATIENCE_SECONDS) == 1
+    # A cluster that is stopped during its start may have to be killed.
+    assert serve.process.wait(STOP_SECONDS + TIMEOUT_SECONDS) == 1
     assert "The web process has ended" in serve.log.read_text()
     assert not serve.processes()
 
 
-def test_children_that_do_not_end_are_killed_soon_with_what_they_started(tmp_path):
+def test_children_that_do_not_stop_are_killed_with_their_children(tmp_path):
     stubborn = "trap '' TERM; sleep 600 & echo $! > {}; wait; wait"
     children = [tmp_path / "first", tmp_path / "second"]
     processes = Processes(stop_seconds=0.5)
     for path in children:
         processes.start(path.name, ["sh", "-c", stubborn.format(path)])
-    assert until(lambda: all(path.exists() and path.read_text() for path in children))
+    assert wait_until(lambda: all(path.exists() and path.read_text() for path in children))
     begun = monotonic()
 
     processes.stop()
 
-    assert 0.5 <= monotonic() - begun < PATIENCE_SECONDS
+    assert 0.5 <= monotonic() - begun < TIMEOUT_SECONDS
     for path in children:
-        assert until(lambda path=path: has_ended(path.read_text().strip()))
+        assert wait_until(lambda path=path: has_ended(path.read_text().strip()))
 
 
 def has_ended(pid):
@@ -214,7 +216,7 @@ def has_ended(pid):
         return True
 
 
-def answers(serve):
+def is_ready(serve):
     try:
         return requests.get(f"http://{serve.bind}/readyz", timeout=5).ok
     except requests.RequestException:

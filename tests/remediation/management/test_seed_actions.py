@@ -1,4 +1,4 @@
-"""manage.py seed_actions: the document's ten actions, as StackStorm takes them."""
+"""manage.py seed_actions: the ten actions of seed.md, with parameters that StackStorm accepts."""
 
 import re
 from io import StringIO
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 SEED = (CONTRACTS / "seed.md").read_text()
 ROW = re.compile(r"^\| (st2_\w+) \| ([\w.]+) \| (.+) \|$", re.MULTILINE)
 
-# What a step gives each action; and the two of which StackStorm's packs have a newer name.
+# The parameters of a step for each action, and refs that StackStorm's packs have renamed.
 STEPS = {
     "st2_core_local": {"cmd": "true"},
     "st2_core_remote": {"cmd": "true"},
@@ -42,7 +42,7 @@ def seed(**streams):
 
 
 @pytest.mark.usefixtures("no_stackstorm")
-def test_the_ten_actions_of_the_document_are_there_by_name_ref_and_description():
+def test_the_ten_documented_actions_are_added():
     seed()
 
     documented = ROW.findall(SEED)
@@ -52,7 +52,7 @@ def test_the_ten_actions_of_the_document_are_there_by_name_ref_and_description()
 
 
 @pytest.mark.usefixtures("no_stackstorm")
-def test_every_local_action_is_there_by_its_name():
+def test_every_local_action_is_added():
     seed()
 
     rows = Action.objects.filter(use_stackstorm=False)
@@ -62,7 +62,7 @@ def test_every_local_action_is_there_by_its_name():
 
 
 @pytest.mark.usefixtures("no_stackstorm")
-def test_every_action_could_be_saved_by_a_person():
+def test_every_action_passes_validation():
     seed()
 
     for action in Action.objects.all():
@@ -70,7 +70,7 @@ def test_every_action_could_be_saved_by_a_person():
 
 
 @pytest.mark.usefixtures("no_stackstorm")
-def test_seeding_again_adds_nothing_and_leaves_what_was_edited():
+def test_seeding_twice_adds_nothing_and_keeps_edits():
     assert "Added 15 actions." in seed()
     edited = {"st2_parameters": {"cmd": "date"}, "is_enabled": False, "description": "Ours"}
     Action.objects.filter(name="st2_core_local").update(**edited)
@@ -83,7 +83,7 @@ def test_seeding_again_adds_nothing_and_leaves_what_was_edited():
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_stackstorm_takes_what_an_action_sends(name, sandbox):
+def test_stackstorm_accepts_the_parameters_of_an_action(name, sandbox):
     seed()
     if name in CURRENT_REFS:
         Action.objects.filter(name=name).update(st2_action_ref=CURRENT_REFS[name])
@@ -98,12 +98,12 @@ def test_stackstorm_takes_what_an_action_sends(name, sandbox):
     assert (execution.status, execution.error_message) == ("running", "")
     sent = sandbox.executions[0]["parameters"]
     if "hosts" in sent:
-        assert sent["hosts"] == "server-01", "the port would be taken for the one of SSH"
+        assert sent["hosts"] == "server-01", "StackStorm would use the port for SSH"
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_what_stackstorm_lacks_is_marked_with_the_pack_to_install():
-    said = seed()
+def test_missing_actions_name_the_pack_to_install():
+    output = seed()
 
     missing = {
         action.name: action.st2_check_message
@@ -118,23 +118,23 @@ def test_what_stackstorm_lacks_is_marked_with_the_pack_to_install():
         "st2_network_port_check": "network",
     }
     assert "st2 pack install network" in missing["st2_network_ping"]
-    # The packs are installed, so nobody is sent to install them.
+    # These packs are installed, so the message must not ask to install them.
     assert "install" not in missing["st2_email_send"] + missing["st2_linux_check_diskspace"]
     assert "email.send_email" in missing["st2_email_send"]
     assert "email.send_email" in missing["st2_email_send"]
-    assert all(text in said for text in missing.values())
-    assert "6 of 10 actions are ready." in said
+    assert all(text in output for text in missing.values())
+    assert "6 of 10 actions are ready." in output
     ready = Action.objects.filter(st2_check=Action.Check.FOUND)
     assert not ready.exclude(st2_check_message="").exists()
     assert not ready.filter(st2_runner="").exists()
 
 
 @pytest.mark.usefixtures("no_stackstorm")
-def test_without_a_stackstorm_it_says_what_to_set():
+def test_without_stackstorm_it_names_the_missing_setting():
     assert "Not checked against StackStorm: ST2_API_URL is not set" in seed()
 
 
-def test_a_stackstorm_that_is_away_keeps_no_action_from_being_added(settings):
+def test_actions_are_added_while_stackstorm_is_unreachable(settings):
     settings.ST2_API_URL, settings.ST2_API_KEY = "http://127.0.0.1:9", "k"
     errors = StringIO()
 

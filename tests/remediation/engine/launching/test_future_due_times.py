@@ -11,7 +11,7 @@ from remediation import jobs, queue
 from remediation.engine import outage
 from remediation.engine.launching import claim, future_due_times, launch, launch_order
 from remediation.engine.outcomes import poll, poll_interval
-from remediation.management.pulse import Pulse
+from remediation.management.liveness import ClusterLiveness
 from remediation.models import ActionExecution, Cause, Heartbeat
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
@@ -85,8 +85,10 @@ def test_a_cluster_that_was_asked_before_is_not_killed(clock, monkeypatch):
     monkeypatch.setenv(queue.WORKER_ID, "host-1")
     monkeypatch.setattr("django_q.conf.Conf.CLUSTER_NAME", queue.LOCAL)
     seconds = [0.0]
-    pulse = Pulse(queue.own_name(queue.LOCAL, "host-1"), dead_seconds=90, clock=lambda: seconds[0])
-    pulse.feel()
+    liveness = ClusterLiveness(
+        queue.own_name(queue.LOCAL, "host-1"), dead_seconds=90, clock=lambda: seconds[0]
+    )
+    liveness.check()
     assert OrmQ.objects.count() == 1
     clock.shift(-BACK)
 
@@ -96,7 +98,7 @@ def test_a_cluster_that_was_asked_before_is_not_killed(clock, monkeypatch):
         for pk, _ in queue.WorkerBroker(queue.LOCAL).dequeue() or []:
             jobs.run_local()
             queue.WorkerBroker(queue.LOCAL).acknowledge(pk)
-        assert pulse.feel() == ""
+        assert liveness.check() == ""
 
 
 def test_who_showed_life_in_the_future_does_not_live(clock, settings):

@@ -1,1 +1,1 @@
-"""What happened, kept and shown: API calls, request ids and report pages."""
+"""Audit trail: recorded API calls, request ids and report pages."""

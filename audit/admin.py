@@ -1,4 +1,4 @@
-"""The recorded API calls, to be searched and read."""
+"""Admin of the recorded API calls."""
 
 from __future__ import annotations
 
@@ -15,45 +15,49 @@ from remediation.admin.read_only import ReadOnlyModelAdmin
 
 
 class MethodFilter(admin.SimpleListFilter):
-    """Calls by method: from a fixed list, since asking for the distinct ones reads every row."""
+    """Filter by method. The list is fixed: a DISTINCT query would read every row."""
 
     title = parameter_name = "method"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the methods of the API."""
-        return [(word, word) for word in ("GET", "POST", "PUT", "PATCH", "DELETE")]
+        """Return the choices."""
+        return [(method, method) for method in ("GET", "POST", "PUT", "PATCH", "DELETE")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ApiCall]) -> QuerySet[ApiCall]:
-        """Keep the chosen method."""
+        """Filter by the selected method."""
         return queryset.filter(method=self.value()) if self.value() else queryset
 
 
-class AnswerFilter(admin.SimpleListFilter):
-    """Calls by what became of them."""
+class StatusClassFilter(admin.SimpleListFilter):
+    """Filter by class of the status code."""
 
-    title = parameter_name = "answer"
+    title, parameter_name = "status", "answer"
     ranges = {"done": (0, 399), "refused": (400, 499), "failed": (500, 999)}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the three kinds of status codes."""
-        return [("done", "done"), ("refused", "refused (4xx)"), ("failed", "failed (5xx)")]
+        """Return the choices."""
+        return [
+            ("done", "success (2xx, 3xx)"),
+            ("refused", "client error (4xx)"),
+            ("failed", "server error (5xx)"),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ApiCall]) -> QuerySet[ApiCall]:
-        """Keep the chosen kind."""
+        """Filter by the selected class."""
         chosen = self.ranges.get(self.value() or "")
         return queryset.filter(status_code__range=chosen) if chosen else queryset
 
 
 @admin.register(ApiCall)
 class ApiCallAdmin(ReadOnlyModelAdmin[ApiCall]):
-    """Calls, newest first."""
+    """Recorded API calls, newest first."""
 
-    # No date_hierarchy: it reads the day of every row before it shows one.
-    list_display = ["at", "method", "path", "status_code", "actor", "took", "story_word"]
-    list_filter = [MethodFilter, AnswerFilter]
+    # No date_hierarchy: it reads the date of every row.
+    list_display = ["at", "method", "path", "status_code", "actor", "took", "story_button"]
+    list_filter = [MethodFilter, StatusClassFilter]
     search_fields = ["request_id__exact", "client_request_id__exact"]
     scanned_search_fields = ["path__begins", "actor__exact"]
-    search_help_text = "A whole request id, ours or the caller's, an actor, or the begin of a path"
+    search_help_text = "Request id, client request id or actor (exact), or start of a path"
     fieldsets = [
         (
             None,
@@ -73,31 +77,31 @@ class ApiCallAdmin(ReadOnlyModelAdmin[ApiCall]):
     ]
 
     def list_queryset(self, rows: QuerySet[ApiCall]) -> QuerySet[ApiCall]:
-        """Leave out the long columns."""
+        """Defer the large columns."""
         return rows.defer("headers", "body", "response_body", "query_params")
 
     def tools(self, obj: ApiCall) -> list[SafeString]:
-        """Return the story."""
+        """Return the link to the story."""
         return [formatting.tool_link(formatting.story_url(obj.request_id), "Story")]
 
     @admin.display(description="at (UTC)")
     def at(self, call: ApiCall) -> SafeString | str:
-        """Return when the call came in."""
+        """Return when the request arrived."""
         return formatting.utc_time(call.created_at)
 
-    @admin.display(description="took")
+    @admin.display(description="duration")
     def took(self, call: ApiCall) -> str:
-        """Return the time to the answer."""
+        """Return the processing time."""
         return f"{call.processing_time_ms:.1f} ms"
 
     @admin.display(description="request id")
     def story(self, call: ApiCall) -> SafeString | str:
-        """Return the link to all that the call caused."""
+        """Return the request id as a link to its story."""
         return formatting.story_link(call.request_id)
 
     @admin.display(description="story")
-    def story_word(self, call: ApiCall) -> SafeString:
-        """Return the same link in one word, for the list."""
+    def story_button(self, call: ApiCall) -> SafeString:
+        """Return a short link to the story, for the list."""
         return formatting.tool_link(formatting.story_url(call.request_id), "story")
 
     @admin.display(description="query")
@@ -107,15 +111,15 @@ class ApiCallAdmin(ReadOnlyModelAdmin[ApiCall]):
 
     @admin.display(description="body")
     def shown_body(self, call: ApiCall) -> SafeString | str:
-        """Return the body, secrets masked."""
+        """Return the request body, secrets masked."""
         return formatting.json_block(call.body)
 
-    @admin.display(description="answer")
+    @admin.display(description="response")
     def shown_response(self, call: ApiCall) -> SafeString | str:
-        """Return the answer's body."""
+        """Return the response body, secrets masked."""
         return formatting.json_block(call.response_body)
 
     @admin.display(description="headers")
     def shown_headers(self, call: ApiCall) -> SafeString | str:
-        """Return the headers, credentials masked."""
+        """Return the request headers, credentials masked."""
         return formatting.json_block(call.headers)

@@ -1,4 +1,4 @@
-"""Django's entry for the audit."""
+"""App configuration of the audit app."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""Give every request an id of our own, and keep a record of every call of the API."""
+"""Middleware that assigns request ids and records API calls."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ logger = logging.getLogger(__name__)
 RECORDED_PREFIX = "/api/v1/"
 UNRECORDED_PREFIXES = ("/api/v1/schema", "/api/v1/docs")
 CLIENT_REQUEST_ID_LENGTH = 200
-# Bytes of a body that are kept whole: some 300 alerts. Of a longer one its beginning is enough,
-# for ``alerts.raw_data`` holds each of its alerts as it came.
+# Largest body that is stored complete, about 300 alerts. Of a larger one only the beginning is
+# stored: ``alerts.raw_data`` has each alert as received.
 BODY_BYTES_MAX = 256 * 1024
 BEGINNING_LENGTH = 2_000
-# Lone surrogates, which UTF-8 does not have, and the null character, which ends texts elsewhere.
+# Lone surrogates are not valid UTF-8; some databases reject the null character.
 UNSTORABLE = re.compile("[\ud800-\udfff\x00]")
 READS = ("GET", "HEAD", "OPTIONS")
 
@@ -44,38 +44,38 @@ class IdentifiedRequest(HttpRequest):
 
     request_id: str
     client_request_id: str
-    # What a view read the body as, where it did.
+    # The parsed body, if a view cached it.
     decoded_body: object = None
 
 
-class Tally:
-    """A count that any thread of this process may raise."""
+class ThreadSafeCounter:
+    """A counter shared by the threads of a process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.value = 0
 
     def add_one(self) -> None:
-        """Raise the count."""
+        """Increment the counter."""
         with self._lock:
             self.value += 1
 
 
-# Calls of this process that were answered and could not be recorded.
-unrecorded_calls = Tally()
+# API calls of this process that could not be recorded.
+unrecorded_calls = ThreadSafeCounter()
 
 
 class RequestIdMiddleware:
-    """Name the request before anything else sees it, and tell the caller the name."""
+    """Assign a request id and return it in ``X-Request-ID``."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: IdentifiedRequest) -> HttpResponseBase:
-        """Answer the request; the answer bears ``X-Request-ID``."""
+        """Return the response with ``X-Request-ID``."""
         request.request_id = new_id()
-        theirs = request.headers.get("X-Request-ID", "")
-        printable = "".join(character for character in theirs if character.isprintable())
+        client_id = request.headers.get("X-Request-ID", "")
+        printable = "".join(character for character in client_id if character.isprintable())
         request.client_request_id = printable[:CLIENT_REQUEST_ID_LENGTH]
         response = self.get_response(request)
         response["X-Request-ID"] = request.request_id
@@ -83,9 +83,9 @@ class RequestIdMiddleware:
 
 
 class ApiCallMiddleware:
-    """Write one ``ApiCall`` for each call of the API once its answer is known.
+    """Record each API call as one ``ApiCall`` after the response.
 
-    The record is a transaction of its own: what the call did is committed whether or not it can
+    The record has its own transaction, so the effects of the call are committed even if it cannot
     be recorded.
     """
 
@@ -93,20 +93,20 @@ class ApiCallMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: IdentifiedRequest) -> HttpResponseBase:
-        """Answer the request and record the call."""
+        """Return the response and record the call."""
         if not _is_recorded(request.path_info):
             return self.get_response(request)
         created_at, begin = clock.now(), time.perf_counter()
         body = _read_body(request)
         response = self.get_response(request)
         elapsed_ms = (time.perf_counter() - begin) * 1000
-        with _answer_stands(request):
+        with _log_failure(request):
             call = ApiCall(
                 created_at=created_at,
                 completed_at=clock.now(),
                 processing_time_ms=round(elapsed_ms, 3),
-                **_describe(request, body),
-                **_describe_answer(request, response),
+                **_request_columns(request, body),
+                **_response_columns(request, response),
             )
             _write(call)
         return response
@@ -116,8 +116,8 @@ def _write(call: ApiCall) -> None:
     try:
         insert([call])
     except Error as error:
-        # What was sent is what the database refuses, if it refuses anything.
-        logger.warning("The call %s is recorded without its bodies: %s", call.request_id, error)
+        # The database may reject a value of the request or response.
+        logger.warning("API call %s recorded without bodies: %s", call.request_id, error)
         call.body = call.response_body = {"truncated": True, "reason": "it could not be stored"}
         call.headers, call.query_params = {}, {}
         insert([call])
@@ -128,19 +128,20 @@ def _is_recorded(path: str) -> bool:
 
 
 @contextmanager
-def _answer_stands(request: IdentifiedRequest) -> Iterator[None]:
+def _log_failure(request: IdentifiedRequest) -> Iterator[None]:
+    """Log and count a failure to record; never fail the request."""
     try:
         yield
     except Exception:
-        # Whatever it is: an error here would have the caller repeat what has been done.
-        logger.exception("The API call %s could not be recorded.", request.request_id)
+        # An error response would make the caller retry a request that has succeeded.
+        logger.exception("Could not record API call %s.", request.request_id)
         unrecorded_calls.add_one()
 
 
 def _read_body(request: HttpRequest) -> bytes | None:
-    """Return the body; None when it is too big or breaks off, which the view will meet as well.
+    """Return the body, or None if it is too large or truncated; the view reports that error.
 
-    It is read before the view, because a parser may empty the stream.
+    The body is read before the view, because a parser may consume the stream.
     """
     try:
         return request.body
@@ -148,13 +149,13 @@ def _read_body(request: HttpRequest) -> bytes | None:
         return None
 
 
-def _describe(request: IdentifiedRequest, body: bytes | None) -> dict[str, Any]:
+def _request_columns(request: IdentifiedRequest, body: bytes | None) -> dict[str, Any]:
     secrets = known_secrets()
     if body is None:
         size = request.META.get("CONTENT_LENGTH") or "0"
-        kept = _cut(b"", int(size) if size.isdecimal() else 0, secrets)
+        stored = _truncate(b"", int(size) if size.isdecimal() else 0, secrets)
     else:
-        kept = _keep(body, secrets, decoded=getattr(request, "decoded_body", None))
+        stored = _stored_body(body, secrets, decoded=getattr(request, "decoded_body", None))
     return {
         "request_id": request.request_id,
         "client_request_id": request.client_request_id,
@@ -162,42 +163,42 @@ def _describe(request: IdentifiedRequest, body: bytes | None) -> dict[str, Any]:
         "path": _storable(mask_text(request.path_info, secrets))[:500],
         "query_params": _storable(mask_query(dict(request.GET.lists()), secrets=secrets)),
         "headers": _storable(mask_headers(dict(request.headers), secrets=secrets)),
-        "body": kept,
+        "body": stored,
         "client_host": request.META.get("REMOTE_ADDR", "")[:100],
     }
 
 
-def _describe_answer(request: HttpRequest, response: HttpResponseBase) -> dict[str, Any]:
-    # A successful read answers with rows that stand in the database already.
-    is_kept = request.method not in READS or response.status_code >= 400
-    content = response.content if is_kept and isinstance(response, HttpResponse) else b""
+def _response_columns(request: HttpRequest, response: HttpResponseBase) -> dict[str, Any]:
+    # The response of a successful read repeats rows that the database has.
+    is_stored = request.method not in READS or response.status_code >= 400
+    content = response.content if is_stored and isinstance(response, HttpResponse) else b""
     return {
-        # The REST framework puts whom it recognized, a token's name too, on Django's request.
+        # REST framework sets the authenticated user or token on Django's request.
         "actor": _storable(request.user.get_username())[:150] if hasattr(request, "user") else "",
         "status_code": response.status_code,
-        "response_body": _keep(content, known_secrets()),
+        "response_body": _stored_body(content, known_secrets()),
     }
 
 
-def _keep(content: bytes, secrets: list[str], *, decoded: Any = None) -> Any:
-    """Return what is stored of a body: its JSON, its text, its beginning or None, masked.
+def _stored_body(content: bytes, secrets: list[str], *, decoded: Any = None) -> Any:
+    """Return the masked body to store: JSON, text, a truncated body, or None.
 
-    ``decoded``: its JSON, where somebody has read it.
+    ``decoded``: the parsed body, if a view cached it.
     """
     if not content:
         return None
     if len(content) > BODY_BYTES_MAX:
-        return _cut(content, len(content), secrets)
+        return _truncate(content, len(content), secrets)
     try:
         value = decoded or _DECODER.decode(content.decode())
     except (ValueError, RecursionError):
-        return _cut(content, len(content), secrets)
+        return _truncate(content, len(content), secrets)
     return _storable(mask(value, secrets=secrets))
 
 
-def _cut(content: bytes, size: int, secrets: list[str]) -> dict[str, Any] | str:
-    """Return the beginning of a body that is not kept whole; a short text is only a text."""
-    # Masked before it is cut, so that no half of a secret stays at the end.
+def _truncate(content: bytes, size: int, secrets: list[str]) -> dict[str, Any] | str:
+    """Return the beginning of the body as text, with its size if the body is long."""
+    # Mask before truncating, so that no part of a secret remains at the end.
     text = content[: 8 * BEGINNING_LENGTH].decode(errors="replace")
     beginning = _storable(mask_text(text, secrets))
     if size <= BEGINNING_LENGTH:
@@ -205,17 +206,17 @@ def _cut(content: bytes, size: int, secrets: list[str]) -> dict[str, Any] | str:
     return {"truncated": True, "bytes": size, "beginning": beginning[:BEGINNING_LENGTH]}
 
 
-def _real(digits: str) -> float | str:
+def _finite_float(digits: str) -> float | str:
     number = float(digits)
     return digits if number in (float("inf"), float("-inf")) else number
 
 
-# NaN, Infinity and 1e400, which Python reads and no database stores, become text.
-_DECODER = json.JSONDecoder(parse_float=_real, parse_constant=str)
+# Python parses NaN, Infinity and 1e400, but databases cannot store them: keep them as text.
+_DECODER = json.JSONDecoder(parse_float=_finite_float, parse_constant=str)
 
 
 def _storable(value: Any) -> Any:
-    """Copy a JSON value, which masking has made shallow, so that every database can hold it."""
+    """Copy a JSON value without unstorable characters. Masking has limited its depth."""
     if isinstance(value, str):
         return UNSTORABLE.sub("�", value)
     if isinstance(value, list):

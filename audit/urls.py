@@ -1,4 +1,4 @@
-"""Where the audit's pages are."""
+"""URLs of the report pages."""
 
 from django.urls import path
 
@@ -6,7 +6,7 @@ from audit import views
 
 app_name = "audit"
 urlpatterns = [
-    # A path, since a request id that came in by SQL may be any text.
+    # A path converter: a request id inserted by SQL may contain any character.
     path("requests/<path:request_id>/", views.story, name="story"),
     path("failures/", views.failures, name="failures"),
 ]

@@ -1,4 +1,4 @@
-"""The audit's pages: one report each, for people who may use admin."""
+"""Report pages for staff users."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Page = Callable[Concatenate[HttpRequest, Parameters], HttpResponse]
 
 
 class FailuresQuery(forms.Form):
-    """What a person may ask of the failures page; ``before``: a run id."""
+    """Query parameters of the failures page. ``before``: a run id."""
 
     days = forms.IntegerField(min_value=1, max_value=3_650, required=False)
     before = forms.IntegerField(min_value=1, required=False)
 
 
 def for_staff(page: Page[Parameters]) -> Page[Parameters]:
-    """Send strangers to admin's login and refuse people who may not read, as the API does."""
+    """Redirect anonymous users to the login; return 403 without the permission to read."""
 
     @login_required(login_url="admin:login")
     @wraps(page)
@@ -46,17 +46,17 @@ def for_staff(page: Page[Parameters]) -> Page[Parameters]:
 
 @for_staff
 def story(request: HttpRequest, request_id: str) -> HttpResponse:
-    """Show the whole story of one request id."""
-    found = reports.story(request_id)
-    if found is None:
-        context = {"title": "No such story", "request_id": request_id}
+    """Show the story of a request id."""
+    result = reports.story(request_id)
+    if result is None:
+        context = {"title": "Story not found", "request_id": request_id}
         return _render(request, "audit/no_story.html", context, status=404)
-    return _render(request, "audit/story.html", {"title": found.title, "story": found})
+    return _render(request, "audit/story.html", {"title": result.title, "story": result})
 
 
 @for_staff
 def failures(request: HttpRequest) -> HttpResponse:
-    """Show what waits for a person and what failed lately."""
+    """Show runs that need an operator, and recent failures."""
     query = FailuresQuery(request.GET)
     is_valid = query.is_valid()
     page = reports.recent_failures(

@@ -1,1 +1,1 @@
-"""The record over HTTP, read-only: the calls, and the whole story of one request_id."""
+"""Read-only API of the recorded calls and of the story of a request_id."""

@@ -1,4 +1,4 @@
-"""What the record looks like on the wire: the parts of a story under their own names."""
+"""Serializers of recorded calls and stories. Fields have the names of the dataclasses."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from audit.reports import story_parts
 from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
 
-def names(part: Any, *, but: str = "") -> list[str]:
-    """Return the names of a part's fields."""
-    return [field.name for field in fields(part) if field.name != but]
+def field_names(part: Any, *, exclude: str = "") -> list[str]:
+    """Return the field names of a dataclass."""
+    return [field.name for field in fields(part) if field.name != exclude]
 
 
 class ApiCallSerializer(serializers.ModelSerializer[ApiCall]):
-    """One recorded call without its bodies; its story has them."""
+    """A recorded call without bodies. The story includes them."""
 
     class Meta:
         model = ApiCall
@@ -39,25 +39,25 @@ class ApiCallSerializer(serializers.ModelSerializer[ApiCall]):
 
 
 class CallSerializer(serializers.ModelSerializer[ApiCall]):
-    """The call of a story with its bodies, secrets masked."""
+    """The call of a story, with bodies, secrets masked."""
 
     class Meta:
         model = ApiCall
-        fields = names(story_parts.Call)
+        fields = field_names(story_parts.Call)
 
 
 class RerunStorySerializer(serializers.ModelSerializer[Rerun]):
-    """An execution that somebody ran again in StackStorm; it is not followed."""
+    """A re-run of an execution by a StackStorm user. PoundCake does not follow it."""
 
     st2_web_url = serializers.URLField(allow_null=True)
 
     class Meta:
         model = Rerun
-        fields = names(story_parts.RerunStory)
+        fields = field_names(story_parts.RerunStory)
 
 
 class TaskStorySerializer(serializers.ModelSerializer[ActionExecution]):
-    """One task of a workflow; of a long ``result`` only its beginning."""
+    """One task of a workflow. A long ``result`` is truncated."""
 
     action_ref = serializers.CharField()
     result = serializers.JSONField(allow_null=True)
@@ -67,20 +67,20 @@ class TaskStorySerializer(serializers.ModelSerializer[ActionExecution]):
 
     class Meta:
         model = ActionExecution
-        fields = names(story_parts.ExecutionStory, but="tasks")
+        fields = field_names(story_parts.ExecutionStory, exclude="tasks")
 
 
 class ExecutionStorySerializer(TaskStorySerializer):
-    """One attempt of one step, a workflow with its tasks."""
+    """One attempt of a step. A workflow has ``tasks``."""
 
     tasks = TaskStorySerializer(many=True)
 
     class Meta(TaskStorySerializer.Meta):
-        fields = names(story_parts.ExecutionStory)
+        fields = field_names(story_parts.ExecutionStory)
 
 
 class RunStorySerializer(serializers.ModelSerializer[BucketRun]):
-    """One bucket carried out for one alert."""
+    """A run of a bucket for an alert."""
 
     bucket = serializers.CharField()
     bucket_id = serializers.IntegerField()
@@ -89,11 +89,11 @@ class RunStorySerializer(serializers.ModelSerializer[BucketRun]):
 
     class Meta:
         model = BucketRun
-        fields = names(story_parts.RunStory)
+        fields = field_names(story_parts.RunStory)
 
 
 class AlertStorySerializer(serializers.ModelSerializer[Alert]):
-    """One episode that the call opened; ``reason`` says why nothing ran."""
+    """An episode that the call opened. ``reason``: why no bucket ran."""
 
     generator_url = serializers.URLField(allow_null=True)
     runbook_url = serializers.URLField(allow_null=True)
@@ -101,43 +101,43 @@ class AlertStorySerializer(serializers.ModelSerializer[Alert]):
 
     class Meta:
         model = Alert
-        fields = names(story_parts.AlertStory)
+        fields = field_names(story_parts.AlertStory)
 
 
-class MoveSerializer(serializers.ModelSerializer[Transition]):
-    """One change of state; ``cause_request_id`` is empty when no call made it."""
+class StoryTransitionSerializer(serializers.ModelSerializer[Transition]):
+    """One status change. ``cause_request_id`` is empty if no API call caused it."""
 
     class Meta:
         model = Transition
-        fields = names(story_parts.Move)
+        fields = field_names(story_parts.StoryTransition)
 
 
 class OtherCallSerializer(serializers.ModelSerializer[ApiCall]):
-    """Another call that moved something in the story."""
+    """Another call that caused a status change in the story."""
 
     class Meta:
         model = ApiCall
-        fields = names(story_parts.OtherCall)
+        fields = field_names(story_parts.OtherCall)
 
 
 class OtherStorySerializer(serializers.ModelSerializer[Alert]):
-    """An alert of another story that the call repeated, resolved or moved."""
+    """An alert of another story that the call repeated, resolved or changed."""
 
     alert_id = serializers.IntegerField()
 
     class Meta:
         model = Alert
-        fields = names(story_parts.OtherStory)
+        fields = field_names(story_parts.OtherStory)
 
 
 class StorySerializer(serializers.Serializer[Any]):
-    """All that one request_id is in; ``is_cut``: there is more than one answer holds."""
+    """Everything with one request_id. ``is_cut``: the limits of one response were reached."""
 
     request_id = serializers.CharField()
     title = serializers.CharField()
     call = CallSerializer(allow_null=True)
     alerts = AlertStorySerializer(many=True)
-    transitions = MoveSerializer(many=True)
+    transitions = StoryTransitionSerializer(many=True)
     other_calls = OtherCallSerializer(many=True)
     other_stories = OtherStorySerializer(many=True)
     is_cut = serializers.BooleanField()

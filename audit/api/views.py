@@ -1,4 +1,4 @@
-"""The endpoints of the record."""
+"""Endpoints of the recorded calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from remediation.models import Scope
 
 
 class RequestViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiCall]):
-    """Recorded calls of the API, and the story of each request_id."""
+    """Recorded API calls, and the story of each request_id."""
 
     queryset = ApiCall.objects.defer("headers", "body", "response_body")
     serializer_class = ApiCallSerializer
@@ -29,13 +29,13 @@ class RequestViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiCall]):
 
     @extend_schema(responses=StorySerializer)
     def retrieve(self, request: Request, request_id: str) -> Response:
-        """Return the whole story of one request_id, also when its call is not on record."""
-        # Nothing here reads a query parameter, so any is refused.
+        """Return the story of a request_id, even if its call was not recorded."""
+        # Rejects query parameters: a story has none.
         self.filter_queryset(self.get_queryset())
         story: Any = reports.story(request_id)
         if story is None:
             raise NotFound(
-                f"Nothing bears the request_id {request_id}. It is the X-Request-ID of our answer;"
-                " the id that a caller sent is found with ?client_request_id=."
+                f"There is no request_id {request_id}. Use the X-Request-ID of a PoundCake"
+                " response. To search by the caller's id, use ?client_request_id=."
             )
         return Response(StorySerializer(story).data)

@@ -1,4 +1,4 @@
-"""What the audit tells: queries in, frozen dataclasses out."""
+"""Reports as frozen dataclasses."""
 
 from audit.reports.failed_runs import Failure, FailurePage, recent_failures
 from audit.reports.stories import Story, story

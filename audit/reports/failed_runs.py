@@ -1,4 +1,4 @@
-"""What failed lately, and what waits for a person, in a bounded number of queries and rows."""
+"""Recent failures and runs that need an operator, in a bounded number of queries and rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from heapq import nlargest
 from django.db.models import QuerySet
 
 from audit.reports.formatting import safe_url
-from audit.reports.inquiries import Asking, waiting_for_an_answer
+from audit.reports.inquiries import WaitingExecution, executions_waiting_for_operator
 from remediation.models import ActionExecution, BucketRun, RejectedAlert
 
 PAGE_SIZE = 100
@@ -32,7 +32,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedExecution:
-    """The last execution of a run that failed or about which nobody knows."""
+    """The last failed or unknown execution of a run."""
 
     id: int
     name: str
@@ -44,7 +44,7 @@ class FailedExecution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A run that did not remediate its alert; ``at`` is when it ended or came to rest."""
+    """A run that failed or is unknown. ``at``: when it ended, or was created if it is open."""
 
     run_id: int
     request_id: str
@@ -62,18 +62,18 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailurePage:
-    """What waits for a person however old it is, and one page of failures.
+    """Runs that need an operator, whatever their age, and one page of failures.
 
-    ``waiting``: the unknown runs. ``asking``: the executions that wait for a person's answer.
-    ``rejected``: the newest alerts that could not be acted on, on the first page.
-    ``next_before``: the run id before which the next page begins, None on the last page.
+    ``waiting``: unknown runs. ``asking``: executions that wait for an operator in StackStorm.
+    ``rejected``: the newest rejected alerts, on the first page only.
+    ``next_before``: the ``before`` of the next page, None on the last page.
     """
 
     days: int
     before: int | None
     waiting: tuple[Failure, ...]
     waiting_is_cut: bool
-    asking: tuple[Asking, ...]
+    asking: tuple[WaitingExecution, ...]
     asking_is_cut: bool
     failures: tuple[Failure, ...]
     next_before: int | None
@@ -83,17 +83,17 @@ class FailurePage:
 def recent_failures(
     *, days: int, at: datetime.datetime, before: int | None = None, size: int = PAGE_SIZE
 ) -> FailurePage:
-    """Return the failed runs that were made in the ``days`` before ``at``, the newest first."""
+    """Return the failed runs created in the ``days`` before ``at``, newest first."""
     unknown = list(_newest(BucketRun.Status.UNKNOWN, None)[: size + 1])
-    # Each status by itself walks its own index backwards, however many runs did not fail.
-    found = [run for status in FAILED for run in _newest(status, before)[: size + 1]]
+    # One query per status reads its index backwards and skips no successful runs.
+    candidates = [run for status in FAILED for run in _newest(status, before)[: size + 1]]
     since = at - datetime.timedelta(days=days)
-    recent = [(pk, made) for pk, made in found if made >= since]
+    recent = [(pk, created) for pk, created in candidates if created >= since]
     newest = nlargest(size + 1, recent)
     runs = _runs([*unknown, *newest])
     waiting = [runs[pk] for pk, _ in unknown]
     failed = [runs[pk] for pk, _ in newest]
-    asking = waiting_for_an_answer(size + 1) if before is None else []
+    asking = executions_waiting_for_operator(size + 1) if before is None else []
     executions = _failed_executions([*waiting[:size], *failed[:size]])
     return FailurePage(
         days=days,
@@ -116,22 +116,22 @@ def _rejected(since: datetime.datetime) -> tuple[RejectedAlert, ...]:
 def _newest(
     status: BucketRun.Status, before: int | None
 ) -> QuerySet[BucketRun, tuple[int, datetime.datetime]]:
-    """Return id and time of the runs of a status, without the joins that would undo the order."""
+    """Return (id, time) of the runs with a status. Joins would prevent reading in index order."""
     runs = BucketRun.objects.filter(status=status).values_list("pk", "created_at")
     return (runs if before is None else runs.filter(pk__lt=before)).order_by("-pk")
 
 
-def _runs(found: Iterable[tuple[int, datetime.datetime]]) -> dict[int, BucketRun]:
+def _runs(ids_and_times: Iterable[tuple[int, datetime.datetime]]) -> dict[int, BucketRun]:
     runs = BucketRun.objects.select_related("alert", "bucket").only(*COLUMNS)
-    return runs.in_bulk([pk for pk, _ in found])
+    return runs.in_bulk([pk for pk, _ in ids_and_times])
 
 
 def _failed_executions(runs: list[BucketRun]) -> dict[int, FailedExecution]:
-    """Return the execution at which each of these runs failed, by run."""
-    unhappy = (*ActionExecution.FAILED, ActionExecution.Status.UNKNOWN)
+    """Return the last failed or unknown execution of each run, by run id."""
+    failed_statuses = (*ActionExecution.FAILED, ActionExecution.Status.UNKNOWN)
     columns = ("run", "name", "status", "error_message", "st2_execution_id", "st2_web_url")
     rows = (
-        ActionExecution.objects.filter(run__in=runs, parent=None, status__in=unhappy)
+        ActionExecution.objects.filter(run__in=runs, parent=None, status__in=failed_statuses)
         .only(*columns)
         .order_by("step_order", "attempt")
     )

@@ -1,4 +1,4 @@
-"""How values are written for people."""
+"""Format values for display."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ OUTPUTS = ("stdout", "stderr", "traceback")
 
 
 def safe_url(text: str) -> str | None:
-    """Return a URL that may become a link: http or https with a host; else None.
+    """Return the URL if it is safe as a link (http or https, with a host), else None.
 
-    Links come from strangers, and ``javascript:`` is a URL too.
+    URLs come from alerts and StackStorm, and may be ``javascript:``.
     """
     try:
         parts = urlsplit(text.strip())
@@ -22,28 +22,28 @@ def safe_url(text: str) -> str | None:
     return parts.geturl() if parts.scheme in ("http", "https") and parts.netloc else None
 
 
-def as_unicode(value: Any) -> Any:
-    """Copy a JSON value with its lone surrogates, which no answer can hold, replaced."""
+def replace_surrogates(value: Any) -> Any:
+    """Copy a JSON value with lone surrogates replaced, because they cannot be encoded."""
     text = json.dumps(value, ensure_ascii=False)
     return json.loads(text.encode(errors="replace"))
 
 
-def pretty(value: Any) -> str:
-    """Return a JSON value as indented text, '' for nothing."""
+def indented_json(value: Any) -> str:
+    """Return indented JSON, a string unchanged, or '' for None and {}."""
     if value is None or value == {}:
         return ""
     return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def compact(value: Any) -> str:
-    """Return a JSON value as text in one line, a text as it is."""
+def compact_json(value: Any) -> str:
+    """Return JSON on one line, or a string unchanged."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def printed(result: Any) -> list[tuple[str, str]]:
-    """Return (name, text) of what commands printed, wherever the runner put it.
+def command_outputs(result: Any) -> list[tuple[str, str]]:
+    """Return (name, text) for the stdout, stderr and traceback in a result.
 
-    ``core.local`` has stdout at the top, ``core.remote`` one level down, under the host's name.
+    ``core.local`` has them at the top level, ``core.remote`` below the host's name.
     """
     if not isinstance(result, dict):
         return []
@@ -56,8 +56,8 @@ def printed(result: Any) -> list[tuple[str, str]]:
     ]
 
 
-def span(begin: datetime.datetime | None, end: datetime.datetime | None) -> str:
-    """Return the time between two moments, to two units: ``4 min 10 s``; '' when one is open."""
+def format_duration(begin: datetime.datetime | None, end: datetime.datetime | None) -> str:
+    """Return the time from begin to end such as ``4 min 10 s``, or '' if either is None."""
     if begin is None or end is None:
         return ""
     seconds = max((end - begin).total_seconds(), 0.0)

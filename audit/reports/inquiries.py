@@ -1,4 +1,4 @@
-"""The executions that wait for a person's answer in StackStorm, and how to give it."""
+"""Executions that wait for an operator in StackStorm, and how to respond."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenInquiry:
-    """One question: its lines, and the command that answers it."""
+    """An open inquiry. ``questions``: its text lines. ``respond``: the command that responds."""
 
     id: str
     task: str
@@ -36,8 +36,8 @@ class OpenInquiry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """An execution that waits for a person since ``at``; without inquiries a person paused it."""
+class WaitingExecution:
+    """An execution that waits for an operator since ``at``. Without inquiries, it was paused."""
 
     execution_id: int
     name: str
@@ -54,10 +54,10 @@ class Asking:
     inquiries: tuple[OpenInquiry, ...]
 
 
-def waiting_for_an_answer(size: int) -> list[Asking]:
-    """Return the executions that ask a person, the newest first, at most ``size``.
+def executions_waiting_for_operator(size: int) -> list[WaitingExecution]:
+    """Return at most ``size`` executions that wait for an operator, newest first.
 
-    Those of canceled runs are left out: nobody has to answer them any more.
+    Canceled runs are excluded: they need no response.
     """
     rows = (
         ActionExecution.objects.filter(
@@ -69,11 +69,11 @@ def waiting_for_an_answer(size: int) -> list[Asking]:
         .only(*COLUMNS)
         .order_by("-pk")
     )
-    return [_asking(row, row.asking_since) for row in rows[:size] if row.asking_since]
+    return [_waiting_execution(row, row.asking_since) for row in rows[:size] if row.asking_since]
 
 
-def _asking(row: ActionExecution, since: datetime.datetime) -> Asking:
-    return Asking(
+def _waiting_execution(row: ActionExecution, since: datetime.datetime) -> WaitingExecution:
+    return WaitingExecution(
         execution_id=row.pk,
         name=row.name,
         run_id=row.run_id,

@@ -1,4 +1,4 @@
-"""The whole story of one request_id, in a bounded number of queries and rows."""
+"""The story of a request_id, in a bounded number of queries and rows."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from django.db.models import Max, Q, QuerySet, TextField
 from django.db.models.functions import Cast, Substr
 
 from audit.models import ApiCall
-from audit.reports.formatting import as_unicode
+from audit.reports.formatting import replace_surrogates
 from audit.reports.story_parts import (
     AlertStory,
     Call,
     ExecutionStory,
-    Move,
     OtherCall,
     OtherStory,
     RunStory,
+    StoryTransition,
 )
 from remediation.engine.waiting import Holds
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
@@ -29,57 +29,57 @@ RUNS_MAX = 500
 EXECUTIONS_MAX = 2_000
 TRANSITIONS_MAX = 2_000
 RESULT_LENGTH = 8_000
-AT_THE_SAME_TIME = 50  # alerts that were made side by side
+CONCURRENT_ALERTS = 50  # alerts whose ids may not be in the order of creation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """All that one request_id is in: its call, what it opened, what moved, what it touched.
+    """Everything with one request_id: the call, its alerts, their runs and transitions.
 
-    ``is_cut``: there is more than a page can hold; the lists of alerts and transitions have it.
+    ``is_cut``: a limit was reached; the lists of alerts and transitions have all rows.
     """
 
     request_id: str
     call: Call | None
     alerts: tuple[AlertStory, ...]
-    transitions: tuple[Move, ...]
+    transitions: tuple[StoryTransition, ...]
     other_calls: tuple[OtherCall, ...]
     other_stories: tuple[OtherStory, ...]
     is_cut: bool
 
     @property
     def title(self) -> str:
-        """What it is about, in a few words."""
+        """A short title: the alert, the number of alerts, or the call."""
         if len(self.alerts) > 1:
             return f"{len(self.alerts)} alerts"
         if self.alerts:
             [alert] = self.alerts
-            name = alert.alert_name or "Alert without a name"
+            name = alert.alert_name or "Unnamed alert"
             return f"{name} on {alert.instance}" if alert.instance else name
-        return f"{self.call.method} {self.call.path}" if self.call else "A call without a record"
+        return f"{self.call.method} {self.call.path}" if self.call else "Unrecorded call"
 
 
 def story(request_id: str) -> Story | None:
-    """Return the story of one of our request ids, or None when nothing bears it."""
+    """Return the story of a request id, or None if it is unknown."""
     call = ApiCall.objects.filter(request_id=request_id).first()
     alerts = list(_alerts().filter(request_id=request_id).order_by("pk")[: ALERTS_MAX + 1])
-    moves = list(
+    transitions = list(
         Transition.objects.filter(
             Q(request_id=request_id) | Q(cause_request_id=request_id)
         ).order_by("pk")[: TRANSITIONS_MAX + 1]
     )
-    if not (call or alerts or moves):
+    if not (call or alerts or transitions):
         return None
-    shown, shown_moves = alerts[:ALERTS_MAX], moves[:TRANSITIONS_MAX]
+    shown, shown_transitions = alerts[:ALERTS_MAX], transitions[:TRANSITIONS_MAX]
     runs = _runs_of(shown)
     return Story(
         request_id=request_id,
         call=Call.of(call) if call else None,
         alerts=tuple(AlertStory.of(alert, runs=runs[alert.pk]) for alert in shown),
-        transitions=tuple(Move.of(move) for move in shown_moves),
-        other_calls=_other_calls(request_id, shown_moves),
-        other_stories=_other_stories(request_id, shown_moves, call),
-        is_cut=(shown, shown_moves) != (alerts, moves),
+        transitions=tuple(map(StoryTransition.of, shown_transitions)),
+        other_calls=_other_calls(request_id, shown_transitions),
+        other_stories=_other_stories(request_id, shown_transitions, call),
+        is_cut=(shown, shown_transitions) != (alerts, transitions),
     )
 
 
@@ -88,7 +88,7 @@ def _alerts() -> QuerySet[Alert]:
 
 
 def _runs_of(alerts: list[Alert]) -> dict[int, list[RunStory]]:
-    """Return the stories of the runs of these alerts, by alert."""
+    """Return the runs of these alerts by alert id."""
     runs: dict[int, list[RunStory]] = defaultdict(list)
     if not alerts:
         return runs
@@ -105,8 +105,8 @@ def _runs_of(alerts: list[Alert]) -> dict[int, list[RunStory]]:
 
 
 def _executions_of(runs: list[BucketRun]) -> dict[int, list[ExecutionStory]]:
-    """Return the stories of the executions of these runs, by run, tasks under their parent."""
-    # A result may be megabytes: the database hands out no more of it than is shown.
+    """Return the executions of these runs by run id, with tasks below their parent."""
+    # A result may be megabytes: read only the part that is shown.
     text = Substr(Cast("st2_result", TextField()), 1, RESULT_LENGTH + 1)
     rows = list(
         ActionExecution.objects.filter(run__in=runs)
@@ -136,31 +136,31 @@ def _executions_of(runs: list[BucketRun]) -> dict[int, list[ExecutionStory]]:
 
 
 def _result(row: Any) -> Any:
-    """Return the result of an execution, or its beginning."""
+    """Return the result of an execution, truncated if it is long."""
     text: str | None = row.result_text
     if text is None:
         return None
     if len(text) <= RESULT_LENGTH:
-        return as_unicode(json.loads(text))
+        return replace_surrogates(json.loads(text))
     return {"truncated": True, "beginning": text[:RESULT_LENGTH]}
 
 
-def _other_calls(request_id: str, moves: list[Transition]) -> tuple[OtherCall, ...]:
-    ids = {move.cause_request_id for move in moves} - {"", request_id}
+def _other_calls(request_id: str, transitions: list[Transition]) -> tuple[OtherCall, ...]:
+    ids = {transition.cause_request_id for transition in transitions} - {"", request_id}
     calls = ApiCall.objects.filter(request_id__in=ids).order_by("pk")
     columns = ("request_id", "method", "path", "status_code", "actor", "created_at")
     return tuple(OtherCall(**row) for row in calls.values(*columns)) if ids else ()
 
 
 def _other_stories(
-    request_id: str, moves: list[Transition], call: ApiCall | None
+    request_id: str, transitions: list[Transition], call: ApiCall | None
 ) -> tuple[OtherStory, ...]:
-    ids = {move.request_id for move in moves} - {request_id}
-    answered = _answered_alerts(call) if call else []
-    if not ids and not answered:
+    ids = {transition.request_id for transition in transitions} - {request_id}
+    repeated = _alerts_in_response(call) if call else []
+    if not ids and not repeated:
         return ()
     alerts = (
-        Alert.objects.filter(Q(request_id__in=ids) | Q(pk__in=answered))
+        Alert.objects.filter(Q(request_id__in=ids) | Q(pk__in=repeated))
         .exclude(request_id=request_id)
         .order_by("pk")
     )
@@ -171,13 +171,13 @@ def _other_stories(
     )
 
 
-def _answered_alerts(call: ApiCall) -> list[int]:
-    """Return the ids of the episodes that a webhook's answer names.
+def _alerts_in_response(call: ApiCall) -> list[int]:
+    """Return the ids of the alerts that a webhook response lists.
 
-    A repeat leaves no transition, so the answer is the only trace of which episode it was.
+    A repeated alert has no transition, so only the response shows which alert it was.
     """
-    answer = call.response_body if isinstance(call.response_body, dict) else {}
-    receipts = answer.get("alerts")
+    response = call.response_body if isinstance(call.response_body, dict) else {}
+    receipts = response.get("alerts")
     fingerprints = {
         receipt["fingerprint"]
         for receipt in (receipts if isinstance(receipts, list) else ())
@@ -185,9 +185,9 @@ def _answered_alerts(call: ApiCall) -> list[int]:
     }
     if not fingerprints:
         return []
-    made = Alert.objects.filter(created_at__lte=call.completed_at).order_by("-created_at")
-    # The last ids by then: two calls at the same time may have got theirs in another order.
-    last = max(made.values_list("pk", flat=True)[:AT_THE_SAME_TIME], default=0)
+    created = Alert.objects.filter(created_at__lte=call.completed_at).order_by("-created_at")
+    # Concurrent calls may get ids in another order than their times.
+    last = max(created.values_list("pk", flat=True)[:CONCURRENT_ALERTS], default=0)
     newest = (
         Alert.objects.filter(fingerprint__in=fingerprints, pk__lte=last)
         .values("fingerprint")

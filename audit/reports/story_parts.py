@@ -1,4 +1,4 @@
-"""The parts of a story: frozen copies of rows, with their links made safe."""
+"""The parts of a story: frozen copies of rows, with unsafe links removed."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ from typing import Any, TypeVar
 from django.db.models import Model
 
 from audit.models import ApiCall
-from audit.reports.formatting import as_unicode, compact, pretty, printed, safe_url, span
+from audit.reports.formatting import (
+    command_outputs,
+    compact_json,
+    format_duration,
+    indented_json,
+    replace_surrogates,
+    safe_url,
+)
 from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
 Part = TypeVar("Part")
 
 
-def _same_columns(part: type[Part], row: Model, **others: Any) -> Part:
-    """Return a part whose fields are the row's columns of the same name, and ``others``."""
+def _copy_columns(part: type[Part], row: Model, **others: Any) -> Part:
+    """Return a part with the row's columns of the same names, and ``others``."""
     names = {field.name for field in fields(part)} - others.keys()  # type: ignore[arg-type]
     return part(**{name: getattr(row, name) for name in names}, **others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One inbound call, as it was recorded."""
+    """A recorded API call."""
 
     request_id: str
     client_request_id: str
@@ -43,38 +50,38 @@ class Call:
 
     @classmethod
     def of(cls, row: ApiCall) -> Call:
-        """Return what is told of a recorded call."""
-        return _same_columns(cls, row)
+        """Copy a recorded call."""
+        return _copy_columns(cls, row)
 
     @property
     def outcome(self) -> str:
-        """What the status code says: success or failure."""
+        """The outcome by status code: success or failure."""
         return "failure" if self.status_code >= 400 else "success"
 
     @property
     def query_text(self) -> str:
-        """The query, to be read."""
-        return pretty(self.query_params)
+        """The query as indented JSON."""
+        return indented_json(self.query_params)
 
     @property
     def body_text(self) -> str:
-        """The body, to be read."""
-        return pretty(self.body)
+        """The request body as indented JSON."""
+        return indented_json(self.body)
 
     @property
     def response_text(self) -> str:
-        """The answer, to be read."""
-        return pretty(self.response_body)
+        """The response body as indented JSON."""
+        return indented_json(self.response_body)
 
     @property
     def headers_text(self) -> str:
-        """The headers, to be read."""
-        return pretty(self.headers)
+        """The headers as indented JSON."""
+        return indented_json(self.headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerunStory:
-    """An execution that somebody ran again in StackStorm; it is not followed."""
+    """A re-run of an execution by a StackStorm user. PoundCake does not follow it."""
 
     st2_execution_id: str
     rerun_of: str
@@ -85,15 +92,15 @@ class RerunStory:
 
     @classmethod
     def of(cls, row: Rerun) -> RerunStory:
-        """Return the story of a re-run."""
-        return _same_columns(cls, row, st2_web_url=safe_url(row.st2_web_url))
+        """Copy a re-run."""
+        return _copy_columns(cls, row, st2_web_url=safe_url(row.st2_web_url))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionStory:
-    """One attempt of one step, or one task of a workflow; ``tasks`` are a workflow's own.
+    """One attempt of a step, or one task of a workflow. ``tasks``: the tasks of a workflow.
 
-    ``result`` is what came back; of a long one ``{"truncated": true, "beginning": text}``.
+    ``result``: a long one is truncated to ``{"truncated": true, "beginning": text}``.
     """
 
     id: int
@@ -126,16 +133,16 @@ class ExecutionStory:
         tasks: Iterable[ExecutionStory] = (),
         waiting_for: str = "",
     ) -> ExecutionStory:
-        """Return the story of an execution whose result was read apart.
+        """Copy an execution. ``row`` may defer its result, which the caller passes in.
 
-        ``waiting_for``: why it waits, '' if it does not.
+        ``waiting_for``: why it waits, or ''.
         """
-        return _same_columns(
+        return _copy_columns(
             cls,
             row,
             action_ref=(row.action.st2_action_ref or row.action.name) if row.action else "",
             st2_web_url=safe_url(row.st2_web_url),
-            parameters=as_unicode(row.parameters),
+            parameters=replace_surrogates(row.parameters),
             result=result,
             reruns=tuple(map(RerunStory.of, row.reruns.all())),
             tasks=tuple(tasks),
@@ -144,35 +151,35 @@ class ExecutionStory:
 
     @property
     def is_failed(self) -> bool:
-        """Whether a person should look at it."""
+        """Whether an operator should look at it."""
         return self.status in {*ActionExecution.FAILED, ActionExecution.Status.UNKNOWN}
 
     @property
     def named_parameters(self) -> list[tuple[str, str]]:
-        """The parameters by name, to be read."""
+        """The parameters as (name, text)."""
         parameters = self.parameters if isinstance(self.parameters, dict) else {}
-        return [(name, compact(value)) for name, value in parameters.items()]
+        return [(name, compact_json(value)) for name, value in parameters.items()]
 
     @property
     def outputs(self) -> list[tuple[str, str]]:
-        """What commands printed, by where it stands in the result."""
-        return printed(self.result)
+        """The command outputs in the result as (name, text)."""
+        return command_outputs(self.result)
 
     @property
     def result_text(self) -> str:
-        """The result or its beginning, to be read."""
+        """The result, or its beginning, as text."""
         is_cut = isinstance(self.result, dict) and self.result.keys() == {"truncated", "beginning"}
-        return f"{self.result['beginning']} …" if is_cut else pretty(self.result)
+        return f"{self.result['beginning']} …" if is_cut else indented_json(self.result)
 
     @property
-    def took(self) -> str:
-        """How long it took from its claim to its end."""
-        return span(self.started_at, self.completed_at)
+    def duration(self) -> str:
+        """The duration from claim to end."""
+        return format_duration(self.started_at, self.completed_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStory:
-    """One bucket carried out for one alert; ``plan_number`` is the bucket's version."""
+    """A run of a bucket for an alert. ``plan_number``: the bucket version."""
 
     id: int
     number: int
@@ -190,8 +197,8 @@ class RunStory:
 
     @classmethod
     def of(cls, row: BucketRun, *, executions: Iterable[ExecutionStory]) -> RunStory:
-        """Return the story of a run."""
-        return _same_columns(
+        """Copy a run."""
+        return _copy_columns(
             cls,
             row,
             bucket=row.bucket.name,
@@ -200,14 +207,14 @@ class RunStory:
         )
 
     @property
-    def took(self) -> str:
-        """How long it took from its creation, the wait for a worker included."""
-        return span(self.created_at, self.completed_at)
+    def duration(self) -> str:
+        """The duration from creation to end, including the wait for a worker."""
+        return format_duration(self.created_at, self.completed_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertStory:
-    """One episode that the call opened, and all that was done for it."""
+    """An episode that the call opened, and its runs."""
 
     id: int
     alert_name: str
@@ -229,13 +236,13 @@ class AlertStory:
 
     @property
     def summary(self) -> str:
-        """What the rule's author wrote for people."""
+        """The annotation ``summary`` or ``description``."""
         return self.annotations.get("summary") or self.annotations.get("description", "")
 
     @classmethod
     def of(cls, row: Alert, *, runs: Iterable[RunStory]) -> AlertStory:
-        """Return the story of an alert."""
-        return _same_columns(
+        """Copy an alert."""
+        return _copy_columns(
             cls,
             row,
             generator_url=safe_url(row.generator_url),
@@ -245,8 +252,8 @@ class AlertStory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """One transition; ``cause_request_id`` is the call that made it, '' for our own jobs."""
+class StoryTransition:
+    """One transition. ``cause_request_id``: the call that caused it, '' for jobs."""
 
     id: int
     at: datetime.datetime
@@ -261,14 +268,14 @@ class Move:
     reason: str
 
     @classmethod
-    def of(cls, row: Transition) -> Move:
-        """Return what is told of a transition."""
-        return _same_columns(cls, row)
+    def of(cls, row: Transition) -> StoryTransition:
+        """Copy a transition."""
+        return _copy_columns(cls, row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherCall:
-    """Another call that moved something in this story."""
+    """Another call that caused a transition in this story."""
 
     request_id: str
     method: str
@@ -280,7 +287,7 @@ class OtherCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherStory:
-    """An alert of another story that this call repeated, resolved or moved."""
+    """An alert of another story that this call repeated, resolved or changed."""
 
     request_id: str
     alert_id: int

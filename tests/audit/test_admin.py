@@ -1,4 +1,4 @@
-"""The recorded API calls in admin."""
+"""Admin of the recorded API calls."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def recorded_calls():
         ({"answer": "failed"}, {"req-c"}),
     ],
 )
-def test_calls_are_found(admin_client, query, expected):
-    answer = admin_client.get(CALLS, query)
+def test_filters_and_search_find_calls(admin_client, query, expected):
+    response = admin_client.get(CALLS, query)
 
-    assert {call.request_id for call in answer.context["cl"].result_list} == expected
+    assert {call.request_id for call in response.context["cl"].result_list} == expected
 
 
-def test_a_call_shows_its_body_and_leads_to_its_story(admin_client):
+def test_a_call_shows_its_body_and_links_to_its_story(admin_client):
     call = make_call("req-d", body={"alerts": ["the body"]})
 
     text = admin_client.get(reverse("admin:audit_apicall_change", args=[call.pk])).content.decode()
@@ -48,18 +48,20 @@ def test_a_call_shows_its_body_and_leads_to_its_story(admin_client):
     assert reverse("audit:story", args=["req-d"]) in text
 
 
-@pytest.mark.parametrize("address", ["add", "delete"])
-def test_nobody_adds_or_deletes_a_call(admin_client, address):
-    args = [] if address == "add" else [make_call("req-d").pk]
+@pytest.mark.parametrize("page", ["add", "delete"])
+def test_calls_cannot_be_added_or_deleted(admin_client, page):
+    args = [] if page == "add" else [make_call("req-d").pk]
 
-    answer = admin_client.get(reverse(f"admin:audit_apicall_{address}", args=args))
+    response = admin_client.get(reverse(f"admin:audit_apicall_{page}", args=args))
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
-def test_nobody_changes_a_call(admin_client):
+def test_calls_cannot_be_changed(admin_client):
     call = make_call("req-d")
 
-    answer = admin_client.post(reverse("admin:audit_apicall_change", args=[call.pk]), {"path": "x"})
+    response = admin_client.post(
+        reverse("admin:audit_apicall_change", args=[call.pk]), {"path": "x"}
+    )
 
-    assert answer.status_code == 403
+    assert response.status_code == 403

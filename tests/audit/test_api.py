@@ -1,4 +1,4 @@
-"""The record over HTTP."""
+"""API of the recorded calls and stories."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.audit.test_stories import make_call, move
+from tests.audit.test_stories import make_call, make_transition
 from tests.factories import make_alert, make_execution, make_run, make_token
 
 pytestmark = pytest.mark.django_db
@@ -21,11 +21,11 @@ def reader(client: Client) -> Client:
     return Client(headers={"Authorization": f"Bearer {text}"})
 
 
-def listed(answer: Any) -> list[str]:
-    return [row["request_id"] for row in answer.json()["results"]]
+def request_ids(response: Any) -> list[str]:
+    return [row["request_id"] for row in response.json()["results"]]
 
 
-def test_reading_needs_the_scope_read(client):
+def test_reading_requires_the_scope_read(client):
     _, text = make_token(["webhook"])
 
     assert client.get(REQUESTS).status_code == 401
@@ -36,11 +36,11 @@ def test_reading_needs_the_scope_read(client):
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-def test_the_record_is_read_only(reader, method):
+def test_recorded_calls_are_read_only(reader, method):
     make_call("req-a")
 
-    for address in (REQUESTS, f"{REQUESTS}req-a/"):
-        assert getattr(reader, method)(address).status_code == 405
+    for url in (REQUESTS, f"{REQUESTS}req-a/"):
+        assert getattr(reader, method)(url).status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -51,22 +51,22 @@ def test_the_record_is_read_only(reader, method):
         ("?path=/api/v1/webhook", ["req-a"]),
         ("?status_code=404", ["req-b"]),
         ("?actor=alertmanager", ["req-a"]),
-        ("?client_request_id=theirs", ["req-b"]),
+        ("?client_request_id=client-1", ["req-b"]),
         ("?created_since=2026-01-01T00:00:00Z&created_before=2026-02-01T00:00:00Z", ["req-a"]),
         ("?page_size=1", ["req-b"]),
     ],
 )
-def test_calls_are_listed_and_filtered(reader, query, expected):
+def test_lists_can_be_filtered(reader, query, expected):
     make_call("req-a", actor="alertmanager", created_at="2026-01-15T00:00:00Z")
     make_call(
-        "req-b", method="GET", path="/api/v1/runs/9/", status_code=404, client_request_id="theirs"
+        "req-b", method="GET", path="/api/v1/runs/9/", status_code=404, client_request_id="client-1"
     )
 
-    assert listed(reader.get(f"{REQUESTS}{query}")) == expected
+    assert request_ids(reader.get(f"{REQUESTS}{query}")) == expected
 
 
 @pytest.mark.parametrize(
-    ("address", "field"),
+    ("path", "field"),
     [
         ("?colour=red", "colour"),
         ("?status_code=many", "status_code"),
@@ -74,16 +74,16 @@ def test_calls_are_listed_and_filtered(reader, query, expected):
         ("req-a/?method=GET", "method"),
     ],
 )
-def test_a_wrong_question_names_its_field(reader, address, field):
+def test_invalid_parameters_are_rejected_by_name(reader, path, field):
     make_call("req-a")
 
-    answer = reader.get(f"{REQUESTS}{address}")
+    response = reader.get(f"{REQUESTS}{path}")
 
-    assert answer.status_code == 400
-    assert field in answer.json()["error"]["fields"]
+    assert response.status_code == 400
+    assert field in response.json()["error"]["fields"]
 
 
-def test_a_list_shows_no_bodies(reader):
+def test_lists_omit_bodies(reader):
     make_call("req-a", body={"a": 1})
 
     [row] = reader.get(REQUESTS).json()["results"]
@@ -91,30 +91,30 @@ def test_a_list_shows_no_bodies(reader):
     assert not {"body", "response_body", "headers"} & row.keys()
 
 
-def test_a_story_is_told_whole(reader):
+def test_a_story_includes_call_runs_tasks_and_transitions(reader):
     alert = make_alert(request_id="req-a")
     run = make_run(alert=alert, status="failure")
     workflow = make_execution(run, step_order=0, status="failure", parameters={"node": "w-11"})
     make_execution(run, step_order=1, parent=workflow, name="cordon", st2_result={"ok": True})
-    move(alert, "firing", cause="req-a")
-    make_call("req-a", body={"alerts": []}, client_request_id="theirs")
+    make_transition(alert, "firing", cause="req-a")
+    make_call("req-a", body={"alerts": []}, client_request_id="client-1")
 
-    answer = reader.get(f"{REQUESTS}req-a/")
+    response = reader.get(f"{REQUESTS}req-a/")
 
-    story = answer.json()
-    assert answer.status_code == 200
+    story = response.json()
+    assert response.status_code == 200
     assert story["request_id"] == "req-a"
     assert story["call"]["body"] == {"alerts": []}
-    [told_run] = story["alerts"][0]["runs"]
-    [execution] = told_run["executions"]
-    assert (told_run["bucket"], told_run["status"]) == (run.bucket.name, "failure")
+    [shown_run] = story["alerts"][0]["runs"]
+    [execution] = shown_run["executions"]
+    assert (shown_run["bucket"], shown_run["status"]) == (run.bucket.name, "failure")
     assert execution["parameters"] == {"node": "w-11"}
     assert execution["tasks"][0]["result"] == {"ok": True}
     assert story["transitions"][0]["to_status"] == "firing"
     assert story["is_cut"] is False
 
 
-def test_a_story_is_found_when_its_call_is_not_on_record(reader):
+def test_a_story_exists_without_a_recorded_call(reader):
     make_alert(request_id="seed.abc-123")
 
     story = reader.get(f"{REQUESTS}seed.abc-123/").json()
@@ -123,15 +123,15 @@ def test_a_story_is_found_when_its_call_is_not_on_record(reader):
     assert len(story["alerts"]) == 1
 
 
-def test_an_id_that_nothing_bears_is_not_found(reader):
-    answer = reader.get(f"{REQUESTS}req-none/")
+def test_an_unknown_id_is_404(reader):
+    response = reader.get(f"{REQUESTS}req-none/")
 
-    assert answer.status_code == 404
-    assert answer.json()["error"]["code"] == "not_found"
-    assert "req-none" in answer.json()["error"]["message"]
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "not_found"
+    assert "req-none" in response.json()["error"]["message"]
 
 
-def test_asking_for_a_story_is_on_record_itself(reader):
-    answer = reader.get(f"{REQUESTS}req-none/")
+def test_reading_a_story_is_recorded(reader):
+    response = reader.get(f"{REQUESTS}req-none/")
 
-    assert answer["X-Request-ID"] in listed(reader.get(REQUESTS))
+    assert response["X-Request-ID"] in request_ids(reader.get(REQUESTS))

@@ -1,4 +1,4 @@
-"""What waits for a person and what failed lately."""
+"""Runs that need an operator, and recent failures."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ pytestmark = pytest.mark.django_db
 DAY = datetime.timedelta(days=1)
 
 
-def page(**asked: Any) -> reports.FailurePage:
-    return reports.recent_failures(**{"days": 7, "at": timezone.now()} | asked)
+def read_page(**options: Any) -> reports.FailurePage:
+    return reports.recent_failures(**{"days": 7, "at": timezone.now()} | options)
 
 
-def ids(failures: tuple[reports.Failure, ...]) -> list[int]:
+def run_ids(failures: tuple[reports.Failure, ...]) -> list[int]:
     return [failure.run_id for failure in failures]
 
 
-def test_the_failed_come_newest_first_and_the_unknown_apart():
+def test_failures_come_newest_first_and_unknown_runs_are_separate():
     runs = {status: make_run(status=status) for status in BucketRun.Status}
 
-    found = page()
+    found = read_page()
 
-    assert ids(found.waiting) == [runs["unknown"].pk]
+    assert run_ids(found.waiting) == [runs["unknown"].pk]
     failed = [runs[status].pk for status in ("failure", "timeout", "canceled")]
-    assert ids(found.failures) == sorted(failed, reverse=True)
+    assert run_ids(found.failures) == sorted(failed, reverse=True)
 
 
-def test_old_failures_are_left_out_and_old_unknown_runs_are_not():
+def test_old_failures_are_excluded_but_old_unknown_runs_are_not():
     now = timezone.now()
     make_run(status="failure", created_at=now - 8 * DAY)
     recent = make_run(status="failure", created_at=now - 6 * DAY)
     waiting = make_run(status="unknown", created_at=now - 80 * DAY)
 
-    found = page(at=now)
+    found = read_page(at=now)
 
-    assert ids(found.failures) == [recent.pk]
-    assert ids(found.waiting) == [waiting.pk]
+    assert run_ids(found.failures) == [recent.pk]
+    assert run_ids(found.waiting) == [waiting.pk]
 
 
-def test_a_failure_tells_where_and_why():
+def test_a_failure_has_its_alert_and_last_failed_execution():
     alert = make_alert(request_id="req-a")
     run = make_run(alert=alert, status="failure", reason="restart failed")
     make_execution(run, attempt=1, status="failure", error_message="first")
@@ -62,7 +62,7 @@ def test_a_failure_tells_where_and_why():
         st2_web_url="javascript:alert(1)",
     )
 
-    [failure] = page().failures
+    [failure] = read_page().failures
 
     assert (failure.alert_name, failure.instance) == ("HostDown", "server-01:9100")
     assert (failure.request_id, failure.reason) == ("req-a", "restart failed")
@@ -71,16 +71,16 @@ def test_a_failure_tells_where_and_why():
     assert failure.execution.st2_web_url is None
 
 
-def test_a_run_may_fail_without_an_execution():
+def test_a_run_can_fail_without_an_execution():
     make_run(status="failure", reason="The bucket has no steps.")
 
-    [failure] = page().failures
+    [failure] = read_page().failures
 
     assert failure.execution is None
 
 
-def test_pages_follow_each_other_without_a_gap():
-    made = [
+def test_pages_have_no_gaps():
+    created = [
         make_run(status=status).pk
         for status in ("failure", "timeout", "canceled", "failure", "timeout")
     ]
@@ -88,48 +88,48 @@ def test_pages_follow_each_other_without_a_gap():
     before = None
 
     while True:
-        found = page(before=before, size=2)
-        seen += ids(found.failures)
+        found = read_page(before=before, size=2)
+        seen += run_ids(found.failures)
         before = found.next_before
         if before is None:
             break
 
-    assert seen == sorted(made, reverse=True)
+    assert seen == sorted(created, reverse=True)
 
 
-def test_the_last_page_is_the_last_when_it_is_full():
+def test_a_full_last_page_has_no_next_page():
     for _ in range(2):
         make_run(status="failure")
 
-    assert page(size=2).next_before is None
+    assert read_page(size=2).next_before is None
 
 
-def test_too_many_unknown_runs_are_cut_and_it_is_said():
+def test_too_many_unknown_runs_are_cut_and_marked():
     for _ in range(3):
         make_run(status="unknown")
 
-    found = page(size=2)
+    found = read_page(size=2)
 
     assert len(found.waiting) == 2
     assert found.waiting_is_cut
 
 
 @pytest.mark.parametrize("size", [1, 6])
-def test_any_number_of_failures_takes_the_same_number_of_queries(size, django_assert_num_queries):
+def test_query_count_does_not_depend_on_the_number_of_failures(size, django_assert_num_queries):
     for status in ("failure", "timeout", "canceled", "unknown"):
         for _ in range(size):
             make_execution(make_run(status=status), status="failure")
 
     with django_assert_num_queries(8):
-        found = page()
+        found = read_page()
 
     assert len(found.failures) == 3 * size
 
 
-def test_what_waits_for_an_answer_is_shown_with_its_question_and_command():
+def test_waiting_executions_have_their_inquiry_and_command():
     schema = {"properties": {"approve": {"type": "boolean", "description": "Reboot?"}}}
     inquiry = stored_inquiry("6b0a", task="ask", schema=schema)
-    asking = make_execution(
+    waiting = make_execution(
         status="running", asking_since=timezone.now(), inquiries=[inquiry], name="reboot"
     )
     make_execution(status="running")
@@ -137,17 +137,17 @@ def test_what_waits_for_an_answer_is_shown_with_its_question_and_command():
     canceled = make_run(status="running", stop="cancel")
     make_execution(canceled, status="running", asking_since=timezone.now(), inquiries=[inquiry])
 
-    [found] = page().asking
+    [found] = read_page().asking
 
-    assert (found.execution_id, found.name) == (asking.pk, "reboot")
+    assert (found.execution_id, found.name) == (waiting.pk, "reboot")
     [shown] = found.inquiries
     assert (shown.id, shown.task) == ("6b0a", "ask")
     assert shown.questions == ("approve (boolean): Reboot?",)
     assert shown.respond == "st2 inquiry respond 6b0a"
 
 
-def test_an_older_page_does_not_repeat_what_waits_for_an_answer():
+def test_older_pages_omit_waiting_executions():
     make_execution(status="running", asking_since=timezone.now())
 
-    assert len(page().asking) == 1
-    assert page(before=99).asking == ()
+    assert len(read_page().asking) == 1
+    assert read_page(before=99).asking == ()

@@ -1,4 +1,4 @@
-"""How values are written for people."""
+"""Formatting of values for display."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import datetime
 
 import pytest
 
-from audit.reports.formatting import compact, pretty, printed, safe_url, span
+from audit.reports.formatting import (
+    command_outputs,
+    compact_json,
+    format_duration,
+    indented_json,
+    safe_url,
+)
 
 BEGIN = datetime.datetime(2026, 11, 23, 3, 0, tzinfo=datetime.UTC)
 
@@ -15,7 +21,7 @@ BEGIN = datetime.datetime(2026, 11, 23, 3, 0, tzinfo=datetime.UTC)
     "url",
     ["http://prometheus.example.com/graph?g0.expr=up", "https://[2001:db8::1]:9090/x"],
 )
-def test_web_addresses_become_links(url):
+def test_http_urls_are_safe(url):
     assert safe_url(url) == url
 
 
@@ -35,7 +41,7 @@ def test_web_addresses_become_links(url):
         "vbscript:x",
     ],
 )
-def test_all_else_stays_text(url):
+def test_other_urls_are_unsafe(url):
     assert safe_url(url) is None
 
 
@@ -51,13 +57,13 @@ def test_all_else_stays_text(url):
         (-3, "0 ms"),
     ],
 )
-def test_spans_are_written_to_two_units(seconds, text):
-    assert span(BEGIN, BEGIN + datetime.timedelta(seconds=seconds)) == text
+def test_durations_have_two_units(seconds, text):
+    assert format_duration(BEGIN, BEGIN + datetime.timedelta(seconds=seconds)) == text
 
 
 @pytest.mark.parametrize(("begin", "end"), [(None, BEGIN), (BEGIN, None), (None, None)])
-def test_what_has_not_ended_has_no_span(begin, end):
-    assert span(begin, end) == ""
+def test_an_open_interval_has_no_duration(begin, end):
+    assert format_duration(begin, end) == ""
 
 
 @pytest.mark.parametrize(
@@ -65,18 +71,18 @@ def test_what_has_not_ended_has_no_span(begin, end):
     [(None, ""), ({}, ""), ("plain", "plain"), ({"a": "é"}, '{\n  "a": "é"\n}'), (0, "0")],
 )
 def test_json_is_indented(value, text):
-    assert pretty(value) == text
+    assert indented_json(value) == text
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("as it is", "as it is"), (["a", 1], '["a", 1]'), (None, "null")]
+    ("value", "text"), [("plain", "plain"), (["a", 1], '["a", 1]'), (None, "null")]
 )
-def test_values_fit_on_a_line(value, text):
-    assert compact(value) == text
+def test_compact_json_is_one_line(value, text):
+    assert compact_json(value) == text
 
 
 @pytest.mark.parametrize(
-    ("result", "found"),
+    ("result", "outputs"),
     [
         ({"stdout": "a", "stderr": " ", "return_code": 0}, [("stdout", "a")]),
         (
@@ -88,5 +94,5 @@ def test_values_fit_on_a_line(value, text):
         (None, []),
     ],
 )
-def test_what_commands_printed_is_found_in_each_shape(result, found):
-    assert printed(result) == found
+def test_command_outputs_are_found_in_each_result_shape(result, outputs):
+    assert command_outputs(result) == outputs

@@ -1,4 +1,4 @@
-"""The ids of requests and the record of API calls."""
+"""Request ids and the recording of API calls."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ def echo(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"request_id": request.request_id, "bytes": len(request.body)}, status=202)
 
 
-def refuse(request: HttpRequest) -> HttpResponse:
+def forbid(request: HttpRequest) -> HttpResponse:
     raise PermissionDenied
 
 
-def lose(request: HttpRequest) -> HttpResponse:
+def not_found(request: HttpRequest) -> HttpResponse:
     raise Http404
 
 
-def break_down(request: HttpRequest) -> HttpResponse:
-    raise RuntimeError("broken on purpose")
+def fail(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("failed on purpose")
 
 
-class Guarded(APIView):
+class TokenView(APIView):
     parser_classes = [ObjectParser]
     scopes = {"get": Scope.READ, "post": Scope.WEBHOOK}
 
     def get(self, request: Request) -> Response:
-        return Response({"api_key": "kept-nowhere"})
+        return Response({"api_key": "not-recorded"})
 
     def post(self, request: Request) -> Response:
         return Response({"read": request.data}, status=201)
@@ -59,10 +59,10 @@ class Guarded(APIView):
 
 urlpatterns = [
     path("api/v1/echo", echo),
-    path("api/v1/refuse", refuse),
-    path("api/v1/lose", lose),
-    path("api/v1/break", break_down),
-    path("api/v1/guarded", Guarded.as_view()),
+    path("api/v1/refuse", forbid),
+    path("api/v1/lose", not_found),
+    path("api/v1/break", fail),
+    path("api/v1/guarded", TokenView.as_view()),
     path("api/v1/schema/", echo),
     path("api/v1/docs/", echo),
     path("elsewhere", echo),
@@ -75,41 +75,41 @@ def caller() -> Client:
     return Client(raise_request_exception=False)
 
 
-def post(caller: Client, body: str | bytes, address: str = ECHO, **headers: str) -> Any:
-    return caller.post(address, data=body, content_type="application/json", headers=headers)
+def post(caller: Client, body: str | bytes, url: str = ECHO, **headers: str) -> Any:
+    return caller.post(url, data=body, content_type="application/json", headers=headers)
 
 
-def test_every_request_has_an_id_of_its_own(caller):
-    answers = [caller.get(address) for address in ("/elsewhere", "/nowhere", ECHO, ECHO)]
+def test_every_request_has_a_unique_id(caller):
+    responses = [caller.get(url) for url in ("/elsewhere", "/nowhere", ECHO, ECHO)]
 
-    ids = [answer["X-Request-ID"] for answer in answers]
+    ids = [response["X-Request-ID"] for response in responses]
     assert len(set(ids)) == 4
     assert all(re.fullmatch("[0-9a-f]{32}", request_id) for request_id in ids)
 
 
-def test_the_view_and_the_record_know_the_id_that_the_answer_bears(caller):
-    answer = post(caller, "{}")
+def test_the_view_and_the_record_have_the_id_of_the_response(caller):
+    response = post(caller, "{}")
 
-    assert answer.json()["request_id"] == answer["X-Request-ID"]
-    assert ApiCall.objects.get().request_id == answer["X-Request-ID"]
+    assert response.json()["request_id"] == response["X-Request-ID"]
+    assert ApiCall.objects.get().request_id == response["X-Request-ID"]
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"),
+    ("sent", "stored"),
     [
         ("abc-123", "abc-123"),
         ("a" * 300, "a" * 200),
         ("a\tb\x00c\x7fd", "abcd"),
     ],
 )
-def test_the_callers_id_is_kept_beside_ours(caller, sent, kept):
-    answer = caller.get(ECHO, headers={"X-Request-ID": sent})
+def test_the_client_request_id_is_stored(caller, sent, stored):
+    response = caller.get(ECHO, headers={"X-Request-ID": sent})
 
-    assert answer["X-Request-ID"] != sent
-    assert ApiCall.objects.get().client_request_id == kept
+    assert response["X-Request-ID"] != sent
+    assert ApiCall.objects.get().client_request_id == stored
 
 
-def test_a_call_is_recorded_whole(caller):
+def test_a_record_has_all_details_of_a_call(caller):
     post(caller, '{"alerts": []}', f"{ECHO}?dry=1&dry=2")
 
     call = ApiCall.objects.get()
@@ -123,7 +123,7 @@ def test_a_call_is_recorded_whole(caller):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_call_that_is_refused_is_recorded_without_its_bodies(caller):
+def test_a_record_that_the_database_rejects_is_stored_without_bodies(caller):
     with refused(ApiCall, "NEW.body LIKE '%poison%'", event="INSERT"):
         post(caller, '{"alerts": "poison"}', f"{ECHO}?note=poison")
 
@@ -133,15 +133,15 @@ def test_a_call_that_is_refused_is_recorded_without_its_bodies(caller):
     assert (call.response_body, call.query_params) == (call.body, {})
 
 
-@pytest.mark.parametrize("address", ["/elsewhere", "/api/v1/schema/", "/api/v1/docs/"])
-def test_what_is_no_call_of_the_api_is_not_recorded(caller, address):
-    caller.get(address)
+@pytest.mark.parametrize("url", ["/elsewhere", "/api/v1/schema/", "/api/v1/docs/"])
+def test_other_requests_are_not_recorded(caller, url):
+    caller.get(url)
 
     assert not ApiCall.objects.exists()
 
 
 @pytest.mark.parametrize(
-    ("address", "status_code"),
+    ("url", "status_code"),
     [
         ("/api/v1/guarded", 401),
         ("/api/v1/refuse", 403),
@@ -150,33 +150,33 @@ def test_what_is_no_call_of_the_api_is_not_recorded(caller, address):
         ("/api/v1/break", 500),
     ],
 )
-def test_calls_that_fail_are_recorded_too(caller, address, status_code):
-    answer = caller.get(address)
+def test_failed_calls_are_recorded(caller, url, status_code):
+    response = caller.get(url)
 
     call = ApiCall.objects.get()
-    assert (answer.status_code, call.status_code) == (status_code, status_code)
+    assert (response.status_code, call.status_code) == (status_code, status_code)
     assert call.response_body
 
 
-def test_the_actor_is_the_token_that_was_recognized(caller):
+def test_the_actor_is_the_name_of_the_token(caller):
     _, text = make_token(["webhook"], name="alertmanager-fra1")
 
-    answer = post(caller, '{"a": 1}', "/api/v1/guarded", Authorization=f"Bearer {text}")
+    response = post(caller, '{"a": 1}', "/api/v1/guarded", Authorization=f"Bearer {text}")
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert ApiCall.objects.get().actor == "alertmanager-fra1"
 
 
-def test_the_actor_of_a_refused_call_is_known_when_its_token_is(caller):
+def test_a_forbidden_call_has_its_actor(caller):
     _, text = make_token(["webhook"], name="alertmanager-fra1")
 
-    answer = caller.get("/api/v1/guarded", headers={"Authorization": f"Bearer {text}"})
+    response = caller.get("/api/v1/guarded", headers={"Authorization": f"Bearer {text}"})
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
     assert ApiCall.objects.get().actor == "alertmanager-fra1"
 
 
-def test_the_actor_is_the_person_who_is_signed_in(caller, admin_user):
+def test_the_actor_is_the_signed_in_user(caller, admin_user):
     caller.force_login(admin_user)
 
     caller.get(ECHO)
@@ -184,12 +184,12 @@ def test_the_actor_is_the_person_who_is_signed_in(caller, admin_user):
     assert ApiCall.objects.get().actor == "admin"
 
 
-def test_the_framework_and_the_record_read_the_same_body(caller):
+def test_the_view_and_the_record_have_the_same_body(caller):
     _, text = make_token(["webhook"])
 
-    answer = post(caller, '{"a": [1]}', "/api/v1/guarded", Authorization=f"Bearer {text}")
+    response = post(caller, '{"a": [1]}', "/api/v1/guarded", Authorization=f"Bearer {text}")
 
-    assert answer.json() == {"read": {"a": [1]}}
+    assert response.json() == {"read": {"a": [1]}}
     assert ApiCall.objects.get().body == {"a": [1]}
 
 
@@ -213,7 +213,7 @@ def test_no_secret_is_recorded(caller, settings):
     assert row["body"]["note"].startswith("the key is ")
 
 
-def test_no_secret_of_an_answer_is_recorded(caller):
+def test_no_secret_of_a_response_is_recorded(caller):
     _, text = make_token(["webhook"])
 
     post(caller, '{"secret": "hidden"}', "/api/v1/guarded", Authorization=f"Bearer {text}")
@@ -221,23 +221,23 @@ def test_no_secret_of_an_answer_is_recorded(caller):
     assert "hidden" not in repr(ApiCall.objects.get().response_body)
 
 
-def test_the_answer_of_a_successful_read_is_not_copied(caller):
+def test_the_response_of_a_successful_read_is_not_recorded(caller):
     caller.get(ECHO)
 
     assert ApiCall.objects.get().response_body is None
 
 
-def test_a_large_body_is_recorded_by_its_beginning(caller):
+def test_a_large_body_is_truncated(caller):
     body = json.dumps({"alerts": ["x" * middleware.BODY_BYTES_MAX]})
 
-    answer = post(caller, body)
+    response = post(caller, body)
 
-    kept = ApiCall.objects.get().body
-    assert answer.json()["bytes"] == len(body)
-    assert kept == {"truncated": True, "bytes": len(body), "beginning": body[:2000]}
+    stored = ApiCall.objects.get().body
+    assert response.json()["bytes"] == len(body)
+    assert stored == {"truncated": True, "bytes": len(body), "beginning": body[:2000]}
 
 
-def test_a_secret_across_the_cut_leaves_no_half_of_it(caller, settings):
+def test_truncation_leaves_no_part_of_a_secret(caller, settings):
     settings.ST2_API_KEY = "S3CR" * 20
     body = "x" * 1960 + settings.ST2_API_KEY + "x" * middleware.BODY_BYTES_MAX
 
@@ -246,23 +246,23 @@ def test_a_secret_across_the_cut_leaves_no_half_of_it(caller, settings):
     assert "S3CR" not in ApiCall.objects.get().body["beginning"]
 
 
-def test_a_body_that_is_too_big_to_be_read_is_recorded_by_its_size(caller, settings):
+def test_a_rejected_large_body_is_recorded_by_size(caller, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
 
-    answer = post(caller, "x" * 5_000)
+    response = post(caller, "x" * 5_000)
 
-    assert answer.status_code == 400
+    assert response.status_code == 400
     assert ApiCall.objects.get().body == {"truncated": True, "bytes": 5_000, "beginning": ""}
 
 
-def test_a_body_that_is_no_json_is_recorded_as_text(caller):
+def test_invalid_json_is_recorded_as_text(caller):
     post(caller, b"alerts: [\xff]")
 
     assert ApiCall.objects.get().body == "alerts: [�]"
 
 
 @pytest.mark.parametrize(
-    ("body", "kept"),
+    ("body", "stored"),
     [
         ("", None),
         ("null", None),
@@ -271,17 +271,17 @@ def test_a_body_that_is_no_json_is_recorded_as_text(caller):
         ("1" * 100_000, {"truncated": True, "bytes": 100_000, "beginning": "1" * 2_000}),
     ],
 )
-def test_what_no_database_stores_is_replaced(caller, body, kept):
+def test_unstorable_values_are_replaced(caller, body, stored):
     post(caller, body)
 
-    assert ApiCall.objects.get().body == kept
+    assert ApiCall.objects.get().body == stored
 
 
 @pytest.mark.parametrize("depth", [30, 5_000, 100_000])
 def test_deep_nesting_is_recorded(caller, depth):
-    answer = post(caller, "[" * depth + "]" * depth)
+    response = post(caller, "[" * depth + "]" * depth)
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
     assert ApiCall.objects.get().body is not None
 
 
@@ -296,29 +296,29 @@ JSON_TEXT = st.recursive(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(body=st.binary(max_size=60) | JSON_TEXT.map(str.encode), name=st.text(max_size=9))
-def test_whatever_is_sent_is_recorded(caller, body, name):
+def test_every_request_is_recorded(caller, body, name):
     before = middleware.unrecorded_calls.value
 
-    answer = caller.post(
+    response = caller.post(
         f"{ECHO}?{name}", data=body, content_type="text/plain", headers={"X-Request-ID": "a"}
     )
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
     assert middleware.unrecorded_calls.value == before
-    assert ApiCall.objects.filter(request_id=answer["X-Request-ID"]).exists()
+    assert ApiCall.objects.filter(request_id=response["X-Request-ID"]).exists()
 
 
-def test_a_record_that_cannot_be_written_leaves_the_answer_and_is_counted(caller, caplog):
-    def refuse_insert(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+def test_a_failed_record_is_counted_and_keeps_the_response(caller, caplog):
+    def fail_insert(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         return execute(sql.replace("api_calls", "no_such_table"), params, many, context)
 
     before = middleware.unrecorded_calls.value
-    with connection.execute_wrapper(refuse_insert):
-        answer = post(caller, "{}")
+    with connection.execute_wrapper(fail_insert):
+        response = post(caller, "{}")
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
     assert middleware.unrecorded_calls.value == before + 1
-    assert answer["X-Request-ID"] in caplog.text
+    assert response["X-Request-ID"] in caplog.text
     assert not ApiCall.objects.exists()
 
 

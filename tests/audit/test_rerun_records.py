@@ -1,4 +1,4 @@
-"""A re-run in StackStorm is shown beside the first execution, on every page and answer."""
+"""Pages and API responses show re-runs with the original execution."""
 
 import pytest
 from django.urls import reverse
@@ -9,8 +9,8 @@ from tests import factories
 
 pytestmark = pytest.mark.django_db
 
-AGAIN = "6b0ab2c8f1d0b61be1aa803f"
-PAGE = f"https://st2.example.com/#/history/{AGAIN}/general"
+RERUN_ID = "6b0ab2c8f1d0b61be1aa803f"
+PAGE = f"https://st2.example.com/#/history/{RERUN_ID}/general"
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def rerun():
     execution = factories.make_execution(status="failure", st2_execution_id="a" * 24)
     return Rerun.objects.create(
         execution=execution,
-        st2_execution_id=AGAIN,
+        st2_execution_id=RERUN_ID,
         rerun_of=execution.st2_execution_id,
         st2_status="succeeded",
         st2_user="alice",
@@ -27,9 +27,9 @@ def rerun():
     )
 
 
-def shown(rerun):
+def as_json(rerun):
     return {
-        "st2_execution_id": AGAIN,
+        "st2_execution_id": RERUN_ID,
         "rerun_of": "a" * 24,
         "st2_status": "succeeded",
         "st2_user": "alice",
@@ -41,20 +41,20 @@ def shown(rerun):
 @pytest.mark.parametrize(
     "path", ["executions/{0.id}/", "requests/{0.request_id}/"], ids=["execution", "story"]
 )
-def test_the_api_shows_it(path, rerun, client):
+def test_the_api_shows_reruns(path, rerun, client):
     _, token = factories.make_token(["read"])
 
     url = f"/api/v1/{path.format(rerun.execution)}"
-    answer = client.get(url, headers={"Authorization": f"Bearer {token}"}).json()
+    data = client.get(url, headers={"Authorization": f"Bearer {token}"}).json()
 
-    if "alerts" in answer:
-        answer = answer["alerts"][0]["runs"][0]["executions"][0]
-    assert answer["reruns"] == [shown(rerun)]
-    assert answer["status"] == "failure"
+    if "alerts" in data:
+        data = data["alerts"][0]["runs"][0]["executions"][0]
+    assert data["reruns"] == [as_json(rerun)]
+    assert data["status"] == "failure"
 
 
 @pytest.mark.parametrize("has_page", [True, False])
-def test_the_pages_show_it(has_page, rerun, admin_client):
+def test_pages_show_reruns(has_page, rerun, admin_client):
     if not has_page:
         Rerun.objects.update(st2_web_url="javascript:alert(1)")
     execution = rerun.execution
@@ -66,7 +66,7 @@ def test_the_pages_show_it(has_page, rerun, admin_client):
     for page in pages:
         text = admin_client.get(page).content.decode()
 
-        assert AGAIN in text
+        assert RERUN_ID in text
         assert "alice" in text
         assert "succeeded" in text
         assert "not followed" in text

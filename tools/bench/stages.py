@@ -44,8 +44,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "insert": ("remediation.engine.intake.receive.receive",),
     "enqueue": ("remediation.queue.enqueue",),
     "audit": (
-        "audit.middleware._describe",
-        "audit.middleware._describe_answer",
+        "audit.middleware._request_columns",
+        "audit.middleware._response_columns",
         "audit.middleware.insert",
     ),
     FRAMEWORK: (),  # the rest of a request

@@ -16,7 +16,7 @@ from remediation import clock, queue
 from remediation.engine import cancel, outage, problems
 from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
 from remediation.engine.launching import (
-    action_knowledge,
+    action_refresh,
     future_due_times,
     launch,
     launch_timeout,
@@ -163,7 +163,7 @@ def _refresh_actions() -> None:
     """Ask StackStorm for what is known of actions and too old."""
     client = _stackstorm()
     if client and not Heartbeat.has_problem(STACKSTORM):
-        action_knowledge.refresh_due(client=client)
+        action_refresh.refresh_due(client=client)
 
 
 def _prune() -> None:

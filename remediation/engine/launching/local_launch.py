@@ -61,7 +61,7 @@ def resume(execution: ActionExecution) -> PreparedLaunch | None:
         return None
     try:
         if execution.prepare_attempts >= preparation.ATTEMPTS_MAX:
-            raise preparation.worn_out(execution)
+            raise preparation.too_many_attempts(execution)
         return PreparedLaunch(execution, parameters.render(execution), timer, execution.started_at)
     except RendererUnavailable as error:
         logger.warning(

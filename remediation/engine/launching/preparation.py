@@ -1,8 +1,8 @@
-"""Reserve due executions and render them, so that a bad one neither stops nor kills the others.
+"""Reserve and render due executions, so that a bad one does not stop or kill the others.
 
-Each attempt to prepare is counted in the row before it begins, and the claim clears the count. A
-row with a count was in the hands of a worker that died: it is prepared alone, and fails when
-``ATTEMPTS_MAX`` workers have died with it.
+Each attempt to prepare a row is counted before it begins, and the claim clears the count. A count
+on a pending row means that a worker died or hung while preparing it. Such a row is prepared in
+isolation, and fails after ``ATTEMPTS_MAX`` attempts.
 """
 
 from __future__ import annotations
@@ -27,65 +27,68 @@ from remediation.templating import RendererUnavailable, TemplateError
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS_MAX = 3  # to prepare one execution, of workers that died with it
-LEASE = datetime.timedelta(seconds=15)  # in which no other worker prepares the same execution
-ASK_AGAIN = datetime.timedelta(seconds=30)  # for an action that StackStorm alone cannot show
-RENDER_SECONDS = 2.0  # after which a batch is claimed, and the rest waits for the next batch
+ATTEMPTS_MAX = 3  # to prepare one execution before it fails
+LEASE = datetime.timedelta(seconds=15)  # for which a reservation keeps other workers away
+METADATA_RETRY_DELAY = datetime.timedelta(seconds=30)  # for one action that cannot be fetched
+RENDER_SECONDS = 2.0  # after which a batch is claimed; the rest waits for the next batch
 
 Status = ActionExecution.Status
 
 
 @dataclass(slots=True)
 class Reservation:
-    """Executions that no other worker prepares until ``until``; ``doubtful`` keep their count."""
+    """Executions that no other worker prepares before ``until``.
+
+    ``suspects`` are the ids of those that ended the renderer: they keep their count of attempts.
+    """
 
     executions: list[ActionExecution]
     until: datetime.datetime
-    doubtful: set[int] = field(default_factory=set)
+    suspects: set[int] = field(default_factory=set)
 
 
 @contextmanager
 def reserved(executions: Sequence[ActionExecution]) -> Iterator[Reservation]:
-    """Reserve the executions that may be prepared; afterwards give back those still pending.
+    """Reserve executions; on exit release those still pending.
 
-    Executions of stopped or ended runs, and those that another worker prepares, are left out.
+    Excludes executions of stopped or ended runs and those that another worker has reserved.
     """
-    reservation = _reserve([row for row in executions if _may_begin(row.run)])
+    reservation = _reserve([row for row in executions if _may_start(row.run)])
     try:
         yield reservation
     except BaseException:
-        _give_back(reservation, reservation.executions)
+        _release(reservation, reservation.executions)
         raise
-    _give_back(reservation, [row for row in reservation.executions if row.status == Status.PENDING])
+    _release(reservation, [row for row in reservation.executions if row.status == Status.PENDING])
 
 
 def prepare(reservation: Reservation, *, at: datetime.datetime) -> dict[int, parameters.Prepared]:
-    """Render the reserved executions; return what came of them by execution id.
+    """Render the reserved executions; return the results by execution id.
 
-    Left out: runs whose bucket or action is disabled (the claim skips them), and executions for
-    which there was no time or no renderer; they stay due.
+    Runs whose bucket or action is disabled have no result: the claim skips them. Executions for
+    which no time or no renderer was left have none either: they stay due.
     """
     checks = StartChecks(at=at)
     until = time.monotonic() + RENDER_SECONDS
     prepared: dict[int, parameters.Prepared] = {}
-    wanted = []
+    renderable = []
     for execution in reservation.executions:
         run = execution.run
         if run.status == BucketRun.Status.PENDING and checks.disabled(run):
             continue
         if execution.prepare_attempts >= ATTEMPTS_MAX:
-            prepared[execution.pk] = worn_out(execution)
+            prepared[execution.pk] = too_many_attempts(execution)
         else:
-            wanted.append(execution)
-    return prepared | _render(reservation, wanted, until=until)
+            renderable.append(execution)
+    return prepared | _render(reservation, renderable, until=until)
 
 
-def prepare_again(
+def render_again(
     reservation: Reservation,
     executions: Sequence[ActionExecution],
     prepared: dict[int, parameters.Prepared],
 ) -> None:
-    """Put what executions render to now in the place of what was prepared, as ``prepare`` does."""
+    """Replace the results in ``prepared`` after the metadata of the actions has changed."""
     for execution in executions:
         prepared.pop(execution.pk, None)
     if executions:
@@ -95,31 +98,31 @@ def prepare_again(
 def _render(
     reservation: Reservation, executions: Sequence[ActionExecution], *, until: float
 ) -> dict[int, parameters.Prepared]:
-    """Render executions; those for which there was no renderer are left out and stay due."""
+    """Render executions; those without a renderer have no result and stay due."""
     rendered = parameters.render_all(executions, until=until)
-    for pk, one in list(rendered.items()):
-        if not isinstance(one, RendererUnavailable):
+    for pk, result in list(rendered.items()):
+        if not isinstance(result, RendererUnavailable):
             continue
-        logger.warning("Execution %s stays due: %s", pk, one)
+        logger.warning("Execution %s stays due: %s", pk, result)
         del rendered[pk]
-        if one.is_suspect:
-            reservation.doubtful.add(pk)
+        if result.is_suspect:
+            reservation.suspects.add(pk)
     return rendered
 
 
-def let_wait(
-    executions: Sequence[ActionExecution], why: str, *, until: datetime.datetime | None = None
+def wait_for_metadata(
+    executions: Sequence[ActionExecution], error: str, *, until: datetime.datetime | None = None
 ) -> None:
-    """Have executions wait whose actions StackStorm cannot be asked for, and show why."""
-    next_try = until or clock.now() + ASK_AGAIN
-    reason = f"StackStorm has to say first what the action takes: {why.rstrip('.')}."
+    """Postpone executions whose action could not be fetched, with the error as the reason."""
+    next_try = until or clock.now() + METADATA_RETRY_DELAY
+    reason = f"Waiting for the metadata of the action: {error.rstrip('.')}."
     _pending(executions).update(
         error_message=f"{reason} {outage.next_try_text(next_try)}", due_at=next_try
     )
 
 
-def worn_out(execution: ActionExecution) -> TemplateError:
-    """Return the error of an execution that too many workers have died with."""
+def too_many_attempts(execution: ActionExecution) -> TemplateError:
+    """Return the error of an execution after ``ATTEMPTS_MAX`` attempts to prepare it."""
     return TemplateError(
         "parameters",
         f"{execution.prepare_attempts} workers died or hung while they rendered this step;"
@@ -128,12 +131,12 @@ def worn_out(execution: ActionExecution) -> TemplateError:
 
 
 def load_related(executions: Sequence[ActionExecution]) -> None:
-    """Load the rows that rendering and claiming read, where they are not loaded yet."""
+    """Load the related rows that rendering and claiming read, unless they are loaded."""
     alerts = Prefetch("run__alert", Alert.objects.defer("raw_data"))
     prefetch_related_objects(list(executions), "action", alerts, "run__bucket", "run__plan")
 
 
-def _may_begin(run: BucketRun) -> bool:
+def _may_start(run: BucketRun) -> bool:
     return run.status in OPEN and run.stop == BucketRun.Stop.NO
 
 
@@ -142,11 +145,11 @@ def _reserve(executions: Sequence[ActionExecution]) -> Reservation:
     if not executions:
         return Reservation([], until)
     rows = _pending(executions)
-    # A time that is too far ahead comes from another clock and is ignored.
-    in_hand = Q(preparing_until__gt=clock.now(), preparing_until__lte=until + LEASE)
+    # A time too far ahead was written with a wrong clock and is ignored.
+    is_reserved = Q(preparing_until__gt=clock.now(), preparing_until__lte=until + LEASE)
     count = retry_on_conflict(
         partial(
-            rows.exclude(in_hand).update,
+            rows.exclude(is_reserved).update,
             preparing_until=until,
             prepare_attempts=F("prepare_attempts") + 1,
         ),
@@ -158,10 +161,10 @@ def _reserve(executions: Sequence[ActionExecution]) -> Reservation:
     return Reservation([row for row in executions if row.pk in ours], until)
 
 
-def _give_back(reservation: Reservation, executions: Sequence[ActionExecution]) -> None:
-    rows = [row for row in executions if row.pk not in reservation.doubtful]
+def _release(reservation: Reservation, executions: Sequence[ActionExecution]) -> None:
+    rows = [row for row in executions if row.pk not in reservation.suspects]
     if rows:
-        # After a claim there is no count. Another worker may hold the row when this one was slow.
+        # A claim clears the count. If this worker was slow, another may have reserved the row.
         _pending(rows).filter(prepare_attempts__gt=0).update(
             prepare_attempts=F("prepare_attempts") - 1,
             preparing_until=Case(

@@ -10,7 +10,7 @@ from functools import partial
 from django.conf import settings
 
 from remediation import clock
-from remediation.engine.launching import action_knowledge, parameters, preparation
+from remediation.engine.launching import action_refresh, parameters, preparation
 from remediation.engine.launching.claim import begin_within, claim
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.outcome import Outcome
@@ -77,12 +77,12 @@ def prepare_and_claim(
         return []
     preparation.load_related(executions)
     if client:
-        executions = action_knowledge.make_known(executions, client)
+        executions = action_refresh.fetch_unknown(executions, client)
     with preparation.reserved(executions) as reservation:
         prepared = preparation.prepare(reservation, at=clock.now())
         if client:
-            outdated = action_knowledge.make_fresh(reservation.executions, prepared, client)
-            preparation.prepare_again(reservation, outdated, prepared)
+            outdated = action_refresh.fetch_stale(reservation.executions, prepared, client)
+            preparation.render_again(reservation, outdated, prepared)
         ready = {pk: one for pk, one in prepared.items() if isinstance(one, parameters.Rendered)}
         skipped = {
             pk: one.reason for pk, one in prepared.items() if isinstance(one, parameters.Skipped)

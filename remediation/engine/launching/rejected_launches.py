@@ -1,4 +1,4 @@
-"""Record a launch that StackStorm refused, and say what a person can do about it and where."""
+"""Record a launch that StackStorm rejected, with the remedy and where to apply it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 
 from remediation import queue
-from remediation.engine.launching import action_knowledge
+from remediation.engine.launching import action_metadata
 from remediation.engine.launching.parameters import Rendered
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.outcome import Outcome
@@ -18,7 +18,7 @@ from remediation.stackstorm import StackStormClient, StackStormError, StackStorm
 REQUIRED = re.compile(r"^'(?P<name>[^']+)' is a required property")
 UNEXPECTED = re.compile(r"^Additional properties are not allowed \((?P<names>.*) (was|were) unex")
 IMMUTABLE = re.compile(r"^Override of immutable parameter\(s\) \[(?P<names>.*)\] is unsupported")
-SENT_WITHOUT_TIMEOUT = "StackStorm takes no timeout for this action: it is sent again without"
+RESENT_WITHOUT_TIMEOUT = "StackStorm takes no timeout for this action: resent without it"
 NOT_FOUND = re.compile(r'^Action "[^"]+" cannot be found')
 
 
@@ -30,26 +30,26 @@ def record(
     client: StackStormClient,
     cause: Cause,
 ) -> None:
-    """Fail what StackStorm refused; send it again if only the timeout that we added was refused.
+    """Fail a rejected launch; resend it if only the timeout that we added was rejected.
 
-    The refusal started nothing. StackStorm is asked for the action again soon.
+    A rejected launch started nothing. The metadata of the action is fetched again soon.
     """
     action = execution.action
-    # Once: a StackStorm whose schema keeps showing what it refuses would be called for ever.
-    is_first = execution.error_message != SENT_WITHOUT_TIMEOUT
-    if action and rendered.has_our_timeout and refuses_timeout(error) and is_first:
-        action_knowledge.forget_timeout(action)
-        execution.release(cause=cause, reason=SENT_WITHOUT_TIMEOUT, due_at=cause.at)
+    # Only once: StackStorm's schema may keep listing a parameter that it rejects.
+    is_first = execution.error_message != RESENT_WITHOUT_TIMEOUT
+    if action and rendered.has_our_timeout and rejects_timeout(error) and is_first:
+        action_metadata.drop_timeout(action)
+        execution.release(cause=cause, reason=RESENT_WITHOUT_TIMEOUT, due_at=cause.at)
         queue.enqueue(queue.LAUNCH_DUE, at=cause.at)
         return
-    action_knowledge.doubt(action)
-    # StackStorm repeats the value that it refuses.
+    action_metadata.mark_stale(action)
+    # StackStorm's message includes the rejected value, which may be a secret.
     reason = mask_text(str(explain(execution, error, client=client)), known_secrets())
     settle.settle(execution, Outcome.failure(reason), cause=cause)
 
 
-def refuses_timeout(error: StackStormRejected) -> bool:
-    """Return whether StackStorm takes no parameter `timeout` for this action."""
+def rejects_timeout(error: StackStormRejected) -> bool:
+    """Return whether StackStorm rejected the parameter `timeout`."""
     found = UNEXPECTED.search(error.message) or IMMUTABLE.search(error.message)
     return found is not None and "'timeout'" in found["names"]
 
@@ -57,22 +57,23 @@ def refuses_timeout(error: StackStormRejected) -> bool:
 def explain(
     execution: ActionExecution, error: StackStormRejected, *, client: StackStormClient
 ) -> StackStormRejected:
-    """Return the error with what to do about it and where. May ask StackStorm."""
+    """Add a remedy to the error that names the place to change. May call StackStorm."""
     place = place_of_parameters(execution)
     if found := REQUIRED.search(error.message):
         error.remedy = f"Add {found['name']} to {place}."
     elif found := UNEXPECTED.search(error.message) or IMMUTABLE.search(error.message):
         names = found["names"].replace("'", "")
-        error.remedy = f"Take {names} out of {place}."
+        error.remedy = f"Remove {names} from {place}."
     elif NOT_FOUND.search(error.message) and execution.action:
-        # Without an answer the remedy stays that the client knows.
+        # Without a response the client's own remedy stays.
         with suppress(StackStormError):
-            error.remedy = action_knowledge.missing(execution.action.st2_action_ref, client)
+            ref = execution.action.st2_action_ref
+            error.remedy = action_metadata.missing_message(ref, client)
     return error
 
 
 def place_of_parameters(execution: ActionExecution) -> str:
-    """Return where the parameters of an execution are set, in the words of admin and API."""
+    """Return where an operator sets the parameters of an execution."""
     run = execution.run
     step = run.plan.step(execution.step_order)
     if execution.step_order == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remediation.engine.launching import action_knowledge
+from remediation.engine.launching import action_refresh
 from remediation.engine.operations.definitions import user_problems
 from remediation.models import Action
 from remediation.stackstorm import StackStormClient
@@ -25,7 +25,7 @@ def check_actions(client: StackStormClient) -> list[Finding]:
     """
     findings = []
     for action in Action.objects.filter(use_stackstorm=True).order_by("name"):
-        action_knowledge.ask([action], client)
+        action_refresh.fetch([action], client)
         problems = [action.st2_check_message, *user_problems(action)]
         findings.append(Finding(action, " ".join(filter(None, problems))))
     return findings

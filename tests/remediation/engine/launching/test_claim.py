@@ -1,4 +1,4 @@
-"""Many executions are claimed in one transaction, each as if it were alone."""
+"""Many executions are claimed in one transaction, each with its own checks and transitions."""
 
 import pytest
 from django.utils import timezone
@@ -14,20 +14,14 @@ from tests.factories import (
     make_run,
     make_step,
 )
+from tests.remediation.engine.launching.due_executions import due_executions
 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
 
 
-def executions(count, **bucket):
-    """Return waiting executions of one bucket, each with a run of its own."""
-    made = make_bucket(**bucket)
-    make_step(made, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
-    return [make_execution(make_run(made)) for _ in range(count)]
-
-
-def claimed(rows):
+def claim_all(rows):
     loaded = list(
         ActionExecution.objects.select_related(
             "action", "run__alert", "run__bucket", "run__plan"
@@ -36,23 +30,23 @@ def claimed(rows):
     return claim(loaded, cause=Cause(), shown={})
 
 
-def test_the_cost_of_a_claim_does_not_grow_with_their_number_but_by_two_updates_each(
+def test_each_execution_of_a_claim_adds_two_queries(
     django_assert_num_queries,
 ):
-    one = executions(1)
-    many = executions(9)
+    one = due_executions(1)
+    many = due_executions(9)
     fixed = 9
 
     with django_assert_num_queries(fixed + 2 * 1):
-        assert len(claimed(one)) == 1
+        assert len(claim_all(one)) == 1
     with django_assert_num_queries(fixed + 2 * 9):
-        assert len(claimed(many)) == 9
+        assert len(claim_all(many)) == 9
 
 
-def test_each_is_claimed_with_its_own_moves_in_their_order():
-    rows = executions(3)
+def test_each_execution_has_its_own_transitions_in_order():
+    rows = due_executions(3)
 
-    claimed(rows)
+    claim_all(rows)
 
     moves = [
         (move.subject_type, move.run_id, move.to_status)
@@ -65,26 +59,26 @@ def test_each_is_claimed_with_its_own_moves_in_their_order():
     ]
 
 
-def test_what_another_has_claimed_is_passed_over_and_the_others_are_not():
-    mine, theirs, stopped = executions(3)
-    claimed([theirs])
+def test_rows_claimed_by_another_worker_are_skipped():
+    mine, theirs, stopped = due_executions(3)
+    claim_all([theirs])
     BucketRun.objects.filter(pk=stopped.run_id).update(stop="stop")
 
-    assert [row.pk for row in claimed([theirs, stopped, mine])] == [mine.pk]
+    assert [row.pk for row in claim_all([theirs, stopped, mine])] == [mine.pk]
 
     stopped.refresh_from_db()
     assert stopped.status == Status.PENDING
 
 
-def test_of_two_episodes_claimed_together_the_second_cools_down():
-    first, second = executions(2, cooldown_seconds=3600)
+def test_the_second_of_two_episodes_in_one_claim_is_held_by_the_cooldown():
+    first, second = due_executions(2, cooldown_seconds=3600)
     Alert.objects.filter(pk=first.alert_id).update(active_fingerprint=None)
     Alert.objects.filter(pk=second.alert_id).update(
         fingerprint=first.alert.fingerprint, active_fingerprint=first.alert.fingerprint
     )
     BucketRun.objects.filter(pk=second.run_id).update(identity=first.run.identity)
 
-    assert [row.pk for row in claimed([first, second])] == [first.pk]
+    assert [row.pk for row in claim_all([first, second])] == [first.pk]
 
     second.run.refresh_from_db()
     assert second.run.status == "pending"
@@ -92,8 +86,8 @@ def test_of_two_episodes_claimed_together_the_second_cools_down():
     assert second.run.reason.startswith("cooling down until")
 
 
-def test_one_that_cannot_be_rendered_holds_no_other_up(sandbox, st2):
-    good = executions(2)
+def test_an_execution_that_cannot_be_rendered_does_not_delay_others(sandbox, st2):
+    good = due_executions(2)
     bucket = make_bucket()
     make_step(bucket, make_action(st2_runner="noop"), parameters={"x": "{{ alert.labels.nope }}"})
     bad = make_execution(make_run(bucket))
@@ -105,24 +99,24 @@ def test_one_that_cannot_be_rendered_holds_no_other_up(sandbox, st2):
     assert sandbox.posts_by_trace_tag() == {row.trace_tag: 1 for row in good}
 
 
-def test_what_is_claimed_is_on_record_with_what_it_will_be_sent():
-    [row] = executions(1)
+def test_a_claim_stores_the_rendered_parameters():
+    [row] = due_executions(1)
 
-    request = prepared_launch.prepare_and_claim_one(row)
+    prepared = prepared_launch.prepare_and_claim_one(row)
 
     read = ActionExecution.objects.get()
     assert (read.status, read.parameters) == ("launching", {"cmd": "true"})
     assert read.due_at > timezone.now()
-    assert request.rendered.sent == {"cmd": "true"}
+    assert prepared.rendered.sent == {"cmd": "true"}
 
 
-def test_a_retried_alert_of_a_run_that_runs_moves_the_run_only_once():
+def test_a_later_step_does_not_move_a_running_run():
     bucket = make_bucket()
     make_step(bucket)
     make_step(bucket)
     run = make_run(bucket, make_alert(), status="running", started_at=timezone.now())
     row = make_execution(run, step_order=2)
 
-    claimed([row])
+    claim_all([row])
 
     assert not Transition.objects.filter(subject_type="run").exists()

@@ -1,4 +1,4 @@
-"""Due executions are reserved before they are rendered; what kills workers does so three times."""
+"""Due executions are reserved before rendering; one that kills three workers fails."""
 
 import datetime
 
@@ -7,10 +7,7 @@ import pytest
 from remediation import clock, templating
 from remediation.engine.launching import launch, parameters, preparation, prepared_launch
 from remediation.models import Action, ActionExecution, Bucket, BucketRun, Cause, Pause
-from tests.factories import (
-    make_local_action,
-)
-from tests.remediation.engine.due_executions import execution_of, good
+from tests.remediation.engine.launching.due_executions import due_execution, due_local_execution
 
 pytestmark = pytest.mark.django_db
 
@@ -19,7 +16,7 @@ Status = ActionExecution.Status
 
 @pytest.fixture
 def rendered(monkeypatch):
-    """Return the ids of the executions in the order of their rendering; each is a set."""
+    """Return the list of rendered batches, each a set of execution ids."""
     batches = []
     render_all = parameters.render_all
 
@@ -32,12 +29,12 @@ def rendered(monkeypatch):
 
 
 def unavailable(*, is_suspect):
-    return templating.RendererUnavailable("p", "it was ended", is_suspect=is_suspect)
+    return templating.RendererUnavailable("p", "it was killed", is_suspect=is_suspect)
 
 
 @pytest.mark.parametrize(("is_suspect", "attempts"), [(True, 1), (False, 0)])
-def test_without_a_renderer_it_stays_due(is_suspect, attempts, sandbox, st2, monkeypatch):
-    execution, fine = good(), good()
+def test_an_execution_without_a_renderer_stays_due(is_suspect, attempts, sandbox, st2, monkeypatch):
+    execution, fine = due_execution(), due_execution()
     render_step = parameters.render_step
 
     def no_renderer_for_one(step, variables, *, action):
@@ -55,8 +52,8 @@ def test_without_a_renderer_it_stays_due(is_suspect, attempts, sandbox, st2, mon
     assert execution.prepare_attempts == attempts
 
 
-def test_a_wait_without_a_renderer_is_woken_again(monkeypatch):
-    execution = execution_of({"seconds": 60}, action=make_local_action("wait"))
+def test_a_wait_without_a_renderer_is_resumed_later(monkeypatch):
+    execution = due_local_execution("wait", seconds=60)
     launch.run_local()
     ActionExecution.objects.update(due_at=clock.now())
 
@@ -73,8 +70,8 @@ def test_a_wait_without_a_renderer_is_woken_again(monkeypatch):
 
 
 @pytest.mark.parametrize("model", [Bucket, Action])
-def test_what_is_disabled_is_not_rendered(model, sandbox, st2, rendered):
-    execution = good()
+def test_a_disabled_bucket_or_action_is_not_rendered(model, sandbox, st2, rendered):
+    execution = due_execution()
     model.objects.update(is_enabled=False)
 
     launch.launch_due(client=st2)
@@ -84,16 +81,16 @@ def test_what_is_disabled_is_not_rendered(model, sandbox, st2, rendered):
     assert set().union(*rendered) == set()
 
 
-def test_what_is_enabled_again_while_others_are_rendered_is_left_due(sandbox, st2, monkeypatch):
-    execution = good()
+def test_a_bucket_enabled_during_rendering_stays_due(sandbox, st2, monkeypatch):
+    execution = due_execution()
     Bucket.objects.update(is_enabled=False)
     render_all = parameters.render_all
 
-    def enables(executions, **options):
+    def enable_and_render(executions, **options):
         Bucket.objects.update(is_enabled=True)
         return render_all(executions, **options)
 
-    monkeypatch.setattr(parameters, "render_all", enables)
+    monkeypatch.setattr(parameters, "render_all", enable_and_render)
     launch.launch_due(client=st2)
     execution.refresh_from_db()
     assert (execution.status, execution.prepare_attempts) == (Status.PENDING, 0)
@@ -105,8 +102,8 @@ def test_what_is_enabled_again_while_others_are_rendered_is_left_due(sandbox, st
 
 
 @pytest.mark.parametrize("stop", ["stop", "cancel"])
-def test_what_is_stopped_is_not_rendered(stop, sandbox, st2, rendered):
-    execution = good()
+def test_a_stopped_run_is_not_rendered(stop, sandbox, st2, rendered):
+    execution = due_execution()
     BucketRun.objects.update(stop=stop)
 
     launch.launch_due(client=st2)
@@ -116,8 +113,8 @@ def test_what_is_stopped_is_not_rendered(stop, sandbox, st2, rendered):
     assert execution.prepare_attempts == 0
 
 
-def test_what_is_paused_is_not_rendered(sandbox, st2, rendered):
-    good()
+def test_nothing_is_rendered_while_paused(sandbox, st2, rendered):
+    due_execution()
     Pause.objects.create(reason="a test", actor="test", created_at=clock.now())
 
     launch.launch_due(client=st2)
@@ -126,7 +123,7 @@ def test_what_is_paused_is_not_rendered(sandbox, st2, rendered):
 
 
 def test_a_claim_clears_the_count(sandbox, st2):
-    execution = good()
+    execution = due_execution()
 
     launch.launch_due(client=st2)
 
@@ -135,8 +132,8 @@ def test_a_claim_clears_the_count(sandbox, st2):
     assert (execution.prepare_attempts, execution.preparing_until) == (0, None)
 
 
-def test_the_count_is_in_the_row_before_it_is_rendered(sandbox, st2, monkeypatch):
-    execution = good()
+def test_an_attempt_is_counted_before_it_is_rendered(sandbox, st2, monkeypatch):
+    execution = due_execution()
     seen = []
     render_all = parameters.render_all
 
@@ -153,9 +150,9 @@ def test_the_count_is_in_the_row_before_it_is_rendered(sandbox, st2, monkeypatch
     assert execution.status == Status.RUNNING
 
 
-def test_those_that_a_worker_died_with_come_last_and_alone(sandbox, st2, rendered):
-    suspects = [good(prepare_attempts=1), good(prepare_attempts=2)]
-    others = [good(), good()]
+def test_executions_whose_worker_died_are_prepared_last_and_one_by_one(sandbox, st2, rendered):
+    suspects = [due_execution(prepare_attempts=count) for count in (1, 2)]
+    others = [due_execution(), due_execution()]
 
     launch.launch_due(client=st2)
     launch.launch_due(client=st2)
@@ -166,8 +163,8 @@ def test_those_that_a_worker_died_with_come_last_and_alone(sandbox, st2, rendere
     assert set(ActionExecution.objects.values_list("status", flat=True)) == {Status.RUNNING}
 
 
-def test_the_third_worker_that_dies_is_the_last(sandbox, st2, rendered):
-    execution = good(prepare_attempts=preparation.ATTEMPTS_MAX)
+def test_an_execution_fails_after_three_workers_died(sandbox, st2, rendered):
+    execution = due_execution(prepare_attempts=preparation.ATTEMPTS_MAX)
 
     launch.launch_due(client=st2)
 
@@ -177,10 +174,9 @@ def test_the_third_worker_that_dies_is_the_last(sandbox, st2, rendered):
     assert set().union(*rendered) == set()
 
 
-def test_a_local_action_that_three_workers_died_with_fails():
-    execution = execution_of(
-        {"message": "x"}, action=make_local_action(), prepare_attempts=preparation.ATTEMPTS_MAX
-    )
+def test_a_local_action_fails_after_three_workers_died():
+    execution = due_local_execution("log_event", message="x")
+    ActionExecution.objects.update(prepare_attempts=preparation.ATTEMPTS_MAX)
 
     launch.run_local()
 
@@ -189,8 +185,8 @@ def test_a_local_action_that_three_workers_died_with_fails():
     assert "3 workers died" in execution.error_message
 
 
-def test_a_wait_that_three_workers_died_with_when_it_was_over_fails():
-    execution = execution_of({"seconds": 60}, action=make_local_action("wait"))
+def test_a_wait_fails_after_three_workers_died_resuming_it():
+    execution = due_local_execution("wait", seconds=60)
     launch.run_local()
     ActionExecution.objects.update(due_at=clock.now(), prepare_attempts=preparation.ATTEMPTS_MAX)
 
@@ -201,9 +197,9 @@ def test_a_wait_that_three_workers_died_with_when_it_was_over_fails():
     assert "3 workers died" in execution.error_message
 
 
-def test_what_another_worker_prepares_is_passed_over_until_its_time_is_up(sandbox, st2):
+def test_a_row_reserved_by_another_worker_is_skipped_until_the_reservation_ends(sandbox, st2):
     soon = clock.now() + datetime.timedelta(seconds=5)
-    execution = good(prepare_attempts=1, preparing_until=soon)
+    execution = due_execution(prepare_attempts=1, preparing_until=soon)
 
     assert launch.launch_due(client=st2) == 0
     execution.refresh_from_db()
@@ -213,8 +209,8 @@ def test_what_another_worker_prepares_is_passed_over_until_its_time_is_up(sandbo
     assert launch.launch_due(client=st2) == 1
 
 
-def test_of_two_workers_with_the_same_rows_each_prepares_its_own(sandbox, st2):
-    rows = [good(), good(), good()]
+def test_two_workers_with_the_same_rows_reserve_different_ones(sandbox, st2):
+    rows = [due_execution() for _ in range(3)]
     ActionExecution.objects.filter(pk=rows[0].pk).update(
         preparing_until=clock.now() + datetime.timedelta(seconds=5)
     )
@@ -228,7 +224,7 @@ def test_of_two_workers_with_the_same_rows_each_prepares_its_own(sandbox, st2):
 
 def test_a_batch_is_reserved_by_one_statement(django_assert_num_queries):
     for _ in range(5):
-        good()
+        due_execution()
     loaded = list(ActionExecution.objects.select_related("run"))
 
     with django_assert_num_queries(1), preparation.reserved(loaded) as reservation:
@@ -236,8 +232,8 @@ def test_a_batch_is_reserved_by_one_statement(django_assert_num_queries):
             row.status = Status.LAUNCHING
 
 
-def test_what_was_not_claimed_is_given_back_with_its_count(sandbox, st2, monkeypatch):
-    execution = good()
+def test_a_reservation_is_released_if_the_row_was_not_claimed(sandbox, st2, monkeypatch):
+    execution = due_execution()
     monkeypatch.setattr(prepared_launch, "claim", lambda *_arguments, **_options: [])
 
     launch.launch_due(client=st2)
@@ -246,13 +242,13 @@ def test_what_was_not_claimed_is_given_back_with_its_count(sandbox, st2, monkeyp
     assert (execution.prepare_attempts, execution.preparing_until) == (0, None)
 
 
-def test_a_database_that_fails_at_the_claim_is_no_attempt(sandbox, st2, monkeypatch):
-    execution = good()
+def test_a_failed_claim_does_not_count_as_an_attempt(sandbox, st2, monkeypatch):
+    execution = due_execution()
 
-    def breaks(*_arguments, **_options):
+    def fail(*_arguments, **_options):
         raise ValueError("a claim that fails")
 
-    monkeypatch.setattr(prepared_launch, "claim", breaks)
+    monkeypatch.setattr(prepared_launch, "claim", fail)
 
     launch.launch_due(client=st2)
 
@@ -261,24 +257,24 @@ def test_a_database_that_fails_at_the_claim_is_no_attempt(sandbox, st2, monkeypa
     assert (execution.prepare_attempts, execution.preparing_until) == (0, None)
 
 
-def test_a_row_that_was_claimed_is_not_given_back():
-    execution = good()
+def test_a_claimed_row_is_not_released():
+    execution = due_execution()
     loaded = list(ActionExecution.objects.select_related("run"))
 
-    def claims_and_fails():
+    def claim_and_fail():
         with preparation.reserved(loaded):
             execution.claim(cause=Cause(), lease_until=clock.now())
             raise ValueError("late")
 
     with pytest.raises(ValueError, match="late"):
-        claims_and_fails()
+        claim_and_fail()
 
     execution.refresh_from_db()
     assert (execution.prepare_attempts, execution.status) == (0, Status.LAUNCHING)
 
 
-def test_slow_steps_are_rendered_last_and_do_not_hold_the_batch(monkeypatch):
-    slow, fine = good(), good()
+def test_slow_steps_are_rendered_last_and_do_not_delay_the_batch(monkeypatch):
+    slow, fine = due_execution(), due_execution()
     rows = list(ActionExecution.objects.select_related("run__plan", "run__alert", "run__bucket"))
     monkeypatch.setattr(parameters, "_slow_steps", parameters._SlowSteps())
     monkeypatch.setattr(parameters, "SLOW_SECONDS", 0.0)
@@ -287,12 +283,12 @@ def test_slow_steps_are_rendered_last_and_do_not_hold_the_batch(monkeypatch):
 
     assert list(parameters.render_all(rows, until=0.0)) == [fine.pk]
     assert list(parameters.render_all(rows)) == [fine.pk, slow.pk]
-    assert not parameters.is_slow(slow), "a quick rendering makes up for a slow one"
+    assert not parameters.is_slow(slow), "a fast rendering clears the mark"
 
 
-def test_a_slow_step_is_prepared_alone_after_the_others(sandbox, st2, rendered, monkeypatch):
+def test_a_slow_step_is_prepared_in_isolation_after_the_others(sandbox, st2, rendered, monkeypatch):
     monkeypatch.setattr(parameters, "_slow_steps", parameters._SlowSteps())
-    slow, fine, suspect = good(), good(), good(prepare_attempts=2)
+    slow, fine, suspect = due_execution(), due_execution(), due_execution(prepare_attempts=2)
     parameters._slow_steps.note(slow, seconds=60.0)
 
     launch.launch_due(client=st2)
@@ -301,8 +297,8 @@ def test_a_slow_step_is_prepared_alone_after_the_others(sandbox, st2, rendered, 
     assert set(ActionExecution.objects.values_list("status", flat=True)) == {Status.RUNNING}
 
 
-def test_a_worker_that_was_slow_takes_back_its_own_attempt_alone():
-    execution = good()
+def test_a_slow_worker_releases_only_its_own_attempt():
+    execution = due_execution()
     loaded = list(ActionExecution.objects.select_related("run"))
 
     with preparation.reserved(loaded):
@@ -316,8 +312,8 @@ def test_a_worker_that_was_slow_takes_back_its_own_attempt_alone():
     assert execution.prepare_attempts == 0
 
 
-def test_what_is_rendered_a_second_time_without_a_renderer_stays_due(monkeypatch):
-    execution = good()
+def test_an_execution_rendered_again_without_a_renderer_stays_due(monkeypatch):
+    execution = due_execution()
     loaded = list(ActionExecution.objects.select_related("run"))
 
     def no_renderer(executions, **_options):
@@ -327,7 +323,7 @@ def test_what_is_rendered_a_second_time_without_a_renderer_stays_due(monkeypatch
     prepared: dict[int, object] = {}
 
     with preparation.reserved(loaded) as reservation:
-        preparation.prepare_again(reservation, loaded, prepared)
+        preparation.render_again(reservation, loaded, prepared)
 
     assert prepared == {}
     execution.refresh_from_db()

@@ -1,4 +1,4 @@
-"""A step whose template cannot be rendered fails alone, with a reason that names the field."""
+"""A step whose template cannot be rendered fails alone, and its reason names the field."""
 
 import pytest
 
@@ -6,20 +6,13 @@ from remediation import templating
 from remediation.engine.launching import launch, parameters, preparation
 from remediation.models import ActionExecution
 from remediation.templating import budget
-from tests.factories import (
-    make_action,
-    make_bucket,
-    make_execution,
-    make_local_action,
-    make_run,
-    make_step,
-)
-from tests.remediation.engine.due_executions import execution_of, good
+from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
+from tests.remediation.engine.launching.due_executions import due_execution, due_local_execution
 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-SLOW = 0.6  # seconds, more than a step may take before it is rendered last
+SLOW_SECONDS = 0.6  # longer than parameters.SLOW_SECONDS
 NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 MEMORY = "".join(f"{{% set a{number} = [0] * 900000 %}}" for number in range(200))
 
@@ -34,9 +27,9 @@ MEMORY = "".join(f"{{% set a{number} = [0] * 900000 %}}" for number in range(200
     ids=["assertion", "time", "memory"],
 )
 def test_a_template_that_cannot_be_rendered_fails_alone(template, reason, sandbox, st2):
-    before = good()
-    bad = execution_of({"message": template})
-    after = good()
+    before = due_execution()
+    bad = due_execution({"message": template})
+    after = due_execution()
 
     launch.launch_due(client=st2)
     launch.launch_due(client=st2)
@@ -52,7 +45,7 @@ def test_a_condition_that_takes_too_long_fails_alone(sandbox, st2):
     values = "range(99999) | map('string') | join | list | sort | unique | list"
     condition = " or ".join([f"({values} | length) > 99999999"] * 30)
     make_step(bucket, make_action(), parameters={"cmd": "true"}, condition=condition)
-    bad, fine = make_execution(make_run(bucket)), good()
+    bad, fine = make_execution(make_run(bucket)), due_execution()
 
     launch.launch_due(client=st2)
     launch.launch_due(client=st2)
@@ -63,18 +56,18 @@ def test_a_condition_that_takes_too_long_fails_alone(sandbox, st2):
     assert bad.error_message.startswith("condition: takes longer than 1 s")
 
 
-def test_any_exception_fails_its_execution_alone_and_shows_no_value(
+def test_an_exception_fails_its_execution_alone_without_its_message(
     sandbox, st2, monkeypatch, caplog
 ):
-    bad, fine = good(), good()
+    bad, fine = due_execution(), due_execution()
     render_step = parameters.render_step
 
-    def raises_for_one(step, variables, *, action):
+    def raise_for_one(step, variables, *, action):
         if variables["run"]["id"] == bad.run_id:
             raise RuntimeError("hunter2")
         return render_step(step, variables, action=action)
 
-    monkeypatch.setattr(parameters, "render_step", raises_for_one)
+    monkeypatch.setattr(parameters, "render_step", raise_for_one)
 
     launch.launch_due(client=st2)
 
@@ -86,8 +79,8 @@ def test_any_exception_fails_its_execution_alone_and_shows_no_value(
     assert "hunter2" not in caplog.text
 
 
-def test_a_local_action_that_raises_fails_alone():
-    bad = execution_of({"message": "{{ 'x' | truncate(2) }}"}, action=make_local_action())
+def test_a_local_action_that_cannot_be_rendered_fails():
+    bad = due_local_execution("log_event", message="{{ 'x' | truncate(2) }}")
 
     launch.run_local()
 
@@ -96,16 +89,16 @@ def test_a_local_action_that_raises_fails_alone():
     assert bad.error_message == "message: cannot be computed: expected length >= 3, got 2"
 
 
-def test_a_bucket_full_of_time_bombs_does_not_hold_the_others(sandbox, st2, monkeypatch):
+def test_a_bucket_of_endless_templates_does_not_delay_others(sandbox, st2, monkeypatch):
     monkeypatch.setattr(parameters, "_slow_steps", parameters._SlowSteps())
-    monkeypatch.setattr(preparation, "RENDER_SECONDS", SLOW)
+    monkeypatch.setattr(preparation, "RENDER_SECONDS", SLOW_SECONDS)
     limits = budget.current()
-    templating.configure(seconds=SLOW, max_bytes=limits.max_bytes)
-    bombs, fine = make_bucket(), make_bucket()
-    make_step(bombs, make_action(st2_runner="local-shell-cmd"), parameters={"message": NESTED})
+    templating.configure(seconds=SLOW_SECONDS, max_bytes=limits.max_bytes)
+    endless, fine = make_bucket(), make_bucket()
+    make_step(endless, make_action(st2_runner="local-shell-cmd"), parameters={"message": NESTED})
     make_step(fine, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
     for _ in range(20):
-        make_execution(make_run(bombs))
+        make_execution(make_run(endless))
         make_execution(make_run(fine))
     fine_rows = ActionExecution.objects.filter(bucket=fine)
     try:
@@ -115,6 +108,6 @@ def test_a_bucket_full_of_time_bombs_does_not_hold_the_others(sandbox, st2, monk
         templating.configure(seconds=limits.seconds, max_bytes=limits.max_bytes)
 
     assert set(fine_rows.values_list("status", flat=True)) == {Status.RUNNING}
-    ended = ActionExecution.objects.filter(bucket=bombs).exclude(status=Status.PENDING)
+    ended = ActionExecution.objects.filter(bucket=endless).exclude(status=Status.PENDING)
     assert ended.count() < 10
     assert set(ended.values_list("status", flat=True)) == {Status.FAILURE}

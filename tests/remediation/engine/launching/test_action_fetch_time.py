@@ -1,24 +1,19 @@
-"""Slow answers about actions hold up no batch of launches, and nothing goes unasked."""
+"""Slow fetches of action metadata do not delay a batch, and no needed fetch is left out."""
 
 import pytest
 
 from remediation import clock
-from remediation.engine.launching import action_knowledge, launch
+from remediation.engine.launching import action_refresh, launch
 from remediation.models import Action, ActionExecution
-from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
+from tests.factories import make_action
+from tests.remediation.engine.launching.due_executions import due_execution_of
 
 pytestmark = pytest.mark.django_db
 
 
-def due(cmd, **action):
-    bucket = make_bucket()
-    make_step(bucket, make_action(**action), parameters={"cmd": cmd})
-    return make_execution(make_run(bucket))
-
-
-def test_what_was_not_asked_for_in_time_waits_for_the_next_batch(sandbox, st2, monkeypatch):
-    monkeypatch.setattr(action_knowledge, "ASK_SECONDS", -1.0)
-    executions = [due("true") for _number in range(2)]
+def test_an_action_that_was_not_fetched_in_time_waits_for_the_next_batch(sandbox, st2, monkeypatch):
+    monkeypatch.setattr(action_refresh, "FETCH_SECONDS", -1.0)
+    executions = [due_execution_of("core.local", {"cmd": "true"}) for _number in range(2)]
 
     launch.launch_due(client=st2)
 
@@ -29,9 +24,10 @@ def test_what_was_not_asked_for_in_time_waits_for_the_next_batch(sandbox, st2, m
     assert sandbox.posts_by_trace_tag() == {row.trace_tag: 1 for row in executions}
 
 
-def test_a_stale_answer_that_could_not_be_renewed_in_time_sends_nothing(sandbox, st2, monkeypatch):
-    monkeypatch.setattr(action_knowledge, "ASK_SECONDS", -1.0)
-    execution = due("echo $HOME", st2_runner="local-shell-cmd", st2_check="found")
+def test_nothing_is_sent_with_metadata_that_was_not_renewed_in_time(sandbox, st2, monkeypatch):
+    monkeypatch.setattr(action_refresh, "FETCH_SECONDS", -1.0)
+    known = {"st2_runner": "local-shell-cmd", "st2_check": "found"}
+    execution = due_execution_of("core.local", {"cmd": "echo $HOME"}, **known)
 
     launch.launch_due(client=st2)
 
@@ -42,7 +38,7 @@ def test_a_stale_answer_that_could_not_be_renewed_in_time_sends_nothing(sandbox,
     assert clock.now() >= Action.objects.get().st2_checked_at
 
 
-def test_a_secret_default_is_not_kept(st2, sandbox):
+def test_a_secret_default_is_not_stored(st2, sandbox):
     schema = {
         "token": {"type": "string", "secret": True, "default": "hunter2"},
         "cmd": {"immutable": True, "default": "curl -H {{token}} {{url}}"},
@@ -50,7 +46,7 @@ def test_a_secret_default_is_not_kept(st2, sandbox):
     sandbox.configure(actions={"acme.c": {"runner_type": "local-shell-cmd", "parameters": schema}})
     action = make_action(st2_action_ref="acme.c")
 
-    action_knowledge.ask([action], st2)
+    action_refresh.fetch([action], st2)
 
     action.refresh_from_db()
     assert "hunter2" not in str(action.st2_command)

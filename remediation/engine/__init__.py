@@ -1,5 +1,5 @@
-"""The engine: one use case a file.
+"""The engine: stores alerts, launches executions and records their outcomes.
 
-``intake`` takes a notification and makes runs, ``launch`` starts what is due, ``settle`` takes
-outcomes and moves runs on, ``recover`` rescues what a dead process left.
+``intake`` stores notifications and creates runs, ``launching`` starts due executions, ``outcomes``
+records their results and advances runs, ``operations`` holds what operators request.
 """

@@ -1,4 +1,4 @@
-"""The reason that an alert shows when none of its runs began."""
+"""The reason an alert shows when none of its runs began."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from remediation.models import BucketRun
 
 
 def why_nothing_ran(run: BucketRun) -> str:
-    """Return the sentence for the alert of a run that was skipped or is held."""
-    taken = f"The bucket {run.bucket.name} took it, but {run.reason}."
+    """Return the reason for an alert whose run was skipped or is held."""
+    reason = f"The bucket {run.bucket.name} matched, but {run.reason}."
     is_held = run.held_until and run.status == BucketRun.Status.PENDING
-    return f"{taken} It begins when the alert is repeated after that." if is_held else taken
+    return f"{reason} It begins when the alert is repeated after that." if is_held else reason

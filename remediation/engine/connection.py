@@ -1,4 +1,4 @@
-"""The StackStorm that the settings name."""
+"""The client for the StackStorm in the settings."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from django.conf import settings
 
 from remediation.stackstorm import StackStormClient
 
-STACKSTORM = "stackstorm"  # the heartbeat whose note says why it cannot be reached
+STACKSTORM = "stackstorm"  # heartbeat; its note says why StackStorm cannot be reached
 
 
 class NotConfigured(Exception):
-    """No StackStorm is named in the settings."""
+    """ST2_API_URL is not set."""
 
 
 def stackstorm_client() -> StackStormClient:
-    """Return this process's client. Raises NotConfigured with what to set."""
+    """Return this process's client. Raises NotConfigured naming the settings to set."""
     if not settings.ST2_API_URL:
         raise NotConfigured(
-            "ST2_API_URL is not set: name StackStorm's API, for example"
-            " ST2_API_URL=https://st2.example.com/api/v1, and ST2_API_KEY."
+            "ST2_API_URL is not set: set it to the URL of StackStorm's API, for example"
+            " ST2_API_URL=https://st2.example.com/api/v1, and set ST2_API_KEY."
         )
     return _client(
         settings.ST2_API_URL,

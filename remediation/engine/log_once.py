@@ -1,21 +1,21 @@
-"""Log a warning that comes back with every poll only once."""
+"""Log a warning once that would otherwise recur with every poll."""
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
 
-KEPT = 1_000  # texts that a process remembers
+TEXTS_MAX = 1_000  # logged texts that a process remembers
 
 _logged: OrderedDict[str, None] = OrderedDict()
 
 
 def warning(logger: logging.Logger, text: str, *values: object) -> None:
-    """Log a warning unless this process has logged the same text lately."""
+    """Log a warning unless this process has recently logged the same text."""
     message = text % values
     if message not in _logged:
         logger.warning("%s", message)
     _logged[message] = None
     _logged.move_to_end(message)
-    while len(_logged) > KEPT:
+    while len(_logged) > TEXTS_MAX:
         _logged.popitem(last=False)

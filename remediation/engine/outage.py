@@ -1,7 +1,7 @@
-"""What StackStorm's refusals mean for all calls: a problem on record, a pause, then one probe.
+"""Outages of StackStorm: record the problem, stop calling for a while, then probe once.
 
-The problem is the heartbeat ``stackstorm``: its note says what is wrong, ``beat_at`` since when,
-``due_at`` when StackStorm is called next.
+The problem is the heartbeat ``stackstorm``. Its note holds the error, ``beat_at`` the start and
+``due_at`` the time of the next call.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ from remediation.stackstorm import (
 
 logger = logging.getLogger(__name__)
 
-# Until the next try: a quarter of the outage's age, within these limits.
+# The delay until the next call is a quarter of the age of the outage, within these limits.
 SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 15.0
-LONGEST_HOLD = datetime.timedelta(seconds=300)  # that a Retry-After may ask for
-# While a launch was refused this lately, an answered read does not end the problem: StackStorm
-# may read well and start nothing, as without its message bus.
+# A successful read does not end a problem of launches before this time: StackStorm can answer reads
+# and still launch nothing, for example without its message bus.
 LAUNCH_PROBLEM_SECONDS = 60.0
 
 
 def report(error: StackStormError, *, at: datetime.datetime) -> datetime.datetime:
-    """Record that StackStorm does not take calls; return when it is called next."""
+    """Record an outage of StackStorm; return the time of the next call."""
     known = current()
     seconds = getattr(error, "retry_after", None)
     if seconds is None:
@@ -45,33 +44,33 @@ def report(error: StackStormError, *, at: datetime.datetime) -> datetime.datetim
 
 
 def is_outage(error: StackStormError) -> bool:
-    """Return whether other calls would fail as well, by all that is known."""
+    """Return whether other calls would probably fail as well."""
     return isinstance(error, StackStormUnavailable) and error.stops_others
 
 
 def current() -> Heartbeat | None:
-    """Return the problem with StackStorm, None when there is none."""
+    """Return the current problem with StackStorm, or None."""
     return Heartbeat.objects.filter(name=STACKSTORM).exclude(note="").first()
 
 
 def is_held(*, at: datetime.datetime) -> bool:
-    """Return whether StackStorm is not to be called yet."""
-    # A time that is too far ahead comes from a clock that was wrong, and holds nothing.
+    """Return whether StackStorm must not be called yet."""
+    # A time too far in the future comes from a wrong clock and is ignored.
     longest = datetime.timedelta(seconds=MAX_RETRY_AFTER) + clock.TOLERANCE
     held = Heartbeat.objects.filter(name=STACKSTORM, due_at__gt=at, due_at__lte=at + longest)
     return held.exclude(note="").exists()
 
 
 def end_by_launch(*, at: datetime.datetime) -> None:
-    """End the problem, if there is one: StackStorm has taken a launch."""
+    """End the current problem: StackStorm has accepted a launch."""
     if Heartbeat.has_problem(STACKSTORM):
         Heartbeat.tell(STACKSTORM, "", at=at)
 
 
 def end_by_read(*, at: datetime.datetime, is_probe: bool = False) -> None:
-    """End the problem after an answered read, unless launches were refused lately.
+    """End the problem after a successful read, unless launches were refused recently.
 
-    ``is_probe``: the read asked for nothing that a key could be refused.
+    ``is_probe``: the read needs no permission, so it does not prove that the API key is valid.
     """
     problem = current() if Heartbeat.has_problem(STACKSTORM) else None
     if problem is None:
@@ -85,16 +84,16 @@ def end_by_read(*, at: datetime.datetime, is_probe: bool = False) -> None:
 
 
 def probe(*, client: StackStormClient) -> bool:
-    """Return whether StackStorm can be called; while it has a problem, by one cheap read."""
+    """Return whether StackStorm can be called; make one cheap read to check during an outage."""
     if not Heartbeat.has_problem(STACKSTORM):
         return True
     try:
         client.version()
     except StackStormRejected:
-        # Somebody answers for StackStorm; the calls behind this one show the rest.
+        # StackStorm responds. The calls that follow show whether it accepts them.
         pass
     except StackStormError as error:
-        logger.warning("StackStorm does not take calls yet: %s", error)
+        logger.warning("StackStorm still accepts no requests: %s", error)
         report(error, at=clock.now())
         return False
     end_by_read(at=clock.now(), is_probe=True)
@@ -102,13 +101,13 @@ def probe(*, client: StackStormClient) -> bool:
 
 
 def sentence(problem: Heartbeat) -> str:
-    """Return what is wrong with StackStorm since when, and when it is called next."""
+    """Return a text with the problem, its start and the time of the next call."""
     return (
-        f"StackStorm does not take calls since {problem.beat_at:%Y-%m-%d %H:%M:%S} UTC:"
+        f"StackStorm has accepted no requests since {problem.beat_at:%Y-%m-%d %H:%M:%S} UTC:"
         f" {problem.note.rstrip('.')}. {next_try_text(problem.due_at)}"
     )
 
 
 def next_try_text(at: datetime.datetime) -> str:
-    """Return the sentence that names the time of the next try."""
-    return f"It is tried again from {at:%Y-%m-%d %H:%M:%S} UTC on."
+    """Return the sentence with the time of the next call."""
+    return f"PoundCake retries from {at:%Y-%m-%d %H:%M:%S} UTC on."

@@ -1,6 +1,6 @@
-"""What fails the same way again and again, on record for pages, metrics and ``/readyz``.
+"""Current problems: recurring failures, stored for pages, metrics and ``/readyz``.
 
-A problem is a heartbeat whose name begins with ``failing:``. StackStorm's is in ``outage``.
+A problem is a heartbeat whose name begins with ``failing:``. ``outage`` handles StackStorm's.
 """
 
 from __future__ import annotations
@@ -21,34 +21,36 @@ from remediation.redaction import mask_text
 logger = logging.getLogger(__name__)
 
 PREFIX = "failing:"
-BEGUN = "begun:"  # of the heartbeat that counts how often a job began since it last ended
-BEGUN_MAX = 3  # beginnings in a row without an end, before that is a problem
+BEGUN = "begun:"  # prefix of the heartbeat that counts the starts of a job since it last ended
+BEGUN_MAX = 3  # starts in a row without an end before they are a problem
 TEXT_MAX = 500  # characters of an error
-QUIET = datetime.timedelta(minutes=10)  # longer than until a row that failed is tried again
-NEGLECTED = datetime.timedelta(seconds=60)  # that a due wake-up waits before a worker is missing
+# Without a report for this time a problem has ended. Longer than row_by_row.POSTPONED_FOR.
+QUIET = datetime.timedelta(minutes=10)
+NEGLECTED = datetime.timedelta(seconds=60)  # age of a due wake-up that shows a missing worker
 TITLES = {
     STACKSTORM: "StackStorm cannot be reached",
     "launch_due": "Starting executions fails",
-    "run_local": "Carrying out local actions fails",
-    "tick": "Following executions fails",
-    "beat": "The sign of life of a worker fails",
-    "lookup": "Looking up launches without an answer fails",
-    "recovery": "Taking over the executions of dead workers fails",
-    "expiry": "Ending executions that waited too long fails",
+    "run_local": "Running local actions fails",
+    "tick": "Polling executions fails",
+    "beat": "The heartbeat of a worker fails",
+    "lookup": "Looking up launches without a response fails",
+    "recovery": "Recovering the executions of dead workers fails",
+    "expiry": "Expiring executions that waited too long fails",
     "cancel": "Canceling runs fails",
     "storage": "Storing an outcome fails",
     "clock": "The clock of a machine is wrong",
     "no_worker_launch": "No worker starts executions",
     "no_worker_follow": "No worker follows executions",
-    "no_worker_local": "No worker carries out local actions",
+    "no_worker_local": "No worker runs local actions",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong since when. ``text``: for known callers only, it may name hosts.
+    """A current problem and its start.
 
-    ``failures``: how often in a row, 0 where that is not counted.
+    ``text`` may name hosts: show it to authenticated callers only. ``failures``: the number of
+    failures in a row, 0 if not counted.
     """
 
     name: str
@@ -58,54 +60,56 @@ class Problem:
 
     @property
     def title(self) -> str:
-        """The problem in a few words, without details."""
-        # The problem of one machine bears its name.
+        """A short title without details."""
+        # A problem of one machine is named ``NAME@MACHINE``.
         return TITLES.get(self.name.partition("@")[0], f"{self.name} fails")
 
 
 def report(job: str, error: BaseException, *, subject: str = "") -> None:
-    """Record that a job failed once more; what cannot be recorded is logged."""
-    about = f"{subject[:100]}: " if subject else ""
+    """Record a failure of a job; log it if it cannot be recorded."""
+    prefix = f"{subject[:100]}: " if subject else ""
     try:
-        text = mask_text(f"{about}{type(error).__name__}: {error}"[: 2 * TEXT_MAX], known_secrets())
+        text = mask_text(
+            f"{prefix}{type(error).__name__}: {error}"[: 2 * TEXT_MAX], known_secrets()
+        )
         Heartbeat.tell(_name(job), " ".join(text.split())[:TEXT_MAX], at=clock.now())
     except Error as cause:
-        logger.warning("That %s failed cannot be recorded: %s", job, cause)
+        logger.warning("The failure of %s cannot be recorded: %s", job, cause)
 
 
 def end(job: str) -> None:
-    """Record that a job works again; costs one look into an index if it did all along."""
+    """End the problem of a job. Costs one index look-up if there is none."""
     if Heartbeat.has_problem(_name(job)):
         Heartbeat.tell(_name(job), "", at=clock.now())
 
 
 def end_quiet() -> None:
-    """End the problems that nothing has reported for a while: their rows are handled or gone."""
+    """End the problems not reported for QUIET: their rows have been handled or deleted."""
     before = clock.now() - QUIET
     quiet = Heartbeat.objects.filter(name__startswith=PREFIX, due_at__lt=before).exclude(note="")
     quiet.update(note="", failures=0)
 
 
 def begin(job: str) -> None:
-    """Count the beginning of a job; report one whose process was killed or hung each time."""
+    """Count a start of a job; report the job if its process was killed or hung each time."""
     name, at = f"{BEGUN}{job}", clock.now()
     row, _ = Heartbeat.objects.get_or_create(name=name, defaults={"beat_at": at, "due_at": at})
     if row.failures >= BEGUN_MAX:
-        text = f"begun {row.failures} times and never ended: its process was killed or hung"
+        text = f"started {row.failures} times and never ended: its process was killed or hung"
         Heartbeat.tell(_name(job), text, at=at)
     Heartbeat.objects.filter(pk=row.pk).update(failures=F("failures") + 1, beat_at=at)
 
 
 def finish(job: str) -> None:
-    """Record that a job has ended, by an exception too."""
+    """Record that a job has ended, with or without an exception."""
     Heartbeat.objects.filter(name=f"{BEGUN}{job}").update(failures=0)
 
 
 def current() -> list[Problem]:
-    """Return all problems, the oldest first; one query over two small tables."""
+    """Return all problems, oldest first, in one query over two small tables."""
     noted = Heartbeat.objects.exclude(note="").values_list("name", "beat_at", "note", "failures")
     waiting = queue.neglected(before=clock.now() - NEGLECTED)
-    # Each page of admin asks for it.
+    # One query, since every admin page shows the problems.
     rows = noted.union(waiting.values_list("key", "since", "note", "failures"), all=True)
     found = [
         _missing_worker(name, since)
@@ -118,7 +122,7 @@ def current() -> list[Problem]:
 
 
 def beating() -> list[Heartbeat]:
-    """Return the heartbeats of jobs and workers, by name: those that are about no problem."""
+    """Return the heartbeats of jobs and workers by name, without those of problems."""
     return [row for row in Heartbeat.objects.order_by("name") if not _is_problem(row.name)]
 
 
@@ -128,8 +132,8 @@ def _is_problem(heartbeat_name: str) -> bool:
 
 def _missing_worker(cluster: str, since: datetime.datetime) -> Problem:
     text = (
-        f"No cluster {cluster} has taken its work since then. Is manage.py worker running?"
-        " Its log says more."
+        f"No cluster {cluster} has taken a job since then. Is manage.py worker running?"
+        " See its log."
     )
     return Problem(f"no_worker_{cluster}", since, text)
 

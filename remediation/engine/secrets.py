@@ -1,4 +1,4 @@
-"""The secret values of this installation, and masking them in what is stored or shown."""
+"""The secret values of this installation, to mask them in stored and displayed texts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from remediation import redaction
 
 
 def masked(value: Any) -> Any:
-    """Return a JSON value with every known secret and every value of a secret name masked."""
+    """Return a JSON value with known secrets, and values under secret names, masked."""
     return redaction.mask(value, secrets=known_secrets())
 
 
 def known_secrets() -> list[str]:
-    """Return the secret values that must not show anywhere."""
+    """Return the secret values of the settings."""
     ours = [
         settings.SECRET_KEY,
         settings.ST2_API_KEY,

@@ -1,6 +1,6 @@
-"""Decide whether a step of a run is carried out: its ``run_when`` and its ``condition``.
+"""Decide whether a step of a run is executed, by its ``run_when`` and its ``condition``.
 
-Launch, advance and simulate all decide here, so a simulation shows what an execution does.
+Launching, advancing and simulating share this code, so a simulation shows what a run would do.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from remediation.models import ActionExecution
 
 
 class EndedStep(Protocol):
-    """The last attempt of a step that has ended."""
+    """The last attempt of a finished step."""
 
     @property
     def step_order(self) -> int:
-        """The place of the step in its plan."""
+        """The position of the step in its plan."""
 
     @property
     def name(self) -> str:
@@ -34,9 +34,9 @@ Ended = TypeVar("Ended", bound=EndedStep)
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a step runs, and for people why not.
+    """Whether a step runs, and the reason if not.
 
-    ``condition_holds`` is None when the step has no condition or ``run_when`` decided already.
+    ``condition_holds`` is None if the step has no condition or ``run_when`` already skips it.
     """
 
     runs: bool
@@ -47,10 +47,10 @@ class Decision:
 def decide(
     step: Mapping[str, Any], *, failed: EndedStep | None, variables: Mapping[str, Any]
 ) -> Decision:
-    """Return whether a step of a plan runs after the steps before it.
+    """Decide whether a step of a plan runs.
 
-    ``failed``: the first blocking failure before it. Raises TemplateError for a condition that
-    cannot be evaluated, which fails the step.
+    ``failed``: the first blocking failure among the earlier steps. Raises TemplateError if the
+    condition cannot be evaluated; the step then fails.
     """
     if reason := reason_by_outcome(step, failed=failed):
         return Decision(runs=False, reason=reason)
@@ -65,7 +65,7 @@ def decide(
 
 
 def reason_by_outcome(step: Mapping[str, Any], *, failed: EndedStep | None) -> str:
-    """Return why ``run_when`` skips a step, or ''. It needs no template and no variables."""
+    """Return why ``run_when`` skips a step, or '' if it does not. Evaluates no template."""
     if step["run_when"] == "success" and failed:
         return f"{failed.name} failed and this step runs only after success"
     if step["run_when"] == "failure" and not failed:
@@ -74,9 +74,9 @@ def reason_by_outcome(step: Mapping[str, Any], *, failed: EndedStep | None) -> s
 
 
 def blocking_failures(steps: Iterable[Mapping[str, Any]], ended: Iterable[Ended]) -> list[Ended]:
-    """Return the failed ones among ``ended`` whose step has ``on_failure`` stop, in their order.
+    """Return the failed attempts whose step has ``on_failure`` set to stop, in order.
 
-    ``steps``: those of the plan. ``ended``: the last attempts.
+    ``steps``: the steps of the plan. ``ended``: the last attempt of each finished step.
     """
     stops = {step["step_order"] for step in steps if step["on_failure"] == "stop"}
     return [

@@ -1,4 +1,4 @@
-"""Why executions and runs wait, computed from what holds them up: no row is written for it."""
+"""Why executions and runs wait, computed on read from the pause, the outage and due times."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ Status = ActionExecution.Status
 
 
 class Holds:
-    """What holds executions up now. Each is read once, and only when a row needs it."""
+    """The current reasons for executions to wait. Each is queried once, when first needed."""
 
     @cached_property
     def at(self) -> datetime.datetime:
-        """The time that due times are compared with."""
+        """The time to compare due times with."""
         return clock.now()
 
     @cached_property
     def pause(self) -> Pause | None:
-        """The pause that holds."""
+        """The current pause."""
         return Pause.current(at=self.at)
 
     @cached_property
     def stackstorm(self) -> Heartbeat | None:
-        """The problem with StackStorm."""
+        """The current problem with StackStorm."""
         return outage.current()
 
     def reason(self, row: ActionExecution) -> str:
-        """Return why an execution waits, in one or two sentences; '' if it waits for nothing."""
+        """Return why an execution waits, in one or two sentences, or '' if it does not wait."""
         if row.parent_id is not None or row.status in ActionExecution.FINAL:
             return ""
         if row.status == Status.UNKNOWN:
-            return "A person has to say how it ended."
+            return "An operator has to set its outcome."
         reasons = {
             Status.PENDING: self._pending,
             Status.LAUNCHING: self._launching,
@@ -46,7 +46,10 @@ class Holds:
         return reasons[Status(row.status)](row)
 
     def reason_of_run(self, run: BucketRun, steps: Iterable[ActionExecution]) -> str:
-        """Return why a run waits: what its open execution waits for. ``steps``: all or the open."""
+        """Return why a run waits: the reason of its open execution.
+
+        ``steps``: all executions of the run, or only the open ones.
+        """
         if run.status in BucketRun.FINAL:
             return ""
         for row in steps:
@@ -64,27 +67,27 @@ class Holds:
                 return cooldown.waiting_text(row.run)
             why = f": {row.error_message}" if row.error_message else "."
             return f"Not due until {row.due_at:%Y-%m-%d %H:%M:%S} UTC{why}"
-        return "A worker has to take it."
+        return "It waits for a worker."
 
     def _launching(self, row: ActionExecution) -> str:
         return row.error_message if row.lookup_until else ""
 
     def _running(self, row: ActionExecution) -> str:
         if row.asking_since:
-            return "It waits for a person's answer in StackStorm."
+            return "It waits for a user's response in StackStorm."
         if row.executed_via_stackstorm and self.stackstorm:
-            return f"How it goes on is not known. {outage.sentence(self.stackstorm)}"
-        # What was not recorded at the last poll.
+            return f"Its progress is unknown. {outage.sentence(self.stackstorm)}"
+        # The error of the last poll, if its result could not be recorded.
         return row.error_message
 
 
 def open_executions(runs: Iterable[BucketRun]) -> dict[int, list[ActionExecution]]:
-    """Return by run the executions that have not ended, without workflow tasks, in one query."""
+    """Return the unfinished executions by run id, without workflow tasks, in one query."""
     ids = [run.pk for run in runs if run.status not in BucketRun.FINAL]
     rows = ActionExecution.objects.filter(run__in=ids, parent=None).select_related("run")
     found: dict[int, list[ActionExecution]] = {}
     unfinished = rows.exclude(status__in=ActionExecution.FINAL)
-    # Without ids Django asks nothing.
+    # Django makes no query for an empty list of ids.
     for row in unfinished.defer("parameters", "st2_result").order_by("pk"):
         found.setdefault(row.run_id, []).append(row)
     return found

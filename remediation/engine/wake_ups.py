@@ -1,4 +1,4 @@
-"""Enqueue the jobs that carry out executions."""
+"""Enqueue the jobs that start pending executions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from remediation import queue
 from remediation.models import ActionExecution
 
 
-def wake(begun: Iterable[ActionExecution]) -> None:
-    """Enqueue the jobs that carry out pending executions, one for each kind and due time."""
-    for is_remote, due_at in {(row.executed_via_stackstorm, row.due_at) for row in begun}:
+def wake(executions: Iterable[ActionExecution]) -> None:
+    """Enqueue one job for each kind and due time of these pending executions."""
+    for is_remote, due_at in {(row.executed_via_stackstorm, row.due_at) for row in executions}:
         queue.enqueue(queue.LAUNCH_DUE if is_remote else queue.RUN_LOCAL, at=due_at)

@@ -152,7 +152,7 @@ TABLES = {
         "receiver": "IF(n MOD 3, 'poundcake', 'night')",
         "occurrences": "1 + n MOD 7",
         "last_seen_at": "t",
-        "reason": "IF(n MOD 10 = 3, 'The bucket took it, but cooling down.', '')",
+        "reason": "IF(n MOD 10 = 3, 'The bucket matched, but cooling down.', '')",
         "raw_data": f"JSON_OBJECT('labels', {_LABELS}, 'annotations', {_ANNOTATIONS})",
         "created_at": "t",
     },

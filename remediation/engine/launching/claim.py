@@ -195,7 +195,7 @@ def _skip_step(
     execution.finish(Status.SKIPPED, cause=cause, reason=reason, batch=batch)
     wake_ups.wake(advance(run, execution, cause=cause, batch=batch))
     if run.status == BucketRun.Status.SKIPPED:
-        run.alert.reason = f"The bucket {run.bucket.name} took it, but {run.reason}: {reason}."
+        run.alert.reason = f"The bucket {run.bucket.name} matched, but {run.reason}: {reason}."
         run.alert.save(update_fields=["reason"])
 
 

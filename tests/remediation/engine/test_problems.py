@@ -1,4 +1,4 @@
-"""What fails again and again is on record, masked and bounded, until it works again."""
+"""Recurring failures are recorded as problems, masked and bounded, until they end."""
 
 import datetime
 import json
@@ -23,37 +23,37 @@ pytestmark = pytest.mark.django_db
 SECRET = "hunter2-hunter2"
 
 
-class Broke(Exception):
+class DeliberateError(Exception):
     pass
 
 
 @pytest.fixture
 def break_jobs(monkeypatch, settings):
-    """Let what every job begins with raise, until the function that it returns is called."""
+    """Make the first call of every job raise; return a function that undoes it."""
     settings.CONFIG_SECRETS = {"password": SECRET}
     settings.ST2_API_URL = ""
 
     def fail():
-        raise Broke(f"no column <b>x</b> for {SECRET} " + "long " * 1_000)
+        raise DeliberateError(f"no column <b>x</b> for {SECRET} " + "long " * 1_000)
 
     monkeypatch.setattr(jobs, "_show_life", fail)
     return lambda: monkeypatch.setattr(jobs, "_show_life", lambda: None)
 
 
-def run(job):
-    with pytest.raises(Broke):
+def run_failing(job):
+    with pytest.raises(DeliberateError):
         job()
 
 
 @pytest.mark.parametrize("name", ["tick", "launch_due", "run_local", "beat"])
-def test_a_job_that_raises_each_time_is_on_record_until_it_works(name, break_jobs):
+def test_a_failing_job_is_a_problem_until_it_succeeds(name, break_jobs):
     job = getattr(jobs, name)
     for _ in range(3):
-        run(job)
+        run_failing(job)
 
     [problem] = problems.current()
     assert (problem.name, problem.failures) == (name, 3)
-    assert problem.text.startswith("Broke: no column <b>x</b> for ********")
+    assert problem.text.startswith("DeliberateError: no column <b>x</b> for ********")
     assert len(problem.text) <= 500
 
     break_jobs()
@@ -65,34 +65,34 @@ def test_a_tick_between_two_beats_does_not_end_the_problem(monkeypatch, settings
     settings.ST2_API_URL = ""
 
     def fail():
-        raise Broke("recover")
+        raise DeliberateError("recover")
 
     monkeypatch.setattr(jobs.recover, "recover", fail)
-    run(jobs.tick)
+    run_failing(jobs.tick)
     jobs.tick()
 
     assert [problem.name for problem in problems.current()] == ["tick"]
 
 
-def test_a_part_of_the_tick_that_raises_does_not_stop_the_others(monkeypatch, settings):
+def test_a_failing_part_of_the_tick_does_not_stop_the_others(monkeypatch, settings):
     settings.ST2_API_URL = ""
     done = []
     for module, name in [(jobs.recover, "recover"), (jobs.cancel, "apply_stops")]:
 
         def fail(name=name):
             done.append(name)
-            raise Broke(name)
+            raise DeliberateError(name)
 
         monkeypatch.setattr(module, name, fail)
     monkeypatch.setattr(jobs.launch_timeout, "expire", lambda: done.append("expire"))
     monkeypatch.setattr(jobs.cancel, "cancel_overdue", lambda: done.append("cancel_overdue"))
 
-    run(jobs.tick)
+    run_failing(jobs.tick)
 
     assert sorted(done) == ["apply_stops", "cancel_overdue", "expire", "recover"]
 
 
-def test_a_tick_whose_process_is_killed_each_time_is_on_record(monkeypatch, settings):
+def test_a_tick_whose_process_is_killed_each_time_is_a_problem(monkeypatch, settings):
     settings.ST2_API_URL = ""
     alive = jobs._each_in_turn
 
@@ -103,7 +103,7 @@ def test_a_tick_whose_process_is_killed_each_time_is_on_record(monkeypatch, sett
         raise Killed
 
     monkeypatch.setattr(jobs, "_each_in_turn", die)
-    # A process that is killed ends nothing.
+    # A killed process does not call finish.
     monkeypatch.setattr(problems, "finish", lambda _job: None)
     for _ in range(4):
         Heartbeat.objects.filter(name="tick").update(due_at=timezone.now())
@@ -112,7 +112,7 @@ def test_a_tick_whose_process_is_killed_each_time_is_on_record(monkeypatch, sett
 
     [problem] = problems.current()
     assert problem.name == "tick"
-    assert problem.text == "begun 3 times and never ended: its process was killed or hung"
+    assert problem.text == "started 3 times and never ended: its process was killed or hung"
 
     monkeypatch.undo()
     settings.ST2_API_URL = ""
@@ -125,13 +125,13 @@ def test_a_tick_whose_process_is_killed_each_time_is_on_record(monkeypatch, sett
 
 
 @pytest.mark.usefixtures("break_jobs")
-def test_what_cannot_be_recorded_does_not_hide_the_error(monkeypatch):
+def test_a_failure_to_record_a_problem_does_not_hide_the_error(monkeypatch):
     def refuse(*_arguments, **_options):
         raise DatabaseError("away")
 
     monkeypatch.setattr(Heartbeat, "tell", refuse)
 
-    run(jobs.tick)
+    run_failing(jobs.tick)
 
 
 def neglect(cluster, seconds):
@@ -140,7 +140,7 @@ def neglect(cluster, seconds):
 
 
 @pytest.mark.parametrize("cluster", queue.CLUSTERS)
-def test_a_worker_that_is_not_there_is_a_problem_after_a_minute(cluster):
+def test_a_missing_worker_is_a_problem_after_a_minute(cluster):
     neglect(cluster, 50)
     assert problems.current() == []
 
@@ -151,7 +151,7 @@ def test_a_worker_that_is_not_there_is_a_problem_after_a_minute(cluster):
     assert "Is manage.py worker running?" in problem.text
 
 
-def test_a_row_that_cannot_be_stored_is_on_record_until_nothing_fails_for_a_while():
+def test_a_row_that_cannot_be_stored_is_a_problem_until_reports_stop():
     execution = make_execution(status="running")
     ending = Settlement(execution, Outcome.success({}))
 
@@ -172,7 +172,7 @@ def test_a_row_that_cannot_be_stored_is_on_record_until_nothing_fails_for_a_whil
         assert problems.current() == []
 
 
-def test_a_row_that_is_stored_again_counts_each_failure():
+def test_a_problem_counts_its_failures():
     for _ in range(2):
         problems.report("storage", ValueError("too long"), subject="#7: restart")
 
@@ -184,8 +184,8 @@ def test_a_row_that_is_stored_again_counts_each_failure():
 @pytest.fixture
 def three_problems():
     Heartbeat.tell("stackstorm", "http://st2.internal refused <b>", at=timezone.now())
-    problems.report("tick", Broke("no column <b>"))
-    problems.report("tick", Broke("no column <b>"))
+    problems.report("tick", DeliberateError("no column <b>"))
+    problems.report("tick", DeliberateError("no column <b>"))
     neglect("launch", 120)
 
 
@@ -195,8 +195,8 @@ def test_every_page_shows_the_problems(address, admin_client):
     text = " ".join(admin_client.get(reverse(address)).content.decode().split())
 
     assert "<strong>StackStorm cannot be reached</strong> since" in text
-    assert "<strong>Following executions fails</strong> since" in text
-    assert "2 times in a row: Broke: no column &lt;b&gt;" in text
+    assert "<strong>Polling executions fails</strong> since" in text
+    assert "2 times in a row: DeliberateError: no column &lt;b&gt;" in text
     assert "<strong>No worker starts executions</strong> since" in text
 
 
@@ -214,22 +214,22 @@ def test_metrics_count_the_problems():
 
 @pytest.mark.usefixtures("three_problems")
 def test_readyz_names_the_problems_without_details():
-    answer = make_client().get("/readyz")
+    response = make_client().get("/readyz")
 
-    assert answer.status_code == 200
-    found = {problem["name"]: problem["title"] for problem in answer.json()["problems"]}
+    assert response.status_code == 200
+    found = {problem["name"]: problem["title"] for problem in response.json()["problems"]}
     assert found == {
         "stackstorm": "StackStorm cannot be reached",
-        "tick": "Following executions fails",
+        "tick": "Polling executions fails",
         "no_worker_launch": "No worker starts executions",
     }
-    text = json.dumps(answer.json())
+    text = json.dumps(response.json())
     assert "st2.internal" not in text
     assert "no column" not in text
-    assert "failing" not in answer.json()["workers"]
+    assert "failing" not in response.json()["workers"]
 
 
-def test_nothing_is_wrong_when_all_is_well(settings):
+def test_there_are_no_problems_without_failures(settings):
     settings.ST2_API_URL = ""
     make_execution(status="success")
     jobs.tick()

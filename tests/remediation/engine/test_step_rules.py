@@ -1,4 +1,4 @@
-"""Whether a step runs: the same for a first step, a later one, a retry and a simulation."""
+"""Step rules decide alike for a first step, a later step, a retry and a simulation."""
 
 import json
 
@@ -45,7 +45,7 @@ def fire_case_01():
     return Alert.objects.get()
 
 
-def states(run):
+def step_statuses(run):
     run.refresh_from_db()
     rows = run.executions.order_by("step_order", "attempt")
     return [f"{row.name}:{row.status}" for row in rows]
@@ -59,7 +59,7 @@ def test_a_first_step_whose_condition_does_not_hold_is_skipped(sandbox, st2):
     launch.launch_due(client=st2)
 
     run = BucketRun.objects.get()
-    assert states(run) == ["a:skipped"]
+    assert step_statuses(run) == ["a:skipped"]
     assert run.status == "skipped"
     assert run.started_at is None
     assert run.executions.get().error_message == (
@@ -68,7 +68,7 @@ def test_a_first_step_whose_condition_does_not_hold_is_skipped(sandbox, st2):
     assert not sandbox.posts_by_trace_tag()
     alert.refresh_from_db()
     assert alert.reason == (
-        f"The bucket {bucket.name} took it, but every step was skipped: the condition"
+        f"The bucket {bucket.name} matched, but every step was skipped: the condition"
         ' alert.severity == "critical" does not hold.'
     )
     moves = Transition.objects.filter(subject_type="execution").values_list("to_status", flat=True)
@@ -83,14 +83,14 @@ def test_a_first_step_whose_condition_fails_is_a_failure(sandbox, st2):
     launch.launch_due(client=st2)
 
     run = BucketRun.objects.get()
-    assert states(run) == ["a:failure"]
+    assert step_statuses(run) == ["a:failure"]
     assert run.status == "failure"
     assert "alert.labels.team is not defined" in run.reason
     assert not sandbox.posts_by_trace_tag()
 
 
 @pytest.mark.django_db
-def test_the_run_goes_on_with_the_step_after_a_skipped_one(sandbox, st2):
+def test_a_run_continues_after_a_skipped_step(sandbox, st2):
     make_steps({"run_when": "failure"}, {"condition": "false"}, {"parameters": {"cmd": "true"}})
     fire_case_01()
 
@@ -98,20 +98,20 @@ def test_the_run_goes_on_with_the_step_after_a_skipped_one(sandbox, st2):
         launch.launch_due(client=st2)
 
     run = BucketRun.objects.get()
-    assert states(run) == ["a:skipped", "b:skipped", "c:running"]
+    assert step_statuses(run) == ["a:skipped", "b:skipped", "c:running"]
     assert run.started_at is not None
     assert len(sandbox.posts_by_trace_tag()) == 1
 
 
 @pytest.mark.django_db
-def test_a_run_by_hand_applies_the_rules_of_its_first_step(sandbox, st2):
+def test_a_manual_run_applies_the_rules_of_its_first_step(sandbox, st2):
     bucket = make_steps({"condition": "alert.severity == 'critical'"})
     alert = make_alert({"alertname": "FirstStep", "severity": "info"})
 
     run = retry.run_by_hand(bucket, alert, cause=Cause(actor="ann"))
     launch.launch_due(client=st2)
 
-    assert states(run) == ["a:skipped"]
+    assert step_statuses(run) == ["a:skipped"]
     assert run.status == "skipped"
     assert not sandbox.posts_by_trace_tag()
 
@@ -130,7 +130,7 @@ def test_a_retry_applies_the_rules_of_its_first_step(sandbox, st2):
     again = retry.retry_from_failed(first, cause=Cause(actor="ann"))
     launch.launch_due(client=st2)
 
-    assert states(again) == ["a:skipped"]
+    assert step_statuses(again) == ["a:skipped"]
     assert len(sandbox.posts_by_trace_tag()) == 1
 
 
@@ -146,7 +146,7 @@ def test_a_local_first_step_is_skipped_and_the_next_one_runs():
         launch.run_local()
 
     run = BucketRun.objects.get()
-    assert states(run) == ["a:skipped", "b:success"]
+    assert step_statuses(run) == ["a:skipped", "b:success"]
     assert run.status == "success"
 
 
@@ -163,7 +163,7 @@ def test_a_condition_that_no_longer_holds_does_not_hide_the_failed_attempt(sandb
 
     launch.launch_due(client=st2)
 
-    assert states(run) == ["a:failure", "a:failure"]
+    assert step_statuses(run) == ["a:failure", "a:failure"]
     assert run.status == "failure"
     assert len(sandbox.posts_by_trace_tag()) == 1
 
@@ -208,7 +208,7 @@ OUTCOMES = strategies.lists(strategies.booleans(), min_size=4, max_size=4)
 
 
 class TestSimulation(TestCase):
-    """What simulate shows of a plan, given how its steps end, is what the execution does."""
+    """A simulation with given step results shows what the real run does."""
 
     @classmethod
     def setUpClass(cls):

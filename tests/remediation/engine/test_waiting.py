@@ -1,4 +1,4 @@
-"""Each waiting row shows why it waits, on every way to read it, without a write per row."""
+"""The API and the admin show why a row waits; no reason is stored per row."""
 
 import datetime
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 API = "/api/v1"
 
 
-def break_stackstorm():
+def start_outage():
     at = timezone.now()
     until = at + datetime.timedelta(seconds=9)
     Heartbeat.tell("stackstorm", "502 Bad Gateway.", at=at, until=until)
@@ -36,17 +36,17 @@ def reason(row):
     return Holds().reason(row)
 
 
-def test_in_an_outage_all_wait_for_stackstorm_and_the_next_try():
+def test_executions_wait_for_the_next_call_during_an_outage():
     rows = [make_execution() for _ in range(3)]
-    until = break_stackstorm()
+    until = start_outage()
 
     for row in rows:
-        assert "StackStorm does not take calls since" in reason(row)
-        assert "502 Bad Gateway. It is tried again from" in reason(row)
+        assert "StackStorm has accepted no requests since" in reason(row)
+        assert "502 Bad Gateway. PoundCake retries from" in reason(row)
         assert f"{until:%Y-%m-%d %H:%M:%S} UTC" in reason(row)
 
 
-def test_rows_of_an_outage_are_not_written(sandbox, st2):
+def test_an_outage_changes_no_rows(sandbox, st2):
     rows = [make_execution() for _ in range(5)]
     sandbox.configure(refusal_status=503)
     launch.launch_due(client=st2)
@@ -59,9 +59,9 @@ def test_rows_of_an_outage_are_not_written(sandbox, st2):
     assert all("(503)" in reason(ActionExecution.objects.get(pk=row.pk)) for row in rows)
 
 
-def test_a_pause_comes_before_everything_else():
+def test_a_pause_is_the_first_reason():
     row = make_execution()
-    break_stackstorm()
+    start_outage()
     pause.pause(reason="maintenance", expires_at=None, cause=Cause(actor="ann"))
 
     assert reason(row) == "PoundCake is paused by ann: maintenance."
@@ -69,12 +69,12 @@ def test_a_pause_comes_before_everything_else():
 
 def test_a_local_action_does_not_wait_for_stackstorm():
     run = make_run(make_step(make_bucket(), make_local_action()).bucket)
-    break_stackstorm()
+    start_outage()
 
-    assert reason(make_execution(run)) == "A worker has to take it."
+    assert reason(make_execution(run)) == "It waits for a worker."
 
 
-def test_what_is_not_due_says_when_and_why():
+def test_a_future_execution_shows_its_due_time_and_the_error():
     later = timezone.now() + datetime.timedelta(hours=1)
     row = make_execution(due_at=later, error_message="401: Unauthorized")
 
@@ -82,12 +82,12 @@ def test_what_is_not_due_says_when_and_why():
 
 
 @pytest.mark.parametrize(
-    ("columns", "words"),
+    ("columns", "text"),
     [
         ({"status": "success"}, ""),
-        ({"status": "unknown"}, "A person has to say how it ended."),
+        ({"status": "unknown"}, "An operator has to set its outcome."),
         ({"status": "running"}, ""),
-        ({"status": "running", "asking_since": timezone.now()}, "waits for a person's answer"),
+        ({"status": "running", "asking_since": timezone.now()}, "waits for a user's response"),
         ({"status": "launching"}, ""),
         (
             {"status": "launching", "lookup_until": timezone.now(), "error_message": "asked"},
@@ -95,24 +95,24 @@ def test_what_is_not_due_says_when_and_why():
         ),
     ],
 )
-def test_the_other_statuses(columns, words):
+def test_the_reason_depends_on_the_status(columns, text):
     found = reason(make_execution(**columns))
 
-    assert words in found
-    assert bool(found) is bool(words)
+    assert text in found
+    assert bool(found) is bool(text)
 
 
-def test_what_runs_shows_that_its_end_cannot_be_known():
+def test_a_running_execution_shows_an_outage():
     row = make_execution(status="running")
-    break_stackstorm()
+    start_outage()
 
-    assert "How it goes on is not known. StackStorm does not take calls since" in reason(row)
+    assert "Its progress is unknown. StackStorm has accepted no requests since" in reason(row)
 
 
-def test_the_api_shows_it_on_executions_and_runs():
+def test_the_api_shows_the_reason_on_executions_and_runs():
     execution = make_execution()
     make_execution(status="success")
-    break_stackstorm()
+    start_outage()
     reader = make_client("read")
 
     executions = reader.get(f"{API}/executions/").json()["results"]
@@ -123,35 +123,35 @@ def test_the_api_shows_it_on_executions_and_runs():
     assert "502 Bad Gateway" in shown.pop(execution.pk)
     assert list(shown.values()) == [""]
     assert "502 Bad Gateway" in {row["id"]: row["waiting_for"] for row in runs}[execution.run_id]
-    assert run["waiting_for"].startswith(f"{execution.name}: StackStorm does not take calls")
+    assert run["waiting_for"].startswith(f"{execution.name}: StackStorm has accepted no requests")
 
 
-def test_the_lists_of_admin_show_it(admin_client):
+def test_the_admin_lists_show_the_reason(admin_client):
     make_execution()
-    break_stackstorm()
+    start_outage()
 
     for model in ("actionexecution", "bucketrun"):
-        address = reverse(f"admin:remediation_{model}_changelist")
-        table = admin_client.get(address).content.decode().partition("result_list")[2]
-        assert "StackStorm does not take calls since" in table
+        url = reverse(f"admin:remediation_{model}_changelist")
+        table = admin_client.get(url).content.decode().partition("result_list")[2]
+        assert "StackStorm has accepted no requests since" in table
 
 
-def test_the_story_shows_it(admin_client):
+def test_the_story_shows_the_reason(admin_client):
     execution = make_execution()
-    break_stackstorm()
+    start_outage()
     request_id = execution.request_id
 
     page = admin_client.get(reverse("audit:story", args=[request_id])).content.decode()
     story = make_client("read").get(f"{API}/requests/{request_id}/").json()
 
-    assert page.count("StackStorm does not take calls since") == 1
-    [told] = story["alerts"][0]["runs"][0]["executions"]
-    assert "502 Bad Gateway" in told["waiting_for"]
+    assert page.count("StackStorm has accepted no requests since") == 1
+    [shown] = story["alerts"][0]["runs"][0]["executions"]
+    assert "502 Bad Gateway" in shown["waiting_for"]
 
 
-def test_when_it_is_over_nothing_is_shown():
+def test_the_reason_ends_with_the_outage():
     row = make_execution()
-    break_stackstorm()
+    start_outage()
     outage.end_by_launch(at=timezone.now())
 
-    assert reason(row) == "A worker has to take it."
+    assert reason(row) == "It waits for a worker."

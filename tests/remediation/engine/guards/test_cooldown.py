@@ -94,7 +94,7 @@ def test_a_run_within_the_cooldown_is_held_and_says_until_when():
     assert (run.status, run.started_at) == ("pending", None)
     assert run.held_until - bucket.runs.first().started_at == HOUR
     assert run.reason.startswith("cooling down until ")
-    took = f"The bucket restart took it, but {run.reason}."
+    took = f"The bucket restart matched, but {run.reason}."
     assert receipt.reason == f"{took} It begins when the alert is repeated after that."
     assert run.alert.reason == receipt.reason
     execution = run.executions.get()

@@ -83,7 +83,7 @@ def test_of_two_held_runs_the_later_one_still_begins_with_a_repeat():
     run_all()
     first, second = BucketRun.objects.order_by("pk")[2:]
     assert (first.status, second.status) == ("success", "pending")
-    assert second.alert.reason.startswith("The bucket restart took it, but cooling down until")
+    assert second.alert.reason.startswith("The bucket restart matched, but cooling down until")
     let_the_cooldown_pass()
     repeat()
     run_all()
@@ -131,4 +131,4 @@ def test_an_alert_whose_held_run_ended_promises_no_begin(end):
 
     run = newest_run()
     assert run.status in BucketRun.FINAL
-    assert run.alert.reason == f"The bucket restart took it, but {run.reason}."
+    assert run.alert.reason == f"The bucket restart matched, but {run.reason}."

@@ -145,7 +145,7 @@ def test_after_a_429_it_is_due_when_retry_after_says(sandbox, st2):
     assert (execution.status, execution.unanswered_launches) == (Status.PENDING, 0)
     assert 39 <= (execution.due_at - before).total_seconds() <= 45
     at = f"{execution.due_at:%Y-%m-%d %H:%M:%S} UTC"
-    assert execution.error_message.endswith(f"It is tried again from {at} on.")
+    assert execution.error_message.endswith(f"PoundCake retries from {at} on.")
     assert outage.is_held(at=before + datetime.timedelta(seconds=38))
     assert not outage.is_held(at=execution.due_at)
 

@@ -33,6 +33,7 @@ from remediation.api.parsers import read_json
 from remediation.api.request_context import cache_decoded_body, cause_of
 from remediation.engine.intake import receive
 from remediation.engine.intake.episodes import Disposition
+from remediation.engine.intake.receipts import Receipt
 from remediation.engine.outcomes import poll_hints
 from remediation.models import Scope
 
@@ -42,7 +43,7 @@ logger = logging.getLogger(__name__)
 ID_PATTERN = re.compile("[!-~]{1,100}")
 
 
-class ReceiptSerializer(serializers.Serializer[receive.Receipt]):
+class ReceiptSerializer(serializers.Serializer[Receipt]):
     """What became of one alert."""
 
     fingerprint = serializers.CharField()
@@ -134,7 +135,7 @@ def _read_body(request: Request) -> bytes:
     return body
 
 
-def _told(receipt: receive.Receipt) -> dict[str, Any]:
+def _told(receipt: Receipt) -> dict[str, Any]:
     answer = {name: getattr(receipt, name) for name in ReceiptSerializer._declared_fields}
     if not receipt.notes:
         del answer["notes"]

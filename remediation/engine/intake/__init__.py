@@ -1,1 +1,1 @@
-"""Take notifications: alerts, the buckets that take them, and their runs."""
+"""Receive notifications: store alerts, match them to buckets, create runs."""

@@ -1,8 +1,8 @@
-"""The buckets as they are now, compiled once for as long as nobody changes them.
+"""A cache of compiled buckets, validated against the database.
 
-What decides is read from the database for every notification, as plain rows: so a change counts at
-once, in every process, whether it was made in admin, over the API or by SQL. Only where the rows
-differ from those of the last time is anything compiled or built anew.
+Each notification reads the bucket rows, so a change takes effect at once in every process, whether
+made in the admin, by the API or by SQL. Matchers and plans are rebuilt only if the rows differ from
+the cached ones.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from remediation.models.statements import fetch
 Rows = tuple[tuple[Any, ...], ...]
 
 
-class Catalogue:
-    """All buckets, as they were when their rows were read. Shared between threads: never changed.
+class Snapshot:
+    """All buckets at the time their rows were read. Threads share it, so its buckets never change.
 
-    ``rows``: what was read of them; equal rows make equal catalogues.
+    ``rows``: the raw rows; two snapshots are equal if their rows are.
     """
 
     def __init__(self, rows: Rows, buckets: Iterable[Bucket]) -> None:
         self.rows = rows
         self.by_id = {bucket.pk: bucket for bucket in buckets}
-        self.newest = {row[0]: row[-1] for row in rows}
+        self.newest_versions = {row[0]: row[-1] for row in rows}
         self.plans: dict[int, tuple[Rows, BucketVersion]] = {}
 
     @cached_property
     def enabled(self) -> dict[str, Matcher]:
-        """The matcher of the enabled buckets, for each of their triggers."""
+        """The matcher of the enabled buckets, by trigger."""
         return self._matchers(is_enabled=True)
 
     @cached_property
     def disabled(self) -> dict[str, Matcher]:
-        """The matcher of the disabled buckets, for each of their triggers."""
+        """The matcher of the disabled buckets, by trigger."""
         return self._matchers(is_enabled=False)
 
     def _matchers(self, *, is_enabled: bool) -> dict[str, Matcher]:
@@ -50,36 +50,36 @@ class Catalogue:
         }
 
     def plan(self, bucket_id: int, *, cause: Cause) -> BucketVersion:
-        """Return the version of a bucket's whole definition as it is now, made if it is new."""
+        """Return the version of a bucket's current definition; create it if it is new."""
         rows = _definition(self.by_id[bucket_id])
         known = self.plans.get(bucket_id)
         if known and known[0] == rows:
             return known[1]
         plan = BucketVersion.record(Bucket.objects.get(pk=bucket_id), cause=cause)
-        # One that is made here is kept the next time: this transaction may yet be rolled back.
-        if plan.pk == self.newest[bucket_id]:
+        # A version created here is not cached: this transaction may be rolled back.
+        if plan.pk == self.newest_versions[bucket_id]:
             self.plans[bucket_id] = (rows, plan)
         return plan
 
 
-class _Latest:
-    """The catalogue that was right the last time."""
+class _Cache:
+    """The snapshot of this process."""
 
-    catalogue = Catalogue((), ())
+    snapshot = Snapshot((), ())
 
 
-def current() -> Catalogue:
-    """Return the catalogue of what the database holds now."""
+def current() -> Snapshot:
+    """Return a snapshot of the buckets in the database."""
     rows = fetch(_buckets_sql())
-    latest = _Latest.catalogue
-    if rows != latest.rows:
-        latest = Catalogue(rows, Bucket.objects.filter(pk__in=[row[0] for row in rows]))
-        _Latest.catalogue = latest
-    return latest
+    snapshot = _Cache.snapshot
+    if rows != snapshot.rows:
+        snapshot = Snapshot(rows, Bucket.objects.filter(pk__in=[row[0] for row in rows]))
+        _Cache.snapshot = snapshot
+    return snapshot
 
 
 def _definition(bucket: Bucket) -> Rows:
-    """Return what the database holds of a bucket's steps and their actions."""
+    """Return the rows of a bucket's steps and their actions."""
     rows = fetch(_steps_sql(), [bucket.pk])
     if bucket.use_stackstorm:
         rows += fetch(_workflow_sql(), [bucket.workflow_ref])

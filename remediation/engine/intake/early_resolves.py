@@ -1,8 +1,8 @@
-"""Remember resolves that overtake their firing, so that the late firing starts nothing.
+"""Store resolves that arrive before their firing alert, so that the late firing starts nothing.
 
-A firing and its resolve may be handled at the same time by two processes. Each writes its own row
-first and then reads the other's with a lock, so at least one of them sees both; that one's
-transaction is repeated. SQLite has one writer at a time and needs none of this.
+Two processes can handle a firing alert and its resolve at the same time. Each writes its own row
+first and then reads the other's with a lock. So at least one sees both rows, and retries its
+transaction. SQLite allows one writer at a time and does not need this.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from remediation.models.statements import insert
 
 @dataclass(slots=True)
 class EarlyResolves:
-    """The remembered resolves of the alerts of one notification."""
+    """The early resolves of the alerts of one notification.
+
+    ``known``: stored and new ones, ``written``: new ones, both by the fingerprint of the labels.
+    ``fingerprints``: the alert's own fingerprint for each new one.
+    """
 
     known: dict[str, EarlyResolve] = field(default_factory=dict)
     written: dict[str, EarlyResolve] = field(default_factory=dict)
@@ -29,19 +33,19 @@ class EarlyResolves:
 
     @classmethod
     def of(cls, alerts: Iterable[IncomingAlert]) -> EarlyResolves:
-        """Read those of alerts that may open an episode."""
+        """Read the early resolves of alerts that may open an episode."""
         keys = {fingerprint(alert.labels) for alert in alerts}
         return cls(known=_find(keys, is_locked=False))
 
     def find(self, firing: IncomingAlert) -> EarlyResolve | None:
-        """Return the resolve that came before this firing alert, if one did."""
+        """Return the resolve that arrived before this firing alert, or None."""
         early = self.known.get(fingerprint(firing.labels)) if self.known else None
         if early is None or firing.starts_at is None:
             return None
         return early if firing.starts_at <= max(early.starts_at, early.ends_at) else None
 
     def remember(self, resolve: IncomingAlert, *, at: datetime.datetime) -> bool:
-        """Keep a resolve for its firing that may be late; return whether it says which one."""
+        """Keep a resolve until its firing alert arrives; return False if it has no start time."""
         if resolve.starts_at is None:
             return False
         key = fingerprint(resolve.labels)
@@ -57,10 +61,10 @@ class EarlyResolves:
         return True
 
     def write(self, opened: Collection[Alert]) -> None:
-        """Store what was remembered, after the ``opened`` alerts are stored.
+        """Store the new early resolves, after the ``opened`` alerts have been stored.
 
-        Raises OperationalError, as for a row that changed since it was read, when a firing and its
-        resolve met: the same transaction finds both when it is repeated.
+        Raises OperationalError (ROW_CHANGED) if another process handled the matching firing alert
+        or resolve at the same time: a retry of the transaction finds both.
         """
         if self.written:
             EarlyResolve.objects.filter(labels_fingerprint__in=self.written).delete()
@@ -70,17 +74,17 @@ class EarlyResolves:
             self._check_resolves(opened)
 
     def _check_firings(self, opened: Collection[Alert]) -> None:
-        """Look for episodes that another process opened while this one remembered a resolve."""
+        """Check for episodes that another process opened while this one stored their resolve."""
         ours = {alert.pk for alert in opened}
         wanted = set(self.fingerprints.values())
         if not wanted:
             return
         rows = Alert.objects.filter(active_fingerprint__in=wanted).select_for_update()
         if set(rows.values_list("pk", flat=True)) - ours:
-            raise OperationalError(ROW_CHANGED, "An alert was opened while its resolve came in.")
+            raise OperationalError(ROW_CHANGED, "An alert was opened while its resolve was stored.")
 
     def _check_resolves(self, opened: Collection[Alert]) -> None:
-        """Look for resolves that another process remembered while this one opened an episode."""
+        """Check for resolves that another process stored while this one opened their episode."""
         keys = {fingerprint(alert.labels) for alert in opened if alert.is_open}
         for key, early in _find(keys, is_locked=True).items():
             known = self.known.get(key)

@@ -1,7 +1,8 @@
-"""Which episode a delivered alert belongs to: the rules alone, on rows in memory.
+"""Rules that map a posted alert to an episode; they change rows in memory only.
 
-The newest episode of a fingerprint decides. An open one takes repeats and ends by its resolve; a
-late copy reopens a closed one and starts nothing; whatever began later opens a new episode.
+Only the newest episode of a fingerprint matters. A repeat counts for an open episode, and a resolve
+closes it. A late copy reopens a closed episode but starts nothing. A firing alert with a later
+start opens a new episode.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from remediation.models import Alert
 
 
 class Disposition(StrEnum):
-    """What a delivery did with one of its alerts."""
+    """The effect of a posted alert."""
 
     CREATED = "created"
     REPEATED = "repeated"
@@ -29,7 +30,7 @@ class Disposition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """How and when a notification came in."""
+    """The source and time of a notification."""
 
     request_id: str
     receiver: str
@@ -43,10 +44,10 @@ class Received:
 def identify(
     alerts: Iterable[IncomingAlert], newest: Mapping[str, Alert]
 ) -> Iterator[IncomingAlert]:
-    """Yield the alerts, each with a fingerprint under which no other labels are known.
+    """Yield the alerts, each with a fingerprint that no other label set uses.
 
-    ``newest``: the newest episodes by fingerprint. Where a sender uses one fingerprint for several
-    label sets, those after the first are known by the fingerprint of their labels.
+    ``newest``: the newest episodes by fingerprint. If a sender uses one fingerprint for several
+    label sets, every set after the first gets the fingerprint computed from its labels.
     """
     labels_of = {known: alert.labels for known, alert in newest.items()}
     for alert in alerts:
@@ -57,21 +58,25 @@ def identify(
 
 
 def belongs(incoming: IncomingAlert, newest: Alert, received: Received) -> bool:
-    """Return whether a firing alert is the newest episode once more, and not a new one."""
+    """Return whether a firing alert belongs to the newest episode instead of a new one.
+
+    It does if it started before that episode was last seen or ended. Without a start it does if
+    the episode is open and was seen within ``resolve_timeout``.
+    """
     if incoming.starts_at is None:
-        seen_lately = newest.last_seen_at >= received.at - received.resolve_timeout
-        return newest.is_open and seen_lately
+        is_recent = newest.last_seen_at >= received.at - received.resolve_timeout
+        return newest.is_open and is_recent
     until = newest.last_seen_at if newest.is_open else newest.ends_at
     return incoming.starts_at <= max(newest.starts_at, until or newest.starts_at)
 
 
 def resolves(incoming: IncomingAlert, newest: Alert, received: Received) -> bool:
-    """Return whether a resolve ends the newest episode, and is not about an older one.
+    """Return whether a resolve ends the newest episode instead of an older one.
 
-    The start says which episode is meant, whatever the end says: clocks differ. One that began
-    later has followed the newest, so both are over. An older start may be that of another sender's
-    clock: then the end decides. Without a start, so does an end that is not older than the time
-    for which an alert without a start counts as the same.
+    The start identifies the episode; the end does not, because clocks differ. With a later start,
+    the resolve is for an episode after the newest one, so both have ended. An older start may come
+    from a sender with another clock; then the end decides. Without a start the end also decides,
+    with a tolerance of ``resolve_timeout``.
     """
     if not newest.is_open:
         return False
@@ -82,13 +87,13 @@ def resolves(incoming: IncomingAlert, newest: Alert, received: Received) -> bool
 
 
 def is_early(incoming: IncomingAlert, newest: Alert | None, received: Received) -> bool:
-    """Return whether a resolve is about an episode that has not come in yet."""
+    """Return whether a resolve arrived before the firing alert of its episode."""
     if incoming.starts_at is None:
         return False
     return newest is None or not belongs(incoming, newest, received)
 
 
-def opened(incoming: IncomingAlert, received: Received) -> Alert:
+def new_episode(incoming: IncomingAlert, received: Received) -> Alert:
     """Return a new, unsaved episode."""
     return Alert(
         request_id=received.request_id,
@@ -113,37 +118,37 @@ def opened(incoming: IncomingAlert, received: Received) -> Alert:
 
 
 def refresh(alert: Alert, incoming: IncomingAlert) -> bool:
-    """Take over what a later delivery says of the alert; return whether that is anything new.
+    """Copy annotations, values and URL from a later notification; return whether any changed.
 
-    What it leaves out stays. The first delivery is in ``raw_data``.
+    Missing values keep the stored ones. ``raw_data`` keeps the first notification.
     """
-    news = {
+    posted = {
         "annotations": incoming.annotations,
         "generator_url": incoming.generator_url,
         "values": incoming.values,
     }
-    changed = {name: new for name, new in news.items() if new and new != getattr(alert, name)}
+    changed = {name: new for name, new in posted.items() if new and new != getattr(alert, name)}
     for name, new in changed.items():
         setattr(alert, name, new)
     return bool(changed)
 
 
-def see_again(alert: Alert, received: Received) -> None:
-    """Count one more delivery of an episode."""
+def count_repeat(alert: Alert, received: Received) -> None:
+    """Count one more notification of an episode."""
     alert.occurrences += 1
     alert.last_seen_at = max(alert.last_seen_at, received.at)
 
 
 def reopen(alert: Alert, received: Received) -> None:
-    """Open a closed episode for a late copy of its alert."""
-    see_again(alert, received)
+    """Reopen a closed episode for a late copy of its alert."""
+    count_repeat(alert, received)
     alert.status = Alert.Status.FIRING
     alert.active_fingerprint = alert.fingerprint
     alert.ends_at = None
 
 
 def close(alert: Alert, ends_at: datetime.datetime) -> None:
-    """End an episode, by its resolve or because a newer one begins; never before its start."""
+    """End an episode, at its start at the earliest."""
     alert.status = Alert.Status.RESOLVED
     alert.active_fingerprint = None
     alert.ends_at = max(ends_at, alert.starts_at)

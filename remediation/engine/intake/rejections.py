@@ -1,4 +1,4 @@
-"""Keep what a notification held that could not be acted on, so that somebody hears of it."""
+"""Store and log the invalid alerts of a notification."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from remediation.redaction import mask_text
 
 logger = logging.getLogger(__name__)
 
-SHOWN_MAX = 20  # alerts of one call that are stored and logged
+SHOWN_MAX = 20  # alerts of one request to store and log
 
 
 def record(rejected: Sequence[InvalidAlert], *, received: Received, client: str) -> None:
-    """Store the rejected alerts of a call, the first of them by name, and delete old rows."""
+    """Store the first SHOWN_MAX rejected alerts, count the others, and delete old rows."""
     if not rejected:
         return
-    # Locked, so that of two calls at once each counts the other's.
+    # Locked, so that concurrent requests do not overwrite each other's total.
     newest = RejectedAlert.objects.order_by("-pk").select_for_update().first()
     before = newest.total if newest else 0
     secrets = known_secrets()
@@ -41,18 +41,18 @@ def record(rejected: Sequence[InvalidAlert], *, received: Received, client: str)
         for number, alert in enumerate(shown, start=1)
     ]
     if left_out > 0:
-        rows[-1].reason += f" (and {left_out} more alerts of this call)"
+        rows[-1].reason += f" (and {left_out} more alerts of this request)"
         rows[-1].total = before + len(rejected)
     insert(rows)
     RejectedAlert.objects.filter(pk__lte=rows[-1].pk - ROWS_MAX).delete()
 
 
 def log(rejected: Sequence[InvalidAlert], *, request_id: str) -> None:
-    """Log the rejected alerts of a call once it is stored."""
+    """Log the rejected alerts. Call it after the transaction is committed."""
     secrets = known_secrets() if rejected else []
     for alert in rejected[:SHOWN_MAX]:
         logger.warning(
-            "Call %s: alert %d (%s) was rejected: %s",
+            "Request %s: alert %d (%s) was rejected: %s",
             request_id,
             alert.index,
             alert.alert_name or "without a name",
@@ -60,5 +60,5 @@ def log(rejected: Sequence[InvalidAlert], *, request_id: str) -> None:
         )
     if len(rejected) > SHOWN_MAX:
         logger.warning(
-            "Call %s: %d more alerts were rejected.", request_id, len(rejected) - SHOWN_MAX
+            "Request %s: %d more alerts were rejected.", request_id, len(rejected) - SHOWN_MAX
         )

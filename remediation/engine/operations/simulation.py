@@ -85,7 +85,7 @@ def imagine(
     received = episodes.Received(
         request_id="", receiver="", group_key="", at=at, resolve_timeout=datetime.timedelta(0)
     )
-    return episodes.opened(incoming, received)
+    return episodes.new_episode(incoming, received)
 
 
 def simulate(bucket: Bucket, alert: Alert, *, steps: Mapping[str, Any]) -> Simulation:

@@ -1,4 +1,4 @@
-"""Matchers are compiled once, and whatever anybody changes counts at once."""
+"""Matchers and plans are cached, and any change of a bucket takes effect at once."""
 
 import pytest
 from django.db import connection, transaction
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 LABELS = {"alertname": "HostDown"}
 
 
-def taken():
+def matched():
     return [spec.name for spec in bucket_cache.current().enabled["firing"].match(LABELS)]
 
 
@@ -34,7 +34,7 @@ def bucket():
 
 
 @pytest.mark.usefixtures("bucket")
-def test_for_as_long_as_nothing_changes_nothing_is_compiled(django_assert_num_queries):
+def test_an_unchanged_bucket_is_not_compiled_again(django_assert_num_queries):
     first = bucket_cache.current()
     matcher = first.enabled["firing"]
 
@@ -58,21 +58,21 @@ def test_for_as_long_as_nothing_changes_nothing_is_compiled(django_assert_num_qu
     ids=["pattern", "switched off", "matchers", "another bucket"],
 )
 @pytest.mark.usefixtures("bucket")
-def test_a_change_by_sql_counts_at_once(change, names):
-    assert taken() == ["one"]
+def test_a_change_by_sql_takes_effect_at_once(change, names):
+    assert matched() == ["one"]
 
     execute(change)
 
-    assert taken() == names
+    assert matched() == names
 
 
-def test_a_change_in_another_process_counts_too(bucket):
-    assert taken() == ["one"]
+def test_a_change_by_another_process_takes_effect_at_once(bucket):
+    assert matched() == ["one"]
 
-    # What another process does: rows change, and nobody here is told.
+    # As in another process: update() sends no signal.
     Bucket.objects.filter(pk=bucket.pk).update(alert_name_pattern="NodeDown")
 
-    assert taken() == []
+    assert matched() == []
 
 
 def test_the_plan_is_built_once(bucket, django_assert_num_queries):
@@ -92,7 +92,7 @@ def test_the_plan_is_built_once(bucket, django_assert_num_queries):
     ],
     ids=["action", "step", "another step", "bucket"],
 )
-def test_a_changed_definition_is_a_new_plan_and_only_once(change, bucket):
+def test_a_changed_definition_creates_one_new_plan(change, bucket):
     before = plan_of(bucket)
 
     change()
@@ -103,7 +103,7 @@ def test_a_changed_definition_is_a_new_plan_and_only_once(change, bucket):
     assert plan_of(bucket).pk == after.pk
 
 
-def test_the_action_of_a_whole_workflow_is_part_of_its_plan():
+def test_the_action_of_a_workflow_bucket_is_part_of_its_plan():
     bucket = make_bucket(
         use_stackstorm=True, st2_workflow_name="host_down", st2_workflow_pack="remediation"
     )
@@ -116,14 +116,14 @@ def test_the_action_of_a_whole_workflow_is_part_of_its_plan():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_plan_whose_transaction_is_rolled_back_is_not_kept():
+def test_a_rolled_back_plan_is_not_cached():
     bucket = make_bucket(name="one")
     make_step(bucket)
     with transaction.atomic():
-        lost = plan_of(bucket)
+        rolled_back = plan_of(bucket)
         transaction.set_rollback(True)
 
-    kept = plan_of(bucket)
+    saved = plan_of(bucket)
 
-    assert BucketVersion.objects.get() == kept
-    assert lost.created_at != kept.created_at
+    assert BucketVersion.objects.get() == saved
+    assert rolled_back.created_at != saved.created_at

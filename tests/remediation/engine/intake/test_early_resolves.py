@@ -1,4 +1,4 @@
-"""A firing and its resolve in two processes at once: one of the transactions is repeated."""
+"""If two processes store a firing alert and its resolve at once, one of them retries."""
 
 import json
 
@@ -15,25 +15,25 @@ from tests.factories import LABELS, alert_payload, make_alert, notification_body
 pytestmark = pytest.mark.django_db
 
 
-def test_an_episode_that_was_opened_meanwhile_repeats_the_resolve():
+def test_a_resolve_is_retried_if_its_episode_was_opened_concurrently():
     body = notification_body(alert_payload(status="resolved"))
     [resolve] = parse(json.dumps(body).encode()).alerts
     early = EarlyResolves()
     early.remember(resolve, at=timezone.now())
-    meanwhile = make_alert(fingerprint=resolve.fingerprint, active_fingerprint=resolve.fingerprint)
+    concurrent = make_alert(fingerprint=resolve.fingerprint, active_fingerprint=resolve.fingerprint)
 
-    early._check_firings([meanwhile])
+    early._check_firings([concurrent])
     with pytest.raises(OperationalError) as caught:
         early._check_firings([])
 
     assert is_transient(caught.value)
 
 
-def test_a_resolve_that_was_remembered_meanwhile_repeats_the_firing():
+def test_a_firing_alert_is_retried_if_its_resolve_was_stored_concurrently():
     [resolve] = parse(json.dumps(notification_body(alert_payload())).encode()).alerts
-    meanwhile = EarlyResolves()
-    meanwhile.remember(resolve, at=timezone.now())
-    meanwhile.write([])
+    concurrent = EarlyResolves()
+    concurrent.remember(resolve, at=timezone.now())
+    concurrent.write([])
     alert = make_alert(labels=LABELS)
 
     with pytest.raises(OperationalError) as caught:
@@ -41,5 +41,5 @@ def test_a_resolve_that_was_remembered_meanwhile_repeats_the_firing():
 
     assert is_transient(caught.value)
     EarlyResolves(
-        known=dict.fromkeys(meanwhile.written, EarlyResolve.objects.get())
+        known=dict.fromkeys(concurrent.written, EarlyResolve.objects.get())
     )._check_resolves([alert])

@@ -1,4 +1,4 @@
-"""Which episode a delivery belongs to: one table line a clause of the rules."""
+"""The rules that map posted alerts to episodes: at least one case per clause."""
 
 import datetime
 import json
@@ -6,7 +6,9 @@ import json
 import pytest
 
 from remediation.alertmanager import fingerprint, parse
-from remediation.engine.intake.receive import CAME_LATE, Receipt, receive
+from remediation.engine.intake.alert_changes import ENDED_ON_ARRIVAL
+from remediation.engine.intake.receipts import Receipt
+from remediation.engine.intake.receive import receive
 from remediation.models import Alert, BucketRun, Cause, EarlyResolve, Transition
 from tests.factories import LABELS, alert_payload, make_bucket, make_step, notification_body
 
@@ -47,7 +49,7 @@ def transitions_of(alert):
     return list(Transition.objects.filter(subject_type="alert", subject_id=alert.pk).order_by("pk"))
 
 
-# Each delivery: (minute of receipt, alert, expected disposition); then the states of all episodes.
+# Deliveries as (minute of receipt, alert, expected disposition); then the statuses of all episodes.
 CASES = {
     "a repeat": (
         [(1, firing(0), "unmatched"), (5, firing(0), "repeated")],
@@ -60,6 +62,14 @@ CASES = {
     "startsAt moved later, before the last delivery": (
         [(1, firing(0), "unmatched"), (2, firing(0.5), "repeated")],
         ["firing"],
+    ),
+    "startsAt moved later, to the time of the last delivery": (
+        [(1, firing(0), "unmatched"), (2, firing(1), "repeated")],
+        ["firing"],
+    ),
+    "startsAt moved later, after the last delivery": (
+        [(1, firing(0), "unmatched"), (3, firing(1.01), "unmatched")],
+        ["resolved", "firing"],
     ),
     "a new episode while the resolve was lost": (
         [(1, firing(0), "unmatched"), (10, firing(9), "unmatched")],
@@ -77,7 +87,7 @@ CASES = {
         ],
         ["resolved"],
     ),
-    "a resolve of what never fired": (
+    "a resolve without a firing alert": (
         [(5, resolved(4), "ignored")],
         [],
     ),
@@ -105,6 +115,14 @@ CASES = {
         ],
         ["firing"],
     ),
+    "a late copy that starts when the episode ended": (
+        [
+            (1, firing(0), "unmatched"),
+            (5, resolved(4), "resolved"),
+            (6, firing(4), "reopened"),
+        ],
+        ["firing"],
+    ),
     "a late copy that is resolved again": (
         [
             (1, firing(0), "unmatched"),
@@ -114,11 +132,19 @@ CASES = {
         ],
         ["resolved"],
     ),
+    "a resolve with an older start that ends when the episode starts": (
+        [(1, firing(0), "unmatched"), (5, resolved(0, starts=-1), "resolved")],
+        ["resolved"],
+    ),
+    "a resolve with an older start that ends before the episode starts": (
+        [(1, firing(0), "unmatched"), (5, resolved(-0.1, starts=-1), "ignored")],
+        ["firing"],
+    ),
     "a resolve that ends before it starts": (
         [(1, firing(0), "unmatched"), (5, resolved(-1), "resolved")],
         ["resolved"],
     ),
-    "a resolve by a clock that is slow": (
+    "a resolve by a slow clock": (
         [(1, firing(10), "unmatched"), (5, resolved(5, starts=10), "resolved")],
         ["resolved"],
     ),
@@ -126,8 +152,12 @@ CASES = {
         [(1, firing(0), "unmatched"), (5, resolved(-1, starts=0.5), "resolved")],
         ["resolved"],
     ),
-    "a resolve without startsAt by a clock that is slow": (
+    "a resolve without startsAt by a slow clock": (
         [(1, firing(None), "unmatched"), (2, resolved(-3, starts=None), "resolved")],
+        ["resolved"],
+    ),
+    "a resolve without startsAt at the limit of RESOLVE_TIMEOUT": (
+        [(1, firing(None), "unmatched"), (2, resolved(-4, starts=None), "resolved")],
         ["resolved"],
     ),
     "an old resolve without startsAt": (
@@ -188,6 +218,10 @@ CASES = {
         [(1, firing(None), "unmatched"), (5, firing(None), "repeated")],
         ["firing"],
     ),
+    "without startsAt, last seen RESOLVE_TIMEOUT ago": (
+        [(1, firing(None), "unmatched"), (6, firing(None), "repeated")],
+        ["firing"],
+    ),
     "without startsAt, not seen for longer than RESOLVE_TIMEOUT": (
         [(1, firing(None), "unmatched"), (7, firing(None), "unmatched")],
         ["resolved", "firing"],
@@ -203,15 +237,15 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("deliveries", "states"), CASES.values(), ids=CASES.keys())
-def test_a_delivery_finds_its_episode(deliveries, states):
+@pytest.mark.parametrize(("deliveries", "statuses"), CASES.values(), ids=CASES.keys())
+def test_an_alert_is_mapped_to_its_episode(deliveries, statuses):
     for now, alert, expected in deliveries:
         assert deliver(now, alert) == [expected]
 
     episodes = Alert.objects.order_by("pk")
-    assert [alert.status for alert in episodes] == states
+    assert [alert.status for alert in episodes] == statuses
     opened = [alert for alert in episodes if alert.active_fingerprint is not None]
-    assert len(opened) == states.count("firing") <= 1
+    assert len(opened) == statuses.count("firing") <= 1
 
 
 def test_no_episode_ends_before_it_starts():
@@ -222,7 +256,7 @@ def test_no_episode_ends_before_it_starts():
     assert alert.ends_at == alert.starts_at == at(10)
 
 
-def test_a_late_firing_is_on_record_with_its_resolve_and_starts_nothing():
+def test_a_late_firing_is_recorded_as_resolved_and_starts_nothing():
     make_step()
     make_step(make_bucket(trigger_on="resolved"))
     deliver(5, resolved(4))
@@ -231,13 +265,13 @@ def test_a_late_firing_is_on_record_with_its_resolve_and_starts_nothing():
 
     alert = Alert.objects.get()
     assert (receipt.disposition, receipt.runs) == ("ignored", [])
-    assert receipt.reason == alert.reason == CAME_LATE
+    assert receipt.reason == alert.reason == ENDED_ON_ARRIVAL
     assert (alert.starts_at, alert.ends_at, alert.first_resolved_at) == (at(0), at(4), at(6))
     assert [row.to_status for row in transitions_of(alert)] == ["firing", "resolved"]
     assert not BucketRun.objects.exists()
 
 
-def test_an_early_resolve_is_remembered_once_and_not_for_ever():
+def test_an_early_resolve_is_stored_once_and_pruned():
     deliver(5, resolved(4), resolved(4))
     deliver(6, resolved(3, starts=-1))
     deliver(7, resolved(6, starts=5))
@@ -251,12 +285,12 @@ def test_an_early_resolve_is_remembered_once_and_not_for_ever():
 
 
 def shared(number: int, **members: object) -> dict[str, object]:
-    """Return an alert of a sender that gives every alert the same fingerprint."""
+    """Return an alert of a sender that uses one fingerprint for all alerts."""
     labels = LABELS | {"disk": f"sd{number}"}
     return alert_payload(labels=labels, fingerprint="b7279a1f35f409de", **members)
 
 
-def test_two_label_sets_under_one_fingerprint_are_two_alerts():
+def test_two_label_sets_with_one_fingerprint_are_two_alerts():
     start = at(0).isoformat()
     both = [shared(number, startsAt=start) for number in (1, 2)]
 
@@ -272,7 +306,7 @@ def test_two_label_sets_under_one_fingerprint_are_two_alerts():
     assert second.fingerprint == fingerprint(second.labels)
 
 
-def test_a_label_set_is_not_taken_for_a_closed_episode_of_another_one():
+def test_a_label_set_does_not_reopen_the_episode_of_another_one():
     start = at(0).isoformat()
     deliver(1, shared(1, startsAt=start))
     deliver(2, shared(1, status="resolved", startsAt=start, endsAt=at(2).isoformat()))
@@ -281,7 +315,7 @@ def test_a_label_set_is_not_taken_for_a_closed_episode_of_another_one():
     assert deliver(4, shared(2, startsAt=start)) == ["repeated"]
 
 
-def test_an_early_resolve_counts_for_its_own_label_set():
+def test_an_early_resolve_applies_to_its_own_label_set():
     start, end = at(0).isoformat(), at(4).isoformat()
     deliver(5, shared(1, status="resolved", startsAt=start, endsAt=end))
 
@@ -291,7 +325,7 @@ def test_an_early_resolve_counts_for_its_own_label_set():
     ]
 
 
-def test_a_superseded_episode_says_by_which():
+def test_a_superseded_episode_names_its_successor():
     deliver(1, firing(0))
     deliver(10, firing(9))
 
@@ -302,7 +336,7 @@ def test_a_superseded_episode_says_by_which():
     assert old.first_resolved_at is None
 
 
-def test_alerts_of_one_body_are_applied_in_its_order():
+def test_the_alerts_of_a_body_are_applied_in_order():
     dispositions = deliver(10, firing(0), resolved(4), firing(6), firing(6))
 
     assert dispositions == ["unmatched", "resolved", "unmatched", "repeated"]
@@ -312,7 +346,7 @@ def test_alerts_of_one_body_are_applied_in_its_order():
     ]
 
 
-def test_the_first_transition_tells_who_delivered_it_and_from_where():
+def test_the_first_transition_records_the_sender():
     deliver(1, firing(0), request_id="call-1")
 
     [transition] = transitions_of(Alert.objects.get())
@@ -321,7 +355,7 @@ def test_the_first_transition_tells_who_delivered_it_and_from_where():
     assert transition.data == {"receiver": "poundcake", "client": "am"}
 
 
-def test_the_story_keeps_the_request_id_of_the_call_that_opened_it():
+def test_an_episode_keeps_the_request_id_of_its_first_notification():
     deliver(1, firing(0), request_id="call-1")
     deliver(5, resolved(4), request_id="call-2")
 
@@ -329,7 +363,7 @@ def test_the_story_keeps_the_request_id_of_the_call_that_opened_it():
     assert (transition.request_id, transition.cause_request_id) == ("call-1", "call-2")
 
 
-def test_fingerprints_keep_episodes_apart():
+def test_episodes_are_separate_per_fingerprint():
     other = alert_payload(labels=LABELS | {"instance": "server-02:9100"})
 
     assert deliver(1, firing(0), other) == ["unmatched", "unmatched"]

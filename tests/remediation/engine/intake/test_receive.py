@@ -1,4 +1,4 @@
-"""From a notification to alerts, runs, executions and one wake-up."""
+"""A notification creates alerts, runs, executions and one wake-up."""
 
 import datetime
 import json
@@ -68,7 +68,7 @@ def test_a_local_first_step_wakes_the_local_workers():
     assert wake_ups() == ["local"]
 
 
-def test_an_alert_that_no_bucket_takes_says_so_and_wakes_nobody():
+def test_an_unmatched_alert_gets_a_reason_and_wakes_no_worker():
     make_step(make_bucket(alert_name_pattern="DiskFull"))
 
     [receipt] = deliver(alert_payload())
@@ -78,7 +78,7 @@ def test_an_alert_that_no_bucket_takes_says_so_and_wakes_nobody():
     assert wake_ups() == []
 
 
-def test_a_pause_is_told_of_what_would_begin_and_stays_no_reason_of_the_alert():
+def test_a_pause_is_the_reason_of_the_receipt_but_not_of_the_alert():
     make_step(make_bucket(name="host_down"))
     other = alert_payload(labels={"alertname": "Other"})
     pause.pause(reason="network work", expires_at=None, cause=Cause(actor="ann"))
@@ -111,7 +111,7 @@ def test_a_repeat_starts_nothing():
     assert Alert.objects.get().occurrences == 2
 
 
-def test_buckets_that_continue_start_side_by_side():
+def test_continue_matching_starts_several_buckets():
     for name, priority, continues in (("a", 1, True), ("b", 2, False), ("c", 3, False)):
         make_step(make_bucket(name=name, priority=priority, continue_matching=continues))
 
@@ -135,7 +135,7 @@ def test_a_bucket_on_resolved_runs_when_the_alert_first_resolves():
     assert BucketRun.objects.get().trigger == "resolved"
 
 
-def test_a_resolve_skips_the_run_that_has_not_begun():
+def test_a_resolve_skips_a_pending_run():
     make_step()
     deliver(alert_payload())
 
@@ -152,7 +152,7 @@ def test_a_resolve_skips_the_run_that_has_not_begun():
     ]
 
 
-def test_a_resolve_leaves_the_run_that_has_begun():
+def test_a_resolve_does_not_skip_a_running_run():
     make_step()
     deliver(alert_payload())
     BucketRun.objects.get().mark_running(cause=Cause())
@@ -162,7 +162,7 @@ def test_a_resolve_leaves_the_run_that_has_begun():
     assert BucketRun.objects.get().status == "running"
 
 
-def test_a_new_episode_skips_what_had_not_begun_for_the_old_one():
+def test_a_new_episode_skips_the_pending_run_of_the_old_one():
     make_step()
     deliver(alert_payload(startsAt="2026-11-23T05:00:00Z"))
     later = (timezone.now() + datetime.timedelta(seconds=1)).isoformat()
@@ -174,7 +174,7 @@ def test_a_new_episode_skips_what_had_not_begun_for_the_old_one():
     assert old.reason == f"superseded by alert {new.alert_id}"
 
 
-def test_an_alert_that_has_ended_in_the_same_body_starts_nothing():
+def test_an_alert_resolved_in_the_same_body_starts_nothing():
     make_step()
 
     receipts = deliver(
@@ -196,7 +196,7 @@ def test_an_alert_that_has_ended_in_the_same_body_starts_nothing():
         ),
     ],
 )
-def test_a_bucket_that_cannot_be_carried_out_fails_its_run_with_the_reason(spec, reason):
+def test_an_invalid_bucket_fails_its_run_with_the_reason(spec, reason):
     bucket = make_bucket(**spec)
     if spec:
         make_step(bucket)
@@ -209,7 +209,7 @@ def test_a_bucket_that_cannot_be_carried_out_fails_its_run_with_the_reason(spec,
     assert reason in receipt.reason
 
 
-def test_a_workflow_bucket_starts_with_step_zero_and_makes_its_action():
+def test_a_workflow_bucket_starts_with_step_zero_and_creates_its_action():
     make_bucket(
         use_stackstorm=True,
         st2_workflow_name="remediation.host_down",
@@ -224,7 +224,7 @@ def test_a_workflow_bucket_starts_with_step_zero_and_makes_its_action():
     assert execution.action.st2_action_ref == "remediation.host_down"
 
 
-def test_the_plan_is_the_bucket_as_it_was():
+def test_the_plan_is_the_bucket_version_of_the_notification():
     step = make_step(parameters={"cmd": "true"})
     deliver(alert_payload())
     step.parameters = {"cmd": "false"}
@@ -242,7 +242,7 @@ def test_the_plan_is_the_bucket_as_it_was():
     ]
 
 
-def test_a_big_group_takes_hardly_more_queries_than_a_small_one():
+def test_a_large_group_needs_few_more_queries_than_a_small_one():
     for name in ("a", "b"):
         make_step(make_bucket(name=name, continue_matching=True, cooldown_seconds=60))
 
@@ -251,20 +251,18 @@ def test_a_big_group_takes_hardly_more_queries_than_a_small_one():
             alert_payload(labels=LABELS | {"instance": f"{prefix}-{number}"})
             for number in range(count)
         ]
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
+        with CaptureQueriesContext(connection) as captured:
             deliver(*alerts)
         return len(captured)
 
     queries(1, prefix="warm")
-    small, big = queries(5, prefix="small"), queries(500, prefix="big")
-    again_small, again_big = queries(5, prefix="small"), queries(500, prefix="big")
+    small, large = queries(5, prefix="small"), queries(500, prefix="large")
+    repeated_small, repeated_large = queries(5, prefix="small"), queries(500, prefix="large")
 
-    # SQLite takes fewer values a statement, so there a big group is written in some batches.
+    # SQLite allows fewer values per statement, so a large group is written in batches.
     batches = 100 if connection.vendor == "sqlite" else 0
-    assert big <= small + batches
-    assert again_big <= again_small + batches // 10
+    assert large <= small + batches
+    assert repeated_large <= repeated_small + batches // 10
     assert BucketRun.objects.count() == 2 * (1 + 5 + 500)
 
 
@@ -279,17 +277,17 @@ def test_a_big_group_takes_hardly_more_queries_than_a_small_one():
     ],
     ids=str,
 )
-def test_a_transaction_that_lost_a_race_is_repeated_whole(error, monkeypatch):
+def test_the_transaction_is_retried_after_a_conflict(error, monkeypatch):
     make_step()
-    faults = [error, error]
-    write_runs = receive._Delivery._write_runs
+    errors = [error, error]
+    save_runs = receive.save_runs
 
-    def write_or_fail(delivery, assignments):
-        write_runs(delivery, assignments)
-        if faults:
-            raise faults.pop()
+    def save_and_fail_twice(assignments, **options):
+        save_runs(assignments, **options)
+        if errors:
+            raise errors.pop()
 
-    monkeypatch.setattr(receive._Delivery, "_write_runs", write_or_fail)
+    monkeypatch.setattr(receive, "save_runs", save_and_fail_twice)
 
     [receipt] = deliver(alert_payload())
 
@@ -298,13 +296,13 @@ def test_a_transaction_that_lost_a_race_is_repeated_whole(error, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_database_that_is_away_is_the_callers_to_hear_and_leaves_nothing(monkeypatch):
+def test_a_lost_database_raises_an_error_and_stores_nothing(monkeypatch):
     make_step()
 
-    def fail(*_args):
+    def fail(*_args, **_options):
         raise OperationalError(2006, "Server has gone away")
 
-    monkeypatch.setattr(receive._Delivery, "_write_runs", fail)
+    monkeypatch.setattr(receive, "save_runs", fail)
 
     with pytest.raises(OperationalError):
         deliver(alert_payload())
@@ -313,7 +311,7 @@ def test_a_database_that_is_away_is_the_callers_to_hear_and_leaves_nothing(monke
     assert not Transition.objects.exists()
 
 
-def test_number_one_is_the_automatic_runs_alone():
+def test_an_alert_and_bucket_have_one_automatic_run():
     run = make_run()
 
     with pytest.raises(IntegrityError):

@@ -1,4 +1,4 @@
-"""Alerts that cannot be acted on are stored, counted and logged, a bounded number of them."""
+"""A bounded number of invalid alerts is stored and logged; all are counted."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ def deliver(*alerts, request_id="call-1"):
     return receive.receive(parse(body), cause=cause, client="10.0.0.9")
 
 
-def test_a_rejected_alert_is_kept_with_its_call_and_loses_no_other(caplog):
+def test_a_rejected_alert_is_stored_with_its_request_beside_valid_ones(caplog):
     with caplog.at_level(logging.WARNING):
         deliver(alert_payload(), {"labels": LABELS, "status": "up"}, 7)
 
@@ -36,10 +36,10 @@ def test_a_rejected_alert_is_kept_with_its_call_and_loses_no_other(caplog):
     )
     assert (number.alert_name, number.place) == ("", 2)
     assert Alert.objects.count() == 1
-    assert "Call call-1: alert 1 (HostDown) was rejected: status is 'up'" in caplog.text
+    assert "Request call-1: alert 1 (HostDown) was rejected: status is 'up'" in caplog.text
 
 
-def test_they_are_counted_over_all_calls():
+def test_rejected_alerts_are_counted_over_all_requests():
     assert RejectedAlert.count_all() == 0
     deliver(7, 8)
     deliver(9, request_id="call-2")
@@ -47,19 +47,19 @@ def test_they_are_counted_over_all_calls():
     assert RejectedAlert.count_all() == 3
 
 
-def test_of_many_in_one_call_the_first_are_kept_and_all_are_counted(caplog):
+def test_the_first_rejected_alerts_of_a_request_are_stored_and_all_are_counted(caplog):
     with caplog.at_level(logging.WARNING):
         deliver(*range(500))
 
     rows = list(RejectedAlert.objects.order_by("pk"))
     assert len(rows) == rejections.SHOWN_MAX
-    assert rows[-1].reason.endswith("(and 480 more alerts of this call)")
+    assert rows[-1].reason.endswith("(and 480 more alerts of this request)")
     assert RejectedAlert.count_all() == 500
     assert "480 more alerts were rejected" in caplog.text
     assert len(caplog.records) == rejections.SHOWN_MAX + 1
 
 
-def test_the_newest_rows_are_kept_and_the_count_goes_on(monkeypatch):
+def test_old_rows_are_deleted_without_changing_the_count(monkeypatch):
     monkeypatch.setattr(rejections, "ROWS_MAX", 3)
     for number in range(5):
         deliver(number, request_id=f"call-{number}")
@@ -69,7 +69,7 @@ def test_the_newest_rows_are_kept_and_the_count_goes_on(monkeypatch):
     assert RejectedAlert.count_all() == 5
 
 
-def test_nothing_is_written_where_nothing_is_rejected():
+def test_nothing_is_stored_if_nothing_is_rejected():
     deliver(alert_payload())
 
     assert not RejectedAlert.objects.exists()

@@ -1,4 +1,4 @@
-"""Changes of state that a notification makes to alerts, and what they mean for their runs."""
+"""Status changes of alerts by a notification, and their effects on automatic runs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from remediation.models import (
 
 
 @dataclass(slots=True)
-class AlertMove:
-    """A change of an alert, to be recorded once all alerts have ids."""
+class StatusChange:
+    """A status change of an alert; recorded after all alerts are saved and have ids.
+
+    ``from_status`` is '' for a new alert.
+    """
 
     alert: Alert
     from_status: str
     superseded_by: Alert | None = None
 
     def transition(self, cause: Cause, data: dict[str, str]) -> Transition:
-        """Return the row; the first one of an alert says how it came in."""
+        """Return the unsaved transition. The first one of an alert stores ``data``, its origin."""
         return Transition.of(
             self.alert,
             cause=cause,
@@ -39,18 +42,20 @@ class AlertMove:
 
 
 def superseded(by: Alert) -> str:
-    """Return why an episode ended that no resolve had ended."""
+    """Return the reason for an episode that ended without a resolve."""
     return f"superseded by alert {by.pk}"
 
 
-def skip_unbegun(moves: Iterable[AlertMove], *, cause: Cause, batch: TransitionBatch) -> None:
-    """End the automatic runs that have not begun when their alert ends."""
+def skip_pending_runs(
+    changes: Iterable[StatusChange], *, cause: Cause, batch: TransitionBatch
+) -> None:
+    """Skip the pending automatic runs of the alerts that have ended."""
     reasons = {
-        move.alert.pk: superseded(move.superseded_by)
-        if move.superseded_by
+        change.alert.pk: superseded(change.superseded_by)
+        if change.superseded_by
         else "the alert resolved before the run began"
-        for move in moves
-        if move.from_status == "firing"
+        for change in changes
+        if change.from_status == "firing"
     }
     if not reasons:
         return
@@ -68,7 +73,7 @@ def skip_unbegun(moves: Iterable[AlertMove], *, cause: Cause, batch: TransitionB
         run.status, run.completed_at = BucketRun.Status.SKIPPED, cause.at
         run.reason = reasons[run.alert_id]
         if run.held_until:
-            # The sentence on the alert promised that it would begin.
+            # The alert's previous reason announced that this run would begin.
             Alert.objects.filter(pk=run.alert_id).update(reason=why_nothing_ran(run))
     for execution in executions:
         execution.status, execution.completed_at = ActionExecution.Status.SKIPPED, cause.at
@@ -93,10 +98,14 @@ def skip_unbegun(moves: Iterable[AlertMove], *, cause: Cause, batch: TransitionB
     )
 
 
-def stop_begun(moves: Iterable[AlertMove], *, cause: Cause, batch: TransitionBatch) -> None:
-    """Ask the automatic runs that have begun to stop, where their bucket says so."""
+def stop_running_runs(
+    changes: Iterable[StatusChange], *, cause: Cause, batch: TransitionBatch
+) -> None:
+    """Stop or cancel the running automatic runs of resolved alerts, as ``on_resolved`` says."""
     resolved = {
-        move.alert.pk for move in moves if move.from_status == "firing" and not move.superseded_by
+        change.alert.pk
+        for change in changes
+        if change.from_status == "firing" and not change.superseded_by
     }
     if not resolved:
         return
@@ -109,6 +118,6 @@ def stop_begun(moves: Iterable[AlertMove], *, cause: Cause, batch: TransitionBat
     )
     plans = BucketVersion.objects.in_bulk({run.plan_id for run in runs})
     for stop in (BucketRun.Stop.STOP, BucketRun.Stop.CANCEL):
-        wanted = [run for run in runs if plans[run.plan_id].on_resolved == stop]
+        affected = [run for run in runs if plans[run.plan_id].on_resolved == stop]
         reason = "the alert resolved (on_resolved)"
-        cancel.request_stop(wanted, stop=stop, reason=reason, cause=cause, batch=batch)
+        cancel.request_stop(affected, stop=stop, reason=reason, cause=cause, batch=batch)

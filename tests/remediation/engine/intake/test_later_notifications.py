@@ -1,4 +1,4 @@
-"""What a later delivery says of an alert: pages and templates see it, the first stays on record."""
+"""A later notification updates the alert for pages and templates; ``raw_data`` keeps the first."""
 
 import json
 
@@ -34,7 +34,7 @@ def render(template):
     return templating.render_step_parameters({"text": template}, variables)
 
 
-def test_a_repeat_brings_its_annotations_and_the_first_stay_on_record():
+def test_a_repeat_updates_the_annotations_but_not_the_raw_data():
     deliver(sent(annotations={"v": "91"}, generatorURL="https://old", values={"B": 91}))
     deliver(
         sent(
@@ -51,7 +51,7 @@ def test_a_repeat_brings_its_annotations_and_the_first_stay_on_record():
     assert alert.occurrences == 2
 
 
-def test_what_a_delivery_leaves_out_stays():
+def test_missing_values_keep_the_stored_ones():
     deliver(sent(annotations={"v": "91"}, generatorURL=GRAPH, values={"B": 91}))
     deliver(sent(annotations={}, generatorURL="", values=None))
 
@@ -60,7 +60,7 @@ def test_what_a_delivery_leaves_out_stays():
     assert alert.values == {"B": 91}
 
 
-def test_a_resolve_and_a_late_copy_bring_theirs():
+def test_a_resolve_and_a_late_copy_update_the_annotations():
     deliver(sent(annotations={"v": "1"}))
     deliver(sent(status="resolved", endsAt=END, annotations={"v": "2"}))
     assert Alert.objects.get().annotations == {"v": "2"}
@@ -69,14 +69,14 @@ def test_a_resolve_and_a_late_copy_bring_theirs():
     assert Alert.objects.get().annotations == {"v": "3"}
 
 
-def test_of_several_in_one_body_the_last_counts():
+def test_the_last_alert_of_a_body_wins():
     deliver(sent(annotations={"v": "1"}), sent(annotations={"v": "2"}))
 
     assert Alert.objects.get().annotations == {"v": "2"}
     assert Alert.objects.get().raw_data["annotations"] == {"v": "1"}
 
 
-def test_an_ignored_resolve_brings_nothing():
+def test_an_ignored_resolve_changes_nothing():
     deliver(sent(annotations={"v": "1"}))
     older = {"startsAt": "2026-11-28T08:00:00Z", "endsAt": "2026-11-28T08:30:00Z"}
     [receipt] = deliver(sent(status="resolved", annotations={"v": "0"}, **older))
@@ -85,7 +85,7 @@ def test_an_ignored_resolve_brings_nothing():
     assert Alert.objects.get().annotations == {"v": "1"}
 
 
-def test_a_run_that_starts_with_a_resolve_sees_what_the_resolve_says():
+def test_a_run_on_resolved_sees_the_annotations_of_the_resolve():
     make_step(make_bucket(trigger_on="resolved"))
     deliver(sent(annotations={"v": "1"}))
     deliver(sent(status="resolved", endsAt=END, annotations={"v": "2"}))
@@ -93,7 +93,7 @@ def test_a_run_that_starts_with_a_resolve_sees_what_the_resolve_says():
     assert BucketRun.objects.get().alert.annotations == {"v": "2"}
 
 
-def test_templates_reach_what_is_behind_an_alert():
+def test_templates_can_read_the_notification_of_an_alert():
     grafana = {"values": {"B": 91.5}, "generatorURL": GRAPH}
     group = {
         "receiver": "ops",
@@ -113,7 +113,7 @@ def test_templates_reach_what_is_behind_an_alert():
     }
 
 
-def test_a_firing_alert_has_no_end_and_a_missing_link_is_empty():
+def test_a_firing_alert_has_no_end_and_a_missing_url_is_empty():
     deliver(sent(generatorURL=""))
 
     assert render("{{ alert.ends_at | default('fires') }}{{ alert.generator_url }}") == {
@@ -123,13 +123,13 @@ def test_a_firing_alert_has_no_end_and_a_missing_link_is_empty():
         render("{{ alert.ends_at }}")
 
 
-def test_group_labels_that_are_too_many_to_be_stored_with_each_alert_are_left_out():
+def test_group_labels_too_large_to_store_with_each_alert_are_dropped():
     deliver(sent(), groupLabels={"a": "x" * 20_000})
 
     assert Alert.objects.get().group_labels == {}
 
 
-def test_a_repeat_without_news_writes_no_annotations():
+def test_an_unchanged_repeat_writes_no_annotations():
     alerts = [sent(labels=LABELS | {"instance": str(number)}) for number in range(3)]
     deliver(*alerts)
 
@@ -139,7 +139,7 @@ def test_a_repeat_without_news_writes_no_annotations():
     assert not [query for query in queries if "annotations" in query["sql"].partition("SET")[2]]
 
 
-def test_news_of_a_big_group_takes_a_bounded_number_of_statements():
+def test_updates_of_a_large_group_need_a_bounded_number_of_statements():
     def group(value, count=600):
         return [
             sent(labels=LABELS | {"instance": str(number)}, annotations={"v": value})
@@ -155,7 +155,7 @@ def test_news_of_a_big_group_takes_a_bounded_number_of_statements():
     assert not Alert.objects.exclude(annotations={"v": "2"}).exists()
 
 
-def test_news_larger_than_a_packet_of_mariadb_are_written():
+def test_updates_larger_than_a_mariadb_packet_are_written():
     def group(letter):
         return [
             sent(labels=LABELS | {"instance": str(number)}, annotations={"v": letter * 150_000})

@@ -1,0 +1,48 @@
+"""Save the runs of newly matched alerts with their first executions, and wake the workers."""
+
+from __future__ import annotations
+
+from remediation import queue
+from remediation.engine.guards import cooldown
+from remediation.engine.intake.assignment import Assignments
+from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition, TransitionBatch
+from remediation.models.statements import insert
+
+
+def save_runs(assignments: Assignments, *, cause: Cause, batch: TransitionBatch) -> None:
+    """Save the runs, the first execution of each pending run, and the changed alert reasons."""
+    runs = assignments.runs
+    insert(runs)
+    executions = [
+        ActionExecution.of_step(
+            run, run.plan.steps[0], at=cause.at, priority=run.alert.launch_priority
+        )
+        for run in runs
+        if run.status == BucketRun.Status.PENDING
+    ]
+    for execution in executions:
+        if until := execution.run.held_until:
+            execution.due_at = cooldown.repeat_deadline(until)
+            execution.error_message = execution.run.reason
+    insert(executions)
+    subjects: list[BucketRun | ActionExecution] = [*runs, *executions]
+    Transition.write(
+        *(
+            Transition.of(
+                subject,
+                cause=cause,
+                from_status="",
+                to_status=subject.status,
+                reason=subject.reason if isinstance(subject, BucketRun) else "",
+            )
+            for subject in subjects
+        ),
+        batch=batch,
+    )
+    if assignments.alerts_with_new_reason:
+        Alert.objects.bulk_update(assignments.alerts_with_new_reason, ["reason"])
+    due = [execution for execution in executions if not execution.run.held_until]
+    if any(execution.executed_via_stackstorm for execution in due):
+        queue.enqueue(queue.LAUNCH_DUE)
+    if any(not execution.executed_via_stackstorm for execution in due):
+        queue.enqueue(queue.RUN_LOCAL)

@@ -1,194 +1,72 @@
-"""Settings, from the environment alone (12-factor); a wrong value stops the start.
+"""Settings, read from environment variables only (12-factor); a wrong value stops the start.
 
-Every setting of ours is explained in README's table. Any secret may come from a file named by
-``NAME_FILE`` instead.
+README explains every setting. Any secret can be read from a file: set ``NAME_FILE`` to its path.
 """
 
 import os
-import re
-import secrets
 from pathlib import Path
-from typing import Any
 
 import django_stubs_ext
-import environ
-from django.core.exceptions import ImproperlyConfigured
+
+from poundcake.database_url import databases
+from poundcake.environment import (
+    env_address,
+    env_bool,
+    env_choice,
+    env_count,
+    env_list,
+    env_names,
+    env_seconds,
+    env_secret,
+    env_text,
+    read_or_create_secret_key,
+)
 
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-env = environ.Env()
 
-
-def env_bool(name: str, default: bool) -> bool:
-    """Return a switch; only the words true and false (or 1 and 0) are taken."""
-    word = env.str(name, str(default)).strip().lower()
-    if word not in {"true", "false", "1", "0"}:
-        raise ImproperlyConfigured(f"{name} must be true or false, not {word!r}.")
-    return word in {"true", "1"}
-
-
-def env_seconds(name: str, default: float, *, least: float = 0.0, most: float = 1e9) -> float:
-    """Return a number of seconds, at least ``least`` and at most ``most``."""
-    text = env.str(name, str(default))
-    try:
-        value = float(text)
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} must be a number of seconds, not {text!r}.") from None
-    if not least <= value <= most:
-        limits = f"at least {least:g}" + (f" and at most {most:g}" if most < 1e9 else "")
-        raise ImproperlyConfigured(f"{name} must be {limits} seconds, not {text!r}.")
-    return value
-
-
-def env_count(name: str, default: int, *, least: int = 1, most: int | None = None) -> int:
-    """Return a whole number of at least ``least`` and, if given, at most ``most``."""
-    text = env.str(name, str(default))
-    if not text.isdecimal() or int(text) < least or (most and int(text) > most):
-        limits = f"at least {least}" + (f" and at most {most}" if most else "")
-        raise ImproperlyConfigured(f"{name} must be a whole number of {limits}, not {text!r}.")
-    return int(text)
-
-
-def env_names(name: str, default: list[str]) -> list[str]:
-    """Return a list of names, separated by commas."""
-    names = [text.strip() for text in env.list(name, default=default)]
-    if not all(re.fullmatch(r"\w[\w.-]*", text) for text in names):
-        raise ImproperlyConfigured(
-            f"{name} must be names separated by commas such as {','.join(default)},"
-            f" not {','.join(names)!r}."
-        )
-    return names
-
-
-def env_word(name: str, default: str, words: tuple[str, ...]) -> str:
-    """Return one of ``words``, however it is written."""
-    word = str(env.str(name, default)).strip().upper()
-    if word not in words:
-        raise ImproperlyConfigured(f"{name} must be one of {', '.join(words)}, not {word!r}.")
-    return word
-
-
-def env_address(name: str, default: str) -> str:
-    """Return an address and port such as 127.0.0.1:8000."""
-    address = str(env.str(name, default))
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise ImproperlyConfigured(
-            f"{name} must be an address and a port such as 127.0.0.1:8000, not {address!r}."
-        )
-    return address
-
-
-def env_secret(name: str, default: str = "") -> str:
-    """Return a secret from NAME, or from the file that NAME_FILE names."""
-    path = env.str(f"{name}_FILE", "")
-    if not path:
-        # Not by environ: it takes what begins with $ for the name of another variable.
-        return os.environ.get(name, default)
-    try:
-        return Path(path).read_text().strip()
-    except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error.strerror}.") from None
-
-
-def kept_secret_key() -> str:
-    """Return the secret key made at the first start and kept in var/, readable by us alone."""
-    path = VAR_DIR / "secret_key"
-    if path.exists():
-        return path.read_text().strip()
-    VAR_DIR.mkdir(exist_ok=True)
-    made = VAR_DIR / f".secret_key.{os.getpid()}"
-    made.touch(mode=0o600)
-    made.write_text(secrets.token_urlsafe(50))
-    try:
-        # A link is made whole or not at all: of two first starts, both use the same key.
-        path.hardlink_to(made)
-    except FileExistsError:
-        pass
-    finally:
-        made.unlink()
-    return path.read_text().strip()
-
-
-def databases(url: str) -> dict[str, dict[str, Any]]:
-    """Return Django's DATABASES for a DATABASE_URL with the options that make it safe here."""
-    try:
-        database = environ.Env.db_url_config(url)
-    except (ValueError, environ.ImproperlyConfigured):
-        database = {}
-    engine = database.get("ENGINE", "") if database.get("NAME") else ""
-    if engine.endswith("sqlite3"):
-        Path(database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
-        database["OPTIONS"] = {
-            # A transaction takes the write lock at its begin: nothing can change between a
-            # guard and its update, and nobody waits half-way with a lock in hand.
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-        }
-    elif engine.endswith("mysql"):
-        database["OPTIONS"] = database.get("OPTIONS", {}) | {
-            "charset": "utf8mb4",
-            "isolation_level": "read committed",
-            # A process that was stopped inside a transaction keeps its locks no longer than that,
-            # which is less than others wait for them (innodb_lock_wait_timeout, 50 s).
-            "init_command": "SET time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES',"
-            " idle_transaction_timeout=40",
-        }
-        database |= {
-            "ENGINE": "poundcake.mariadb",
-            "CONN_MAX_AGE": 60,
-            "CONN_HEALTH_CHECKS": True,
-        }
-        database["TEST"] = {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_general_ci"}
-    else:
-        raise ImproperlyConfigured(
-            "DATABASE_URL must look like sqlite:////path/to/file or mysql://user:password@host/name."
-        )
-    return {"default": database}
-
-
-DEBUG = env_bool("DEBUG", False)
-SECRET_KEY = env_secret("SECRET_KEY") or kept_secret_key()
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+DEBUG = env_bool("DEBUG", False)  # show tracebacks; never in production
+SECRET_KEY = env_secret("SECRET_KEY") or read_or_create_secret_key(VAR_DIR / "secret_key")
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", default=[])  # URLs that may post forms
 BIND = env_address("BIND", "127.0.0.1:8000")  # address and port of the web server
 DATABASES = databases(env_secret("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'poundcake.sqlite3'}")
 
-ST2_API_URL = env.str("ST2_API_URL", "")
-ST2_API_KEY = env_secret("ST2_API_KEY")
-ST2_AUTH_URL = env.str("ST2_AUTH_URL", "")
-ST2_USERNAME = env.str("ST2_USERNAME", "")
+ST2_API_URL = env_text("ST2_API_URL", "")  # without it only local actions run
+ST2_API_KEY = env_secret("ST2_API_KEY")  # or the next three settings
+ST2_AUTH_URL = env_text("ST2_AUTH_URL", "")  # issues tokens for the user and the password
+ST2_USERNAME = env_text("ST2_USERNAME", "")
 ST2_PASSWORD = env_secret("ST2_PASSWORD")
-ST2_STREAM_URL = env.str("ST2_STREAM_URL", "")  # st2stream, for follow_stackstorm
-ST2_NOTIFY = env_bool("ST2_NOTIFY", False)  # ask for callbacks, each an execution of its own
-ST2_VERIFY_TLS = env_bool("ST2_VERIFY_TLS", True)
-ST2_CA_BUNDLE = env.str("ST2_CA_BUNDLE", "")  # file of certificates to trust, if not the system's
-ST2_TIMEOUT = env_seconds("ST2_TIMEOUT", 10.0, least=0.1)  # seconds, per request
+ST2_STREAM_URL = env_text("ST2_STREAM_URL", "")  # StackStorm's event stream, for follow_stackstorm
+ST2_NOTIFY = env_bool("ST2_NOTIFY", False)  # request callbacks; each is an execution in StackStorm
+ST2_VERIFY_TLS = env_bool("ST2_VERIFY_TLS", True)  # check StackStorm's certificates
+ST2_CA_BUNDLE = env_text("ST2_CA_BUNDLE", "")  # file of trusted certificates; default: the system's
+ST2_TIMEOUT = env_seconds("ST2_TIMEOUT", 10.0, least=0.1)  # seconds per request
 ST2_MAX_CONCURRENT_REQUESTS = env_count("ST2_MAX_CONCURRENT_REQUESTS", 10, least=2)  # per worker
-POLL_INTERVAL = env_seconds("POLL_INTERVAL", 2.0, least=0.1)  # seconds; see engine/pace.py
-WORKER_DEAD_SECONDS = env_seconds("WORKER_DEAD_SECONDS", 90.0, least=1.0)  # without a sign of life
+POLL_INTERVAL = env_seconds("POLL_INTERVAL", 2.0, least=0.1)  # seconds between two polls
+WORKER_DEAD_SECONDS = env_seconds("WORKER_DEAD_SECONDS", 90.0, least=1.0)  # without starting a job
 RESOLVE_TIMEOUT = env_seconds("RESOLVE_TIMEOUT", 300.0)  # seconds an alert without startsAt lives
-LAUNCH_LOOKUP_SECONDS = env_seconds("LAUNCH_LOOKUP_SECONDS", 300.0)  # for an unanswered launch
-ST2_QUEUE_TIMEOUT = env_seconds("ST2_QUEUE_TIMEOUT", 3_600.0)  # until StackStorm runs it
-ST2_INQUIRY_TIMEOUT = env_seconds("ST2_INQUIRY_TIMEOUT", 86_400.0)  # while it asks a person
-ST2_ACTION_MAX_AGE = env_seconds("ST2_ACTION_MAX_AGE", 3_600.0)  # of what is known of actions
+LAUNCH_LOOKUP_SECONDS = env_seconds("LAUNCH_LOOKUP_SECONDS", 300.0)  # after an unanswered launch
+ST2_QUEUE_TIMEOUT = env_seconds("ST2_QUEUE_TIMEOUT", 3_600.0)  # seconds until StackStorm starts it
+ST2_INQUIRY_TIMEOUT = env_seconds("ST2_INQUIRY_TIMEOUT", 86_400.0)  # seconds an inquiry may wait
+ST2_ACTION_MAX_AGE = env_seconds("ST2_ACTION_MAX_AGE", 3_600.0)  # seconds until actions are re-read
 LAUNCH_TIMEOUT = env_seconds("LAUNCH_TIMEOUT", 86_400.0)  # seconds an execution may wait unsent
-# Of one rendering. A job may take 60 s, and renders more than once on a machine that may be busy.
+# CPU seconds per rendering. A job has 60 s and renders several templates.
 TEMPLATE_TIMEOUT_SECONDS = env_seconds("TEMPLATE_TIMEOUT_SECONDS", 1.0, least=0.05, most=4.0)
+# Bytes of all values of one rendering.
 TEMPLATE_MAX_BYTES = env_count("TEMPLATE_MAX_BYTES", 1_048_576, least=1_000, most=16 * 2**20)
 
-TARGET_PARAMETERS = env_names(  # that name what an action works on, and must not come out blank
-    "TARGET_PARAMETERS", default=["hosts", "host", "url"]
-)
-SEVERITY_ORDER = env.list(  # whose alerts' steps are launched first when many wait
+# Parameters that name the target of an action, and must not be blank.
+TARGET_PARAMETERS = env_names("TARGET_PARAMETERS", default=["hosts", "host", "url"])
+# Launch order by the `severity` label; other severities come last.
+SEVERITY_ORDER = env_list(
     "SEVERITY_ORDER", default=["critical", "page", "error", "warning", "info"]
 )
 
-# Values that templates read as config.KEY and that never show: CONFIG_KEY or CONFIG_KEY_FILE.
+# Secret values for config.KEY in templates, from CONFIG_KEY or CONFIG_KEY_FILE. They are masked.
 CONFIG_SECRETS = {
     name.removeprefix("CONFIG_").removesuffix("_FILE").lower(): env_secret(
         name.removesuffix("_FILE")
@@ -256,7 +134,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 STATIC_URL = "static/"
-WHITENOISE_USE_FINDERS = True  # the web server hands out the apps' files as they are
+WHITENOISE_USE_FINDERS = True  # serve the files of the apps without collectstatic
 WHITENOISE_AUTOREFRESH = DEBUG
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -267,30 +145,30 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env_bool("SECURE_COOKIES", False)  # true behind TLS
-DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 2**20  # bytes: a group of some 20,000 alerts
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 2**20  # bytes, enough for some 20,000 alerts
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 
-# django_q's conditional index does not exist on MariaDB; it works without.
+# MariaDB has no conditional indexes; django_q works without its one.
 SILENCED_SYSTEM_CHECKS = ["models.W037"]
 
-# A django-q2 task is a wake-up that may come 0, 1 or n times; retries and truth are in our rows.
+# A django-q2 task is a wake-up that may be delivered 0, 1 or n times; our rows hold the state.
 Q_CLUSTER = {
-    "name": "local",  # local actions: each may hold a worker for up to 45 s
+    "name": "local",  # local actions: each may occupy a worker for up to 45 s
     "orm": "default",
     "broker_class": "remediation.queue.WorkerBroker",
     "workers": 4,
-    "timeout": 60,
-    "retry": 200,
-    "queue_limit": 1,  # a task that is prefetched behind a long one would be delivered twice
+    "timeout": 60,  # seconds per job
+    "retry": 200,  # seconds until a job that was not acknowledged is redelivered
+    "queue_limit": 1,  # a task prefetched behind a long one would be redelivered
     "bulk": 1,
-    "poll": 0.05,
+    "poll": 0.05,  # seconds
     "ack_failures": True,
     "max_attempts": 1,
     "save_limit": -1,
-    "scheduler": False,  # the chain of ticks does it: one, however many workers there are
-    "recycle": 5_000,
-    "max_rss": 300_000,
-    # One launches, in threads side by side, and one follows: all calls to StackStorm are theirs.
+    "scheduler": False,  # tick jobs replace it: one chain for any number of workers
+    "recycle": 5_000,  # jobs per process
+    "max_rss": 300_000,  # KiB per process
+    # The only clusters that call StackStorm: one launches, in threads, and one follows executions.
     "ALT_CLUSTERS": {
         "launch": {"workers": 1, "timeout": 60, "retry": 200},
         "follow": {"workers": 1, "timeout": 60, "retry": 200},
@@ -320,8 +198,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    # Several tables have a status and each its own words: these are their names in the schema.
-    # What starts a bucket has the words of an alert's status, so it has their name.
+    # Names of the status enums in the schema. A bucket's trigger_on has the values, and so the
+    # name, of an alert's status.
     "ENUM_NAME_OVERRIDES": {
         "AlertStatus": "remediation.models.Alert.Status",
         "RunStatus": "remediation.models.BucketRun.Status",
@@ -335,7 +213,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env_word("LOG_LEVEL", "INFO", LOG_LEVELS)},
-    # It tells every wake-up, which is several lines a second.
+    "root": {"handlers": ["stderr"], "level": env_choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
+    # It logs every wake-up, several lines per second.
     "loggers": {"django-q": {"level": "WARNING"}},
 }

@@ -1,4 +1,4 @@
-"""Settings: a wrong value stops the start with a sentence that names it."""
+"""Settings: a wrong value stops the start with a message that names the setting."""
 
 import os
 import runpy
@@ -17,7 +17,7 @@ ROOT = Path(module.__file__).parents[1]
 
 @pytest.fixture
 def read(monkeypatch, tmp_path):
-    """Read the settings of an environment, from a copy whose var/ is empty."""
+    """Read the settings from an environment, with a copy of settings.py whose var/ is empty."""
     copy = tmp_path / "poundcake" / "settings.py"
     copy.parent.mkdir()
     copy.write_text(Path(module.__file__).read_text())
@@ -67,14 +67,12 @@ SECONDS = [
         ("CONFIG_KEY_FILE", "/no/such/file"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Engine not recognized")
-def test_a_wrong_value_is_refused_with_a_sentence_that_names_the_setting(name, value, read):
+def test_a_wrong_value_is_refused_with_a_message_that_names_the_setting(name, value, read):
     with pytest.raises(ImproperlyConfigured, match=rf"^{name} .+\.$"):
         read(**{name: value})
 
 
-@pytest.mark.filterwarnings("ignore:Engine not recognized")
-def test_a_refused_database_address_does_not_show_its_password(read):
+def test_the_error_for_a_database_url_does_not_contain_the_password(read):
     with pytest.raises(ImproperlyConfigured) as raised:
         read(DATABASE_URL="postgres://user:hunter2@host/name")
 
@@ -97,13 +95,13 @@ def test_a_wrong_value_stops_every_command():
 
 
 @pytest.mark.parametrize(
-    ("word", "value"), [("true", True), ("True", True), ("1", True), ("false", False), ("0", False)]
+    ("text", "value"), [("true", True), ("True", True), ("1", True), ("false", False), ("0", False)]
 )
-def test_a_switch_takes_its_words(word, value, read):
-    assert read(ST2_VERIFY_TLS=word)["ST2_VERIFY_TLS"] is value
+def test_a_boolean_is_true_false_1_or_0(text, value, read):
+    assert read(ST2_VERIFY_TLS=text)["ST2_VERIFY_TLS"] is value
 
 
-def test_nothing_has_to_be_set(read):
+def test_no_setting_is_required(read):
     settings = read()
 
     assert settings["DEBUG"] is False
@@ -114,12 +112,12 @@ def test_nothing_has_to_be_set(read):
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "ST2_API_KEY", "ST2_PASSWORD"])
 @pytest.mark.parametrize("text", ["plain", "$begins with a dollar", "\\$escaped", "ends in =#"])
-def test_a_secret_is_what_the_environment_says_to_the_letter(name, text, read):
+def test_a_secret_is_read_literally(name, text, read):
     assert read(**{name: text})[name] == text
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "ST2_API_KEY", "ST2_PASSWORD"])
-def test_a_secret_may_come_from_a_file_which_wins(name, read, tmp_path):
+def test_a_secret_file_overrides_the_variable(name, read, tmp_path):
     path = tmp_path / "secret"
     path.write_text("$from the file\n")
 
@@ -128,7 +126,7 @@ def test_a_secret_may_come_from_a_file_which_wins(name, read, tmp_path):
     assert settings[name] == "$from the file"
 
 
-def test_the_database_with_its_password_may_come_from_a_file(read, tmp_path):
+def test_the_database_url_can_come_from_a_file(read, tmp_path):
     path = tmp_path / "url"
     path.write_text("mysql://user:p%40ss@db.example.com:3307/poundcake\n")
 
@@ -150,7 +148,7 @@ def test_config_secrets_come_from_the_environment_and_from_files(read, tmp_path)
     assert settings["CONFIG_SECRETS"] == {"database_password": "hunter2", "token": "hunter3"}
 
 
-def test_a_secret_key_is_made_once_and_is_readable_by_us_alone(read, tmp_path):
+def test_the_secret_key_is_created_once_with_mode_600(read, tmp_path):
     first = read()["SECRET_KEY"]
     second = read()["SECRET_KEY"]
 
@@ -161,13 +159,13 @@ def test_a_secret_key_is_made_once_and_is_readable_by_us_alone(read, tmp_path):
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
-def test_a_secret_key_that_is_given_is_not_kept(read, tmp_path):
+def test_a_given_secret_key_is_not_stored(read, tmp_path):
     assert read(SECRET_KEY="given")["SECRET_KEY"] == "given"
 
     assert not (tmp_path / "var" / "secret_key").exists()
 
 
-def test_sqlite_takes_the_write_lock_first_and_makes_its_folder(read, tmp_path):
+def test_sqlite_takes_the_write_lock_first_and_creates_its_folder(read, tmp_path):
     path = tmp_path / "deep" / "down" / "poundcake.sqlite3"
 
     database = read(DATABASE_URL=f"sqlite:///{path}")["DATABASES"]["default"]
@@ -178,7 +176,7 @@ def test_sqlite_takes_the_write_lock_first_and_makes_its_folder(read, tmp_path):
     assert path.parent.is_dir()
 
 
-def test_mariadb_is_strict_and_in_utc_and_may_be_on_a_socket(read):
+def test_mariadb_is_strict_uses_utc_and_accepts_a_socket(read):
     url = "mysql://root@localhost/poundcake?unix_socket=/run/mysqld.sock"
 
     database = read(DATABASE_URL=url)["DATABASES"]["default"]
@@ -191,3 +189,32 @@ def test_mariadb_is_strict_and_in_utc_and_may_be_on_a_socket(read):
     assert "time_zone='+00:00'" in options["init_command"]
     assert "STRICT_TRANS_TABLES" in options["init_command"]
     assert "idle_transaction_timeout=40" in options["init_command"]
+
+
+@pytest.mark.parametrize("password", ["p#w", "p[w", "p%23w"])
+def test_a_password_in_the_database_url_may_hold_reserved_characters(password, read):
+    database = read(DATABASE_URL=f"mysql://user:{password}@host/name")["DATABASES"]["default"]
+
+    assert database["PASSWORD"] == password.replace("%23", "#")
+
+
+def test_a_host_in_a_sqlite_url_is_ignored_with_a_warning(read, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.warns(UserWarning, match="the host 'data' is ignored"):
+        database = read(DATABASE_URL="sqlite://data/x.sqlite3")["DATABASES"]["default"]
+
+    assert database["NAME"] == "x.sqlite3"
+
+
+def test_sqlite_may_be_in_memory(read):
+    names = {
+        read(DATABASE_URL=url)["DATABASES"]["default"]["NAME"]
+        for url in ("sqlite://:memory:", "sqlite://")
+    }
+
+    assert names == {":memory:"}
+
+
+def test_a_list_is_split_at_commas(read):
+    assert read(SEVERITY_ORDER="page, info,")["SEVERITY_ORDER"] == ["page", "info"]

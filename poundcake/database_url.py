@@ -1,0 +1,78 @@
+"""Convert DATABASE_URL to Django's DATABASES, with the options that PoundCake requires."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, parse_qs, quote, unquote, unquote_plus, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def databases(url: str) -> dict[str, dict[str, Any]]:
+    """Return DATABASES for a URL such as sqlite:////path/to/file or mysql://user@host/name."""
+    try:
+        parts = _split(url)
+        if parts.scheme == "sqlite":
+            return {"default": _sqlite(parts)}
+        if parts.scheme == "mysql" and parts.path[1:]:
+            return {"default": _mariadb(parts)}
+    except ValueError:  # of urlsplit and its port
+        pass
+    raise ImproperlyConfigured(
+        "DATABASE_URL must look like sqlite:////path/to/file or mysql://user:password@host/name."
+    )
+
+
+def _split(url: str) -> SplitResult:
+    if url == "sqlite://:memory:":
+        return urlsplit("sqlite:///:memory:")
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a password with a bracket
+        parts = SplitResult("", "", "", "", "")
+    if parts.path:
+        return parts
+    # A password may hold characters such as # that end the host part unless they are encoded.
+    return urlsplit(quote(url, safe=":/?&=@"))
+
+
+def _sqlite(parts: SplitResult) -> dict[str, Any]:
+    if parts.netloc:
+        warnings.warn(f"DATABASE_URL: the host {parts.netloc!r} is ignored", stacklevel=2)
+    name = unquote_plus(parts.path[1:]) or ":memory:"
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": name,
+        "OPTIONS": {
+            # Take the write lock at the begin of a transaction. Nothing can change between a guard
+            # and its update, and no transaction waits for the lock while it holds others.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,  # seconds
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+    }
+
+
+def _mariadb(parts: SplitResult) -> dict[str, Any]:
+    options = {key: values[0] for key, values in parse_qs(parts.query).items()}
+    return {
+        "ENGINE": "poundcake.mariadb",
+        "NAME": unquote_plus(parts.path[1:]),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": parts.port or "",
+        "CONN_MAX_AGE": 60,  # seconds
+        "CONN_HEALTH_CHECKS": True,
+        "TEST": {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_general_ci"},
+        "OPTIONS": {key: int(text) if text.isdigit() else text for key, text in options.items()}
+        | {
+            "charset": "utf8mb4",
+            "isolation_level": "read committed",
+            # A process that is stopped inside a transaction keeps its locks for at most 40 s, less
+            # than the 50 s that others wait for them (innodb_lock_wait_timeout).
+            "init_command": "SET time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES',"
+            " idle_transaction_timeout=40",
+        },
+    }

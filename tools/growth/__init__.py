@@ -1,1 +1,1 @@
-"""Flat growth: what PoundCake does costs at a million rows what it costs at a thousand."""
+"""``make growth``: measure whether PoundCake stays fast while its history grows."""

@@ -1,7 +1,7 @@
 """``make growth``, or ``python -m tools.growth``: compare a long history with a short one.
 
-It starts a MariaDB of its own with two databases, measures in both and leaves nothing behind. The
-exit status is 1 if something costs more than it may.
+It starts a private MariaDB with two databases, measures in both and removes them. The exit status
+is 1 if an operation is over the limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests import servers
 from tests.servers import mariadb
 
 DEFAULT_JSON = Path(__file__).parents[2] / "var" / "growth.json"
-# As for a history of this size: what is read most fits into memory.
+# Sized for this history: it fits into the buffer pool.
 SERVER = ["--innodb-buffer-pool-size=3G", "--innodb-log-file-size=1G"]
 
 
@@ -27,7 +27,7 @@ def main() -> int:
     """Start the server and measure; return the exit status."""
     options = _options()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _end)
+        signal.signal(number, _exit)
     command = [sys.executable, "-m", "tools.growth.run"]
     command += [f"--{name}={value}" for name, value in vars(options).items()]
     try:
@@ -47,14 +47,16 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.growth", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="of the long history")
-    parser.add_argument("--turns", type=int, default=15, help="that an operation is measured")
-    parser.add_argument("--only", default="", metavar="WORD", help="operations with it in the name")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the long history")
+    parser.add_argument("--turns", type=int, default=15, help="times that an operation is measured")
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="operations with this in their name"
+    )
     parser.add_argument("--json", type=Path, default=DEFAULT_JSON, metavar="PATH")
     return parser.parse_args()
 
 
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(130)
 
 

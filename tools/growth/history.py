@@ -1,7 +1,7 @@
-"""Histories of any length, made by the server itself: a year of alerts, all but the last ended.
+"""Generate a history of any length in the database server: a year of alerts.
 
-Row n of alerts, runs, executions and API calls belong together, and five transitions to them. What
-is open does not grow with the history: it is the same last rows of each.
+Row n of alerts, runs, executions and API calls belong together, with five transitions. Only the
+last rows are open, equally many in every history.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from functools import partial
 
 from django.db import connection
 
-OPEN = 60  # of the newest: 10 pending, 20 running, 5 unknown, and alerts that still fire
+OPEN = 60  # newest rows: 10 pending, 20 running, 5 unknown, all with firing alerts
 DATABASES = ("small", "big")
 NAMES = ("HostDown", "DiskFull", "HighLoad", "CertExpires", "QueueStuck")
-# Definitions are made once and copied, so that both databases hold the very same rows.
+# Definitions are created once and copied, so both databases hold the same rows.
 DEFINITIONS = (
     "actions",
     "custom_action_buckets",
@@ -29,13 +29,13 @@ DEFINITIONS = (
 
 
 def use(database: str) -> None:
-    """Turn the connection to a database of the server."""
+    """Switch the connection to a database of the server."""
     with connection.cursor() as cursor:
         cursor.execute(f"USE `{database}`")
 
 
 def copy_definitions(source: str, target: str) -> None:
-    """Give one database the definitions, tokens and people of another."""
+    """Copy definitions, tokens and users from one database to another."""
     with connection.cursor() as cursor:
         cursor.execute("SET foreign_key_checks = 0")
         for table in DEFINITIONS:
@@ -46,15 +46,15 @@ def copy_definitions(source: str, target: str) -> None:
 
 
 def fill(database: str, rows: int) -> float:
-    """Fill the empty tables of a database; return the seconds it took."""
+    """Fill the empty tables of a database; return the seconds."""
     begin, now = time.monotonic(), datetime.datetime.now(datetime.UTC)
     with connection.cursor() as cursor:
-        # It is made anew if the machine dies: nothing has to be on the disk at once.
+        # The data needs no durability.
         cursor.execute("SELECT @@innodb_flush_log_at_trx_commit")
         (flushes,) = cursor.fetchone()
         cursor.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
-    with ThreadPoolExecutor(len(TOGETHER)) as pool:
-        list(pool.map(partial(_fill_tables, database, rows, now), TOGETHER))
+    with ThreadPoolExecutor(len(TABLE_GROUPS)) as pool:
+        list(pool.map(partial(_fill_tables, database, rows, now), TABLE_GROUPS))
     with connection.cursor() as cursor:
         cursor.execute(f"SET GLOBAL innodb_flush_log_at_trx_commit = {flushes}")
     return time.monotonic() - begin
@@ -63,8 +63,8 @@ def fill(database: str, rows: int) -> float:
 def _fill_tables(database: str, rows: int, now: datetime.datetime, tables: tuple[str, ...]) -> None:
     use(database)
     with connection.cursor() as cursor:
-        # Into empty tables and without these checks, InnoDB builds each index in one go. What
-        # the columns are made of is computed once a row and not once a column.
+        # For empty tables and without these checks, InnoDB builds each index in bulk. Without
+        # derived_merge the shared expressions are computed once per row, not per column.
         cursor.execute("SET unique_checks = 0, foreign_key_checks = 0")
         cursor.execute("SET check_constraint_checks = 0")
         cursor.execute("SET optimizer_switch = 'derived_merge=off'")
@@ -81,14 +81,14 @@ def _fill_tables(database: str, rows: int, now: datetime.datetime, tables: tuple
 
 
 def _numbers(table: str, rows: int, now: datetime.datetime) -> str:
-    """Return a derived table: row number n, place j in it, k from the end, moment t, request id."""
+    """Return a derived table: row n, number j in it, k rows before the end, time t, request id."""
     per_row = PER_ROW.get(table, 1)
     begin = now - datetime.timedelta(days=365)
     apart = 365 * 24 * 3600 * 1_000_000 // rows
     t = f"TIMESTAMP'{begin:%Y-%m-%d %H:%M:%S}' + INTERVAL {apart} * n MICROSECOND"
     milliseconds = f"{round(begin.timestamp() * 1000)} + ({apart} * n DIV 1000)"
     return (
-        f"(SELECT seq, n, j, {rows} - n AS k, {t} AS t,"  # noqa: S608 - our own names
+        f"(SELECT seq, n, j, {rows} - n AS k, {t} AS t,"  # noqa: S608 - no user input
         f" LOWER(CONCAT(LPAD(HEX({milliseconds}), 12, '0'), LPAD(HEX(n), 20, '0'))) AS request"
         f" FROM (SELECT seq, (seq - 1) DIV {per_row} + 1 AS n, (seq - 1) MOD {per_row} AS j"
         f" FROM seq_1_to_{rows * per_row}) places) numbers"
@@ -96,8 +96,8 @@ def _numbers(table: str, rows: int, now: datetime.datetime) -> str:
 
 
 PER_ROW = {"transitions": 5}
-# What each of two connections fills.
-TOGETHER = (("transitions", "bucket_runs"), ("alerts", "action_executions", "api_calls"))
+# The tables that each of two connections fills.
+TABLE_GROUPS = (("transitions", "bucket_runs"), ("alerts", "action_executions", "api_calls"))
 _NAME = f"ELT(1 + n MOD 5, {', '.join(repr(name) for name in NAMES)})"
 # Half of the alerts come from five noisy hosts.
 _HOST = (
@@ -111,9 +111,9 @@ _LABELS = (
     " 'job', 'node', 'team', 'infra')"
 )
 _ANNOTATIONS = (
-    "JSON_OBJECT('summary', 'It does not answer.', 'description', REPEAT('so it is ', 9))"
+    "JSON_OBJECT('summary', 'It does not respond.', 'description', REPEAT('so it is ', 9))"
 )
-_FIRES = f"k < {OPEN}"
+_IS_FIRING = f"k < {OPEN}"
 _ENDED = "t + INTERVAL 20 SECOND"
 _OUTCOME = (
     "CASE WHEN n MOD 20 < 14 THEN 'success' WHEN n MOD 20 < 17 THEN 'failure'"
@@ -129,7 +129,7 @@ def _status(final: str) -> str:
 
 
 _IS_FINAL = "k >= 35"
-_BEGUN = "k >= 10"
+_IS_STARTED = "k >= 10"
 _ST2_ID = "CONCAT('5f9e', LOWER(LPAD(HEX(n), 20, '0')))"
 
 TABLES = {
@@ -137,16 +137,16 @@ TABLES = {
         "id": "n",
         "request_id": "request",
         "fingerprint": _FINGERPRINT,
-        "active_fingerprint": f"IF({_FIRES}, {_FINGERPRINT}, NULL)",
-        "status": f"IF({_FIRES}, 'firing', 'resolved')",
+        "active_fingerprint": f"IF({_IS_FIRING}, {_FINGERPRINT}, NULL)",
+        "status": f"IF({_IS_FIRING}, 'firing', 'resolved')",
         "alert_name": _NAME,
         "severity": _SEVERITY,
         "instance": _HOST,
         "labels": _LABELS,
         "annotations": _ANNOTATIONS,
         "starts_at": "t",
-        "ends_at": f"IF({_FIRES}, NULL, {_ENDED})",
-        "first_resolved_at": f"IF({_FIRES}, NULL, {_ENDED})",
+        "ends_at": f"IF({_IS_FIRING}, NULL, {_ENDED})",
+        "first_resolved_at": f"IF({_IS_FIRING}, NULL, {_ENDED})",
         "generator_url": "'https://prometheus.example.com/graph'",
         "group_key": "'{}:{}'",
         "receiver": "IF(n MOD 3, 'poundcake', 'night')",
@@ -166,7 +166,7 @@ TABLES = {
         "reason": f"IF({_OUTCOME} = 'success', '', 'restart: the unit was not found')",
         "stop": "''",
         "created_at": "t",
-        "started_at": f"IF({_BEGUN}, t + INTERVAL 1 SECOND, NULL)",
+        "started_at": f"IF({_IS_STARTED}, t + INTERVAL 1 SECOND, NULL)",
         "completed_at": f"IF({_IS_FINAL}, {_ENDED}, NULL)",
         "alert_id": "n",
         "bucket_id": "1 + n MOD 5",
@@ -182,9 +182,9 @@ TABLES = {
         "parameters": f"JSON_OBJECT('hosts', {_HOST}, 'cmd', 'systemctl restart nginx')",
         "executed_via_stackstorm": "n MOD 10 > 0 OR k < 35",
         "trace_tag": "CONCAT('poundcake-', request)",
-        "st2_execution_id": f"IF({_BEGUN}, {_ST2_ID}, NULL)",
-        "st2_liveaction_id": f"IF({_BEGUN}, {_ST2_ID}, NULL)",
-        "st2_action_execution_status": f"IF({_BEGUN}, 'succeeded', '')",
+        "st2_execution_id": f"IF({_IS_STARTED}, {_ST2_ID}, NULL)",
+        "st2_liveaction_id": f"IF({_IS_STARTED}, {_ST2_ID}, NULL)",
+        "st2_action_execution_status": f"IF({_IS_STARTED}, 'succeeded', '')",
         "st2_web_url": "'https://st2.example.com/#/history/1'",
         "st2_result": f"IF({_IS_FINAL}, JSON_OBJECT('stdout', REPEAT('ok ', 60)), NULL)",
         "error_message": f"IF({_OUTCOME} = 'success', '', 'the unit was not found')",
@@ -194,8 +194,8 @@ TABLES = {
         "unanswered_launches": "0",
         "st2_ghost_ids": "'[]'",
         "created_at": "t",
-        "started_at": f"IF({_BEGUN}, t + INTERVAL 1 SECOND, NULL)",
-        "running_at": f"IF({_BEGUN}, t + INTERVAL 2 SECOND, NULL)",
+        "started_at": f"IF({_IS_STARTED}, t + INTERVAL 1 SECOND, NULL)",
+        "running_at": f"IF({_IS_STARTED}, t + INTERVAL 2 SECOND, NULL)",
         "completed_at": f"IF({_IS_FINAL}, {_ENDED}, NULL)",
         "action_id": "1 + n MOD 5",
         "alert_id": "n",

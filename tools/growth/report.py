@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from tools.growth.history import DATABASES
-from tools.growth.measuring import LIMIT, Cost
+from tools.growth.measure import LIMIT, Cost
 
-HEADS = ("operation", "ms small", "ms big", "times", "rows small", "rows big", "")
+HEADS = ("operation", "ms small", "ms big", "ratio", "rows small", "rows big", "")
 
 
 def table(costs: Sequence[Cost], about: dict[str, Any]) -> str:
-    """Return a Markdown table, and a sentence that says what it comes to."""
+    """Return a Markdown table and a summary."""
     rows = [HEADS, *(_cells(cost) for cost in costs)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADS))]
     lines = [
@@ -26,27 +26,27 @@ def table(costs: Sequence[Cost], about: dict[str, Any]) -> str:
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     over = [cost for cost in costs if not cost.is_flat]
     small, big = (f"{about['rows'][database]:,}" for database in DATABASES)
-    said = (
-        f"{len(over)} of {len(costs)} cost more than {LIMIT} times"
+    summary = (
+        f"{len(over)} of {len(costs)} operations are over the limit of {LIMIT} times."
         if over
-        else f"all {len(costs)} cost at most {LIMIT} times"
+        else f"All {len(costs)} operations are within the limit of {LIMIT} times."
     )
     return "\n".join(
         [
             "",
             f"small: {small} rows a table, big: {big}; {about['database']};"
-            f" filled in {about['seconds']['fill']} s, all in {about['seconds']['whole']} s",
+            f" {about['seconds']['fill']} s to fill, {about['seconds']['whole']} s in total",
             "",
             *lines,
             "",
-            f"Of what is done at {big} rows {said} as much as at {small}.",
+            summary,
             "",
         ]
     )
 
 
 def as_json(costs: Sequence[Cost], about: dict[str, Any]) -> dict[str, Any]:
-    """Return all figures."""
+    """Return all figures for the JSON file."""
     return about | {
         "operations": [
             {

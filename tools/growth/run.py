@@ -1,4 +1,4 @@
-"""Fill both databases of the server that DATABASE_URL names, and measure: for ``tools.growth``."""
+"""Fill both databases of the server in DATABASE_URL and measure; run by ``tools.growth``."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from remediation.models import BucketVersion, Cause
 from remediation.stackstorm import StackStormClient
 from st2_sandbox import Sandbox, SandboxOptions
 from tests import factories
-from tools.growth import history, pages, report
-from tools.growth.machine import Machine
-from tools.growth.measuring import Operation, measure
+from tools.growth import history, page_operations, report
+from tools.growth.engine_operations import EngineOperations
+from tools.growth.measure import Operation, measure
 
 SMALL = 1_000
 
 
 def main() -> int:
-    """Return 0 if all is flat."""
+    """Return 0 if all operations are within the limit."""
     options = _options()
     logging.disable(logging.WARNING)
-    begin = time.monotonic()
-    sender, operations = _prepared(options.rows)
-    filled = time.monotonic() - begin
+    start = time.monotonic()
+    sender, operations = _prepare(options.rows)
+    fill_seconds = time.monotonic() - start
     with Sandbox(api_key="growth", options=SandboxOptions(duration_seconds=0)) as sandbox:
         client = StackStormClient(api_url=sandbox.url, api_key="growth", timeout=5)
-        operations = [*Machine(sender, client).operations(), *operations]
-        chosen = [each for each in operations if options.only in f"{each.group}: {each.name}"]
-        costs = measure(chosen, turns=options.turns)
+        operations = [*EngineOperations(sender, client).operations(), *operations]
+        selected = [each for each in operations if options.only in f"{each.group}: {each.name}"]
+        costs = measure(selected, turns=options.turns)
     about = {
         "rows": {"small": SMALL, "big": options.rows},
-        "seconds": {"fill": round(filled), "whole": round(time.monotonic() - begin)},
+        "seconds": {"fill": round(fill_seconds), "whole": round(time.monotonic() - start)},
         "database": _version(),
     }
     sys.stdout.write(report.table(costs, about))
@@ -54,8 +54,8 @@ def main() -> int:
     return int(not all(cost.is_flat for cost in costs))
 
 
-def _prepared(rows: int) -> tuple[Client, list[Operation]]:
-    """Fill both databases; return who sends alerts, and what people and programs look at."""
+def _prepare(rows: int) -> tuple[Client, list[Operation]]:
+    """Fill both databases; return a client that sends alerts, and the page operations."""
     small, big = history.DATABASES
     for database in (small, big):
         with connection.cursor() as cursor:
@@ -65,17 +65,17 @@ def _prepared(rows: int) -> tuple[Client, list[Operation]]:
     history.use(small)
     make_definitions()
     sender, program = factories.make_client("webhook"), factories.make_client("read")
-    person = Client()
-    person.force_login(User.objects.create_superuser("ada"))
+    user = Client()
+    user.force_login(User.objects.create_superuser("ada"))
     history.copy_definitions(small, big)
     for database, count in ((small, SMALL), (big, rows)):
         seconds = history.fill(database, count)
         sys.stderr.write(f"{count:,} rows a table in {seconds:.0f} s\n")
-    return sender, pages.operations(person=person, program=program)
+    return sender, page_operations.operations(user=user, program=program)
 
 
 def make_definitions() -> None:
-    """Make the buckets 1 to 5, one for each name of an alert, the first with a cooldown."""
+    """Create buckets 1 to 5, one for each alert name, the first with a cooldown."""
     for number, name in enumerate(history.NAMES):
         action = factories.make_action(
             st2_runner="local-shell-cmd",

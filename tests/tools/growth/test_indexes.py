@@ -1,20 +1,23 @@
-"""Every index answers a question, and every question of history is answered by an index."""
+"""Every index is used, and every query on the history uses an index."""
 
 import pytest
 from django.apps import apps
 from django.db import connection
 
 from tools.growth import history, run
-from tools.growth.explained import indexes, reading
-from tools.growth.questions import QUESTIONS
+from tools.growth.index_use import index_use, indexes
+from tools.growth.indexed_queries import QUERIES
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.skipif(connection.vendor != "mysql", reason="MariaDB says which index it reads"),
+    pytest.mark.skipif(
+        connection.vendor != "mysql",
+        reason="only MariaDB reports its index use",
+    ),
 ]
 ROWS = 3_000
-# InnoDB wants an index for each foreign key; nothing else reads these.
-OF_FOREIGN_KEYS = {
+# InnoDB needs an index for each foreign key; no query uses these.
+FOREIGN_KEY_INDEXES = {
     "action_executions(done_in_id)",
     "bucket_runs(plan_id)",
     "bucket_runs(retry_of_id)",
@@ -31,12 +34,12 @@ def our_tables():
 
 @pytest.fixture(scope="module", autouse=True)
 def _filled(django_db_setup, django_db_blocker):
-    """Fill the tables for the tests of this module, and empty them."""
+    """Fill the tables for the tests of this module and empty them afterwards."""
     if connection.vendor != "mysql":
         yield
         return
     with django_db_blocker.unblock():
-        empty()  # of what they are, and of the ids that they would give next
+        empty()  # also resets the next ids
         run.make_definitions()
         history.fill(connection.settings_dict["NAME"], ROWS)
         yield
@@ -51,24 +54,24 @@ def empty():
         cursor.execute("SET foreign_key_checks = 1")
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
-def test_a_question_is_answered_by_its_index(question):
-    read = reading(question.ask)
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+def test_a_query_uses_its_indexes(query):
+    used = index_use(query.run)
 
-    assert question.indexes - read.indexes == set(), read.indexes
-    assert read.scans == []
+    assert query.indexes - used.indexes == set(), used.indexes
+    assert used.scans == []
 
 
-def test_every_index_answers_a_question():
+def test_every_index_is_used_by_a_query():
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_name, index_name FROM information_schema.statistics"
             " WHERE table_schema = DATABASE() AND non_unique = 0"
         )
-        guards = set(cursor.fetchall())
+        unique = set(cursor.fetchall())
     tables = our_tables()
-    ours = {index for key, index in indexes().items() if key[0] in tables and key not in guards}
-    asked = {index for question in QUESTIONS for index in question.indexes}
+    ours = {index for key, index in indexes().items() if key[0] in tables and key not in unique}
+    used = {index for query in QUERIES for index in query.indexes}
 
-    assert ours - asked == OF_FOREIGN_KEYS
-    assert asked <= set(indexes().values())
+    assert ours - used == FOREIGN_KEY_INDEXES
+    assert used <= set(indexes().values())

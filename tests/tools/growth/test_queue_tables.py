@@ -1,4 +1,4 @@
-"""What django-q2 keeps does not grow: a job that is done leaves nothing, a failed one a row."""
+"""The tables of django-q2 do not grow: a finished job leaves no row, a failed one a single row."""
 
 import pytest
 from django.utils import timezone
@@ -11,8 +11,8 @@ from remediation import queue
 pytestmark = pytest.mark.django_db
 
 
-def carried_out(*, is_success):
-    """Deliver a wake-up and let django-q2 keep of it what it keeps."""
+def run_job(*, is_success):
+    """Deliver a queued job and store its result as django-q2 does."""
     queue.enqueue(queue.TICK)
     broker = queue.WorkerBroker(queue.FOLLOW)
     [(pk, payload)] = broker.dequeue()
@@ -22,24 +22,24 @@ def carried_out(*, is_success):
     broker.delete(pk)
 
 
-def test_jobs_that_are_done_leave_nothing():
+def test_finished_jobs_leave_no_row():
     for _ in range(3):
-        carried_out(is_success=True)
+        run_job(is_success=True)
 
     assert not OrmQ.objects.exists()
     assert not Task.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)  # django-q2 closes connections while it keeps them
-def test_the_failures_of_a_job_are_one_row():
+@pytest.mark.django_db(transaction=True)  # django-q2 closes the connection when it stores a failure
+def test_repeated_failures_of_a_job_are_one_row():
     for _ in range(3):
-        carried_out(is_success=False)
+        run_job(is_success=False)
 
     assert not OrmQ.objects.exists()
     assert Task.objects.count() == 1
 
 
-def test_a_storm_of_wake_ups_is_one_job():
+def test_many_wake_ups_run_as_one_job():
     for _ in range(1_000):
         queue.enqueue(queue.LAUNCH_DUE)
 

@@ -1,4 +1,4 @@
-"""Which indexes MariaDB reads when PoundCake does something."""
+"""Find the indexes that MariaDB uses for an operation."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ EXPLAINED = ("SELECT", "UPDATE", "DELETE", "(SELECT")
 
 
 @dataclass(slots=True)
-class Reading:
-    """The indexes, as ``table(column, ...)``, and the statements that read all of a table."""
+class IndexUse:
+    """The indexes used, as ``table(column, ...)``, and the statements that scan a table."""
 
     indexes: set[str] = field(default_factory=set)
     scans: list[str] = field(default_factory=list)
@@ -37,19 +37,19 @@ def indexes() -> dict[tuple[str, str], str]:
     return {key: f"{key[0]}({', '.join(names)})" for key, names in columns.items()}
 
 
-def reading(act: Callable[[], object]) -> Reading:
-    """Do something and return what it read, by the plans of the statements that it ran."""
+def index_use(act: Callable[[], object]) -> IndexUse:
+    """Run an operation and return its index use, from the plans of its statements."""
     names = indexes()
     with CaptureQueriesContext(connection) as captured:
         act()
-    found = Reading()
+    found = IndexUse()
     for sql in {query["sql"] for query in captured.captured_queries}:
         if sql.startswith(EXPLAINED):
             _explain(sql, found, names)
     return found
 
 
-def _explain(sql: str, found: Reading, names: dict[tuple[str, str], str]) -> None:
+def _explain(sql: str, found: IndexUse, names: dict[tuple[str, str], str]) -> None:
     for alias, kind, key in _plan(sql):
         tables = _tables_of(alias, sql)
         for name in (key or "").split(","):
@@ -59,7 +59,7 @@ def _explain(sql: str, found: Reading, names: dict[tuple[str, str], str]) -> Non
 
 
 def _plan(sql: str) -> list[tuple[str, str, str]]:
-    """Return (table or its alias, way of access, indexes) of each step."""
+    """Return table or alias, access type and indexes of each step of the plan."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {sql}")
         heads = [column[0] for column in cursor.description]
@@ -68,7 +68,7 @@ def _plan(sql: str) -> list[tuple[str, str, str]]:
 
 
 def _tables_of(alias: str, sql: str) -> set[str]:
-    """Return the table that a name means; Django numbers the second use of one: T4, U0."""
+    """Return the table of an alias; Django numbers repeated tables: T4, U0."""
     plain = sql.replace("`", "")
     known = {name for name, _ in indexes()}
     return {t for t in known if t == alias or f"{t} {alias} " in plain or f"{t} {alias})" in plain}

@@ -1,4 +1,4 @@
-"""What people and programs look at: admin's lists and pages, reports, and the API's lists."""
+"""Read operations: admin lists and pages, reports and API lists."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from django.test import Client
 from django.urls import reverse
 
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
-from tools.growth.measuring import Operation
+from tools.growth.measure import Operation
 
-DEPTH = 100  # rows from the end, where second pages are
+DEPTH = 100  # rows before the newest: where a second page starts
 
 
-def operations(*, person: Client, program: Client) -> list[Operation]:
-    """Return them all; ``person`` is signed in, ``program`` has a token with the scope read."""
+def operations(*, user: Client, program: Client) -> list[Operation]:
+    """Return all read operations. ``user`` is logged in, ``program`` has a token to read."""
     admin = [
         *_lists(
             "alert",
@@ -25,7 +25,7 @@ def operations(*, person: Client, program: Client) -> list[Operation]:
             "fingerprint__exact={fingerprint}",
             "q=db-1",
             "q=HostDown",
-            "q=nothing-bears-this",
+            "q=no-such-name",
             "q={request_id}",
         ),
         *_lists(
@@ -70,18 +70,18 @@ def operations(*, person: Client, program: Client) -> list[Operation]:
     api = [(f"{path}?{query}", f"/api/v1/{path}/?{query}") for path, query in _api_lists()]
     api += [("a story", "/api/v1/requests/{request_id}/"), ("metrics", "/metrics")]
     return [
-        *(_operation("admin list", name, person, address) for name, address in admin),
-        *(_operation("admin page", name, person, address) for name, address in details),
-        *(_operation("report", name, person, address) for name, address in reports),
-        *(_operation("API", name, program, address) for name, address in api),
+        *(_operation("admin list", name, user, url) for name, url in admin),
+        *(_operation("admin page", name, user, url) for name, url in details),
+        *(_operation("report", name, user, url) for name, url in reports),
+        *(_operation("API", name, program, url) for name, url in api),
         *(_next_page(program, path) for path in ("alerts", "runs", "executions", "transitions")),
     ]
 
 
 def _lists(model: str, *queries: str) -> list[tuple[str, str]]:
-    address = reverse(f"admin:remediation_{model}_changelist")
+    url = reverse(f"admin:remediation_{model}_changelist")
     second = [] if model == "bucket" else ["before={old}"]
-    return [(f"{model} {query}", f"{address}?{query}") for query in ["", *second, *queries]]
+    return [(f"{model} {query}", f"{url}?{query}") for query in ["", *second, *queries]]
 
 
 def _api_lists() -> list[tuple[str, str]]:
@@ -117,30 +117,30 @@ def _api_lists() -> list[tuple[str, str]]:
     return [(path, query) for path, found in queries.items() for query in ["", *found]]
 
 
-def _operation(group: str, name: str, client: Client, address: str) -> Operation:
-    return Operation(group, name, partial(_get, client), partial(_fill_in, address))
+def _operation(group: str, name: str, client: Client, url: str) -> Operation:
+    return Operation(group, name, partial(_get, client), partial(_fill_in, url))
 
 
 def _next_page(client: Client, path: str) -> Operation:
-    def next_address() -> str:
+    def next_url() -> str:
         return str(client.get(f"/api/v1/{path}/").json()["next"])
 
-    return Operation("API", f"{path}, second page", partial(_get, client), next_address)
+    return Operation("API", f"{path}, second page", partial(_get, client), next_url)
 
 
-def _get(client: Client, address: str) -> None:
-    answer = client.get(address)
-    assert answer.status_code == 200, (address, answer.status_code, answer.content[:500])
+def _get(client: Client, url: str) -> None:
+    response = client.get(url)
+    assert response.status_code == 200, (url, response.status_code, response.content[:500])
 
 
-def _fill_in(address: str) -> str:
+def _fill_in(url: str) -> str:
     names: dict[str, Callable[[], object]] = {
         "old": lambda: Transition.objects.latest("pk").pk - DEPTH,
         "request_id": lambda: Alert.objects.get(pk=DEPTH).request_id,
         "fingerprint": lambda: Alert.objects.get(pk=DEPTH + 1).fingerprint,
         "trace_tag": lambda: ActionExecution.objects.get(pk=DEPTH).trace_tag,
     }
-    if "{old}" in address and "transition" not in address:
+    if "{old}" in url and "transition" not in url:
         names["old"] = lambda: BucketRun.objects.latest("pk").pk - DEPTH
-    found = {name: str(find()) for name, find in names.items() if f"{{{name}}}" in address}
-    return address.format(**found)
+    found = {name: str(find()) for name, find in names.items() if f"{{{name}}}" in url}
+    return url.format(**found)

@@ -1,4 +1,4 @@
-"""What an operation costs on the short history and on the long one, turn by turn."""
+"""Measure an operation on the short and on the long history, in turns."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from django.db import connection
 
 from tools.growth.history import DATABASES, use
 
-LIMIT = 1.2  # times; design.md, section 10
-ROWS_TOLERATED = 2_000  # more that are read are no growth: a bounded look into an index, 1 ms
-TRIES = 3  # of what is over the limit, each with twice as many turns: the machine may be busy
+LIMIT = 1.2  # times as long, or as many rows
+ROWS_TOLERATED = 2_000  # additional rows that are no growth: a bounded index scan, 1 ms
+TRIES = 3  # for an operation over the limit, with twice the turns: the machine may be busy
 WARM_UP = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Something to measure. ``prepare`` is not: what it returns is handed to ``act``."""
+    """An operation. ``act`` is measured and gets the return value of ``prepare``."""
 
     group: str
     name: str
@@ -30,14 +30,14 @@ class Operation:
 
 @dataclass(slots=True)
 class Cost:
-    """What an operation took in each database: seconds, and rows that the server read."""
+    """Seconds and rows read of an operation, by database."""
 
     operation: Operation
     seconds: dict[str, list[float]] = field(default_factory=lambda: {d: [] for d in DATABASES})
     rows: dict[str, list[int]] = field(default_factory=lambda: {d: [] for d in DATABASES})
 
     def milliseconds(self, database: str) -> float:
-        """Return the first quartile: what else the machine does only ever adds to the time."""
+        """Return the first quartile: other load only adds time."""
         return quantiles(self.seconds[database], method="inclusive")[0] * 1_000
 
     def rows_read(self, database: str) -> int:
@@ -46,13 +46,13 @@ class Cost:
 
     @property
     def ratio(self) -> float:
-        """How many times as long it takes on the long history."""
+        """How many times as long it takes with the long history."""
         small, big = DATABASES
         return self.milliseconds(big) / self.milliseconds(small)
 
     @property
     def rows_ratio(self) -> float:
-        """How many times as many rows are read, a few more or less left out."""
+        """How many times as many rows it reads with the long history."""
         small, big = DATABASES
         return (self.rows_read(big) + 1) / (self.rows_read(small) + 1)
 
@@ -65,7 +65,7 @@ class Cost:
 
 
 def measure(operations: Sequence[Operation], *, turns: int) -> list[Cost]:
-    """Return what they cost, each measured in both databases, one turn after the other."""
+    """Return the costs of operations, measured in both databases."""
     costs = []
     for operation in operations:
         for attempt in range(TRIES):
@@ -79,14 +79,14 @@ def measure(operations: Sequence[Operation], *, turns: int) -> list[Cost]:
 def _measure(operation: Operation, *, turns: int) -> Cost:
     cost = Cost(operation)
     for turn in range(WARM_UP + turns):
-        # Who comes first changes: what one leaves behind in memory meets both.
+        # The order alternates, so cache effects hit both databases.
         for database in DATABASES if turn % 2 else reversed(DATABASES):
             use(database)
-            given = operation.prepare()
+            prepared = operation.prepare()
             before = _rows_read()
-            begin = time.perf_counter()
-            operation.act(given)
-            seconds = time.perf_counter() - begin
+            start = time.perf_counter()
+            operation.act(prepared)
+            seconds = time.perf_counter() - start
             if turn >= WARM_UP:
                 cost.seconds[database].append(seconds)
                 cost.rows[database].append(_rows_read() - before)

@@ -1,4 +1,4 @@
-"""The machine's own operations: intake, launch, poll, settle, and what is done on time."""
+"""The engine's operations: intake, launch, poll, settle and periodic work."""
 
 from __future__ import annotations
 
@@ -21,55 +21,57 @@ from remediation.engine.outcomes.outcome import Outcome
 from remediation.models import ActionExecution, Alert, Cause
 from remediation.stackstorm import StackStormClient
 from tests import factories
-from tools.growth.measuring import Operation
+from tools.growth.measure import Operation
 
-LATER = datetime.timedelta(hours=9)  # than any poll of what is measured
+LATER = datetime.timedelta(hours=9)  # after all measurements
 
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Machine:
-    """PoundCake in this process. ``sender`` may send alerts; ``st2`` ends all at once."""
+class EngineOperations:
+    """The engine in this process. ``sender`` posts alerts; in ``st2`` executions end at once."""
 
     sender: Client
     st2: StackStormClient
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def operations(self) -> list[Operation]:
-        """Return all that can be measured."""
+        """Return all operations."""
         return [
             Operation("intake", "a new alert", self.post, self.new_alert),
             Operation("intake", "a new alert of a noisy host", self.post, self.noisy_alert),
             Operation("intake", "a repeat", self.post, self.known_alert),
             Operation("intake", "a resolve", self.post, self.resolved_alert),
-            Operation("launch", "the line", lambda _: LaunchQueue().take(20), self.make_one_due),
+            Operation(
+                "launch", "the launch order", lambda _: LaunchQueue().take(20), self.make_one_due
+            ),
             Operation("launch", "a claim", _claim, self.waiting),
-            Operation("launch", "from line to answer", self.launch, self.make_one_due),
+            Operation("launch", "from queue to answer", self.launch, self.make_one_due),
             Operation("follow", "a poll that ends one", self.poll, self.make_one_run),
             Operation("follow", "an outcome", _settle, self.claimed),
             Operation("follow", "a hint", _hint, self.waiting),
-            Operation("follow", "all that a tick looks for", _look_after),
+            Operation("follow", "the periodic checks of a tick", _periodic_checks),
             Operation("follow", "the hourly pruning", lambda _: jobs.prune()),
         ]
 
     def post(self, body: Body) -> int:
-        """Send a notification of one alert; return its run, 0 without one."""
-        answer = self.sender.post(
+        """Post a notification of one alert; return its run, 0 without one."""
+        response = self.sender.post(
             "/api/v1/webhook/", json.dumps(body), content_type="application/json"
         )
-        assert answer.status_code == 202, answer.content
-        [receipt] = answer.json()["alerts"]
+        assert response.status_code == 202, response.content
+        [receipt] = response.json()["alerts"]
         return int((receipt["runs"] or [0])[0])
 
     def new_alert(self) -> Body:
-        """Return what has never fired."""
+        """Return an alert that has never fired."""
         labels = factories.LABELS | {"number": str(next(self.numbers)), "severity": "critical"}
         now = timezone.now().isoformat()
         return factories.notification_body(factories.alert_payload(labels=labels, startsAt=now))
 
     def noisy_alert(self) -> Body:
-        """Return a new episode of what has had a tenth of all episodes."""
+        """Return a new episode of a fingerprint that has a tenth of all episodes."""
         noisy = Alert.objects.filter(instance="db-0:9100", active_fingerprint=None).latest("pk")
         alert = factories.alert_payload(
             labels=noisy.labels,
@@ -79,46 +81,46 @@ class Machine:
         return factories.notification_body(alert)
 
     def known_alert(self) -> Body:
-        """Return what fires already."""
+        """Return an alert that fires already."""
         body = self.new_alert()
         self.post(body)
         return body
 
     def resolved_alert(self) -> Body:
-        """Return the end of what fires."""
+        """Return the resolve of a firing alert."""
         body = self.known_alert()
         body["alerts"][0] |= {"status": "resolved", "endsAt": timezone.now().isoformat()}
         return body
 
     def waiting(self) -> ActionExecution:
-        """Return an execution that is due to be started."""
+        """Return an execution that is due for launch."""
         return executions_with_related().get(run=self.post(self.new_alert()))
 
     def claimed(self) -> ActionExecution:
-        """Return an execution in a worker's hand."""
+        """Return an execution that a worker has claimed."""
         (row,) = claim([self.waiting()], cause=Cause(), shown={})
         return row
 
     def make_one_due(self) -> None:
-        """Let one execution be due and none be polled."""
+        """Make one execution due for launch and none for a poll."""
         launch.launch_due(client=self.st2)
         running = ActionExecution.objects.filter(status="running")
         running.update(due_at=timezone.now() + LATER)
         self.post(self.new_alert())
 
     def make_one_run(self) -> None:
-        """Let one execution have ended in StackStorm, and its poll be due."""
+        """Make one execution due for a poll that has ended in StackStorm."""
         self.make_one_due()
         launch.launch_due(client=self.st2)
         newest = ActionExecution.objects.filter(status="running").latest("pk")
         ActionExecution.objects.filter(pk=newest.pk).update(due_at=timezone.now())
 
     def launch(self, _: None) -> None:
-        """Start what is due."""
+        """Launch the due execution."""
         assert launch.launch_due(client=self.st2) == 1
 
     def poll(self, _: None) -> None:
-        """Ask for what is due and take its outcome."""
+        """Poll the due execution and settle it."""
         assert poll.poll_due(client=self.st2) == 1
 
 
@@ -134,7 +136,7 @@ def _hint(row: ActionExecution) -> None:
     poll_hints.hint(st2_execution_id="", trace_tag=row.trace_tag or "")
 
 
-def _look_after(_: None) -> None:
+def _periodic_checks(_: None) -> None:
     cancel.apply_stops()
     recover.recover()
     launch_timeout.expire()

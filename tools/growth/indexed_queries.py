@@ -1,4 +1,4 @@
-"""What PoundCake asks of its tables, and the indexes that answer: one entry an act."""
+"""The queries on the history and the indexes that they must use."""
 
 from __future__ import annotations
 
@@ -26,73 +26,73 @@ RUNS, EXECUTIONS = "bucket_runs", "action_executions"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """Something that is done, and the indexes that it reads."""
+class IndexedQuery:
+    """An operation and the indexes that it must use."""
 
     name: str
     indexes: frozenset[str]
-    ask: Callable[[], object]
+    run: Callable[[], object]
 
 
-def _question(name: str, ask: Callable[[], object], *indexes: str) -> Question:
-    return Question(name, frozenset(indexes), ask)
+def _query(name: str, run: Callable[[], object], *indexes: str) -> IndexedQuery:
+    return IndexedQuery(name, frozenset(indexes), run)
 
 
-def _api(path: str, *indexes: str) -> Question:
-    return _question(f"GET {path}", lambda: _get(factories.make_client("read"), path), *indexes)
+def _api(path: str, *indexes: str) -> IndexedQuery:
+    return _query(f"GET {path}", lambda: _get(factories.make_client("read"), path), *indexes)
 
 
-def _admin(model: type[Model] | str, query: str, *indexes: str) -> Question:
+def _admin(model: type[Model] | str, query: str, *indexes: str) -> IndexedQuery:
     name = model if isinstance(model, str) else f"remediation_{model._meta.model_name}"
-    address = reverse_lazily(f"admin:{name}_changelist")
+    url = reverse_lazily(f"admin:{name}_changelist")
 
-    def ask() -> None:
-        _get(_person(), f"{address()}?{query}")
+    def run() -> None:
+        _get(_user(), f"{url()}?{query}")
 
-    return _question(f"{name} list, {query}", ask, *indexes)
+    return _query(f"{name} list, {query}", run, *indexes)
 
 
-def _page(model: type[Model], *indexes: str, **columns: Any) -> Question:
+def _page(model: type[Model], *indexes: str, **columns: Any) -> IndexedQuery:
     name = f"admin:remediation_{model._meta.model_name}_change"
 
-    def ask() -> None:
+    def run() -> None:
         if columns:
             model._default_manager.filter(pk=7).update(**columns)
-        _get(_person(), reverse(name, args=[7]))
+        _get(_user(), reverse(name, args=[7]))
 
-    return _question(f"page of one {model._meta.verbose_name}", ask, *indexes)
+    return _query(f"page of one {model._meta.verbose_name}", run, *indexes)
 
 
 def reverse_lazily(name: str) -> Callable[[], str]:
-    """Return a function that finds the address, once Django is ready."""
+    """Return a function that resolves the URL, once Django is ready."""
     return lambda: reverse(name)
 
 
-def _person() -> Client:
+def _user() -> Client:
     client = Client()
     client.force_login(User.objects.create_superuser("ada"))
     return client
 
 
-def _get(client: Client, address: str) -> None:
+def _get(client: Client, url: str) -> None:
     alert = Alert.objects.get(pk=100)
     row = ActionExecution.objects.get(pk=101)
-    address = address.format(
+    url = url.format(
         request_id=alert.request_id,
         fingerprint=alert.fingerprint,
         trace_tag=row.trace_tag,
         st2_execution_id=row.st2_execution_id,
         then="2000-01-01T00:00:00Z",
     )
-    answer = client.get(address)
-    assert answer.status_code == 200, (address, answer.status_code, answer.content[:300])
+    response = client.get(url)
+    assert response.status_code == 200, (url, response.status_code, response.content[:300])
 
 
 def _post(**members: Any) -> None:
     sender = factories.make_client("webhook")
     body = factories.notification_body(factories.alert_payload(**members))
-    answer = sender.post("/api/v1/webhook/", json.dumps(body), content_type="application/json")
-    assert answer.status_code == 202
+    response = sender.post("/api/v1/webhook/", json.dumps(body), content_type="application/json")
+    assert response.status_code == 202
 
 
 def _resolve() -> None:
@@ -102,7 +102,7 @@ def _resolve() -> None:
 
 
 def _new_episode() -> None:
-    """Let what a bucket with a cooldown takes fire anew."""
+    """Post a new episode of an alert whose bucket has a cooldown."""
     alert = Alert.objects.filter(alert_name="HostDown", active_fingerprint=None).latest("pk")
     now = timezone.now().isoformat()
     _post(labels=alert.labels, fingerprint=alert.fingerprint, startsAt=now)
@@ -124,7 +124,7 @@ def _hint_by_id() -> None:
 
 
 def _look_for_reruns() -> None:
-    # No execution is due, so StackStorm is not asked.
+    # No execution is due, so StackStorm is not called.
     assert reruns.check_due(client=None) == 0  # type: ignore[arg-type]
 
 
@@ -137,36 +137,36 @@ def _cancel_overdue() -> None:
     assert cancel.cancel_overdue() == 0
 
 
-QUESTIONS = [
-    _question("intake", _new_episode, "alerts(fingerprint, id)", f"{RUNS}(bucket_id, started_at)"),
-    _question("a resolve", _resolve, f"{RUNS}(alert_id, bucket_id, number)"),
-    _question(
-        "the line",
+QUERIES = [
+    _query("intake", _new_episode, "alerts(fingerprint, id)", f"{RUNS}(bucket_id, started_at)"),
+    _query("a resolve", _resolve, f"{RUNS}(alert_id, bucket_id, number)"),
+    _query(
+        "the launch order",
         lambda: LaunchQueue().take(20),
         f"{EXECUTIONS}(status, executed_via_stackstorm, priority, bucket_id, due_at)",
     ),
-    _question(
+    _query(
         "the next poll", poll_schedule.next_due
-    ),  # the end of an index, which EXPLAIN does not name
-    _question(
+    ),  # reads the end of an index; EXPLAIN names none
+    _query(
         "a poll",
         lambda: poll_schedule.take_due(at=timezone.now()),
         f"{EXECUTIONS}(executed_via_stackstorm, status, due_at)",
     ),
-    _question("an outcome", _settle, f"{EXECUTIONS}(run_id, step_order, attempt)"),
-    _question("a hint by tag", _hint_by_tag, f"{EXECUTIONS}(trace_tag)"),
-    _question("a hint by id", _hint_by_id, f"{EXECUTIONS}(st2_execution_id)"),
-    _question("what waited too long", launch_timeout.expire, f"{EXECUTIONS}(status, created_at)"),
-    _question("what is to stop", cancel.apply_stops, f"{RUNS}(stop, status)"),
-    _question("what runs too long", _cancel_overdue, f"{RUNS}(status, id)"),
-    _question("what a dead worker left", recover.recover),
-    _question("what is local and due", launch.is_local_due),
-    _question("what is due in StackStorm", launch.is_stackstorm_due),
-    _question("launches without an answer", lambda: lookup.look_up_due(client=None)),  # type: ignore[arg-type]
+    _query("an outcome", _settle, f"{EXECUTIONS}(run_id, step_order, attempt)"),
+    _query("a hint by tag", _hint_by_tag, f"{EXECUTIONS}(trace_tag)"),
+    _query("a hint by id", _hint_by_id, f"{EXECUTIONS}(st2_execution_id)"),
+    _query("expired launches", launch_timeout.expire, f"{EXECUTIONS}(status, created_at)"),
+    _query("runs to stop", cancel.apply_stops, f"{RUNS}(stop, status)"),
+    _query("overdue executions", _cancel_overdue, f"{RUNS}(status, id)"),
+    _query("expired leases", recover.recover),
+    _query("due local actions", launch.is_local_due),
+    _query("due StackStorm executions", launch.is_stackstorm_due),
+    _query("launches to look up", lambda: lookup.look_up_due(client=None)),  # type: ignore[arg-type]
     _page(BucketRun, "transitions(run_id)", f"{EXECUTIONS}(run_id, step_order, attempt)"),
     _page(Alert, f"{EXECUTIONS}(alert_id)", "transitions(subject_id, subject_type)"),
-    _question("re-runs to look for", _look_for_reruns, f"{EXECUTIONS}(reruns_due_at)"),
-    _question("early resolves to prune", _prune_early_resolves, "early_resolves(received_at)"),
+    _query("re-runs to look for", _look_for_reruns, f"{EXECUTIONS}(reruns_due_at)"),
+    _query("early resolves to prune", _prune_early_resolves, "early_resolves(received_at)"),
     _page(
         ActionExecution,
         f"{EXECUTIONS}(parent_id)",
@@ -189,17 +189,17 @@ QUESTIONS = [
     _admin("remediation_bucket", "", f"{RUNS}(bucket_id, id)"),
     _admin("remediation_pause", "", "pauses(ended_at)"),
     _admin("audit_apicall", "q=theirs-9", "api_calls(client_request_id)"),
-    _question(
-        "a story",
-        lambda: _get(_person(), "/audit/requests/{request_id}/"),
+    _query(
+        "a request report",
+        lambda: _get(_user(), "/audit/requests/{request_id}/"),
         "alerts(request_id)",
         "transitions(request_id)",
         "transitions(cause_request_id)",
         f"{RUNS}(alert_id, bucket_id, number)",
         "alerts(created_at)",
     ),
-    _question("failures", lambda: _get(_person(), "/audit/failures/"), f"{RUNS}(status, id)"),
-    _question(
+    _query("failures", lambda: _get(_user(), "/audit/failures/"), f"{RUNS}(status, id)"),
+    _query(
         "metrics",
         lambda: _get(factories.make_client("read"), "/metrics"),
         "alerts(active_fingerprint)",

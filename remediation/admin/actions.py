@@ -89,7 +89,7 @@ class ActionAdmin(DefinitionAdmin[Action]):
             "StackStorm check",
             {
                 "fields": [
-                    ("check_badge", "checked", "st2_runner"),
+                    ("check_badge", "checked", "runner"),
                     "check_message",
                     ("change", "changed_at"),
                     "used_by",
@@ -98,7 +98,7 @@ class ActionAdmin(DefinitionAdmin[Action]):
         ),
     ]
     readonly_fields = [
-        *("check_badge", "check_message", "checked", "st2_runner"),
+        *("check_badge", "check_message", "checked", "runner"),
         *("change", "changed_at", "used_by"),
     ]
 
@@ -138,6 +138,11 @@ class ActionAdmin(DefinitionAdmin[Action]):
     def checked(self, action: Action) -> str:
         """Return the time of the last check."""
         return formatting.utc_time(action.st2_checked_at)
+
+    @admin.display(description="StackStorm runner")
+    def runner(self, action: Action) -> str:
+        """Return the runner type, for example remote-shell-cmd."""
+        return action.st2_runner or formatting.EMPTY
 
     @admin.display(description="last change in StackStorm")
     def change(self, action: Action) -> str:

@@ -121,7 +121,7 @@ class AlertAdmin(OperationAdmin[Alert]):
         """Return the status as a badge."""
         return formatting.badge(alert.status)
 
-    @admin.display(description="runs, or reason for none")
+    @admin.display(description="runs or reason")
     def outcome(self, alert: Alert) -> str:
         """Return each run's status and bucket, followed by the reason, if any."""
         links = (
@@ -146,12 +146,12 @@ class AlertAdmin(OperationAdmin[Alert]):
         """Return Alertmanager's end time of the episode."""
         return formatting.utc_time(alert.ends_at)
 
-    @admin.display(description="received")
+    @admin.display(description="occurrences")
     def times_seen(self, alert: Alert) -> str:
         """Return the number of deliveries in which the alert was firing."""
         return f"{alert.occurrences}×"  # noqa: RUF001 - a multiplication sign is meant
 
-    @admin.display(description="last received (UTC)")
+    @admin.display(description="last seen (UTC)")
     def seen(self, alert: Alert) -> str:
         """Return the time of the last delivery."""
         return formatting.utc_time(alert.last_seen_at)

@@ -37,11 +37,11 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
     list_display = [
         "__str__",
         "shown_status",
-        "stackstorm",
+        "short_error",
         "bucket_link",
         "alert_link",
         "step",
-        "short_error",
+        "stackstorm",
         "started",
         "duration",
     ]
@@ -49,7 +49,7 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
     time_ordered_filters = frozenset({"status__exact"})
     list_select_related = ["bucket", "alert", "run"]
     search_fields = ["request_id__exact", "st2_execution_id__exact", "trace_tag__exact"]
-    search_help_text = "A complete request id, StackStorm execution id or trace tag"
+    search_help_text = "Complete request id, StackStorm execution id or trace tag"
     fieldsets = [
         (
             None,
@@ -69,7 +69,7 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
             "StackStorm",
             {
                 "fields": [
-                    ("stackstorm", "st2_liveaction_id"),
+                    ("stackstorm", "liveaction_id"),
                     ("running_since", "due"),
                     "trace",
                     "story",
@@ -138,6 +138,11 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
     def stackstorm(self, execution: ActionExecution) -> str:
         """Return StackStorm's id and status."""
         return stackstorm_cell(execution)
+
+    @admin.display(description="StackStorm liveaction id")
+    def liveaction_id(self, execution: ActionExecution) -> str:
+        """Return StackStorm's internal id of the execution."""
+        return execution.st2_liveaction_id or formatting.EMPTY
 
     @admin.display(description="action")
     def action_link(self, execution: ActionExecution) -> str:

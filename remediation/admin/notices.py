@@ -182,7 +182,9 @@ def _running_lines(row: ActionExecution) -> Iterator[str]:
 
 
 def _unknown_notice(row: ActionExecution) -> Notice:
-    title = format_html("Needs your decision: outcome of {} unknown", formatting.row_link(row))
+    title = format_html(
+        "Needs your decision: the outcome of {} is unknown", formatting.row_link(row)
+    )
     target = row.alert.instance or "the host or service in the alert"
     lines = [
         row.error_message,

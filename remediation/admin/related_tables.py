@@ -44,7 +44,7 @@ def run_table(runs: Iterable[BucketRun], *, empty: str) -> RelatedTable:
         )
         for run in runs
     ]
-    columns = ["Run", "Status", "Trigger", "By", "Created (UTC)", "Duration", "Reason"]
+    columns = ["Run", "Status", "Trigger", "Actor", "Created (UTC)", "Duration", "Reason"]
     return RelatedTable("Runs", columns, rows, empty)
 
 
@@ -91,7 +91,7 @@ def rerun_table(reruns: Iterable[Rerun]) -> RelatedTable:
         )
         for rerun in reruns
     ]
-    columns = ["Execution in StackStorm", "Status", "By", "Started (UTC)", "Re-run of"]
+    columns = ["Execution in StackStorm", "Status", "User", "Started (UTC)", "Re-run of"]
     return RelatedTable("Re-runs in StackStorm (not followed)", columns, rows, "")
 
 
@@ -109,7 +109,7 @@ def transition_table(transitions: models.QuerySet[Transition]) -> RelatedTable:
         )
         for transition in reversed(newest)
     ]
-    columns = ["Time (UTC)", "Object", "Change", "By", "Reason", "Request"]
+    columns = ["Time (UTC)", "Object", "Change", "Actor", "Reason", "Request"]
     return RelatedTable("Transitions", columns, rows, "No transitions recorded.")
 
 

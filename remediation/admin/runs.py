@@ -36,10 +36,10 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
         "bucket_link",
         "alert_link",
         "instance",
+        "short_reason",
         "trigger",
         "created",
         "duration",
-        "short_reason",
     ]
     list_filter = ["status", "trigger"]
     id_ordered_filters = frozenset({"status__exact", "bucket__exact"})

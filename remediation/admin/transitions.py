@@ -14,7 +14,7 @@ from remediation.models import Transition
 class TransitionAdmin(ReadOnlyModelAdmin[Transition]):
     """Transitions, newest first."""
 
-    list_display = ["short_id", "time", "subject", "change", "actor", "short_reason", "story"]
+    list_display = ["short_id", "time", "subject", "change", "short_reason", "actor", "story"]
     list_filter = ["subject_type"]
     search_fields = ["request_id__exact", "cause_request_id__exact"]
     search_help_text = "Complete request id, of the story or of the request that made the change"

@@ -149,7 +149,7 @@ def test_unknown_execution_without_an_id_shows_its_trace_tag(operator):
     for row in (execution, execution.run):
         [(text, is_urgent)] = notices_of(operator, row)
         assert is_urgent
-        assert text.startswith("Needs your decision: outcome of")
+        assert text.startswith("Needs your decision: the outcome of")
         assert "no answer" in text
         assert "Check server-01:9100" in text
         assert f"st2 trace list --trace-tag {execution.trace_tag}" in text

@@ -1,1 +1,1 @@
-"""The composition root: settings, urls, health and wsgi."""
+"""The composition root: settings, URLs, health, metrics and WSGI."""

@@ -1,4 +1,4 @@
-"""Is the process alive, and can it take webhooks: for supervisors and load balancers."""
+"""Liveness and readiness endpoints for supervisors and load balancers."""
 
 from __future__ import annotations
 
@@ -22,34 +22,36 @@ check_writable = WriteCheck()
 
 
 class NotReady(Exception):
-    """A webhook could not be taken now; the text says what to do."""
+    """PoundCake cannot receive webhooks now. The message says how to fix it."""
 
 
 @require_safe
 def healthz(_request: HttpRequest) -> JsonResponse:
-    """Say that the process answers; nothing else is asked, the database neither."""
+    """Return 200 if the process responds, without using the database."""
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Say whether webhooks can be taken: 200, or 503 with what is wrong.
+    """Return 200 if webhooks can be received, else 503 with the problem.
 
-    The workers' signs of life and all problems are shown without details, for the caller is not
-    known, and decide nothing: webhooks can be taken all the same.
+    The workers' heartbeats and all problems are listed, but do not change the status, since
+    webhooks can still be received. They have no details, since the caller is not authenticated.
     """
     try:
         check_migrations()
-        beats = _heartbeats()
-        found = [_shown(problem) for problem in problems.current()]
+        heartbeats = _heartbeats()
+        found = [_as_json(problem) for problem in problems.current()]
         _check_writable()
     except NotReady as problem:
         return _unavailable(str(problem))
     except Error as error:
-        # Its own words name hosts and users: they are for the log.
+        # The error names hosts and users, so it goes to the log only.
         logger.warning("Not ready, the database: %s", error)
-        return _unavailable("The database does not answer: see DATABASE_URL and the log.")
-    return JsonResponse({"status": "ok", "clock": _clock(), "workers": beats, "problems": found})
+        return _unavailable("The database is not available: see DATABASE_URL and the log.")
+    return JsonResponse(
+        {"status": "ok", "clock": _clock(), "workers": heartbeats, "problems": found}
+    )
 
 
 def _check_writable() -> None:
@@ -63,7 +65,7 @@ def _check_writable() -> None:
         ) from error
 
 
-def _shown(problem: Problem) -> dict[str, Any]:
+def _as_json(problem: Problem) -> dict[str, Any]:
     return {
         "name": problem.name,
         "title": problem.title,
@@ -78,22 +80,21 @@ def _unavailable(problem: str) -> JsonResponse:
 
 @lru_cache(maxsize=1)
 def check_migrations() -> None:
-    """Raise NotReady while tables are missing; once they are there, they stay."""
+    """Raise NotReady if migrations are missing. Success is cached."""
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise NotReady("The tables are not up to date: run manage.py migrate.")
 
 
 def _clock() -> dict[str, Any]:
-    """Return by how much this machine's clock is ahead of the shared time, and what is wrong."""
+    """Return the skew of this machine's clock, with a warning if it is too large."""
     warning = clock.skew_warning()
-    shown: dict[str, Any] = {"skew_seconds": round(clock.skew_seconds(), 3)}
-    return shown | ({"warning": warning} if warning else {})
+    result: dict[str, Any] = {"skew_seconds": round(clock.skew_seconds(), 3)}
+    return result | ({"warning": warning} if warning else {})
 
 
 def _heartbeats() -> dict[str, dict[str, Any]]:
-    """Return how long ago each recurring job of the workers beat."""
-    jobs = problems.beating()
+    """Return the age of the last heartbeat of each recurring job."""
     at = clock.now()
     return {
         beat.name: {
@@ -101,5 +102,5 @@ def _heartbeats() -> dict[str, dict[str, Any]]:
             "age_seconds": round((at - beat.beat_at).total_seconds(), 3),
             "skew_seconds": beat.skew_seconds,
         }
-        for beat in jobs
+        for beat in problems.beating()
     }

@@ -1,4 +1,4 @@
-"""Answer for a host that the settings do not allow."""
+"""Respond to requests for a host that ALLOWED_HOSTS does not contain."""
 
 from collections.abc import Callable
 
@@ -7,17 +7,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 
 
 class HostMiddleware:
-    """Turn a host that ALLOWED_HOSTS lacks into a 503 that names the setting.
+    """Return 503 with the setting's name for a host that is not in ALLOWED_HOSTS.
 
-    Django's own answer is a 400, after which Alertmanager never tries again: a setting that is
-    wrong for an hour would lose that hour's alerts.
+    Django would return 400, which Alertmanager does not retry: a wrong setting would lose alerts.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Look at the host before anybody else does."""
         try:
             request.get_host()
         except DisallowedHost:
@@ -27,8 +25,8 @@ class HostMiddleware:
     @staticmethod
     def _refuse(request: HttpRequest) -> HttpResponse:
         message = (
-            "This host name is not in ALLOWED_HOSTS: add the name by which PoundCake is called"
-            " to that setting."
+            "This host name is not in ALLOWED_HOSTS: add the host name of PoundCake's URL to that"
+            " setting."
         )
         if request.path.startswith("/api/"):
             error = {"code": "unavailable", "message": message, "fields": {}}

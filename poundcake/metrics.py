@@ -1,4 +1,4 @@
-"""How much is in flight, for Prometheus; every sample is read off an index or from memory.
+"""Prometheus metrics of work in flight. Every sample comes from an index or from memory.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -32,7 +32,7 @@ from remediation.models import (
 )
 
 RUNS_IN_FLIGHT = ("pending", "running", "unknown")
-SKEW_KNOWN = datetime.timedelta(minutes=5)
+SKEW_MAX_AGE = datetime.timedelta(minutes=5)
 EXECUTIONS_IN_FLIGHT = ("pending", "launching", "running", "unknown")
 
 Samples = Iterable[tuple[str, float]]
@@ -40,15 +40,15 @@ Samples = Iterable[tuple[str, float]]
 
 @extend_schema(exclude=True)
 class Metrics(APIView):
-    """What is in flight, in Prometheus' text format."""
+    """Work in flight, in the Prometheus text format."""
 
     content_negotiation_class = JsonOnlyNegotiation
     scopes = {"get": Scope.READ}
 
     def get(self, _request: Request) -> HttpResponse:
         """Return all samples."""
-        at, found = clock.now(), problems.current()
-        beats = problems.beating()
+        at, current = clock.now(), problems.current()
+        heartbeats = problems.beating()
         text = "".join(
             [
                 _metric("poundcake_alerts_firing", "Open alerts.", _alerts()),
@@ -64,39 +64,39 @@ class Metrics(APIView):
                 ),
                 _metric(
                     "poundcake_wakeup_age_seconds",
-                    "Age of the oldest due wake-up that no worker has taken, 0 without one.",
+                    "Age of the oldest due wake-up that no worker has taken, 0 if there is none.",
                     _wakeups(at),
                 ),
                 _metric(
                     "poundcake_heartbeat_age_seconds",
-                    "Time since a recurring job of the workers last beat.",
-                    _heartbeats(at, beats),
+                    "Time since the last heartbeat of a recurring job.",
+                    _heartbeats(at, heartbeats),
                 ),
                 _metric(
                     "poundcake_clock_skew_seconds",
-                    "By how much the clock of a process's machine is ahead of the database's.",
-                    _skew(at, beats),
+                    "Seconds by which a machine's clock is ahead of the database's.",
+                    _skew(at, heartbeats),
                 ),
-                _metric("poundcake_paused", "1 while people hold everything back.", _paused(at)),
+                _metric("poundcake_paused", "1 while paused.", _paused(at)),
                 _metric(
                     "poundcake_stackstorm_unreachable",
-                    "1 while StackStorm did not answer the last call.",
-                    _unreachable(found),
+                    "1 if StackStorm did not respond to the last call.",
+                    _unreachable(current),
                 ),
                 _metric(
                     "poundcake_problem",
-                    "Failures in a row of what fails again and again, at least 1 while it lasts.",
-                    _problems(found),
+                    "Consecutive failures of a current problem, at least 1; else 0.",
+                    _problems(current),
                 ),
                 _metric(
                     "poundcake_rejected_alerts_total",
-                    "Alerts that were received and could not be acted on.",
+                    "Alerts that were received but could not be processed.",
                     [("", RejectedAlert.count_all())],
                     kind="counter",
                 ),
                 _metric(
                     "poundcake_unrecorded_calls_total",
-                    "API calls that a process of the web server answered and could not record.",
+                    "API calls that a web server process could not record.",
                     _unrecorded(),
                     kind="counter",
                 ),
@@ -116,12 +116,12 @@ def _alerts() -> Samples:
 
 
 def _by_status(
-    rows: QuerySet[BucketRun] | QuerySet[ActionExecution], words: Iterable[str]
+    rows: QuerySet[BucketRun] | QuerySet[ActionExecution], statuses: Iterable[str]
 ) -> Samples:
-    counted = rows.filter(status__in=words).values_list("status").annotate(Count("pk"))
+    counted = rows.filter(status__in=statuses).values_list("status").annotate(Count("pk"))
     counts = dict(counted.order_by())
-    for word in words:
-        yield f'{{status="{word}"}}', counts.get(word, 0)
+    for status in statuses:
+        yield f'{{status="{status}"}}', counts.get(status, 0)
 
 
 def _wakeups(at: datetime.datetime) -> Samples:
@@ -130,33 +130,36 @@ def _wakeups(at: datetime.datetime) -> Samples:
         yield f'{{cluster="{cluster}"}}', (at - since).total_seconds() if since else 0
 
 
-def _heartbeats(at: datetime.datetime, beats: Iterable[Heartbeat]) -> Samples:
-    for beat in beats:
-        yield f'{{job="{beat.name}"}}', (at - beat.beat_at).total_seconds()
+def _heartbeats(at: datetime.datetime, heartbeats: Iterable[Heartbeat]) -> Samples:
+    for heartbeat in heartbeats:
+        yield f'{{job="{heartbeat.name}"}}', (at - heartbeat.beat_at).total_seconds()
 
 
-def _skew(at: datetime.datetime, beats: Iterable[Heartbeat]) -> Samples:
+def _skew(at: datetime.datetime, heartbeats: Iterable[Heartbeat]) -> Samples:
     yield '{process="web"}', clock.skew_seconds()
-    for beat in beats:
-        # Each cluster tells that of its own machine; a dead one's is not known any more.
-        if beat.name.partition("@")[0] in queue.CLUSTERS and at - beat.beat_at < SKEW_KNOWN:
-            yield f'{{process="{beat.name}"}}', beat.skew_seconds
+    for heartbeat in heartbeats:
+        # Each cluster reports its own machine's skew. Ignore old reports of dead clusters.
+        if (
+            heartbeat.name.partition("@")[0] in queue.CLUSTERS
+            and at - heartbeat.beat_at < SKEW_MAX_AGE
+        ):
+            yield f'{{process="{heartbeat.name}"}}', heartbeat.skew_seconds
 
 
 def _paused(at: datetime.datetime) -> Samples:
     yield "", Pause.current(at=at) is not None
 
 
-def _unreachable(found: Iterable[Problem]) -> Samples:
-    yield "", any(problem.name == STACKSTORM for problem in found)
+def _unreachable(current: Iterable[Problem]) -> Samples:
+    yield "", any(problem.name == STACKSTORM for problem in current)
 
 
-def _problems(found: Iterable[Problem]) -> Samples:
-    failures = {problem.name: max(problem.failures, 1) for problem in found}
+def _problems(current: Iterable[Problem]) -> Samples:
+    failures = {problem.name: max(problem.failures, 1) for problem in current}
     for name in sorted({*problems.TITLES, *failures}):
         yield f'{{name="{name}"}}', failures.get(name, 0)
 
 
 def _unrecorded() -> Samples:
-    # Each process counts its own, and another one may answer the next time.
+    # Each process counts separately, and another process may serve the next request.
     yield f'{{process="{os.getpid()}"}}', unrecorded_calls.value

@@ -1,4 +1,4 @@
-"""The API's description of itself."""
+"""The OpenAPI schema and the API documentation page."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from remediation.models import Scope
 
 
 class SchemaView(SpectacularAPIView):
-    """The API in OpenAPI's words."""
+    """The API's OpenAPI schema."""
 
     permission_classes = [HasScope]
     scopes = {"get": Scope.READ}
 
 
 class DocsView(SpectacularSwaggerView):
-    """The API's documentation, to read and to try."""
+    """Interactive API documentation."""
 
     permission_classes = [HasScope]
     scopes = {"get": Scope.READ}
 
     def handle_exception(self, exc: Exception) -> Any:
-        """Lead people who have not signed in to the login, and from there back."""
+        """Redirect anonymous users to the login page."""
         if isinstance(exc, NotAuthenticated):
             return redirect_to_login(self.request.get_full_path())
         return super().handle_exception(exc)

@@ -1,4 +1,4 @@
-"""Every address of PoundCake."""
+"""All URLs of PoundCake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Can the database be written to: one small write, now and then, for ``/readyz``."""
+"""Check for ``/readyz`` that the database is writable, with a small write at most once a second."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ from django.db import Error, transaction
 from remediation import clock
 from remediation.models import Heartbeat
 
-# A new row must find room for it, also where a row that is updated keeps its place.
+# Large enough to need new space, since updating a small row in place would not.
 ROW_BYTES = 8_192
-INTERVAL_SECONDS = 1.0  # between two writes, however many probes come
+INTERVAL_SECONDS = 1.0  # between two writes, for any number of probes
 
 
 class WriteCheck:
-    """Writes a row and deletes it again. Probes in between get the last outcome."""
+    """Write a row and delete it. Probes within the interval get the previous result."""
 
-    def __init__(self, *, steady_seconds: Callable[[], float] = time.monotonic) -> None:
-        """Check at the first call."""
-        self._steady_seconds = steady_seconds
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._lock = Lock()
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Check again at the next call."""
+    def reset(self) -> None:
+        """Discard the previous result."""
         self._error: Error | None = None
         self._check_at = float("-inf")
 
     def __call__(self) -> None:
-        """Raise Error while the database is read-only, its disk full or it is away."""
-        # While one thread checks, the others get the last outcome.
-        if self._steady_seconds() >= self._check_at and self._lock.acquire(blocking=False):
+        """Raise Error if the database is read-only, full or unavailable."""
+        # While one thread checks, other threads use the previous result.
+        if self._monotonic() >= self._check_at and self._lock.acquire(blocking=False):
             try:
                 self._check()
             finally:
@@ -48,7 +47,7 @@ class WriteCheck:
             self._error = None
         except Error as error:
             self._error = error
-        self._check_at = self._steady_seconds() + INTERVAL_SECONDS
+        self._check_at = self._monotonic() + INTERVAL_SECONDS
 
 
 def _write() -> None:

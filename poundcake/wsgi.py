@@ -1,4 +1,4 @@
-"""The WSGI door for gunicorn and other web servers."""
+"""The WSGI application for gunicorn and other web servers."""
 
 import os
 

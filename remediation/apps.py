@@ -1,4 +1,4 @@
-"""Django's entry for the machine."""
+"""The Django app configuration."""
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -9,12 +9,12 @@ __all__ = ["RemediationConfig", "checks"]
 
 
 class RemediationConfig(AppConfig):
-    """Actions, buckets, alerts, runs and executions; importing ``checks`` registers them."""
+    """Actions, buckets, alerts, runs and executions. Importing ``checks`` registers them."""
 
     name = "remediation"
 
     def ready(self) -> None:
-        """Give the settings to a module that does not know Django."""
+        """Configure the templating package, which does not depend on Django."""
         templating.configure(
             seconds=settings.TEMPLATE_TIMEOUT_SECONDS, max_bytes=settings.TEMPLATE_MAX_BYTES
         )

@@ -1,8 +1,8 @@
-"""Mask secrets in what is stored, shown and logged.
+"""Mask secrets in stored, displayed and logged data.
 
-Three things give a secret away: the name it stands under (``db_password``), its form in free text
-(``Authorization: Bearer x``, ``https://user:x@host``, a private key), and that its value is known.
-In doubt more is masked, not less. The time taken is linear in the input.
+A secret is recognized by the name of its field (``db_password``), by its form in free text
+(``Authorization: Bearer x``, ``https://user:x@host``, a private key), or because its value is
+known. In doubt the text is masked. The run time is linear in the input.
 """
 
 import base64
@@ -17,33 +17,33 @@ from urllib.parse import quote, quote_plus
 JSON: TypeAlias = "Mapping[str, JSON] | Sequence[JSON] | str | int | float | bool | None"
 
 MASK = "********"
-SECRET_LENGTH_MIN = 4  # a shorter known secret is masked only where it is the whole text
-DEPTH_MAX = 24  # levels of nesting that are looked into; what lies deeper is masked whole
+SECRET_LENGTH_MIN = 4  # a shorter known secret is masked only if it is the complete text
+DEPTH_MAX = 24  # levels of nesting; anything deeper is masked completely
 
-_BASE64_LENGTH_MIN = 8  # characters; a shorter piece of base64 would hit words
-# A part of every secret word below. Most names and texts have none, which is quickly seen.
+_BASE64_LENGTH_MIN = 8  # characters; shorter base64 would match ordinary text
+# A quick test: every secret name contains one of these, and most names and texts contain none.
 _NAME_HINTS = (
     *("key", "pass", "token", "secret", "auth", "cookie", "credential", "session"),
     *("pwd", "bearer", "jwt"),
 )
-# One expression on the text in lower case: half the time of looking for each, or of ignoring case.
+# One expression on lower-case text takes half the time of several searches or of ignoring case.
 _NAME_HINT = re.compile("|".join(_NAME_HINTS))
 _TEXT_HINT = re.compile("|".join(["://", "basic", *_NAME_HINTS]))
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SECRET_ENDING = re.compile(
     r"[a-z]*(?:password|passwd|passphrase|secret|token|cookie|credential|authorization|bearer|jwt"
     r"|sessionid|(?:api|private|secret|access|ssh|encryption|signing|auth)key)s?"
 )
-_SECRET_WORDS = frozenset({"pass", "pwd"})
+_SECRET_PARTS = frozenset({"pass", "pwd"})
 _KEY_OWNERS = frozenset({"api", "private", "access", "ssh", "encryption", "signing", "auth"})
-# A name that ends in one of these says something about a secret, it does not hold one.
-_ABOUT = frozenset(
+# A name that ends in one of these describes a secret but does not hold one.
+_METADATA_ENDINGS = frozenset(
     {"at", "count", "domain", "enabled", "endpoint", "expires", "expiry", "file", "length"}
     | {"limit", "name", "path", "policy", "required", "seconds", "ttl", "type", "uri", "url"}
     | {"used"}
 )
 
-# Possessive quantifiers (++) never give back, so no text makes these expressions slow.
+# Possessive quantifiers (++) do not backtrack, so no text makes these expressions slow.
 _ASSIGNMENT = re.compile(
     r"(?<![\w.-])(?P<name>[\w.-]++)(?:\\{0,3}[\"'])?+[ \t]*+[=:>]{1,3}+[ \t]*+"
 )
@@ -58,7 +58,7 @@ _BARE = re.compile(r"(?:(?i:bearer|basic|digest|token|apikey)[ \t]++)?+[^\s&\"']
 _LINE = re.compile(r"[^\r\n\"']++")
 _LINE_NAMES = ("authorization", "cookie")  # headers with spaces in their values
 _URL_CREDENTIALS = re.compile(r"://(?P<user>[^\s/:@\"<>]*+):[^\s/\"<>]+@")
-# A word alone ("basic authentication") is no credential: a digit, a capital or a sign makes one.
+# A credential contains a digit, a capital or a sign, unlike the text "basic authentication".
 _SCHEME = re.compile(
     r"\b(?P<scheme>(?i:bearer|basic))[ ]++(?=\w?[a-z]*+[A-Z0-9._~+/=-])[\w.~+/=-]{8,}+"
 )
@@ -70,34 +70,34 @@ _PRIVATE_KEY = re.compile(
 
 
 def is_secret_name(name: str) -> bool:
-    """Say whether what stands under this name is secret, judged by the words in it.
+    """Return whether a field of this name holds a secret.
 
-    ``db_password``, ``St2-Api-Key`` and ``accessToken`` are; ``group_key``, ``token_type`` and
-    ``private_key_file`` are not.
+    ``db_password``, ``St2-Api-Key`` and ``accessToken`` do; ``group_key``, ``token_type`` and
+    ``private_key_file`` do not.
     """
     if not _NAME_HINT.search(name.lower()):
         return False
-    words = [word.lower() for word in _WORD.findall(name)]
-    if not words or words[-1] in _ABOUT:
+    parts = [part.lower() for part in _NAME_PART.findall(name)]
+    if not parts or parts[-1] in _METADATA_ENDINGS:
         return False
-    if any(word in _SECRET_WORDS or _SECRET_ENDING.fullmatch(word) for word in words):
+    if any(part in _SECRET_PARTS or _SECRET_ENDING.fullmatch(part) for part in parts):
         return True
-    if any(owner in _KEY_OWNERS and word == "key" for owner, word in pairwise(words)):
+    if any(owner in _KEY_OWNERS and part == "key" for owner, part in pairwise(parts)):
         return True
-    return _SECRET_ENDING.fullmatch("".join(words)) is not None
+    return _SECRET_ENDING.fullmatch("".join(parts)) is not None
 
 
 def mask(value: JSON, *, secrets: Collection[str] = ()) -> JSON:
-    """Copy a JSON value with its secrets masked.
+    """Return a copy of a JSON value with its secrets masked.
 
     ``secrets``: known values; their JSON, URL and base64 forms are masked too. Under a secret name
-    only null, true, false and "" stay, for they hold no secret.
+    only null, true, false and "" are kept, since they reveal nothing.
     """
     return _mask(value, frozenset(secrets), DEPTH_MAX)
 
 
 def mask_headers(headers: Mapping[str, str], *, secrets: Collection[str] = ()) -> dict[str, str]:
-    """Copy HTTP headers with credentials and known secrets masked."""
+    """Return a copy of HTTP headers with credentials and known secrets masked."""
     return {
         _mask_known(name, secrets): MASK if is_secret_name(name) else mask_text(value, secrets)
         for name, value in headers.items()
@@ -107,7 +107,7 @@ def mask_headers(headers: Mapping[str, str], *, secrets: Collection[str] = ()) -
 def mask_query(
     params: Mapping[str, Sequence[str]], *, secrets: Collection[str] = ()
 ) -> dict[str, list[str]]:
-    """Copy a query (name -> its values) with credentials and known secrets masked."""
+    """Return a copy of a query (name -> values) with credentials and known secrets masked."""
     return {
         _mask_known(name, secrets): [
             MASK if is_secret_name(name) else mask_text(value, secrets) for value in values
@@ -117,11 +117,11 @@ def mask_query(
 
 
 def mask_text(text: str, secrets: Collection[str] = ()) -> str:
-    """Mask known secrets and what looks like one in free text.
+    """Mask known secrets, and text that looks like a secret.
 
-    Taken for a secret: the value after a secret name (``password=x``, ``"token": "x"``,
-    ``--api-key x``), credentials in a URL, bearer and basic credentials, private keys. A quoted
-    value that is never closed is masked to the end.
+    Masks the value after a secret name (``password=x``, ``"token": "x"``, ``--api-key x``),
+    credentials in a URL, bearer and basic credentials, and private keys. A quoted value without a
+    closing quote is masked to the end of the text.
     """
     masked = _mask_known(text, secrets)
     if not _TEXT_HINT.search(masked.lower()):
@@ -156,16 +156,16 @@ def _mask_member(name: str, value: JSON, secrets: Collection[str], levels: int) 
 
 def _mask_after(names: re.Pattern[str], text: str) -> str:
     """Mask the value that follows each secret name."""
-    pieces = []
+    parts = []
     done = 0
     for found in names.finditer(text):
         if found.start() < done or not is_secret_name(found["name"]):
             continue
         value = _match_value(found["name"], text, found.end())
         if value is not None:
-            pieces += [text[done : found.end()], _mask_value(value)]
+            parts += [text[done : found.end()], _mask_value(value)]
             done = value.end()
-    return "".join([*pieces, text[done:]])
+    return "".join([*parts, text[done:]])
 
 
 def _match_value(name: str, text: str, start: int) -> re.Match[str] | None:
@@ -192,7 +192,7 @@ def _mask_known(text: str, secrets: Collection[str]) -> str:
 
 @lru_cache(maxsize=4)
 def _list_forms(secrets: frozenset[str]) -> tuple[str, ...]:
-    """List the forms in which these secrets may occur in text, the longest first."""
+    """Return the forms in which these secrets may occur in text, longest first."""
     forms = {
         form
         for secret in secrets
@@ -208,8 +208,8 @@ def _iterate_forms(secret: str) -> Iterator[str]:
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield quote(secret, safe="", errors="replace")
     yield quote_plus(secret, errors="replace")
-    # Base64 knows three positions of a byte: with 0, 1 or 2 bytes before it ("user:" in basic
-    # credentials). Only the characters that no neighbor changes are looked for.
+    # The base64 form depends on the number of preceding bytes modulo 3, such as those of "user:" in
+    # basic credentials. Search only for the characters that do not depend on adjacent bytes.
     for offset, first in ((0, 0), (1, 2), (2, 3)):
         octets = bytes(offset) + secret.encode("utf-8", "replace")
         core = base64.b64encode(octets).decode()[first : len(octets) * 8 // 6]

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# How the scripts here get Debian packages, and when they may. Sourced, not run.
+# Functions to install Debian packages. Sourced by the other scripts.
 
 have() {
     command -v "$1" >/dev/null
@@ -13,7 +13,7 @@ as_root() {
     if [[ $EUID -eq 0 ]]; then "$@"; else sudo -n "$@"; fi
 }
 
-# Install packages and say so. What fails says why; the caller looks at what it got.
+# Install packages and print their names. Failures only print an error: callers check the result.
 install_packages() {
     echo "Installing the Debian packages $* (APT=0 prevents it)"
     as_root apt-get update -qq || true

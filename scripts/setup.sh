@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Make .venv with everything that PoundCake and its tests import.
+# Create .venv with all dependencies of PoundCake and its tests.
 #
-# PYTHON=python3.12  the Python to use; else the first one that is suitable
-# APT=0              install no Debian package, only name those that are missing
+# PYTHON=python3.12  the Python to use; default: the first suitable one
+# APT=0              install no Debian packages, only list missing ones
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/debian.sh
@@ -19,7 +19,7 @@ find_python() {
             return
         fi
     done
-    echo "PoundCake needs Python 3.11, 3.12 or 3.13: install one, or name it with PYTHON=" >&2
+    echo "PoundCake needs Python 3.11, 3.12 or 3.13: install one, or set PYTHON= to its path" >&2
     return 1
 }
 
@@ -35,8 +35,8 @@ has_mariadb_headers() {
     pkg-config --exists libmariadb 2>/dev/null || pkg-config --exists mysqlclient 2>/dev/null
 }
 
-# Print the Debian packages that are missing. All but the first are to compile mysqlclient, of
-# which there is no wheel for Linux.
+# Print the missing Debian packages. All but the first are needed to compile mysqlclient, which has
+# no wheel for Linux.
 missing_packages() {
     has_venv || "$python" -c 'import ensurepip' 2>/dev/null || echo python3-venv
     .venv/bin/python -c 'import MySQLdb' 2>/dev/null && return
@@ -54,15 +54,15 @@ if ((${#missing[@]})) && may_install_packages; then
 fi
 
 if [[ ${missing[0]:-} == python3-venv ]]; then
-    echo "Missing: ${missing[*]}. Install python3-venv at least, then try again" >&2
+    echo "Missing: ${missing[*]}. Install at least python3-venv, then retry" >&2
     exit 1
 fi
 has_venv || "$python" -m venv --clear .venv
 
 requirements='requirements-dev.txt'
 if ((${#missing[@]})); then
-    echo "Missing: ${missing[*]}. Going on without MariaDB, on SQLite alone;" \
-        "install them and run make setup to have both"
+    echo "Missing: ${missing[*]}. Continuing without MariaDB support;" \
+        "install them and run make setup to add it"
     requirements=.venv/requirements-without-mysqlclient.txt
     grep -hv -e '^mysqlclient==' -e '^-r ' requirements.txt requirements-dev.txt >"$requirements"
 fi

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fetch the real parts that the tests run with and this machine lacks. No service is started:
-# MariaDB's server comes as the bare program, Alertmanager is unpacked and never installed.
+# Fetch the servers that the tests need and that are missing. No service is started: the MariaDB
+# package contains only the program, and Alertmanager is unpacked without being installed.
 #
-# APT=0  fetch nothing, only name what is missing
+# APT=0  fetch nothing, only list the missing servers
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/debian.sh
@@ -23,13 +23,13 @@ unpack_alertmanager() {
     local download
     download=$(mktemp -d)
     as_root apt-get update -qq || true
-    # As root, apt would download as a user who may not write there.
+    # As root, apt would otherwise download as a user without write permission there.
     if (cd "$download" && apt-get download -qq -o APT::Sandbox::User=root prometheus-alertmanager)
     then
         mkdir -p "$parts"
         dpkg-deb -x "$download"/*.deb "$parts"
-        # Debian's build looks for its templates below /usr/share only. The new path is as long
-        # and relative: it holds where the program is started in var/parts.
+        # Debian's build has the fixed template path /usr/share/... . The replacement has the same
+        # length and is relative, so it works if the program is started in var/parts.
         LC_ALL=C sed -i 's#/usr/share/prometheus/alertmanager#usr/share/prometheus//alertmanager#' \
             "$parts/usr/bin/prometheus-alertmanager"
     fi

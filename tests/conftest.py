@@ -1,4 +1,4 @@
-"""What holds for every test: no test leaves this machine, and time can be moved."""
+"""Rules for every test: no test reaches another machine, and tests can move the clock."""
 
 import ipaddress
 import os
@@ -9,15 +9,14 @@ import pytest
 
 from remediation import clock
 
-# How long an example takes says nothing on a busy machine. In CI hypothesis has its own profile,
-# which plays the same examples every time.
-hypothesis.settings.register_profile("unhurried", deadline=None)
+# Deadlines fail under load. In CI hypothesis uses its own profile, which repeats the same examples.
+hypothesis.settings.register_profile("no-deadline", deadline=None)
 if os.environ.get("CI") != "true":
-    hypothesis.settings.load_profile("unhurried")
+    hypothesis.settings.load_profile("no-deadline")
 
 LOCAL_NAMES = {"localhost", "", None}
 
-# A proxy would take the request off this machine, and a request to loopback with it.
+# A proxy would send requests to another machine, even those for loopback.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 
 
@@ -25,7 +24,7 @@ class LeftThisMachine(Exception):
     """A test tried to reach another machine."""
 
 
-def _stay_on_this_machine(event: str, arguments: tuple[object, ...]) -> None:
+def _refuse_other_machines(event: str, arguments: tuple[object, ...]) -> None:
     if event in {"socket.getaddrinfo", "socket.gethostbyname"}:
         _refuse_unless_local(arguments[0])
     elif event in {"socket.connect", "socket.sendto"} and isinstance(arguments[1], tuple):
@@ -41,13 +40,13 @@ def _refuse_unless_local(host: object) -> None:
     except ValueError:
         is_local = False
     if not is_local:
-        raise LeftThisMachine(f"A test tried to reach {name!r}; tests stay on this machine")
+        raise LeftThisMachine(f"A test tried to reach {name!r}: tests must stay on this machine")
 
 
-sys.addaudithook(_stay_on_this_machine)
+sys.addaudithook(_refuse_other_machines)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_clock():
-    """Take the machine's clock on MariaDB too, so that tests can move it."""
+def use_machine_clock():
+    """Use the machine's clock on MariaDB too, so that tests can move it."""
     clock._shared = clock.MachineClock

@@ -1,4 +1,4 @@
-"""Health: alive without a database, ready only with one, and open to everybody."""
+"""Health endpoints: liveness without a database, readiness with one, and no authentication."""
 
 import datetime
 
@@ -13,7 +13,7 @@ from remediation.models import Heartbeat
 
 
 @pytest.fixture(autouse=True)
-def forget_migrations():
+def clear_migration_cache():
     health.check_migrations.cache_clear()
     yield
     health.check_migrations.cache_clear()
@@ -23,33 +23,33 @@ def refuse(*_arguments):
     raise OperationalError("Access denied for user 'poundcake'@'db'")
 
 
-def test_alive_needs_no_database():
-    answer = Client().get("/healthz")
+def test_liveness_needs_no_database():
+    response = Client().get("/healthz")
 
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
 @pytest.mark.django_db
-def test_ready_tells_the_workers_signs_of_life():
+def test_readiness_lists_the_workers_heartbeats():
     beat_at = timezone.now() - datetime.timedelta(minutes=5)
     Heartbeat.objects.create(name="tick", beat_at=beat_at, due_at=beat_at)
     Heartbeat.tell("stackstorm", "https://st2.internal refused", at=beat_at)
 
-    answer = Client().get("/readyz")
+    response = Client().get("/readyz")
 
-    assert answer.status_code == 200
-    assert "st2" not in answer.content.decode()
-    assert 299 < answer.json()["workers"]["tick"]["age_seconds"] < 400
+    assert response.status_code == 200
+    assert "st2" not in response.content.decode()
+    assert 299 < response.json()["workers"]["tick"]["age_seconds"] < 400
 
 
 @pytest.mark.django_db
-def test_not_ready_without_a_database_and_no_word_of_its_users():
+def test_not_ready_without_a_database_and_its_users_are_not_named():
     with connection.execute_wrapper(refuse):
-        answer = Client().get("/readyz")
+        response = Client().get("/readyz")
 
-    assert answer.status_code == 503
-    assert "DATABASE_URL" in answer.json()["problem"]
-    assert "poundcake" not in answer.content.decode()
+    assert response.status_code == 503
+    assert "DATABASE_URL" in response.json()["problem"]
+    assert "poundcake" not in response.content.decode()
 
 
 @pytest.mark.django_db
@@ -60,47 +60,47 @@ def test_not_ready_without_a_queue():
         return execute(sql, *arguments)
 
     with connection.execute_wrapper(refuse_queue):
-        answer = Client().get("/readyz")
+        response = Client().get("/readyz")
 
-    assert answer.status_code == 503
+    assert response.status_code == 503
 
 
 @pytest.mark.django_db
 def test_not_ready_while_tables_are_missing():
     MigrationRecorder(connection).migration_qs.filter(app="remediation").delete()
 
-    answer = Client().get("/readyz")
+    response = Client().get("/readyz")
 
-    assert answer.status_code == 503
-    assert "manage.py migrate" in answer.json()["problem"]
+    assert response.status_code == 503
+    assert "manage.py migrate" in response.json()["problem"]
 
 
 @pytest.mark.django_db
-def test_ready_is_cheap_once_the_tables_are_there(django_assert_max_num_queries):
+def test_readiness_is_cheap_when_the_tables_exist(django_assert_max_num_queries):
     Client().get("/readyz")
 
     with django_assert_max_num_queries(4):
-        answer = Client().get("/readyz")
+        response = Client().get("/readyz")
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_health_is_only_read(path):
+def test_health_endpoints_are_read_only(path):
     assert Client().post(path).status_code == 405
 
 
 @pytest.mark.django_db
-def test_a_wrong_clock_of_this_machine_is_told(monkeypatch):
+def test_a_wrong_clock_of_this_machine_is_a_warning(monkeypatch):
     monkeypatch.setattr("remediation.clock.skew_seconds", lambda: -600.0)
 
-    answer = Client().get("/readyz").json()
+    response = Client().get("/readyz").json()
 
-    assert answer["clock"]["skew_seconds"] == -600
-    assert "600.0 s behind the database's" in answer["clock"]["warning"]
-    assert answer["status"] == "ok"
+    assert response["clock"]["skew_seconds"] == -600
+    assert "600.0 s behind the database's" in response["clock"]["warning"]
+    assert response["status"] == "ok"
 
 
 @pytest.mark.django_db
-def test_a_clock_that_agrees_needs_no_warning():
+def test_a_correct_clock_has_no_warning():
     assert Client().get("/readyz").json()["clock"] == {"skew_seconds": 0.0}

@@ -1,4 +1,4 @@
-"""Metrics: what is in flight, in a form that Prometheus reads, at a bounded cost."""
+"""Metrics of work in flight, in the Prometheus format, at a limited cost."""
 
 import datetime
 import os
@@ -24,28 +24,28 @@ def reader():
 
 
 def samples(client):
-    answer = client.get("/metrics")
-    assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
-    lines = [line for line in answer.content.decode().splitlines() if not line.startswith("#")]
+    response = client.get("/metrics")
+    assert response["Content-Type"].startswith("text/plain; version=0.0.4")
+    lines = [line for line in response.content.decode().splitlines() if not line.startswith("#")]
     assert all(SAMPLE.fullmatch(line) for line in lines)
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
-def test_what_is_in_flight_is_counted(reader):
+def test_work_in_flight_is_counted(reader):
     run = factories.make_run(status="running", alert=factories.make_alert(status="resolved"))
     for number, status in enumerate(["launching", "running", "running", "success"], start=1):
         factories.make_execution(run, status=status, attempt=number)
     factories.make_alert()
 
-    found = samples(reader)
+    metrics = samples(reader)
 
-    assert found["poundcake_alerts_firing"] == 1
-    assert found['poundcake_runs{status="running"}'] == 1
-    assert found['poundcake_runs{status="unknown"}'] == 0
-    assert found['poundcake_executions{status="launching"}'] == 1
-    assert found['poundcake_executions{status="running"}'] == 2
-    assert found['poundcake_executions{status="pending"}'] == 0
-    assert 'poundcake_executions{status="success"}' not in found
+    assert metrics["poundcake_alerts_firing"] == 1
+    assert metrics['poundcake_runs{status="running"}'] == 1
+    assert metrics['poundcake_runs{status="unknown"}'] == 0
+    assert metrics['poundcake_executions{status="launching"}'] == 1
+    assert metrics['poundcake_executions{status="running"}'] == 2
+    assert metrics['poundcake_executions{status="pending"}'] == 0
+    assert 'poundcake_executions{status="success"}' not in metrics
 
 
 def test_rejected_alerts_are_counted(reader):
@@ -56,19 +56,19 @@ def test_rejected_alerts_are_counted(reader):
     assert samples(reader)["poundcake_rejected_alerts_total"] == 42
 
 
-def test_workers_that_do_nothing_are_seen(reader):
+def test_idle_workers_are_visible(reader):
     before = timezone.now() - datetime.timedelta(minutes=2)
     OrmQ.objects.create(key="launch", payload="", lock=before)
     Heartbeat.objects.create(name="tick", beat_at=before, due_at=before)
 
-    found = samples(reader)
+    metrics = samples(reader)
 
-    assert 119 < found['poundcake_wakeup_age_seconds{cluster="launch"}'] < 200
-    assert found['poundcake_wakeup_age_seconds{cluster="local"}'] == 0
-    assert 119 < found['poundcake_heartbeat_age_seconds{job="tick"}'] < 200
+    assert 119 < metrics['poundcake_wakeup_age_seconds{cluster="launch"}'] < 200
+    assert metrics['poundcake_wakeup_age_seconds{cluster="local"}'] == 0
+    assert 119 < metrics['poundcake_heartbeat_age_seconds{job="tick"}'] < 200
 
 
-def test_what_holds_everything_up_is_told(reader):
+def test_a_pause_and_an_unreachable_stackstorm_are_visible(reader):
     before = samples(reader)
     pause.pause(reason="maintenance", expires_at=None, cause=Cause())
     Heartbeat.tell("stackstorm", "refused", at=timezone.now())
@@ -88,7 +88,7 @@ def test_calls_that_could_not_be_recorded_are_counted_by_process(reader):
     assert samples(reader)[name] == before + 1
 
 
-def test_the_cost_does_not_grow(reader, django_assert_max_num_queries):
+def test_the_number_of_queries_does_not_grow(reader, django_assert_max_num_queries):
     samples(reader)
     for _ in range(5):
         factories.make_execution()
@@ -104,9 +104,9 @@ def test_the_clocks_of_all_machines_are_compared(reader, monkeypatch):
     Heartbeat.tell("failing:clock@web-1", "wrong", at=at)
     monkeypatch.setattr("remediation.clock.skew_seconds", lambda: 0.25)
 
-    found = samples(reader)
+    metrics = samples(reader)
 
-    named = {name: value for name, value in found.items() if "skew" in name}
+    named = {name: value for name, value in metrics.items() if "skew" in name}
     assert named == {
         'poundcake_clock_skew_seconds{process="web"}': 0.25,
         'poundcake_clock_skew_seconds{process="launch@web-1"}': 600,

@@ -1,4 +1,4 @@
-"""Addresses: where home is, and that faults are told in the words of who asked."""
+"""URLs: the home page, and errors as JSON for the API and as pages for browsers."""
 
 import logging
 
@@ -30,60 +30,60 @@ handler400, handler404, handler500 = urls.handler400, urls.handler404, urls.hand
 
 
 def test_home_is_admin():
-    answer = Client().get("/")
+    response = Client().get("/")
 
-    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+    assert (response.status_code, response["Location"]) == (302, "/admin/")
 
 
 @pytest.mark.django_db
 @pytest.mark.urls(__name__)
-def test_a_fault_of_ours_is_json_for_programs_and_keeps_its_detail():
+def test_an_internal_error_of_the_api_is_json_without_details():
     client = Client(raise_request_exception=False)
 
-    answer = client.get("/api/v1/fail")
+    response = client.get("/api/v1/fail")
 
-    assert answer.status_code == 500
-    assert answer.json()["error"]["code"] == "internal"
-    assert answer.json()["request_id"] == answer["X-Request-ID"]
-    assert "secret detail" not in answer.content.decode()
+    assert response.status_code == 500
+    assert response.json()["error"]["code"] == "internal"
+    assert response.json()["request_id"] == response["X-Request-ID"]
+    assert "secret detail" not in response.content.decode()
 
 
 @pytest.mark.urls(__name__)
-def test_a_fault_of_ours_is_a_page_for_people():
-    answer = Client(raise_request_exception=False).get("/pages/fail")
+def test_an_internal_error_of_a_page_is_html():
+    response = Client(raise_request_exception=False).get("/pages/fail")
 
-    assert answer.status_code == 500
-    assert answer["Content-Type"].startswith("text/html")
+    assert response.status_code == 500
+    assert response["Content-Type"].startswith("text/html")
 
 
 @pytest.mark.django_db
 @pytest.mark.urls(__name__)
-def test_a_body_that_django_refuses_is_too_large_in_json():
-    answer = Client().post(
+def test_a_body_that_django_refuses_as_too_large_is_json():
+    response = Client().post(
         "/api/v1/read", b"x" * (33 * 2**20), content_type="application/octet-stream"
     )
 
-    assert answer.status_code == 413
-    assert answer.json()["error"]["code"] == "too_large"
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "too_large"
 
 
-def test_an_unknown_page_is_a_page():
-    answer = Client().get("/nowhere/")
+def test_an_unknown_page_is_html():
+    response = Client().get("/nowhere/")
 
-    assert answer.status_code == 404
-    assert answer["Content-Type"].startswith("text/html")
+    assert response.status_code == 404
+    assert response["Content-Type"].startswith("text/html")
 
 
 @pytest.mark.django_db
-def test_an_unexpected_error_in_the_api_is_logged_with_its_trace(monkeypatch, caplog):
+def test_an_internal_error_of_the_api_is_logged_with_its_traceback(monkeypatch, caplog):
     monkeypatch.setattr("remediation.engine.operations.explanation.explain", fail)
     alert = factories.make_alert()
 
     with caplog.at_level(logging.ERROR):
-        answer = factories.make_client("read").get(f"/api/v1/alerts/{alert.pk}/explanation/")
+        response = factories.make_client("read").get(f"/api/v1/alerts/{alert.pk}/explanation/")
 
-    assert answer.status_code == 500
-    assert "secret detail" not in answer.content.decode()
+    assert response.status_code == 500
+    assert "secret detail" not in response.content.decode()
     assert "RuntimeError: secret detail" in caplog.text
 
 
@@ -103,9 +103,9 @@ def test_the_schema_is_complete(tmp_path):
 
 
 @pytest.mark.django_db
-def test_the_documentation_loads_nothing_from_elsewhere():
-    answer = factories.make_client("read").get("/api/v1/docs/")
+def test_the_api_documentation_loads_nothing_from_other_hosts():
+    response = factories.make_client("read").get("/api/v1/docs/")
 
-    assert answer.status_code == 200
-    assert "cdn" not in answer.content.decode()
-    assert "drf_spectacular_sidecar" in answer.content.decode()
+    assert response.status_code == 200
+    assert "cdn" not in response.content.decode()
+    assert "drf_spectacular_sidecar" in response.content.decode()

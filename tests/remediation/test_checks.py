@@ -1,4 +1,4 @@
-"""Settings that contradict each other stop the start with a sentence."""
+"""Settings that contradict each other prevent the start with a message."""
 
 import pytest
 from django.core.checks import Error, run_checks
@@ -8,18 +8,18 @@ from remediation.checks import check_queue, check_stackstorm
 
 @pytest.fixture(autouse=True)
 def stackstorm(settings):
-    """Settings with which all is well."""
+    """Settings without problems."""
     settings.ST2_API_URL, settings.ST2_API_KEY = "https://st2.example.com/api/v1", "key"
     settings.ST2_AUTH_URL = settings.ST2_USERNAME = settings.ST2_PASSWORD = ""
     settings.ST2_STREAM_URL = ""
     return settings
 
 
-def test_good_settings_pass():
+def test_valid_settings_pass():
     assert check_queue() == check_stackstorm() == []
 
 
-def test_the_checks_are_run_with_all_others(settings):
+def test_the_checks_are_registered(settings):
     settings.ST2_API_KEY = ""
 
     assert "remediation.E4" in {message.id for message in run_checks()}
@@ -34,42 +34,42 @@ def test_the_checks_are_run_with_all_others(settings):
         ({"retry": 30}, "remediation.E2"),
     ],
 )
-def test_a_queue_that_would_lose_or_repeat_wake_ups_is_an_error(changed, id_, settings):
+def test_a_queue_that_would_lose_or_redeliver_wake_ups_is_an_error(changed, id_, settings):
     settings.Q_CLUSTER = settings.Q_CLUSTER | changed
 
-    [found] = check_queue()
+    [message] = check_queue()
 
-    assert isinstance(found, Error)
-    assert (found.id, found.msg[:9]) == (id_, "Q_CLUSTER")
+    assert isinstance(message, Error)
+    assert (message.id, message.msg[:9]) == (id_, "Q_CLUSTER")
 
 
-def test_no_stackstorm_is_a_warning_with_an_example(settings):
+def test_a_missing_stackstorm_url_is_a_warning_with_an_example(settings):
     settings.ST2_API_URL = ""
 
-    [found] = check_stackstorm()
+    [message] = check_stackstorm()
 
-    assert (found.id, found.is_serious()) == ("remediation.W1", False)
-    assert "ST2_API_URL" in found.msg
-    assert "https://" in found.hint
+    assert (message.id, message.is_serious()) == ("remediation.W1", False)
+    assert "ST2_API_URL" in message.msg
+    assert "https://" in message.hint
 
 
 @pytest.mark.parametrize("name", ["ST2_API_URL", "ST2_AUTH_URL", "ST2_STREAM_URL"])
 @pytest.mark.parametrize("value", ["st2.example.com", "ftp://st2.example.com", "https://"])
-def test_what_is_no_address_is_an_error_that_names_the_setting(name, value, settings):
+def test_an_invalid_url_is_an_error_that_names_the_setting(name, value, settings):
     setattr(settings, name, value)
 
-    [found] = check_stackstorm()
+    [message] = check_stackstorm()
 
-    assert (found.id, found.msg.split()[0]) == ("remediation.E3", name)
+    assert (message.id, message.msg.split()[0]) == ("remediation.E3", name)
 
 
-def test_a_stream_written_as_a_websocket_is_a_warning(settings):
+def test_a_websocket_url_for_the_stream_is_a_warning(settings):
     settings.ST2_STREAM_URL = "wss://st2.example.com/stream"
 
-    [found] = check_stackstorm()
+    [message] = check_stackstorm()
 
-    assert (found.id, found.is_serious()) == ("remediation.W2", False)
-    assert "https://" in found.hint
+    assert (message.id, message.is_serious()) == ("remediation.W2", False)
+    assert "https://" in message.hint
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,14 @@ def test_missing_credentials_are_an_error_that_names_both_ways(given, settings):
     for name, value in ({"ST2_API_KEY": ""} | given).items():
         setattr(settings, name, value)
 
-    [found] = check_stackstorm()
+    [message] = check_stackstorm()
 
-    assert found.id == "remediation.E4"
+    assert message.id == "remediation.E4"
     for name in ("ST2_API_KEY", "ST2_AUTH_URL", "ST2_USERNAME", "ST2_PASSWORD"):
-        assert name in found.msg
+        assert name in message.msg
 
 
-def test_a_user_and_a_password_are_as_good_as_a_key(settings):
+def test_a_user_and_a_password_replace_a_key(settings):
     settings.ST2_API_KEY = ""
     settings.ST2_AUTH_URL = "https://st2.example.com/auth"
     settings.ST2_USERNAME, settings.ST2_PASSWORD = "user", "pass"
@@ -101,11 +101,11 @@ def test_a_user_and_a_password_are_as_good_as_a_key(settings):
     assert check_stackstorm() == []
 
 
-def test_callbacks_beside_the_stream_are_warned_about(settings):
+def test_callbacks_with_the_stream_are_a_warning(settings):
     settings.ST2_STREAM_URL = "https://st2.example.com/stream/v1"
     settings.ST2_NOTIFY = True
 
-    [found] = check_stackstorm()
+    [message] = check_stackstorm()
 
-    assert (found.id, found.is_serious()) == ("remediation.W3", False)
-    assert "ST2_NOTIFY" in found.msg
+    assert (message.id, message.is_serious()) == ("remediation.W3", False)
+    assert "ST2_NOTIFY" in message.msg

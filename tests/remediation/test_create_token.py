@@ -1,4 +1,4 @@
-"""The command that makes a token: the text comes once, and every mistake is named."""
+"""The create_token command prints the token once, and names every mistake."""
 
 import datetime
 import io
@@ -18,7 +18,7 @@ def create(*arguments):
     return out.getvalue()
 
 
-def test_the_token_stands_alone_on_the_last_line():
+def test_the_token_is_alone_on_the_last_line():
     output = create("alertmanager", "--scope", "webhook", "--scope", "read")
 
     text = output.splitlines()[-1]
@@ -31,12 +31,12 @@ def test_the_token_stands_alone_on_the_last_line():
 def test_a_token_can_expire():
     create("guest", "--scope", "read", "--expires-days", "2")
 
-    left = ApiToken.objects.get().expires_at - timezone.now()
-    assert datetime.timedelta(days=1, hours=23) < left <= datetime.timedelta(days=2)
+    remaining = ApiToken.objects.get().expires_at - timezone.now()
+    assert datetime.timedelta(days=1, hours=23) < remaining <= datetime.timedelta(days=2)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["taken", "--scope", "read"], "already"),
         (["x", "--scope", "everything"], "everything: no such scope; there are webhook"),
@@ -47,10 +47,10 @@ def test_a_token_can_expire():
         (["x" * 151, "--scope", "read"], "name"),
     ],
 )
-def test_a_mistake_is_named_and_makes_no_token(arguments, words):
+def test_a_mistake_is_named_and_creates_no_token(arguments, message):
     ApiToken.issue(name="taken", scopes=["read"])
 
-    with pytest.raises(CommandError, match=words):
+    with pytest.raises(CommandError, match=message):
         create(*arguments)
 
     assert ApiToken.objects.count() == 1

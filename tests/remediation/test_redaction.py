@@ -1,4 +1,4 @@
-"""Redaction: what is secret is masked, what is not stays readable, whatever the text."""
+"""Redaction: secrets are masked, other text is unchanged, for any input."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ def test_these_names_are_not_secret(name):
     assert not is_secret_name(name)
 
 
-def test_values_under_secret_names_are_masked_at_any_depth_and_whatever_their_type():
+def test_values_under_secret_names_are_masked_at_any_depth_and_of_any_type():
     posted = {
         "action": "core.remote",
         "parameters": {
@@ -81,16 +81,16 @@ def test_values_under_secret_names_are_masked_at_any_depth_and_whatever_their_ty
 @pytest.mark.parametrize(
     "value", [None, True, False, "", 0, 1.5, [], {}, "plain text", "key=value"]
 )
-def test_what_holds_no_secret_stays(value):
+def test_values_without_a_secret_are_unchanged(value):
     assert mask(value) == value
 
 
 @pytest.mark.parametrize("value", [None, True, False, ""])
-def test_nothing_to_hide_is_shown_under_a_secret_name_too(value):
+def test_empty_values_and_booleans_are_kept_under_a_secret_name(value):
     assert mask({"password": value}) == {"password": value}
 
 
-def test_what_is_nested_too_deeply_to_look_into_is_masked():
+def test_values_that_are_nested_too_deeply_are_masked():
     nested: object = "core"
     for _level in range(5000):
         nested = [{"x": nested}]
@@ -114,7 +114,7 @@ SECRET = 'tr0ub4"dor &3/ü'
         quote_plus(SECRET),
     ],
 )
-def test_a_known_secret_is_masked_in_every_form_wherever_it_stands(form):
+def test_a_known_secret_is_masked_in_every_form_and_position(form):
     masked = mask({f"a {form} b": [f"x{form}y", {"stdout": f"{form}{form}"}]}, secrets=[SECRET])
 
     assert masked == {f"a {MASK} b": [f"x{MASK}y", {"stdout": MASK + MASK}]}
@@ -134,13 +134,13 @@ def test_a_known_secret_is_masked_in_base64_at_every_position(before, after, enc
     assert all(len(part) <= 11 for part in rest), rest
 
 
-def test_a_short_secret_is_masked_only_where_it_is_the_whole_text():
+def test_a_short_secret_is_masked_only_if_it_is_the_complete_text():
     assert mask(["abc", "abcd", "x abc", {"abc": "y"}], secrets=["abc"]) == [
         MASK, "abcd", "x abc", {MASK: "y"},
     ]  # fmt: skip
 
 
-def test_the_longest_secret_is_masked_first_and_no_secret_is_no_secret():
+def test_the_longest_secret_is_masked_first_and_empty_secrets_are_ignored():
     assert mask_text("open-sesame open", ["open", "open-sesame"]) == f"{MASK} {MASK}"
     assert mask_text("a b", ["", "****"]) == "a b"
     assert mask_text("", [""]) == ""
@@ -188,7 +188,7 @@ def test_the_longest_secret_is_masked_first_and_no_secret_is_no_secret():
         ("<password>abc</password>", "<password>********"),
     ],
 )  # fmt: skip
-def test_what_looks_like_a_secret_in_free_text_is_masked(text, expected):
+def test_text_that_looks_like_a_secret_is_masked(text, expected):
     assert mask_text(text) == expected
     assert mask({"stdout": [text]}) == {"stdout": [expected]}
 
@@ -214,11 +214,11 @@ def test_what_looks_like_a_secret_in_free_text_is_masked(text, expected):
         "2026-11-23T05:46:06Z level=error msg=\"HostDown\" instance=server-01:9100",
     ],
 )  # fmt: skip
-def test_text_without_a_secret_stays_as_it_is(text):
+def test_text_without_a_secret_is_unchanged(text):
     assert mask_text(text) == text
 
 
-def test_headers_and_queries_are_masked_by_name_and_by_value():
+def test_headers_and_queries_are_masked_by_name_and_value():
     headers = {"Authorization": "Bearer x", "Cookie": "a=b", "Host": "h", "X-Note": "is sesame"}
     params = {"st2-api-key": ["abc", ""], "q": ["sesame", "HostDown"], "sesame": ["1"]}
 
@@ -230,8 +230,8 @@ def test_headers_and_queries_are_masked_by_name_and_by_value():
     }  # fmt: skip
 
 
-any_text = st.text(st.characters(exclude_categories=()))
-tricky = st.lists(
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+TRICKY_TEXT = st.lists(
     st.sampled_from(
         [
             *["password", "token", "Authorization", "Bearer ", "-----BEGIN PRIVATE KEY-----"],
@@ -243,7 +243,11 @@ tricky = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@given(before=any_text | tricky, after=any_text | tricky, secret=st.text(min_size=4, max_size=12))
+@given(
+    before=ANY_TEXT | TRICKY_TEXT,
+    after=ANY_TEXT | TRICKY_TEXT,
+    secret=st.text(min_size=4, max_size=12),
+)
 @example(before="password=", after="", secret="b'ab")
 def test_a_known_secret_never_survives_in_text(before, after, secret):
     masked = mask_text(before + secret + after, [secret])
@@ -251,7 +255,7 @@ def test_a_known_secret_never_survives_in_text(before, after, secret):
     assert secret not in masked or set(secret) <= set(MASK) or secret in f"{before}{MASK}{after}"
 
 
-@given(before=tricky, value=st.from_regex(r"[a-zA-Z0-9_.-]{6,20}", fullmatch=True))
+@given(before=TRICKY_TEXT, value=st.from_regex(r"[a-zA-Z0-9_.-]{6,20}", fullmatch=True))
 def test_the_value_of_a_password_never_survives(before, value):
     for text in (f"{before} password={value}", f'{before} {{"password": "{value}"}}'):
         masked = mask_text(text)
@@ -259,14 +263,14 @@ def test_the_value_of_a_password_never_survives(before, value):
         assert value not in masked.removeprefix(before)
 
 
-json_values = st.recursive(
-    any_text | st.none() | st.integers(),
-    lambda inner: st.lists(inner) | st.dictionaries(any_text, inner),
+JSON_VALUES = st.recursive(
+    ANY_TEXT | st.none() | st.integers(),
+    lambda inner: st.lists(inner) | st.dictionaries(ANY_TEXT, inner),
     max_leaves=8,
 )
 
 
-@given(json_values, st.lists(any_text, max_size=3))
+@given(JSON_VALUES, st.lists(ANY_TEXT, max_size=3))
 def test_masking_never_raises_and_is_valid_json(value, secrets):
     json.dumps(mask(value, secrets=secrets))
 
@@ -281,7 +285,7 @@ def test_masking_never_raises_and_is_valid_json(value, secrets):
     ],
 )  # fmt: skip
 def test_long_hostile_text_is_masked_in_linear_time(unit):
-    # 200 kB take milliseconds; quadratic steps would take minutes and stop the suite.
+    # 200 kB take milliseconds; quadratic time would be minutes and exceed the test timeout.
     text = unit * (200_000 // len(unit))
 
     assert mask_text(text) is not None

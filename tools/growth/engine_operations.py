@@ -98,7 +98,7 @@ class EngineOperations:
 
     def claimed(self) -> ActionExecution:
         """Return an execution that a worker has claimed."""
-        (row,) = claim([self.waiting()], cause=Cause(), shown={})
+        (row,) = claim([self.waiting()], cause=Cause(), parameters={})
         return row
 
     def make_one_due(self) -> None:
@@ -125,7 +125,7 @@ class EngineOperations:
 
 
 def _claim(row: ActionExecution) -> None:
-    assert claim([row], cause=Cause(), shown={})
+    assert claim([row], cause=Cause(), parameters={})
 
 
 def _settle(row: ActionExecution) -> None:

@@ -1,7 +1,7 @@
-"""Claim executions for this worker, many in one short transaction; of several workers one wins.
+"""Claim executions in one short transaction; of several workers one wins each execution.
 
-Runs are locked first, in the order of their ids, then the executions are moved. What must not
-begin after all ends here, with the reason.
+The runs are locked first, in the order of their ids, then the executions are moved. A run that
+must not start after all is skipped or held here, with the reason.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from remediation.models import (
 logger = logging.getLogger(__name__)
 
 Status = ActionExecution.Status
-OPEN = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING)
-AUTOMATIC = (BucketRun.Trigger.ALERT, BucketRun.Trigger.RESOLVED)
+OPEN_STATUSES = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING)
+AUTOMATIC_TRIGGERS = (BucketRun.Trigger.ALERT, BucketRun.Trigger.RESOLVED)
 LOCAL_LEASE = datetime.timedelta(seconds=local_actions.MAX_SECONDS + 15)
 
 
@@ -44,71 +44,74 @@ def claim(
     executions: Sequence[ActionExecution],
     *,
     cause: Cause,
-    shown: dict[int, dict[str, Any]],
+    parameters: dict[int, dict[str, Any]],
     skipped: Mapping[int, str] = MappingProxyType({}),
     unprepared: Collection[int] = (),
 ) -> list[ActionExecution]:
-    """Claim what may begin now and return it, in its order; commit before anything is called.
+    """Claim the executions that may start, and return them in order. Commits before any call.
 
-    ``shown``: by the execution's id, the parameters that it will be given, secrets masked.
-    ``skipped``: by the execution's id, why its step does not run; it ends skipped, its run moves
-    on, and it is not returned. ``unprepared``: ids of executions that end if their run must not
-    begin, and else stay due. What another worker has taken, or has in its hand at this moment, is
-    passed over.
+    ``parameters``: by execution id, the parameters to store, with secrets masked.
+    ``skipped``: by execution id, why the step does not run. It ends skipped, its run advances, and
+    it is not returned. ``unprepared``: ids of executions without parameters. They end if their run
+    must not start, else they stay due. Executions that another worker has claimed or whose run it
+    has locked are left out.
     """
     with transaction.atomic():
         if pause := Pause.current(at=cause.at):
-            logger.info("Nothing is claimed: %s.", pause)
+            logger.info("No executions are claimed: %s.", pause)
             return []
         with TransitionBatch() as batch:
-            runs = _locked(executions)
+            runs = _lock_runs(executions)
             claimable = _claimable(executions, runs)
             _lock_cooling_buckets(claimable)
             checks = StartChecks(at=cause.at)
-            checks.read_begins(execution.run for execution in claimable)
+            checks.load_starts(execution.run for execution in claimable)
             claimed = []
             for execution in claimable:
-                may_begin = _may_begin(execution, checks, cause=cause, batch=batch)
-                if not may_begin or execution.pk in unprepared:
+                may_start = _may_start(execution, checks, cause=cause, batch=batch)
+                if not may_start or execution.pk in unprepared:
                     continue
                 if execution.pk in skipped:
                     _skip_step(execution, skipped[execution.pk], cause=cause, batch=batch)
                     continue
-                parameters = shown.get(execution.pk)
-                _take(execution, checks, cause=cause, shown=parameters, batch=batch)
+                values = (
+                    {"parameters": parameters[execution.pk]} if execution.pk in parameters else {}
+                )
+                _claim_one(execution, checks, values, cause=cause, batch=batch)
                 claimed.append(execution)
             return claimed
 
 
-def begin_within(*, is_local: bool) -> datetime.timedelta:
-    """Return how long after a claim it may be begun, so that it ends within its lease."""
+def start_within(*, is_local: bool) -> datetime.timedelta:
+    """Return the time after a claim within which its call must start, to end within the lease."""
     seconds = local_actions.MAX_SECONDS if is_local else settings.ST2_TIMEOUT
     return lease(is_local=is_local) - datetime.timedelta(seconds=seconds)
 
 
 def lease(*, is_local: bool) -> datetime.timedelta:
-    """Return how long a claim holds before its worker counts as dead."""
+    """Return how long a claim lasts before its worker counts as dead."""
     if is_local:
         return LOCAL_LEASE
-    # A launch waits for at most one other. It is the POST or, with a login, the POST, a new token
-    # and the POST again, each within the time limit for the connection and for the answer.
+    # A launch waits for at most one other. It is one POST or, with a login, a POST, a new token and
+    # a second POST. Each may take ST2_TIMEOUT to connect and ST2_TIMEOUT to respond.
     requests = 1 if settings.ST2_API_KEY else 3
     return datetime.timedelta(seconds=2 * requests * 2 * settings.ST2_TIMEOUT + 30)
 
 
-def _locked(executions: Sequence[ActionExecution]) -> dict[int, BucketRun]:
+def _lock_runs(executions: Sequence[ActionExecution]) -> dict[int, BucketRun]:
     rows = BucketRun.objects.filter(
         pk__in={execution.run_id for execution in executions},
-        status__in=OPEN,
+        status__in=OPEN_STATUSES,
         stop=BucketRun.Stop.NO,
     )
     return {run.pk: run for run in rows.order_by("pk").select_for_update(skip_locked=True)}
 
 
 def _lock_cooling_buckets(executions: Iterable[ActionExecution]) -> None:
-    """Let one claim at a time begin runs of a bucket with a cooldown.
+    """Lock the buckets with a cooldown whose runs would start.
 
-    Else two workers would each begin a run of the same identity, unseen by each other.
+    Without the lock two workers could each start a run for the same identity, because neither sees
+    the uncommitted start of the other.
     """
     cooling = {
         execution.run.bucket_id
@@ -124,7 +127,7 @@ def _lock_cooling_buckets(executions: Iterable[ActionExecution]) -> None:
 def _claimable(
     executions: Sequence[ActionExecution], runs: dict[int, BucketRun]
 ) -> list[ActionExecution]:
-    """Return the executions of locked runs that still wait; their runs are those locked now."""
+    """Return the executions of locked runs that are still pending, with ``run`` set to the lock."""
     waiting = dict(
         ActionExecution.objects.filter(
             pk__in=[execution.pk for execution in executions if execution.run_id in runs],
@@ -142,18 +145,18 @@ def _claimable(
     return claimable
 
 
-def _may_begin(
+def _may_start(
     execution: ActionExecution, checks: StartChecks, *, cause: Cause, batch: TransitionBatch
 ) -> bool:
-    """Return whether the run goes on or may begin; skip the run if it may not."""
+    """Return whether the run has started or may start; otherwise hold or skip it."""
     run = execution.run
     if run.status != BucketRun.Status.PENDING:
         return True
-    reason, until = checks.why_not(run), None
+    reason, until = checks.reason_to_skip(run), None
     if not reason and (until := checks.held_until(run)):
         if cooldown.waits_for_repeat(run):
             cooldown.hold(run, execution, until, cause=cause, batch=batch)
-            _say_why_nothing_ran(run)
+            _store_alert_reason(run)
             return False
         reason = cooldown.reason(run.bucket, until)
     if reason:
@@ -161,27 +164,26 @@ def _may_begin(
     return not reason
 
 
-def _take(
+def _claim_one(
     execution: ActionExecution,
     checks: StartChecks,
+    values: dict[str, Any],
     *,
     cause: Cause,
-    shown: dict[str, Any] | None,
     batch: TransitionBatch,
 ) -> None:
     run = execution.run
     if run.status == BucketRun.Status.PENDING:
         run.mark_running(cause=cause, batch=batch)
-        checks.began(run)
+        checks.note_start(run)
         if run.held_until:
-            _explain_what_is_held(run.alert_id)
-    values = {} if shown is None else {"parameters": shown}
+            _update_held_reason(run.alert_id)
     until = cause.at + lease(is_local=not execution.executed_via_stackstorm)
     execution.claim(cause=cause, lease_until=until, batch=batch, **values)
 
 
-def _explain_what_is_held(alert_id: int) -> None:
-    """Write on an alert which of its runs is still held; '' when none is."""
+def _update_held_reason(alert_id: int) -> None:
+    """Set the alert's reason to that of its first held run; '' if no run is held."""
     pending = BucketRun.objects.filter(alert=alert_id, status=BucketRun.Status.PENDING)
     held = pending.filter(held_until__isnull=False).select_related("bucket").order_by("pk").first()
     Alert.objects.filter(pk=alert_id).update(reason=why_nothing_ran(held) if held else "")
@@ -190,7 +192,7 @@ def _explain_what_is_held(alert_id: int) -> None:
 def _skip_step(
     execution: ActionExecution, reason: str, *, cause: Cause, batch: TransitionBatch
 ) -> None:
-    """Skip a step by its own rules and move its run on; a run that had not begun has not yet."""
+    """Skip a step by its own rules and advance its run, which does not start by this."""
     run = execution.run
     execution.finish(Status.SKIPPED, cause=cause, reason=reason, batch=batch)
     wake_ups.wake(advance(run, execution, cause=cause, batch=batch))
@@ -209,33 +211,33 @@ def _skip(
 ) -> None:
     execution.finish(Status.SKIPPED, cause=cause, reason=reason, batch=batch)
     run.finish(BucketRun.Status.SKIPPED, cause=cause, reason=reason, batch=batch)
-    _say_why_nothing_ran(run)
+    _store_alert_reason(run)
 
 
-def _say_why_nothing_ran(run: BucketRun) -> None:
+def _store_alert_reason(run: BucketRun) -> None:
     run.alert.reason = why_nothing_ran(run)
     run.alert.save(update_fields=["reason"])
 
 
 class StartChecks:
-    """Find the reasons why runs must not begin: a disabled bucket or action, and the cooldown."""
+    """Check whether runs may start: disabled buckets and actions, and the cooldown."""
 
     def __init__(self, *, at: datetime.datetime) -> None:
         self.at = at
-        self.begun: dict[tuple[int, str], datetime.datetime] = {}
+        self.started: dict[tuple[int, str], datetime.datetime] = {}
 
     @cached_property
     def disabled_buckets(self) -> set[int]:
-        """The ids of the buckets that are switched off now."""
+        """The ids of the buckets that are disabled now."""
         return set(Bucket.objects.filter(is_enabled=False).values_list("pk", flat=True))
 
     @cached_property
     def disabled_actions(self) -> dict[int, str]:
-        """The names of the actions that are switched off now, by their ids."""
+        """The names of the actions that are disabled now, by id."""
         return dict(Action.objects.filter(is_enabled=False).values_list("pk", "name"))
 
-    def disabled(self, run: BucketRun) -> str:
-        """Return which bucket or action of a run is disabled, or ''."""
+    def disabled_reason(self, run: BucketRun) -> str:
+        """Return which bucket or action of a run is disabled; '' if none is."""
         if run.bucket_id in self.disabled_buckets:
             return f"the bucket {run.bucket.name} was disabled before the run began"
         for step in run.plan.steps:
@@ -243,26 +245,26 @@ class StartChecks:
                 return f"the action {name} is disabled"
         return ""
 
-    def why_not(self, run: BucketRun) -> str:
-        """Return why a run must not begin, or ''."""
-        if reason := self.disabled(run):
+    def reason_to_skip(self, run: BucketRun) -> str:
+        """Return why a run must not start, or ''."""
+        if reason := self.disabled_reason(run):
             return reason
-        return cooldown.missing_repeat_reason(run) if run.trigger in AUTOMATIC else ""
+        return cooldown.missing_repeat_reason(run) if run.trigger in AUTOMATIC_TRIGGERS else ""
 
     def held_until(self, run: BucketRun) -> datetime.datetime | None:
-        """Return until when the cooldown of its bucket delays a run; None when it does not."""
-        if run.trigger not in AUTOMATIC or not run.bucket.cooldown_seconds:
+        """Return until when the bucket's cooldown holds a run; None if it does not."""
+        if run.trigger not in AUTOMATIC_TRIGGERS or not run.bucket.cooldown_seconds:
             return None
-        begun = self.begun.get((run.bucket_id, run.identity))
-        return cooldown.held_until(run.bucket, begun, at=self.at)
+        started = self.started.get((run.bucket_id, run.identity))
+        return cooldown.held_until(run.bucket, started, at=self.at)
 
-    def read_begins(self, runs: Iterable[BucketRun]) -> None:
-        """Read when the buckets of pending runs last began for the same identities, at once."""
+    def load_starts(self, runs: Iterable[BucketRun]) -> None:
+        """Load when the buckets of pending runs last started a run for the same identities."""
         pending = [run for run in runs if run.status == BucketRun.Status.PENDING]
         buckets = {run.bucket_id: run.bucket for run in pending}
         identities = [run.identity for run in pending]
-        self.begun = cooldown.latest_starts(buckets.values(), identities, at=self.at)
+        self.started = cooldown.latest_starts(buckets.values(), identities, at=self.at)
 
-    def began(self, run: BucketRun) -> None:
-        """Take note of a run that begins in this transaction."""
-        self.begun[run.bucket_id, run.identity] = self.at
+    def note_start(self, run: BucketRun) -> None:
+        """Note a run that starts in this transaction."""
+        self.started[run.bucket_id, run.identity] = self.at

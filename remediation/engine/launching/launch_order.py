@@ -1,7 +1,7 @@
-"""Who is launched next when much waits: by priority, then the buckets in turn, the oldest first.
+"""Launch order: by priority, then round-robin over buckets, oldest first.
 
-So a critical alert does not wait behind a storm of warnings, and a bucket with a thousand
-executions does not keep those of another one waiting.
+A critical alert does not wait behind a storm of warnings, and a bucket with a thousand executions
+does not delay another bucket.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from remediation.engine.launching import parameters
 from remediation.models import ActionExecution, Heartbeat, Pause
 from remediation.models.statements import fetch
 
-LENGTH = 200  # that is read at once
-SHARE = 20  # that one launcher claims at about the same time
-LAUNCHER_SILENCE = datetime.timedelta(seconds=60)
-FRESH_SECONDS = 0.5  # after which the line is read anew: somebody more urgent may have come
+READ_SIZE = 200  # ids read at once
+LAUNCHER_SHARE = 20  # executions that one launcher claims at about the same time
+LAUNCHER_SILENCE = datetime.timedelta(seconds=60)  # after which a launcher counts as dead
+REFRESH_SECONDS = 0.5  # after which the ids are read again, for more urgent executions
 
 
 class LaunchQueue:
-    """The due StackStorm executions in their order; each is handed out once."""
+    """The due StackStorm executions in launch order; each is returned once."""
 
     def __init__(self) -> None:
         self._ids: deque[int] = deque()
         self._handed_out: set[int] = set()
-        self._alone: list[ActionExecution] = []
+        self._isolated: list[ActionExecution] = []
         self._read_at = 0.0
         self._launchers = _launchers()
 
     def take(self, count: int) -> list[ActionExecution]:
-        """Return the next ones, at most ``count``; [] when nobody waits.
+        """Return at most ``count`` next executions; [] if none is due.
 
-        Those that another worker prepares now are passed over. Those with which a worker died, and
-        steps that were slow to render lately, are kept for ``take_isolated``.
+        Executions that another worker has reserved are skipped. Those whose worker died, and those
+        of steps that were slow to render, are kept for ``take_isolated``.
         """
-        if not self._ids or time.monotonic() > self._read_at + FRESH_SECONDS:
+        if not self._ids or time.monotonic() > self._read_at + REFRESH_SECONDS:
             self._read()
         taken: list[ActionExecution] = []
         while self._ids and len(taken) < count:
@@ -54,72 +54,74 @@ class LaunchQueue:
         self._handed_out.update(ids)
         rows = executions_with_related().in_bulk(ids)
         found = [rows[pk] for pk in ids if pk in rows and not rows[pk].is_in_hand]
-        alone = [row for row in found if row.prepare_attempts or parameters.is_slow(row)]
-        self._alone += alone
-        return [row for row in found if row not in alone]
+        isolated = [row for row in found if row.prepare_attempts or parameters.is_slow(row)]
+        self._isolated += isolated
+        return [row for row in found if row not in isolated]
 
     def take_isolated(self) -> list[ActionExecution]:
-        """Return one execution that is prepared alone: a worker died with it, or it is slow; or [].
+        """Return one execution to prepare in isolation, because it is slow or suspect; or [].
 
-        Those with the most deaths come last: the others may have been beside one of them.
+        Executions with the most deaths of workers come last: the others may only have been in the
+        same batch as one of them.
         """
-        if not self._alone:
+        if not self._isolated:
             return []
-        chosen = min(self._alone, key=lambda row: max(1, row.prepare_attempts))
-        self._alone.remove(chosen)
+        chosen = min(self._isolated, key=lambda row: max(1, row.prepare_attempts))
+        self._isolated.remove(chosen)
         return [chosen]
 
     @property
     def handed_out(self) -> int:
-        """How many were handed out so far."""
+        """How many executions were returned so far."""
         return len(self._handed_out)
 
     def _read(self) -> None:
         self._read_at = time.monotonic()
-        waiting = in_order(LENGTH) if not Pause.current(at=clock.now()) else []
+        waiting = next_ids(READ_SIZE) if not Pause.current(at=clock.now()) else []
         self._ids = deque(pk for pk in waiting if pk not in self._handed_out)
-        # Who all begin with the first would only meet there: each begins at a place of its own,
-        # among those that are all taken at the same time.
-        self._ids.rotate(-SHARE * random.randrange(self._launchers))  # noqa: S311
+        # Launchers that all start with the first id would compete for the same rows. Each starts
+        # at a random offset within the ids that are claimed at about the same time.
+        offset = LAUNCHER_SHARE * random.randrange(self._launchers)  # noqa: S311 (not for security)
+        self._ids.rotate(-offset)
 
 
 def _launchers() -> int:
-    """Return how many clusters launch at the same time as this one, itself included."""
+    """Return the number of live clusters that launch, including this one."""
     alive = Heartbeat.alive(at=clock.now(), silence=LAUNCHER_SILENCE)
     prefix = queue.own_name(queue.LAUNCH, "")
     return alive.filter(name__startswith=prefix).count() or 1
 
 
 def executions_with_related() -> QuerySet[ActionExecution]:
-    """Return executions with the rows that rendering and claiming them reads."""
+    """Return executions with the related rows that rendering and claiming read."""
     rows = ActionExecution.objects.select_related(
         "action", "run__alert", "run__bucket", "run__plan"
     )
     return rows.defer("run__alert__raw_data")
 
 
-def in_order(count: int) -> list[int]:
-    """Return the ids of the first ``count`` due executions, without a look at those behind them."""
+def next_ids(count: int) -> list[int]:
+    """Return the ids of the first ``count`` due executions, without reading the later ones."""
     now = connection.ops.adapt_datetimefield_value(clock.now())
     ids: list[int] = []
     for priority in _values("priority"):
         left = count - len(ids)
         if not left:
             break
-        lines = (
-            enumerate(fetch(_LINE, [priority, bucket, now, left]))
+        buckets = (
+            enumerate(fetch(_DUE_IN_BUCKET, [priority, bucket, now, left]))
             for bucket in _values("bucket_id", priority=priority)
         )
-        in_turn = sorted((turn, due_at, pk) for one in lines for turn, (due_at, pk) in one)
+        in_turn = sorted((turn, due_at, pk) for rows in buckets for turn, (due_at, pk) in rows)
         ids += [pk for *_, pk in in_turn[:left]]
     return ids
 
 
 def _values(column: str, **known: int) -> Iterator[int]:
-    """Yield the values of a column of all that wait, ascending: each is one step in the index.
+    """Yield the values of a column of all pending rows, ascending: one index lookup per value.
 
-    A DISTINCT would read the whole line for that, in MariaDB as in SQLite. Not by ``> -1``: with
-    an unsigned column MariaDB 10.11 takes that for ``> 0``.
+    DISTINCT would read every pending row, in MariaDB and in SQLite. The first lookup uses ``>= 0``
+    because MariaDB 10.11 treats ``> -1`` on an unsigned column as ``> 0``.
     """
     conditions = "".join(f" AND {name} = %s" for name in known)
     sql = f"SELECT MIN({column}) {_WAITING}{conditions} AND {column} >= %s"
@@ -129,9 +131,9 @@ def _values(column: str, **known: int) -> Iterator[int]:
         [(value,)] = fetch(sql, [*known.values(), value + 1])
 
 
-# What one index holds in this order: raw, for the ORM takes longer to write it than to run it.
+# Served by one index in this order. Raw SQL: the ORM takes longer to build it than it runs.
 _WAITING = "FROM action_executions WHERE status = 'pending' AND executed_via_stackstorm = 1"
-_LINE = (
+_DUE_IN_BUCKET = (
     f"SELECT due_at, id {_WAITING} AND priority = %s AND bucket_id = %s AND due_at <= %s"
     " ORDER BY due_at, id LIMIT %s"
 )

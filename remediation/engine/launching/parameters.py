@@ -1,6 +1,6 @@
-"""What exactly an execution sends: its plan's templates, rendered for its alert.
+"""Render the parameters of an execution: the templates of its step, with its alert's values.
 
-``steps.NAME`` is the last attempt of the step of that name.
+``steps.NAME`` in a template is the last attempt of the step with that name.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from remediation.templating import TemplateError
 
 logger = logging.getLogger(__name__)
 
-SLOW_SECONDS = 0.5  # of one rendering; steps that took longer are rendered after the others
+SLOW_SECONDS = 0.5  # steps that take longer to render are rendered after the others
 SLOW_REMEMBERED_SECONDS = 300.0
 SLOW_STEPS_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """An execution's parameters: as ``sent`` to the action, and as ``shown``, secrets masked.
+    """An execution's parameters as ``sent`` to the action, and ``masked``, without secrets.
 
-    ``has_our_timeout``: the parameter `timeout` was added by us.
+    ``has_our_timeout``: PoundCake added the parameter `timeout`.
     """
 
     action_type: str
     action_ref: str
     sent: dict[str, Any]
-    shown: dict[str, Any]
+    masked: dict[str, Any]
     has_our_timeout: bool = False
 
 
@@ -61,7 +61,7 @@ def render(execution: ActionExecution) -> Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An execution whose step does not run; ``reason`` is for people."""
+    """The result for an execution whose step does not run."""
 
     reason: str
 
@@ -72,49 +72,49 @@ Prepared = Rendered | Skipped | TemplateError
 def render_all(
     executions: Sequence[ActionExecution], *, until: float = math.inf
 ) -> dict[int, Prepared]:
-    """Decide of each execution whether its step runs, and render its parameters; by their ids.
+    """Render the executions whose step runs; return parameters, skip or error by execution id.
 
-    With the error of those that cannot be rendered. Their runs, with alert, bucket and plan, and
-    their actions are loaded already. ``until``: of the monotonic clock; from then on no other
-    rendering begins, and what is left is left out. Steps that were slow lately come last.
+    The caller has loaded their runs, with alert, bucket and plan, and their actions. No rendering
+    begins after ``until`` (monotonic clock); the remaining executions have no result. Recently
+    slow steps come last.
     """
     rows, config = _earlier_rows(executions), config_values()
     rendered: dict[int, Prepared] = {}
     for execution in sorted(executions, key=_slow_steps.__contains__):
-        begun = time.monotonic()
-        if rendered and begun > until:
+        started = time.monotonic()
+        if rendered and started > until:
             break
         earlier = rows.get(execution.run_id, [])
-        rendered[execution.pk] = _prepared_or_error(execution, earlier, config=config)
-        _slow_steps.note(execution, seconds=time.monotonic() - begun)
+        rendered[execution.pk] = _render_or_error(execution, earlier, config=config)
+        _slow_steps.note(execution, seconds=time.monotonic() - started)
     return rendered
 
 
-def _prepared_or_error(
+def _render_or_error(
     execution: ActionExecution, rows: Sequence[ActionExecution], *, config: Mapping[str, Any]
 ) -> Prepared:
     try:
         with _as_template_error(execution):
-            return _prepared(execution, rows, config=config)
+            return _render_or_skip(execution, rows, config=config)
     except TemplateError as error:
         return error
 
 
 @contextmanager
 def _as_template_error(execution: ActionExecution) -> Iterator[None]:
-    """Raise whatever is wrong with one execution as its own error, so that it stops no other."""
+    """Convert any error of one execution to a TemplateError, so that it stops no other one."""
     try:
         yield
     except (TemplateError, DatabaseFault):
         raise
-    except Exception as error:  # noqa: BLE001
-        # Without the traceback and the text: they may hold a secret.
+    except Exception as error:  # noqa: BLE001 (one bad execution must not stop the others)
+        # Omit the traceback and the message, which may contain a secret.
         logger.error("Execution %s cannot be rendered: %s", execution, type(error).__name__)
         message = f"cannot be rendered: {type(error).__name__}"
         raise TemplateError("parameters", message) from None
 
 
-def _prepared(
+def _render_or_skip(
     execution: ActionExecution, rows: Sequence[ActionExecution], *, config: Mapping[str, Any]
 ) -> Prepared:
     run = execution.run
@@ -127,13 +127,13 @@ def _prepared(
     if decision.runs:
         return render_step(step, available, action=execution.action)
     if execution.attempt > 1:
-        # The attempts before it failed, and a skipped one would hide that.
-        return TemplateError("condition", f"{decision.reason} any more, so it is not tried again")
+        # Earlier attempts failed, and a skipped attempt would hide that.
+        return TemplateError("condition", f"{decision.reason} any more, so there is no retry")
     return Skipped(decision.reason)
 
 
 class _SlowSteps:
-    """Remember the steps that were slow to render lately in this process."""
+    """The steps that were slow to render recently in this process."""
 
     def __init__(self) -> None:
         self._until: dict[tuple[int, int], float] = {}
@@ -143,7 +143,7 @@ class _SlowSteps:
         return self._until.get(key, 0.0) > time.monotonic()
 
     def note(self, execution: ActionExecution, *, seconds: float) -> None:
-        """Take note of how long one rendering took; a quick one makes up for a slow one."""
+        """Mark the step as slow if one rendering took long; a fast one clears the mark."""
         if seconds < SLOW_SECONDS:
             self._until.pop(self._key(execution), None)
             return
@@ -160,15 +160,12 @@ _slow_steps = _SlowSteps()
 
 
 def is_slow(execution: ActionExecution) -> bool:
-    """Return whether the step of an execution was slow to render lately, in this process."""
+    """Return whether the step of an execution was slow to render recently in this process."""
     return execution in _slow_steps
 
 
 def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any) -> Rendered:
-    """Render one step of a plan with the given variables.
-
-    ``action``: the Action row, for what StackStorm's schema says of its runner and its secrets.
-    """
+    """Render one step of a plan. The row ``action`` holds StackStorm's metadata, if any."""
     definition = step["action"]
     mapping = definition["st2_parameters"]
     has_timeout = False
@@ -187,7 +184,7 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
             targets=settings.TARGET_PARAMETERS,
         )
         if action and "timeout" in action.st2_parameter_names and "timeout" not in sent:
-            # StackStorm's runner then ends it by itself, which a cancel does not always do.
+            # StackStorm's runner enforces it, while a cancel does not always end the command.
             sent["timeout"], has_timeout = step["timeout_seconds"], True
     else:
         parameters = templating.render_step_parameters(step["parameters"], variables)
@@ -196,19 +193,19 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
             variables | {"parameters": parameters},
             targets=settings.TARGET_PARAMETERS,
         )
-    shown = fit(masked(sent))
+    visible = fit(masked(sent))
     for name in action.st2_secret_parameters if action else ():
-        if name in shown:
-            shown[name] = redaction.MASK
+        if name in visible:
+            visible[name] = redaction.MASK
     return Rendered(
-        definition["action_type"], definition["st2_action_ref"], sent, shown, has_timeout
+        definition["action_type"], definition["st2_action_ref"], sent, visible, has_timeout
     )
 
 
 def _command(definition: dict[str, Any], action: Action | None) -> templating.Command:
-    """Return the command that the action makes of its parameters.
+    """Return the command that the action builds from its parameters.
 
-    Raises TemplateError for an action that StackStorm does not know.
+    Raises TemplateError if StackStorm does not have the action or its ref has changed.
     """
     if action is None:
         return templating.NO_COMMAND
@@ -226,7 +223,7 @@ def _command(definition: dict[str, Any], action: Action | None) -> templating.Co
 def variables(
     run: BucketRun, *, steps: Mapping[str, Any], config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what the templates of a run may read, which may be unsaved, with these results."""
+    """Return the template variables of a run, saved or not, with these step results."""
     return {
         "alert": run.alert.variables(),
         "bucket": {"id": run.bucket_id, "name": run.bucket.name},
@@ -242,9 +239,9 @@ def variables(
 
 
 def _earlier_rows(executions: Iterable[ActionExecution]) -> dict[int, list[ActionExecution]]:
-    """Return the executions of these runs, in their order; those of a run's first step have none.
+    """Return all executions of the runs, by run and in order.
 
-    A run whose first step is launched for the first time is left out.
+    Excludes runs whose first step is launched for the first time, because they have no results.
     """
     later = {
         execution.run_id
@@ -261,7 +258,7 @@ def _earlier_rows(executions: Iterable[ActionExecution]) -> dict[int, list[Actio
 
 
 def _step_results(rows: Iterable[ActionExecution]) -> dict[str, Any]:
-    """Return ``steps.NAME`` for templates; of several attempts the last counts."""
+    """Return the results of earlier steps by name, from the last attempt of each."""
     return {row.name: _step_result(row.done_in or row) for row in rows}
 
 
@@ -270,5 +267,5 @@ def _step_result(row: ActionExecution) -> dict[str, Any]:
 
 
 def config_values() -> dict[str, Any]:
-    """Return config.KEY: the rows of the table, and the secrets of the environment over them."""
+    """Return ``config.KEY``: the config rows, overridden by the secrets of the environment."""
     return dict(ConfigValue.objects.values_list("key", "value")) | settings.CONFIG_SECRETS

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from remediation import clock
 from remediation.engine.launching import action_refresh, parameters, preparation
-from remediation.engine.launching.claim import begin_within, claim
+from remediation.engine.launching.claim import claim, start_within
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.row_by_row import (
@@ -61,7 +61,7 @@ class PreparedLaunch:
 
 def start_timer(*, is_local: bool) -> clock.Timer:
     """Return a timer of the time within which a claim made now must be started."""
-    return clock.Timer(begin_within(is_local=is_local).total_seconds())
+    return clock.Timer(start_within(is_local=is_local).total_seconds())
 
 
 def prepare_and_claim(
@@ -95,7 +95,7 @@ def prepare_and_claim(
             partial(
                 claim,
                 cause=cause,
-                shown={pk: one.shown for pk, one in ready.items()},
+                parameters={pk: one.masked for pk, one in ready.items()},
                 skipped=skipped,
                 unprepared={row.pk for row in reservation.executions} - prepared.keys(),
             ),
@@ -128,7 +128,7 @@ def prepare_and_claim_one(execution: ActionExecution) -> PreparedLaunch | None:
 def _fail_unclaimed(execution: ActionExecution, error: Exception, *, cause: Cause) -> None:
     """Fail an execution whose claim cannot be stored with its parameters."""
     with isolate(execution, description="Claiming without the parameters", on_failure=postpone):
-        if claim([execution], cause=cause, shown={}):
+        if claim([execution], cause=cause, parameters={}):
             settle.settle(execution, Outcome.failure(reason_for(error)), cause=cause)
             return
     # Otherwise the reservation would not be released for a row that is still pending.

@@ -170,7 +170,7 @@ def _simulate_step(
         decision = step_rules.decide(step, failed=failed, variables=variables)
         values |= asdict(decision)
         if decision.runs:
-            values["parameters"] = parameters.render_step(step, variables, action=action).shown
+            values["parameters"] = parameters.render_step(step, variables, action=action).masked
     except TemplateError as error:
         values |= {"error": error, "runs": False, "reason": str(error)}
     return SimulatedStep(**values)

@@ -99,7 +99,7 @@ def test_a_claim_of_many_reads_the_begins_at_once():
     preparation.load_related(rows)
 
     with CaptureQueriesContext(connection) as statements:
-        claimed = claim.claim(rows, cause=Cause(), shown={})
+        claimed = claim.claim(rows, cause=Cause(), parameters={})
 
     assert len(claimed) == 4
     reads = [one for one in statements.captured_queries if "MAX(" in one["sql"]]

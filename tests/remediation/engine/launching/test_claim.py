@@ -27,7 +27,7 @@ def claim_all(rows):
             "action", "run__alert", "run__bucket", "run__plan"
         ).filter(pk__in=[row.pk for row in rows])
     )
-    return claim(loaded, cause=Cause(), shown={})
+    return claim(loaded, cause=Cause(), parameters={})
 
 
 def test_each_execution_of_a_claim_adds_two_queries(

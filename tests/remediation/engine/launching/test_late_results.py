@@ -88,7 +88,7 @@ def notes(execution):
 
 def test_a_worker_whose_lease_is_over_sends_nothing(clock, sandbox, st2, execution):
     request = prepared_launch.prepare_and_claim_one(execution)
-    clock.shift(claim.begin_within(is_local=False))
+    clock.shift(claim.start_within(is_local=False))
 
     launch_responses.record(request, send(request, st2), client=st2)
 
@@ -276,7 +276,7 @@ EVENT = ("log_event", {"message": "down"})
 @pytest.mark.parametrize("local_execution", [EVENT], indirect=True)
 def test_a_local_action_does_not_begin_near_the_end_of_its_lease(clock, local_execution):
     request = prepared_launch.prepare_and_claim_one(local_execution)
-    clock.shift(claim.begin_within(is_local=True))
+    clock.shift(claim.start_within(is_local=True))
 
     local_launch.execute(request)
 

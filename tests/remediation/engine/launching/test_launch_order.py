@@ -80,7 +80,7 @@ def test_while_paused_nobody_is_called():
 
 
 def test_each_is_handed_out_once_and_who_comes_in_the_meantime_too(now, monkeypatch):
-    monkeypatch.setattr(launch_order, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(launch_order, "REFRESH_SECONDS", 0.0)
     bucket = bucket_of("one")
     first = waiting(bucket, now, seconds=60)
     waiters = LaunchQueue()
@@ -106,7 +106,7 @@ def test_launches_go_out_in_the_order_of_the_line(now, sandbox, st2, settings):
 
 
 def test_launchers_that_work_at_once_begin_at_places_of_their_own(now, monkeypatch):
-    monkeypatch.setattr(launch_order, "SHARE", 3)
+    monkeypatch.setattr(launch_order, "LAUNCHER_SHARE", 3)
     for number in range(2):
         Heartbeat.objects.create(name=f"launch@host-{number}", beat_at=now, due_at=now)
     before = now - datetime.timedelta(minutes=2)

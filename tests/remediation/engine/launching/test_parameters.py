@@ -34,7 +34,7 @@ def test_a_timeout_of_the_step_is_left_alone():
 def test_what_stackstorm_calls_secret_is_sent_and_not_shown():
     made = rendered({"cmd": "true", "pin": "1234"}, st2_secret_parameters=["pin"])
 
-    assert (made.sent["pin"], made.shown["pin"]) == ("1234", "********")
+    assert (made.sent["pin"], made.masked["pin"]) == ("1234", "********")
 
 
 @pytest.mark.parametrize("runner", ["orquesta", "action-chain", "", "something-new"])

@@ -322,7 +322,7 @@ def sent(parameters: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "error"), table(TEMPLATES, "parameters", after="What errors mean")
+    ("parameters", "error"), table(TEMPLATES, "parameters", after="Error messages")
 )
 def test_a_wrong_template_is_refused_with_the_documented_words(parameters, error):
     with pytest.raises(templating.TemplateError) as raised:
@@ -332,7 +332,7 @@ def test_a_wrong_template_is_refused_with_the_documented_words(parameters, error
 
 
 @pytest.mark.parametrize(
-    ("parameters", "result"), table(TEMPLATES, "parameters", after="These are right")
+    ("parameters", "result"), table(TEMPLATES, "parameters", after="Valid examples")
 )
 def test_a_right_template_sends_what_is_documented(parameters, result):
     assert sent(parameters.strip("`")) == json.loads(result.strip("`"))

@@ -1,4 +1,4 @@
-"""`manage.py st2_sandbox`: a stand-in for StackStorm that executes nothing."""
+"""`manage.py st2_sandbox`: a fake StackStorm that executes nothing."""
 
 import json
 import signal

@@ -1,1 +1,1 @@
-"""The HTTP API: the doors for Alertmanager and StackStorm, and everything that people read."""
+"""HTTP API: webhooks for Alertmanager and StackStorm, definitions, history and operations."""

@@ -1,4 +1,4 @@
-"""Who calls: tokens as bearer or as basic password, since Alertmanager speaks both."""
+"""Token authentication, as bearer token or basic password; Alertmanager supports both."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from rest_framework.request import Request
 from remediation import clock
 from remediation.models import ApiToken
 
-HOW = (
-    "Send a token as Authorization: Bearer TOKEN, or as the password of basic authentication;"
-    " manage.py create_token makes one."
+CREDENTIALS_HELP = (
+    "Send a token as Authorization: Bearer TOKEN, or as the password of basic authentication."
+    " Create one with manage.py create_token."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TokenUser:
-    """The program that a token stands for; ``username`` is the token's name."""
+    """The user of a request with a token. ``username`` is the token's name."""
 
     username: str
     is_authenticated: bool = True
@@ -37,30 +37,32 @@ class TokenUser:
         return self.username
 
     def get_username(self) -> str:
-        """Return the name, as Django's users do."""
+        """Return the token's name."""
         return self.username
 
 
 class TokenAuthentication(BaseAuthentication):
-    """Recognize the caller by its token; ``request.auth`` is the token's row."""
+    """Authenticate by token. ``request.auth`` is the ``ApiToken``."""
 
     def authenticate(self, request: Request) -> tuple[TokenUser, ApiToken] | None:
-        """Return the token's user, or None when no credentials were sent."""
+        """Return the token's user, or None without credentials. Raises AuthenticationFailed."""
         header = get_authorization_header(request)
         if not header.strip():
             return None
         token = ApiToken.find(_read_token(header), at=clock.now())
         if token is None:
-            raise AuthenticationFailed(f"The token is unknown, expired or revoked. {HOW}")
+            raise AuthenticationFailed(
+                f"The token is unknown, expired or revoked. {CREDENTIALS_HELP}"
+            )
         return TokenUser(token.name), token
 
     def authenticate_header(self, request: Request) -> str:
-        """Ask for a token; a Basic challenge would make browsers open a dialog."""
+        """Return a Bearer challenge. Browsers would open a dialog for a Basic challenge."""
         return 'Bearer realm="PoundCake"'
 
 
 def _read_token(header: bytes) -> str:
-    """Return the token of an Authorization header. Raises AuthenticationFailed, never its text."""
+    """Parse the Authorization header. Raises AuthenticationFailed without the header's text."""
     scheme, _, credentials = header.strip().partition(b" ")
     try:
         if scheme.lower() == b"bearer":
@@ -70,23 +72,23 @@ def _read_token(header: bytes) -> str:
             return password.decode()
     except (binascii.Error, UnicodeDecodeError):
         pass
-    # From None: the context of a decoding error holds what was sent.
-    raise AuthenticationFailed(f"The Authorization header cannot be read. {HOW}") from None
+    # "from None": the context of a decoding error contains the credentials.
+    raise AuthenticationFailed(f"Invalid Authorization header. {CREDENTIALS_HELP}") from None
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How OpenAPI describes the tokens."""
+    """OpenAPI security schemes of the tokens."""
 
     target_class = TokenAuthentication
     name = ["bearerToken", "basicToken"]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
-        """Return both ways of sending a token, in the order of ``name``."""
+        """Return both schemes, in the order of ``name``."""
         return [
-            {"type": "http", "scheme": "bearer", "description": HOW},
+            {"type": "http", "scheme": "bearer", "description": CREDENTIALS_HELP},
             {
                 "type": "http",
                 "scheme": "basic",
-                "description": "Any user; the token is the password",
+                "description": "Any user name; the token is the password.",
             },
         ]

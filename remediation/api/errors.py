@@ -1,7 +1,7 @@
-"""One shape for every error: ``{"error": {"code", "message", "fields"}, "request_id"}``.
+"""Error responses of the API: ``{"error": {"code", "message", "fields"}, "request_id"}``.
 
-``code`` is for programs, ``message`` for people. ``fields`` maps what is wrong in the request to
-sentences; a nested field is written ``steps.0.parameters``.
+``code`` is machine-readable, ``message`` human-readable. ``fields`` maps the names of invalid
+fields to messages; a nested name is such as ``steps.0.parameters``.
 """
 
 from __future__ import annotations
@@ -40,103 +40,105 @@ logger = logging.getLogger(__name__)
 API_PREFIX = "/api/"
 NON_FIELD = {NON_FIELD_ERRORS, api_settings.NON_FIELD_ERRORS_KEY}
 
-# What Django raises, the first time and later, for a body that cannot be read.
-UNREADABLE = (UnreadablePostError, RawPostDataException)
+# Django raises the first on the first read of an unreadable body, the second on later reads.
+BODY_READ_ERRORS = (UnreadablePostError, RawPostDataException)
 
 Fields = dict[str, list[str]]
 
 
 class Conflict(exceptions.APIException):
-    """The row is not in a state that lets this happen."""
+    """The state of the row does not allow the request."""
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
 
 
 class TooLarge(exceptions.APIException):
-    """The body is larger than is taken."""
+    """The body exceeds the size limit."""
 
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "too_large"
 
 
 class TruncatedBody(exceptions.ParseError):
-    """The body ended too early, or what compressed it is damaged."""
+    """The body is truncated or its compressed data is corrupt."""
 
-    default_detail = "The body broke off before its end: send it again."
+    default_detail = "The request body was truncated. Retry the request."
 
 
 class UnsupportedCoding(exceptions.APIException):
-    """The body is encoded in a way that nothing here undoes."""
+    """The body has an unsupported content or transfer coding."""
 
     status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
     default_code = "unsupported_coding"
 
 
 class Unavailable(exceptions.APIException):
-    """The database cannot do it now; the same request may succeed soon."""
+    """The database is unavailable; a retry may succeed."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
-    default_detail = "The database cannot take the request now, nothing was stored: send it again."
+    default_detail = "The database is unavailable and nothing was stored. Retry the request."
 
 
 class UnreadableBody(Unavailable):
-    """The body could not be read, and the sender repeats only what is answered with 5xx."""
+    """The body could not be read, from a sender that retries only after a 5xx."""
 
     default_code = "unreadable_body"
 
 
-class Broken(exceptions.APIException):
-    """A fault of ours."""
+class InternalError(exceptions.APIException):
+    """An unexpected error in PoundCake."""
 
     default_code = "internal"
-    default_detail = "This is a fault of PoundCake; its log tells more under the request_id."
+    default_detail = "Internal error. Search the server log for this request_id."
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
-    """The inner object of every error, for the schema."""
+    """The inner object of an error, for the schema."""
 
     code = serializers.CharField()
     message = serializers.CharField()
-    fields = serializers.DictField(  # type: ignore[assignment]  # the name is the wire format's
+    fields = serializers.DictField(  # type: ignore[assignment]  # a JSON key of the API
         child=serializers.ListField(child=serializers.CharField())
     )
 
 
-class ErrorAnswerSerializer(serializers.Serializer[Any]):
-    """The body of every error, for the schema."""
+class ErrorResponseSerializer(serializers.Serializer[Any]):
+    """The body of an error, for the schema."""
 
     error = ErrorSerializer()
     request_id = serializers.CharField(required=False)
 
 
 def exception_handler(exception: Exception, context: dict[str, Any]) -> Response:
-    """Return the answer for whatever a view of the API raised."""
+    """Return the response for an exception in an API view."""
     request = context["request"]
-    error = body_error(request) if isinstance(exception, UNREADABLE) else _translate(exception)
-    if isinstance(error, Broken):
+    error = (
+        body_error(request) if isinstance(exception, BODY_READ_ERRORS) else _translate(exception)
+    )
+    if isinstance(error, InternalError):
         logger.error("%s %s failed", request.method, request.path, exc_info=exception)
     elif isinstance(error, UnreadableBody):
         logger.warning("%s %s: %s", request.method, request.path, error.detail)
     elif isinstance(error, Unavailable):
-        logger.warning("%s %s: the database: %s", request.method, request.path, exception)
-    answer = Response(body_of(error, request), status=error.status_code)
+        logger.warning("%s %s: database error: %s", request.method, request.path, exception)
+    response = Response(error_body(error, request), status=error.status_code)
     if header := getattr(error, "auth_header", None):
-        answer["WWW-Authenticate"] = header
+        response["WWW-Authenticate"] = header
     if isinstance(error, Unavailable):
-        answer["Retry-After"] = "5"
-    return answer
+        response["Retry-After"] = "5"
+    return response
 
 
 def body_error(request: Any) -> exceptions.APIException:
-    """Return why the body of a request could not be read."""
+    """Return the reason why the request body could not be read."""
     error: exceptions.APIException = getattr(request, "body_error", None) or TruncatedBody()
     return error
 
 
-def body_of(error: exceptions.APIException, request: Any) -> dict[str, Any]:
-    """Return the body of an error."""
+def error_body(error: exceptions.APIException, request: Any) -> dict[str, Any]:
+    """Return the response body of an error."""
     fields: Fields = {}
     if isinstance(error, exceptions.ValidationError):
         code = "invalid"
@@ -153,7 +155,7 @@ def body_of(error: exceptions.APIException, request: Any) -> dict[str, Any]:
 
 
 def _translate(exception: Exception) -> exceptions.APIException:
-    """Return the API's word for an exception of Django or of the machine."""
+    """Return the API exception for an exception of Django or of the engine."""
     if isinstance(exception, exceptions.APIException):
         return exception
     if isinstance(exception, DjangoValidationError):
@@ -162,10 +164,10 @@ def _translate(exception: Exception) -> exceptions.APIException:
         if isinstance(exception, kind):
             error: exceptions.APIException = make(exception)
             return error
-    return Broken()
+    return InternalError()
 
 
-# The first that fits: an IntegrityError is a DatabaseError too.
+# The first match applies: an IntegrityError is a DatabaseError too.
 _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
     (Http404, lambda error: exceptions.NotFound(str(error) or None)),
     (DjangoPermissionDenied, lambda error: exceptions.PermissionDenied(str(error) or None)),
@@ -175,23 +177,25 @@ _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
     ),
     (
         ProtectedError,
-        lambda _: Conflict("It has history and stays: disable it instead (is_enabled false)."),
+        lambda _: Conflict(
+            "Objects with history cannot be deleted. Disable it instead (is_enabled false)."
+        ),
     ),
     (
         IntegrityError,
-        lambda _: Conflict("Another change came in between: read it again and repeat yours."),
+        lambda _: Conflict("Conflicting change. Read the object again and retry."),
     ),
     ((DatabaseError, InterfaceError), lambda _: Unavailable()),
-    (RequestDataTooBig, lambda _: TooLarge("The body is larger than 32 MiB: send less in one.")),
+    (RequestDataTooBig, lambda _: TooLarge("The body is larger than 32 MiB. Split it.")),
 )
 
 
 def _flatten(detail: Any, path: str = "") -> Fields:
-    """Return the sentences of nested details by the dotted path of their field, '' for none."""
+    """Return the messages by dotted field path; '' is the path of non-field errors."""
     if isinstance(detail, dict):
         children = [("" if key in NON_FIELD else str(key), value) for key, value in detail.items()]
     elif isinstance(detail, list) and any(isinstance(item, dict | list) for item in detail):
-        children = [(str(place), value) for place, value in enumerate(detail)]
+        children = [(str(index), value) for index, value in enumerate(detail)]
     else:
         texts = detail if isinstance(detail, list) else [detail]
         return {path: [str(text) for text in texts]}
@@ -203,34 +207,34 @@ def _flatten(detail: Any, path: str = "") -> Fields:
 
 
 def _summary(fields: Fields) -> str:
-    """Return all of it as one text, each sentence behind its field."""
+    """Return all messages as one text, each prefixed with its field."""
     return " ".join(
         f"{name}: {text}" if name else text for name, texts in fields.items() for text in texts
     )
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """Answer what Django refused before a view was reached."""
+    """Return 400 or 413 for a request that Django rejected before the view."""
     if not request.path.startswith(API_PREFIX):
         return defaults.bad_request(request, exception)
     if isinstance(exception, RequestDataTooBig):
         return _json(_translate(exception), request)
-    return _json(exceptions.ParseError("The request cannot be read."), request)
+    return _json(exceptions.ParseError("Malformed request."), request)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """Answer for a path that does not exist."""
+    """Return 404 for an unknown path."""
     if not request.path.startswith(API_PREFIX):
         return defaults.page_not_found(request, exception)
     return _json(exceptions.NotFound(), request)
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """Answer for a fault outside the views of the API; Django has logged it."""
+    """Return 500 for an error outside the API views; Django has logged it."""
     if not request.path.startswith(API_PREFIX):
         return defaults.server_error(request)
-    return _json(Broken(), request)
+    return _json(InternalError(), request)
 
 
 def _json(error: exceptions.APIException, request: HttpRequest) -> HttpResponse:
-    return JsonResponse(body_of(error, request), status=error.status_code)
+    return JsonResponse(error_body(error, request), status=error.status_code)

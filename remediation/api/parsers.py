@@ -1,4 +1,4 @@
-"""Read the bodies that people and programs write to change definitions."""
+"""Parsers of JSON request bodies."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rest_framework.parsers import BaseParser
 from remediation.api.errors import TooLarge
 
 BYTES_MAX = 1 << 20
-# A definition goes some levels deeper into its version, and MariaDB refuses JSON of 32.
+# A bucket version nests the definition some levels deeper; MariaDB rejects JSON of 32 levels.
 DEPTH_MAX = 20
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class ObjectParser(BaseParser):
-    """JSON objects that every database can hold, up to 1 MiB; all else is refused by name."""
+    """Parse a JSON object up to 1 MiB, and reject values that a database cannot store."""
 
     media_type = "application/json"
 
@@ -30,15 +30,15 @@ class ObjectParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Return the body. Raises TooLarge, ParseError or ValidationError."""
+        """Return the object. Raises TooLarge, ParseError or ValidationError."""
         text = stream.read(BYTES_MAX + 1)
         if len(text) > BYTES_MAX:
-            raise TooLarge("The body is larger than 1 MiB: shorten it.")
+            raise TooLarge("The body is larger than 1 MiB.")
         body = read_json(text)
         if not isinstance(body, dict):
-            raise ParseError('The body is no JSON object: send one, such as {"name": "..."}.')
+            raise ParseError('The body must be a JSON object such as {"name": "..."}.')
         if any(_problems(list(body))):
-            raise ParseError("A key of the body holds null characters or lone surrogates.")
+            raise ParseError("A key of the body contains null characters or lone surrogates.")
         problems = {name: list(_problems(value)) for name, value in body.items()}
         if found := {name: texts[:1] for name, texts in problems.items() if texts}:
             raise ValidationError(found)
@@ -46,19 +46,19 @@ class ObjectParser(BaseParser):
 
 
 def read_json(text: bytes) -> Any:
-    """Return a JSON value. Raises ParseError that says where it ends to be one."""
+    """Return a JSON value. Raises ParseError with the position of the error."""
     try:
         return json.loads(text)
     except UnicodeDecodeError as error:
-        raise ParseError(f"The body is not UTF-8 (byte {error.start}): send JSON.") from error
+        raise ParseError(f"The body is not UTF-8 (byte {error.start}). Send JSON.") from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}: {error.msg}"
         raise ParseError(f"The body is not JSON ({place}).") from error
     except RecursionError as error:
         raise ParseError("The body is nested too deeply.") from error
     except ValueError as error:
-        # An integer of more digits than Python reads.
-        raise ParseError("The body holds a number that is too long.") from error
+        # Python limits the digits of an integer.
+        raise ParseError("The body contains a number with too many digits.") from error
 
 
 def _problems(value: Any, levels: int = DEPTH_MAX) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""The doors for machines: Alertmanager's notifications and StackStorm's callbacks.
+"""Webhooks for Alertmanager's notifications and StackStorm's callbacks.
 
-Both take JSON whatever the Content-Type says, and answer at once; the work is done by workers.
+Both accept JSON with any Content-Type and respond at once; workers do the work.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from remediation import alertmanager
 from remediation.alertmanager import Notification
 from remediation.api.authentication import TokenAuthentication
 from remediation.api.errors import (
-    UNREADABLE,
-    ErrorAnswerSerializer,
+    BODY_READ_ERRORS,
+    ErrorResponseSerializer,
     TooLarge,
     Unavailable,
     UnreadableBody,
@@ -39,24 +39,24 @@ from remediation.models import Scope
 
 logger = logging.getLogger(__name__)
 
-# What StackStorm's ids and our trace tags are made of, as long as their columns.
+# StackStorm ids and trace tags; the length is that of their columns.
 ID_PATTERN = re.compile("[!-~]{1,100}")
 
 
 class ReceiptSerializer(serializers.Serializer[Receipt]):
-    """What became of one alert."""
+    """The result of one alert."""
 
     fingerprint = serializers.CharField()
     alert_name = serializers.CharField()
-    disposition = serializers.ChoiceField(choices=[str(word) for word in Disposition])
+    disposition = serializers.ChoiceField(choices=[str(disposition) for disposition in Disposition])
     buckets = serializers.ListField(child=serializers.CharField())
     runs = serializers.ListField(child=serializers.IntegerField())
     reason = serializers.CharField()
     notes = serializers.ListField(child=serializers.CharField(), required=False)
 
 
-class NotificationAnswerSerializer(serializers.Serializer[Any]):
-    """What became of a notification; ``warning`` tells of alerts that the sender left out."""
+class NotificationResponseSerializer(serializers.Serializer[Any]):
+    """The result of a notification. ``warning``: the sender truncated the alerts."""
 
     request_id = serializers.CharField()
     status = serializers.ChoiceField(choices=["accepted", "no_alerts"])
@@ -66,15 +66,15 @@ class NotificationAnswerSerializer(serializers.Serializer[Any]):
     warning = serializers.CharField(required=False)
 
 
-class CallbackAnswerSerializer(serializers.Serializer[Any]):
-    """What became of a callback."""
+class CallbackResponseSerializer(serializers.Serializer[Any]):
+    """The result of a callback."""
 
     request_id = serializers.CharField()
     status = serializers.ChoiceField(choices=["accepted", "unchanged", "ignored"])
 
 
-class MachineView(APIView):
-    """A door for programs with a token."""
+class TokenOnlyView(APIView):
+    """Base view of endpoints that accept tokens but no sessions."""
 
     authentication_classes = [TokenAuthentication]
     content_negotiation_class = JsonOnlyNegotiation
@@ -83,19 +83,19 @@ class MachineView(APIView):
 @extend_schema(
     request={"application/json": {"type": "object"}},
     responses={
-        202: NotificationAnswerSerializer,
-        400: ErrorAnswerSerializer,
-        413: ErrorAnswerSerializer,
-        503: ErrorAnswerSerializer,
+        202: NotificationResponseSerializer,
+        400: ErrorResponseSerializer,
+        413: ErrorResponseSerializer,
+        503: ErrorResponseSerializer,
     },
 )
-class AlertmanagerWebhook(MachineView):
-    """Take a notification of Alertmanager's webhook, version 4, up to 32 MiB."""
+class AlertmanagerWebhook(TokenOnlyView):
+    """Receive an Alertmanager webhook notification, version 4, up to 32 MiB."""
 
     scopes = {"post": Scope.WEBHOOK}
 
     def post(self, request: Request) -> Response:
-        """Store the alerts and make their runs; answer 202 with a receipt per alert."""
+        """Store the alerts, create their runs and return 202 with a receipt per alert."""
         try:
             body = _read_body(request)
             payload = alertmanager.decode(body)
@@ -109,46 +109,46 @@ class AlertmanagerWebhook(MachineView):
                 notification, cause=cause, client=request.META.get("REMOTE_ADDR", "")
             )
         except Error as error:
-            # Of whatever kind: Alertmanager sends again only what is answered with 5xx.
+            # Any database error is a 503: Alertmanager retries only after a 5xx.
             raise Unavailable from error
-        answer = {
+        result = {
             "request_id": cause.request_id,
             "status": "accepted" if receipts else "no_alerts",
             "alerts_received": len(receipts),
-            # Not by the serializer, which takes as long for one as the transaction for ten.
-            "alerts": [_told(receipt) for receipt in receipts],
+            # Without the serializer: it takes as long for 1 alert as the transaction for 10.
+            "alerts": [_receipt_fields(receipt) for receipt in receipts],
             **_truncation(notification),
         }
-        return Response(answer, status=status.HTTP_202_ACCEPTED)
+        return Response(result, status=status.HTTP_202_ACCEPTED)
 
 
 def _read_body(request: Request) -> bytes:
-    """Return the body. Raises UnreadableBody where it helps to send it again, or TooLarge."""
+    """Return the body. Raises TooLarge, or UnreadableBody so that the sender retries."""
     try:
         body: bytes = request.body
-    except UNREADABLE as error:
+    except BODY_READ_ERRORS as error:
         cause = body_error(request)
         if isinstance(cause, TooLarge):
             raise cause from error
-        # With 4xx Alertmanager would give the alerts up.
+        # After a 4xx, Alertmanager would drop the alerts.
         raise UnreadableBody(str(cause.detail)) from error
     return body
 
 
-def _told(receipt: Receipt) -> dict[str, Any]:
-    answer = {name: getattr(receipt, name) for name in ReceiptSerializer._declared_fields}
+def _receipt_fields(receipt: Receipt) -> dict[str, Any]:
+    fields = {name: getattr(receipt, name) for name in ReceiptSerializer._declared_fields}
     if not receipt.notes:
-        del answer["notes"]
-    return answer
+        del fields["notes"]
+    return fields
 
 
 def _truncation(notification: Notification) -> dict[str, Any]:
-    """Return the warning for the alerts that the sender left out, if it did."""
+    """Return the count and the warning if the sender truncated the alerts."""
     count = notification.truncated_alerts
     if not count:
         return {}
     warning = (
-        f"Alertmanager left out {count} alerts of this group and may never send them: set"
+        f"Alertmanager truncated {count} alerts of this group and may never send them. Set"
         " max_alerts to 0 in its webhook_config."
     )
     logger.warning("Receiver %s: %s", notification.receiver, warning)
@@ -165,31 +165,31 @@ def _truncation(notification: Notification) -> dict[str, Any]:
             },
         }
     },
-    responses={200: CallbackAnswerSerializer, 400: ErrorAnswerSerializer},
+    responses={200: CallbackResponseSerializer, 400: ErrorResponseSerializer},
 )
-class StackStormWebhook(MachineView):
-    """Take StackStorm's word that an execution has moved; what it says is asked of StackStorm."""
+class StackStormWebhook(TokenOnlyView):
+    """Receive a StackStorm callback. Its content is not trusted; a worker polls StackStorm."""
 
     scopes = {"post": Scope.STACKSTORM}
 
     def post(self, request: Request) -> Response:
-        """Make the poll of the execution due now."""
+        """Poll the execution now."""
         body = read_json(request.body)
         if not isinstance(body, dict):
-            raise ParseError("The body is no JSON object: send one with execution_id.")
+            raise ParseError("The body must be a JSON object with execution_id.")
         data = body.get("data")
         trace_tag = data.get("trace_tag") if isinstance(data, dict) else None
         st2_execution_id = _read_id("execution_id", body.get("execution_id"))
         trace_tag = _read_id("data.trace_tag", trace_tag)
         if not st2_execution_id and not trace_tag:
-            text = "It is missing: send StackStorm's id of the execution, or data.trace_tag."
+            text = "Required: the StackStorm execution id, or data.trace_tag."
             raise ValidationError({"execution_id": [text]})
-        word = poll_hints.hint(st2_execution_id=st2_execution_id, trace_tag=trace_tag)
-        return Response({"request_id": cause_of(request).request_id, "status": word})
+        hint_status = poll_hints.hint(st2_execution_id=st2_execution_id, trace_tag=trace_tag)
+        return Response({"request_id": cause_of(request).request_id, "status": hint_status})
 
 
 def _read_id(name: str, value: Any) -> str:
-    """Return an id, or '' for none. Raises ValidationError for what cannot be one."""
+    """Return an id, or '' for None. Raises ValidationError for an invalid id."""
     if value is None or value == "":
         return ""
     if not isinstance(value, str) or not ID_PATTERN.fullmatch(value):

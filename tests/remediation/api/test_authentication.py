@@ -1,4 +1,4 @@
-"""Tokens as Alertmanager sends them, and what is said to those without."""
+"""Token authentication, and the responses to missing or invalid credentials."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def basic(username: str, password: str) -> str:
 
 
 def get(header: str) -> tuple[int, str]:
-    answer = Client(headers={"Authorization": header}).get(URL)
-    return answer.status_code, answer.content.decode()
+    response = Client(headers={"Authorization": header}).get(URL)
+    return response.status_code, response.content.decode()
 
 
 @pytest.mark.parametrize(
     "header",
     ["Bearer {}", "bearer {}", "Bearer   {}  "],
 )
-def test_a_bearer_token_opens(header: str) -> None:
+def test_a_bearer_token_is_accepted(header: str) -> None:
     _, text = factories.make_token(["read"])
 
     status, _ = get(header.format(text))
@@ -39,7 +39,7 @@ def test_a_bearer_token_opens(header: str) -> None:
 
 
 @pytest.mark.parametrize("username", ["", "alertmanager", "jürgen", "a b"])
-def test_a_token_is_a_basic_password_of_any_user(username: str) -> None:
+def test_a_token_is_accepted_as_basic_password_of_any_user(username: str) -> None:
     _, text = factories.make_token(["read"])
 
     status, _ = get(basic(username, text))
@@ -61,34 +61,36 @@ def test_a_token_is_a_basic_password_of_any_user(username: str) -> None:
         "x" * 10_000,
     ],
 )
-def test_other_credentials_are_refused_and_not_repeated(
+def test_invalid_credentials_are_rejected_and_not_logged(
     header: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        answer = Client(headers={"Authorization": header}).get(URL)
+        response = Client(headers={"Authorization": header}).get(URL)
 
-    assert answer.status_code == 401
-    assert answer["WWW-Authenticate"] == 'Bearer realm="PoundCake"'
-    assert "create_token" in answer.json()["error"]["message"]
-    assert "wrong" not in answer.content.decode() + caplog.text
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == 'Bearer realm="PoundCake"'
+    assert "create_token" in response.json()["error"]["message"]
+    assert "wrong" not in response.content.decode() + caplog.text
 
 
 @pytest.mark.parametrize(
-    ("header", "words"),
+    ("header", "text"),
     [
-        ("Basic %%%", "cannot be read"),
-        ("Token x", "cannot be read"),
+        ("Basic %%%", "Invalid Authorization header"),
+        ("Token x", "Invalid Authorization header"),
         ("Bearer x", "unknown, expired or revoked"),
     ],
 )
-def test_a_refusal_tells_a_bad_header_from_a_bad_token(header: str, words: str) -> None:
+def test_the_error_distinguishes_invalid_headers_from_invalid_tokens(
+    header: str, text: str
+) -> None:
     _, body = get(header)
 
-    assert words in body
+    assert text in body
 
 
 @pytest.mark.parametrize("column", ["expires_at", "revoked_at"])
-def test_an_ended_token_is_refused(column: str) -> None:
+def test_expired_and_revoked_tokens_are_rejected(column: str) -> None:
     row, text = factories.make_token(["admin"])
     setattr(row, column, timezone.now() - datetime.timedelta(seconds=1))
     row.save()
@@ -99,9 +101,9 @@ def test_an_ended_token_is_refused(column: str) -> None:
     assert text not in body
 
 
-def test_no_credentials_are_refused_with_the_way_to_get_some() -> None:
-    answer = Client().get(URL)
+def test_missing_credentials_are_rejected_with_help() -> None:
+    response = Client().get(URL)
 
-    assert answer.status_code == 401
-    assert answer["WWW-Authenticate"]
-    assert "create_token" in answer.json()["error"]["message"]
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"]
+    assert "create_token" in response.json()["error"]["message"]

@@ -1,4 +1,4 @@
-"""Bodies as they travel: compressed, damaged, too large when unpacked."""
+"""Decoding of compressed, corrupt and too large request bodies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 
 BODY = json.dumps(factories.notification_body()).encode()
-HALF = gzip.compress(BODY)[:-20]
+TRUNCATED = gzip.compress(BODY)[:-20]
 MIB = 2**20
 
 
@@ -48,29 +48,29 @@ def post(body: bytes, coding: str, *, url: str = "webhook", scope: str = "webhoo
         ("", BODY),
     ],
 )
-def test_a_compressed_notification_is_taken(coding: str, body: bytes) -> None:
-    answer = post(body, coding)
+def test_a_compressed_notification_is_accepted(coding: str, body: bytes) -> None:
+    response = post(body, coding)
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
     assert Alert.objects.count() == 1
     assert ApiCall.objects.get().body == json.loads(BODY)
 
 
-def test_a_compressed_definition_is_taken() -> None:
+def test_a_compressed_definition_is_accepted() -> None:
     body = json.dumps({"name": "restart", "st2_action_ref": "core.local"}).encode()
 
-    answer = post(gzip.compress(body), "gzip", url="actions", scope="edit")
+    response = post(gzip.compress(body), "gzip", url="actions", scope="edit")
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert Action.objects.get().name == "restart"
 
 
-DAMAGED = [
+UNREADABLE = [
     ("gzip", BODY),
-    ("gzip", HALF),
+    ("gzip", TRUNCATED),
     ("gzip", gzip.compress(BODY)[:-1]),
     ("gzip", gzip.compress(BODY)[:-8] + b"\0" * 8),
-    ("gzip", gzip.compress(BODY) + b"more"),
+    ("gzip", gzip.compress(BODY) + b"trailing"),
     ("deflate", zlib.compress(BODY)[:-4] + b"\0\0\0\0"),
     ("gzip, gzip", gzip.compress(BODY)),
     ("br", BODY),
@@ -78,47 +78,49 @@ DAMAGED = [
 ]
 
 
-@pytest.mark.parametrize(("coding", "body"), DAMAGED)
-def test_what_cannot_be_read_is_for_the_sender_to_repeat(coding: str, body: bytes) -> None:
-    answer = post(body, coding)
+@pytest.mark.parametrize(("coding", "body"), UNREADABLE)
+def test_an_unreadable_notification_is_503_so_that_the_sender_retries(
+    coding: str, body: bytes
+) -> None:
+    response = post(body, coding)
 
-    assert answer.status_code == 503
-    assert answer.json()["error"]["code"] == "unreadable_body"
-    assert answer["Retry-After"] == "5"
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "unreadable_body"
+    assert response["Retry-After"] == "5"
     assert not Alert.objects.exists()
     assert ApiCall.objects.get().status_code == 503
 
 
-@pytest.mark.parametrize(("coding", "body"), DAMAGED)
-def test_what_cannot_be_read_is_refused_elsewhere(coding: str, body: bytes) -> None:
-    answer = post(body, coding, url="actions", scope="edit")
+@pytest.mark.parametrize(("coding", "body"), UNREADABLE)
+def test_an_unreadable_body_is_4xx_on_other_endpoints(coding: str, body: bytes) -> None:
+    response = post(body, coding, url="actions", scope="edit")
 
-    assert answer.status_code == (415 if coding.startswith(("br", "zstd")) else 400)
+    assert response.status_code == (415 if coding.startswith(("br", "zstd")) else 400)
     assert not Action.objects.exists()
 
 
-def test_a_body_that_cannot_be_read_is_not_taken_for_an_empty_one() -> None:
+def test_an_unreadable_body_is_not_treated_as_empty() -> None:
     run = factories.make_run(status="running")
 
-    answer = post(HALF, "gzip", url=f"runs/{run.pk}/cancel", scope="operate")
+    response = post(TRUNCATED, "gzip", url=f"runs/{run.pk}/cancel", scope="operate")
 
     run.refresh_from_db()
-    assert (answer.status_code, run.stop) == (400, "")
-    assert "broke off" in answer.json()["error"]["message"]
+    assert (response.status_code, run.stop) == (400, "")
+    assert "truncated" in response.json()["error"]["message"]
 
 
-def test_a_body_that_is_shorter_than_its_length_is_for_the_sender_to_repeat() -> None:
+def test_a_body_shorter_than_its_length_is_503() -> None:
     client = factories.make_client("webhook")
 
-    answer = client.generic(
+    response = client.generic(
         "POST", "/api/v1/webhook/", BODY, "application/json", CONTENT_LENGTH=str(len(BODY) + 1)
     )
 
-    assert answer.status_code == 503
-    assert "broke off" in answer.json()["error"]["message"]
+    assert response.status_code == 503
+    assert "truncated" in response.json()["error"]["message"]
 
 
-def test_an_unknown_coding_is_named() -> None:
+def test_the_error_names_an_unknown_coding() -> None:
     assert "'br'" in post(BODY, "br").json()["error"]["message"]
 
 
@@ -131,29 +133,29 @@ def test_an_unknown_coding_is_named() -> None:
     ],
     ids=["33 MiB", "200 MiB", "many members"],
 )
-def test_a_bomb_is_refused_at_once(body: bytes) -> None:
+def test_a_decompression_bomb_is_rejected_quickly(body: bytes) -> None:
     begin = time.process_time()
 
-    answer = post(body, "gzip")
+    response = post(body, "gzip")
 
-    assert answer.status_code == 413
-    assert "32 MiB, unpacked" in answer.json()["error"]["message"]
+    assert response.status_code == 413
+    assert "32 MiB (decompressed)" in response.json()["error"]["message"]
     assert time.process_time() - begin < 3
 
 
-def test_a_chunked_body_is_not_empty_where_the_server_reads_none() -> None:
+def test_a_chunked_body_is_rejected_if_the_server_does_not_support_it() -> None:
     client = factories.make_client("webhook")
 
-    answer = client.post(
+    response = client.post(
         "/api/v1/webhook/", BODY, "application/json", HTTP_TRANSFER_ENCODING="chunked"
     )
 
-    assert answer.status_code == 503
-    assert "send Content-Length" in answer.json()["error"]["message"]
+    assert response.status_code == 503
+    assert "Send Content-Length" in response.json()["error"]["message"]
 
 
 class StalledConnection:
-    """A sender that sends no more bytes."""
+    """A connection that times out on every read."""
 
     def __init__(self) -> None:
         self.timeouts: list[float | None] = []
@@ -170,15 +172,15 @@ class StalledConnection:
     readline = read
 
 
-def test_a_sender_that_stalls_holds_no_thread_for_ever() -> None:
+def test_a_stalled_sender_times_out() -> None:
     stalled = StalledConnection()
     client = factories.make_client("webhook")
 
-    answer = client.post(
+    response = client.post(
         "/api/v1/webhook/",
         HTTP_TRANSFER_ENCODING="chunked",
         **{"wsgi.input": stalled, "wsgi.input_terminated": True, "gunicorn.socket": stalled},
     )
 
-    assert answer.status_code == 503
+    assert response.status_code == 503
     assert stalled.timeouts == [RECEIVE_SECONDS, None]

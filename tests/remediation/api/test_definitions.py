@@ -23,14 +23,16 @@ class Editor:
 
     def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         data = body if isinstance(body, str | bytes) else json.dumps(body)
-        answer = self.client.generic(method, f"{API}/{path}", data, content_type="application/json")
-        return answer.status_code, answer.json() if answer.content else None
+        response = self.client.generic(
+            method, f"{API}/{path}", data, content_type="application/json"
+        )
+        return response.status_code, response.json() if response.content else None
 
     def refused(self, method: str, path: str, body: Any) -> dict[str, list[str]]:
         """Return the fields of a 400."""
-        status, answer = self(method, path, body)
-        assert (status, answer["error"]["code"]) == (400, "invalid")
-        fields: dict[str, list[str]] = answer["error"]["fields"]
+        status, response = self(method, path, body)
+        assert (status, response["error"]["code"]) == (400, "invalid")
+        fields: dict[str, list[str]] = response["error"]["fields"]
         return fields
 
 
@@ -112,31 +114,31 @@ def test_an_action_that_could_not_run_is_refused_by_field(
     [
         ("{", "line 1"),
         (b"\xff", "UTF-8"),
-        ("[]", "no JSON object"),
-        ("7", "no JSON object"),
+        ("[]", "must be a JSON object"),
+        ("7", "must be a JSON object"),
         ('{"\\ud800": 1}', "surrogates"),
         ("[" * 100_000, "nested too deeply"),
         ('{"priority": ' + "9" * 5_000 + "}", "too long"),
     ],
 )
 def test_a_body_that_is_no_object_is_refused(call: Editor, body: str | bytes, words: str) -> None:
-    status, answer = call("POST", "buckets/", body)
+    status, response = call("POST", "buckets/", body)
 
-    assert (status, answer["error"]["code"]) == (400, "parse_error")
-    assert words in answer["error"]["message"]
+    assert (status, response["error"]["code"]) == (400, "parse_error")
+    assert words in response["error"]["message"]
 
 
 def test_a_definition_of_more_than_1_mib_is_too_large(call: Editor) -> None:
-    status, answer = call("POST", "actions/", {"description": "x" * 2**20})
+    status, response = call("POST", "actions/", {"description": "x" * 2**20})
 
-    assert (status, answer["error"]["code"]) == (413, "too_large")
+    assert (status, response["error"]["code"]) == (413, "too_large")
 
 
 def test_a_form_is_no_definition() -> None:
-    answer = factories.make_client("edit").post(f"{API}/actions/", {"name": "x"})
+    response = factories.make_client("edit").post(f"{API}/actions/", {"name": "x"})
 
-    assert answer.status_code == 415
-    assert answer.json()["error"]["code"] == "unsupported_media_type"
+    assert response.status_code == 415
+    assert response.json()["error"]["code"] == "unsupported_media_type"
 
 
 def test_a_bucket_is_made_with_its_steps_in_their_order(call: Editor) -> None:
@@ -338,9 +340,9 @@ def test_what_has_history_can_only_be_disabled(call: Editor) -> None:
     execution = factories.make_execution()
 
     for path in (f"actions/{execution.action_id}/", f"buckets/{execution.bucket_id}/"):
-        status, answer = call("DELETE", path)
-        assert (status, answer["error"]["code"]) == (409, "conflict")
-        assert "disable it instead (is_enabled false)" in answer["error"]["message"]
+        status, response = call("DELETE", path)
+        assert (status, response["error"]["code"]) == (409, "conflict")
+        assert "disable it instead (is_enabled false)" in response["error"]["message"]
         assert call("PATCH", path, {"is_enabled": False})[0] == 200
 
 
@@ -357,6 +359,6 @@ def test_a_list_takes_the_same_queries_however_long(
 
     # The token, the page, what a bucket prefetches, the pause, and the record of the call.
     with django_assert_num_queries({"actions": 5, "buckets": 7, "steps": 5}[name]):
-        answer = client.get(f"{API}/{name}/")
+        response = client.get(f"{API}/{name}/")
 
-    assert len(answer.json()["results"]) >= 5
+    assert len(response.json()["results"]) >= 5

@@ -1,4 +1,4 @@
-"""One shape for every error, whatever raised it."""
+"""Error responses have one shape for all exceptions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from remediation.engine.operations.definitions import HasHistoryError
 from remediation.models import IllegalTransitionError
 
 
-def answer_to(exception: Exception) -> Any:
+def response_to(exception: Exception) -> Any:
     request = SimpleNamespace(method="GET", path="/api/v1/x", request_id="req-1")
     return exception_handler(exception, {"request": request})
 
@@ -32,7 +32,7 @@ def answer_to(exception: Exception) -> Any:
         (PermissionDenied(), 403, "permission_denied"),
         (exceptions.MethodNotAllowed("PUT"), 405, "method_not_allowed"),
         (IllegalTransitionError("Run #1 cannot become running."), 409, "conflict"),
-        (HasHistoryError("It stays."), 409, "conflict"),
+        (HasHistoryError("It has history."), 409, "conflict"),
         (ProtectedError("no", set()), 409, "conflict"),
         (IntegrityError("unique"), 409, "conflict"),
         (Conflict("Not now."), 409, "conflict"),
@@ -49,13 +49,13 @@ def answer_to(exception: Exception) -> Any:
 def test_every_exception_has_its_status_and_code(
     exception: Exception, status: int, code: str
 ) -> None:
-    answer = answer_to(exception)
+    response = response_to(exception)
 
-    assert answer.status_code == status
-    assert answer.data["error"]["code"] == code
-    assert answer.data["error"]["message"]
-    assert answer.data["error"]["fields"] == {}
-    assert answer.data["request_id"] == "req-1"
+    assert response.status_code == status
+    assert response.data["error"]["code"] == code
+    assert response.data["error"]["message"]
+    assert response.data["error"]["fields"] == {}
+    assert response.data["request_id"] == "req-1"
 
 
 @pytest.mark.parametrize(
@@ -80,20 +80,20 @@ def test_every_exception_has_its_status_and_code(
         ),
     ],
 )
-def test_what_is_wrong_in_a_request_is_told_by_field(
+def test_validation_errors_are_listed_by_field(
     exception: Exception, fields: dict[str, list[str]], message: str
 ) -> None:
-    answer = answer_to(exception)
+    response = response_to(exception)
 
-    assert answer.status_code == 400
-    assert answer.data["error"] == {"code": "invalid", "message": message, "fields": fields}
+    assert response.status_code == 400
+    assert response.data["error"] == {"code": "invalid", "message": message, "fields": fields}
 
 
-def test_trouble_with_the_database_is_in_the_log_and_not_in_the_answer(
+def test_database_errors_are_logged_but_not_returned(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        answer = answer_to(OperationalError("Can't connect to 'db.internal'"))
+        response = response_to(OperationalError("Can't connect to 'db.internal'"))
 
     assert "db.internal" in caplog.text
-    assert "db.internal" not in str(answer.data)
+    assert "db.internal" not in str(response.data)

@@ -27,9 +27,9 @@ def reader() -> Client:
 
 
 def results(client: Client, path: str) -> list[dict[str, Any]]:
-    answer = client.get(f"{API}/{path}")
-    assert answer.status_code == 200, answer.content
-    rows: list[dict[str, Any]] = answer.json()["results"]
+    response = client.get(f"{API}/{path}")
+    assert response.status_code == 200, response.content
+    rows: list[dict[str, Any]] = response.json()["results"]
     return rows
 
 
@@ -215,10 +215,10 @@ def test_transitions_are_found_by_story_cause_and_subject(reader: Client) -> Non
 def test_a_question_that_cannot_be_answered_is_refused(
     reader: Client, query: str, field: str, words: str
 ) -> None:
-    answer = reader.get(f"{API}/executions/?{query}")
+    response = reader.get(f"{API}/executions/?{query}")
 
-    assert answer.status_code == 400
-    assert words in " ".join(answer.json()["error"]["fields"][field])
+    assert response.status_code == 400
+    assert words in " ".join(response.json()["error"]["fields"][field])
 
 
 @pytest.mark.parametrize("name", ["alerts", "runs", "executions", "transitions", "actions"])
@@ -236,20 +236,20 @@ def test_a_single_row_takes_no_parameters(reader: Client, name: str) -> None:
         }[name]
     )
 
-    answers = [reader.get(f"{API}/{name}/{pk}/{query}") for query in ("", "?status=x")]
+    responses = [reader.get(f"{API}/{name}/{pk}/{query}") for query in ("", "?status=x")]
 
-    assert [answer.status_code for answer in answers] == [200, 400]
-    assert answers[0].json()["id"] == pk
+    assert [response.status_code for response in responses] == [200, 400]
+    assert responses[0].json()["id"] == pk
 
 
 @pytest.mark.parametrize(
     "path", ["runs/99", "runs/999999999999999999", "runs/x", "runs/" + "9" * 99]
 )
 def test_what_does_not_exist_is_404(reader: Client, path: str) -> None:
-    answer = reader.get(f"{API}/{path}/")
+    response = reader.get(f"{API}/{path}/")
 
-    assert answer.status_code == 404
-    assert answer.json()["error"]["code"] == "not_found"
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "not_found"
 
 
 # What executions wait for is two queries more: the pause and the problem with StackStorm. Runs
@@ -285,11 +285,11 @@ def test_what_an_execution_sent_and_got_is_shown(reader: Client) -> None:
         parameters={"cmd": "true", "password": "********"}, st2_result={"stdout": [1, None]}
     )
 
-    answer = reader.get(f"{API}/executions/{execution.pk}").json()
+    response = reader.get(f"{API}/executions/{execution.pk}").json()
 
-    assert answer["parameters"] == {"cmd": "true", "password": "********"}
-    assert answer["st2_result"] == {"stdout": [1, None]}
-    assert ActionExecution.objects.get().trace_tag == answer["trace_tag"]
+    assert response["parameters"] == {"cmd": "true", "password": "********"}
+    assert response["st2_result"] == {"stdout": [1, None]}
+    assert ActionExecution.objects.get().trace_tag == response["trace_tag"]
 
 
 def test_the_explanation_names_the_clause_of_every_bucket(reader: Client) -> None:
@@ -299,14 +299,14 @@ def test_the_explanation_names_the_clause_of_every_bucket(reader: Client) -> Non
     factories.make_bucket(name="off", is_enabled=False)
     factories.make_bucket(name="after", trigger_on="resolved", label_matchers='severity="page"')
 
-    answer = reader.get(f"{API}/alerts/{alert.pk}/explanation/").json()
+    response = reader.get(f"{API}/alerts/{alert.pk}/explanation/").json()
 
-    assert answer["reason"] == "No bucket matches this alert."
-    assert [(row["bucket_name"], row["outcome"]) for row in answer["buckets"]] == [
+    assert response["reason"] == "No bucket matches this alert."
+    assert [(row["bucket_name"], row["outcome"]) for row in response["buckets"]] == [
         ("other", "not_matched"),
         ("takes", "matched"),
         ("off", "disabled"),
         ("after", "not_matched"),
     ]
-    assert "'NodeDown' does not match 'HostDown'" in answer["buckets"][0]["reason"]
-    assert answer["buckets"][2]["reason"] == "disabled; enabled, it takes the alert"
+    assert "'NodeDown' does not match 'HostDown'" in response["buckets"][0]["reason"]
+    assert response["buckets"][2]["reason"] == "disabled; enabled, it takes the alert"

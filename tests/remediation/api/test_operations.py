@@ -1,4 +1,4 @@
-"""The verbs of operators: what they do, what they answer, and when they refuse."""
+"""The verbs of operators: what they do, what they response, and when they refuse."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ class Operator:
 
     def __call__(self, path: str, body: Any = None) -> tuple[int, Any]:
         data = "" if body is None else json.dumps(body)
-        answer = self.client.post(f"/api/v1/{path}/", data, content_type="application/json")
-        self.request_id = answer["X-Request-ID"]
-        return answer.status_code, answer.json()
+        response = self.client.post(f"/api/v1/{path}/", data, content_type="application/json")
+        self.request_id = response["X-Request-ID"]
+        return response.status_code, response.json()
 
     def refused(self, path: str, body: Any) -> dict[str, list[str]]:
         """Return the fields of a 400."""
-        status, answer = self(path, body)
-        assert (status, answer["error"]["code"]) == (400, "invalid")
-        fields: dict[str, list[str]] = answer["error"]["fields"]
+        status, response = self(path, body)
+        assert (status, response["error"]["code"]) == (400, "invalid")
+        fields: dict[str, list[str]] = response["error"]["fields"]
         return fields
 
     def conflicts(self, path: str, body: Any = None) -> str:
         """Return the message of a 409."""
-        status, answer = self(path, body)
-        assert (status, answer["error"]["code"]) == (409, "conflict")
-        message: str = answer["error"]["message"]
+        status, response = self(path, body)
+        assert (status, response["error"]["code"]) == (409, "conflict")
+        message: str = response["error"]["message"]
         return message
 
 
@@ -75,19 +75,19 @@ def make_ended(outcome: Outcome) -> ActionExecution:
 
 
 FAILED = Outcome.failure("broken")
-UNKNOWN = Outcome.unknown("no answer")
+UNKNOWN = Outcome.unknown("no response")
 
 
 def test_a_run_is_canceled_by_its_caller_for_a_reason(call: Operator) -> None:
     run = factories.make_execution().run
 
-    status, answer = call(f"runs/{run.pk}/cancel", {"reason": "wrong host"})
+    status, response = call(f"runs/{run.pk}/cancel", {"reason": "wrong host"})
 
     assert status == 200
-    assert answer["run"]["status"] == "canceled"
-    assert (answer["run"]["stop"], answer["run"]["reason"]) == ("cancel", "wrong host")
-    assert [row["status"] for row in answer["executions"]] == ["skipped"]
-    assert answer["warning"] == ""
+    assert response["run"]["status"] == "canceled"
+    assert (response["run"]["stop"], response["run"]["reason"]) == ("cancel", "wrong host")
+    assert [row["status"] for row in response["executions"]] == ["skipped"]
+    assert response["warning"] == ""
     moves = Transition.objects.filter(cause_request_id=call.request_id)
     assert {move.actor for move in moves} == {call.name}
     assert {(move.subject_type, move.to_status) for move in moves} == {
@@ -100,20 +100,20 @@ def test_a_run_is_canceled_by_its_caller_for_a_reason(call: Operator) -> None:
 def test_what_has_begun_in_stackstorm_may_run_on_and_the_answer_says_so(call: Operator) -> None:
     run = make_begun(st2_execution_id="st2-1").run
 
-    _, answer = call(f"runs/{run.pk}/cancel", {"reason": "wrong host"})
+    _, response = call(f"runs/{run.pk}/cancel", {"reason": "wrong host"})
 
-    assert (answer["run"]["status"], answer["run"]["stop"]) == ("running", "cancel")
-    assert [row["status"] for row in answer["executions"]] == ["running"]
-    assert answer["warning"] == COMMAND_MAY_CONTINUE
+    assert (response["run"]["status"], response["run"]["stop"]) == ("running", "cancel")
+    assert [row["status"] for row in response["executions"]] == ["running"]
+    assert response["warning"] == COMMAND_MAY_CONTINUE
 
 
 def test_a_run_that_stops_finishes_what_is_under_way(call: Operator) -> None:
     execution = make_begun(st2_execution_id="st2-1")
 
-    _, answer = call(f"runs/{execution.run_id}/cancel", {"stop": "stop", "reason": "enough"})
+    _, response = call(f"runs/{execution.run_id}/cancel", {"stop": "stop", "reason": "enough"})
     settle(execution, Outcome.success(None), cause=Cause())
 
-    assert (answer["run"]["stop"], answer["warning"]) == ("stop", "")
+    assert (response["run"]["stop"], response["warning"]) == ("stop", "")
     assert BucketRun.objects.get().status == "canceled"
 
 
@@ -137,12 +137,12 @@ def test_what_has_ended_or_is_unknown_cannot_be_canceled(call: Operator, outcome
 def test_a_failed_run_is_repeated_from_its_failed_step(call: Operator) -> None:
     run = make_ended(FAILED).run
 
-    status, answer = call(f"runs/{run.pk}/retry")
+    status, response = call(f"runs/{run.pk}/retry")
 
     assert status == 201
-    assert (answer["number"], answer["trigger"], answer["retry_of"]) == (2, "retry", run.pk)
-    assert (answer["actor"], answer["status"]) == (call.name, "pending")
-    made = Transition.objects.get(subject_type="run", subject_id=answer["id"])
+    assert (response["number"], response["trigger"], response["retry_of"]) == (2, "retry", run.pk)
+    assert (response["actor"], response["status"]) == (call.name, "pending")
+    made = Transition.objects.get(subject_type="run", subject_id=response["id"])
     assert made.cause_request_id == call.request_id
 
 
@@ -150,9 +150,9 @@ def test_a_run_is_repeated_from_the_start_by_the_bucket_as_it_is(call: Operator)
     run = make_ended(FAILED).run
     run.bucket.steps.filter(name="b").delete()
 
-    status, answer = call(f"runs/{run.pk}/retry", {"from": "start"})
+    status, response = call(f"runs/{run.pk}/retry", {"from": "start"})
 
-    assert (status, answer["plan_number"]) == (201, 2)
+    assert (status, response["plan_number"]) == (201, 2)
 
 
 def test_an_open_run_is_not_repeated(call: Operator) -> None:
@@ -166,10 +166,10 @@ def test_an_alert_is_matched_again(call: Operator) -> None:
     factories.make_step(factories.make_bucket(name="a", continue_matching=True))
     factories.make_step(factories.make_bucket(name="b"))
 
-    status, answer = call(f"alerts/{alert.pk}/retry")
+    status, response = call(f"alerts/{alert.pk}/retry")
 
     assert status == 201
-    assert [(row["bucket_name"], row["trigger"]) for row in answer] == [
+    assert [(row["bucket_name"], row["trigger"]) for row in response] == [
         ("a", "manual"),
         ("b", "manual"),
     ]
@@ -185,24 +185,28 @@ def test_a_bucket_is_run_by_hand_for_an_alert_that_it_does_not_take(call: Operat
     bucket = factories.make_step(factories.make_bucket(alert_name_pattern="Other")).bucket
     alert = factories.make_alert()
 
-    status, answer = call(f"buckets/{bucket.pk}/run", {"alert": alert.pk})
+    status, response = call(f"buckets/{bucket.pk}/run", {"alert": alert.pk})
     refusal = call.conflicts(f"buckets/{bucket.pk}/run", {"alert": alert.pk})
 
     assert status == 201
-    assert (answer["alert"], answer["bucket"], answer["trigger"]) == (alert.pk, bucket.pk, "manual")
-    assert f"Run #{answer['id']}" in refusal
+    assert (response["alert"], response["bucket"], response["trigger"]) == (
+        alert.pk,
+        bucket.pk,
+        "manual",
+    )
+    assert f"Run #{response['id']}" in refusal
 
 
 def test_setting_the_outcome_of_an_unknown_execution_continues_its_run(call: Operator) -> None:
     execution = make_ended(UNKNOWN)
 
-    status, answer = call(
+    status, response = call(
         f"executions/{execution.pk}/set-outcome", {"status": "success", "reason": "the log says so"}
     )
 
     assert status == 200
-    assert answer["execution"]["status"] == "success"
-    assert answer["run"]["status"] == "running"
+    assert response["execution"]["status"] == "success"
+    assert response["run"]["status"] == "running"
     move = Transition.objects.get(subject_id=execution.pk, to_status="success")
     assert (move.actor, move.cause_request_id) == (call.name, call.request_id)
     assert move.reason == f"judged by {call.name}: the log says so"
@@ -276,10 +280,10 @@ def test_what_cannot_be_read_is_refused_by_field_and_changes_nothing(
     ],
 )
 def test_a_verb_for_what_does_not_exist_is_404(call: Operator, path: str) -> None:
-    status, answer = call(path, {})
+    status, response = call(path, {})
 
     assert status == 404
-    assert answer["error"]["message"].startswith("There is no ")
+    assert response["error"]["message"].startswith("There is no ")
 
 
 def test_a_session_needs_its_csrf_token() -> None:
@@ -287,10 +291,10 @@ def test_a_session_needs_its_csrf_token() -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.create_superuser("ada"))
 
-    answer = client.post(
+    response = client.post(
         f"/api/v1/runs/{run.pk}/cancel/", '{"reason": "x"}', content_type="application/json"
     )
 
-    assert answer.status_code == 403
-    assert "CSRF" in answer.json()["error"]["message"]
+    assert response.status_code == 403
+    assert "CSRF" in response.json()["error"]["message"]
     assert BucketRun.objects.get().status == "pending"

@@ -1,4 +1,4 @@
-"""The pause over the API: what it answers, and that everybody is told."""
+"""The pause over the API: what it responses, and that everybody is told."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def test_a_pause_is_made_and_tells_what_is_in_flight(client: Client) -> None:
     execution = factories.make_execution(status="running", started_at=timezone.now())
     factories.make_execution()
 
-    answer = post(client, {"reason": " network work ", "for_seconds": 60})
+    response = post(client, {"reason": " network work ", "for_seconds": 60})
 
-    state = answer.json()
+    state = response.json()
     held = Pause.objects.get()
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert (state["paused"], state["reason"]) == (True, "network work")
     assert state["actor"] == factories.ApiToken.objects.get().name
     assert [row["id"] for row in state["in_flight"]] == [execution.pk]
     assert held.expires_at == held.created_at + datetime.timedelta(seconds=60)
-    assert held.request_id == answer["X-Request-ID"]
+    assert held.request_id == response["X-Request-ID"]
     assert client.get(URL).json() == state
 
 
@@ -91,19 +91,19 @@ def test_a_pause_may_have_a_time_to_end_at(client: Client) -> None:
 def test_a_pause_that_cannot_be_read_is_refused_by_field(
     client: Client, body: Any, field: str, words: str
 ) -> None:
-    answer = post(client, body)
+    response = post(client, body)
 
-    assert answer.status_code == 400
-    assert words in " ".join(answer.json()["error"]["fields"][field])
+    assert response.status_code == 400
+    assert words in " ".join(response.json()["error"]["fields"][field])
     assert not Pause.objects.exists()
 
 
 def test_the_pause_ends_and_may_be_ended_again(client: Client) -> None:
     hold()
 
-    answers = [client.delete(URL) for _ in range(2)]
+    responses = [client.delete(URL) for _ in range(2)]
 
-    assert [(answer.status_code, answer.json()["paused"]) for answer in answers] == [
+    assert [(response.status_code, response.json()["paused"]) for response in responses] == [
         (200, False),
         (200, False),
     ]
@@ -114,9 +114,9 @@ def test_the_pause_ends_and_may_be_ended_again(client: Client) -> None:
 def test_the_pause_takes_no_parameters(client: Client, method: str) -> None:
     hold()
 
-    answer = getattr(client, method)(f"{URL}?force=1")
+    response = getattr(client, method)(f"{URL}?force=1")
 
-    assert list(answer.json()["error"]["fields"]) == ["force"]
+    assert list(response.json()["error"]["fields"]) == ["force"]
     assert Pause.current(at=timezone.now())
 
 
@@ -167,7 +167,7 @@ def test_a_database_that_fails_takes_no_answer_away(
 
     monkeypatch.setattr(Pause, "current", refuse)
 
-    answer = client.get("/api/v1/alerts/")
+    response = client.get("/api/v1/alerts/")
 
-    assert answer.status_code == 200
-    assert HEADER not in answer
+    assert response.status_code == 200
+    assert HEADER not in response

@@ -1,4 +1,4 @@
-"""Every door needs its scope, from the first day on."""
+"""Every endpoint requires its scope."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.views import View
 
-from remediation.api.permissions import HARMLESS
+from remediation.api.permissions import UNRESTRICTED_ACTIONS
 from remediation.models import Scope
 from tests import factories
 
@@ -21,7 +21,7 @@ READ = {"read", "operate", "edit", "admin"}
 EDIT = {"edit", "admin"}
 OPERATE = {"operate", "admin"}
 DOCS = ("get", "/api/v1/docs/", READ)
-DOORS = [
+ENDPOINTS = [
     ("post", "/api/v1/webhook", {"webhook", "admin"}),
     ("post", "/api/v1/stackstorm/webhook", {"stackstorm", "admin"}),
     ("get", "/metrics", READ),
@@ -53,36 +53,36 @@ DOORS = [
 ]
 
 
-@pytest.mark.parametrize(("method", "url", "scopes"), [*DOORS, DOCS])
+@pytest.mark.parametrize(("method", "url", "scopes"), [*ENDPOINTS, DOCS])
 @pytest.mark.parametrize("scope", Scope.values)
-def test_a_door_opens_to_its_scopes_alone(
+def test_an_endpoint_accepts_only_its_scopes(
     method: str, url: str, scopes: set[str], scope: str
 ) -> None:
     client = factories.make_client(scope)
 
-    answer = client.generic(method.upper(), url, "{}", content_type="application/json")
+    response = client.generic(method.upper(), url, "{}", content_type="application/json")
 
-    assert (answer.status_code == 403) == (scope not in scopes)
-    assert answer.status_code != 401
-
-
-@pytest.mark.parametrize(("method", "url", "_scopes"), DOORS)
-def test_no_door_opens_without_credentials(method: str, url: str, _scopes: set[str]) -> None:
-    answer = Client().generic(method.upper(), url, "{}", content_type="application/json")
-
-    assert answer.status_code == 401
+    assert (response.status_code == 403) == (scope not in scopes)
+    assert response.status_code != 401
 
 
-def test_the_documentation_leads_to_the_login_and_back() -> None:
-    answer = Client().get("/api/v1/docs/")
+@pytest.mark.parametrize(("method", "url", "_scopes"), ENDPOINTS)
+def test_every_endpoint_requires_credentials(method: str, url: str, _scopes: set[str]) -> None:
+    response = Client().generic(method.upper(), url, "{}", content_type="application/json")
 
-    assert (answer.status_code, answer["Location"]) == (302, "/admin/login/?next=/api/v1/docs/")
+    assert response.status_code == 401
 
 
-def test_a_wrong_token_is_not_led_to_the_login() -> None:
-    answer = Client(headers={"Authorization": "Bearer wrong"}).get("/api/v1/docs/")
+def test_the_documentation_redirects_to_the_login() -> None:
+    response = Client().get("/api/v1/docs/")
 
-    assert answer.status_code == 401
+    assert (response.status_code, response["Location"]) == (302, "/admin/login/?next=/api/v1/docs/")
+
+
+def test_an_invalid_token_is_not_redirected_to_the_login() -> None:
+    response = Client(headers={"Authorization": "Bearer wrong"}).get("/api/v1/docs/")
+
+    assert response.status_code == 401
 
 
 def each_pattern(resolver: Any, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
@@ -95,7 +95,7 @@ def each_pattern(resolver: Any, prefix: str = "") -> Iterator[tuple[str, URLPatt
 
 
 def actions_of(callback: Any) -> set[str]:
-    """Return what a view can do, in the words in which it declares scopes."""
+    """Return the actions of a view, as named in its scopes."""
     by_method = getattr(callback, "actions", None)
     if by_method:
         return set(by_method.values())
@@ -112,36 +112,36 @@ def test_every_view_of_the_api_declares_its_scopes() -> None:
     undeclared = [
         (path, action)
         for path, callback in views
-        for action in actions_of(callback) - set(callback.cls.scopes) - HARMLESS
+        for action in actions_of(callback) - set(callback.cls.scopes) - UNRESTRICTED_ACTIONS
     ]
 
     assert len(views) > 20
     assert undeclared == []
 
 
-def test_a_refusal_names_the_token_and_the_scope() -> None:
+def test_a_denial_names_the_token_and_the_scope() -> None:
     client = factories.make_client("webhook")
 
-    answer = client.get("/api/v1/alerts/")
+    response = client.get("/api/v1/alerts/")
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
     name = factories.ApiToken.objects.get().name
-    assert answer.json()["error"] == {
+    assert response.json()["error"] == {
         "code": "permission_denied",
-        "message": f"The token {name} lacks the scope read: use one that has it.",
+        "message": f"The token {name} lacks the scope read.",
         "fields": {},
     }
 
 
-def make_person(client: Client, *groups: str, **columns: Any) -> User:
+def log_in_user(client: Client, *groups: str, **columns: Any) -> User:
     user = User.objects.create_user("ada", **columns)
     user.groups.set(Group.objects.create(name=name) for name in groups)
     client.force_login(user)
     return user
 
 
-def may(client: Client) -> tuple[bool, bool]:
-    """Return whether a person may read and may edit."""
+def permissions_of(client: Client) -> tuple[bool, bool]:
+    """Return whether the user can read and can edit."""
     read = client.get("/api/v1/actions/")
     edit = client.post("/api/v1/actions/", "{}", content_type="application/json")
     return read.status_code == 200, edit.status_code == 400
@@ -161,36 +161,36 @@ def may(client: Client) -> tuple[bool, bool]:
         (["friends"], {"is_staff": True}, (True, False)),
     ],
 )
-def test_people_have_the_scopes_of_their_groups(
+def test_users_have_the_scopes_of_their_groups(
     client: Client, groups: list[str], columns: dict[str, Any], expected: tuple[bool, bool]
 ) -> None:
-    make_person(client, *groups, **columns)
+    log_in_user(client, *groups, **columns)
 
-    assert may(client) == expected
+    assert permissions_of(client) == expected
 
 
-def test_a_person_who_lacks_a_role_is_told_which(client: Client) -> None:
-    make_person(client, "read")
+def test_a_denial_names_the_missing_role(client: Client) -> None:
+    log_in_user(client, "read")
 
-    answer = client.post("/api/v1/actions/", "{}", content_type="application/json")
+    response = client.post("/api/v1/actions/", "{}", content_type="application/json")
 
-    assert answer.status_code == 403
-    assert "ada lacks the role edit" in answer.json()["error"]["message"]
+    assert response.status_code == 403
+    assert "ada lacks the role edit" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("url", ["/api/v1/nowhere/", "/api/", "/api/v2/webhook"])
-def test_an_unknown_path_is_json_and_for_known_callers_alone(url: str) -> None:
-    known = factories.make_client("read")
+def test_an_unknown_path_is_404_in_json_and_401_without_credentials(url: str) -> None:
+    authenticated = factories.make_client("read")
 
-    answers = [known.get(url), known.post(url), Client().get(url)]
+    responses = [authenticated.get(url), authenticated.post(url), Client().get(url)]
 
-    assert [answer.status_code for answer in answers] == [404, 404, 401]
-    assert all(answer["Content-Type"] == "application/json" for answer in answers)
-    assert answers[0].json()["error"]["code"] == "not_found"
+    assert [response.status_code for response in responses] == [404, 404, 401]
+    assert all(response["Content-Type"] == "application/json" for response in responses)
+    assert responses[0].json()["error"]["code"] == "not_found"
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_the_slash_at_the_end_of_the_record_may_be_left_out(slash: str) -> None:
+def test_the_trailing_slash_of_requests_is_optional(slash: str) -> None:
     client = factories.make_client("read")
     request_id = client.get(f"/api/v1/requests{slash}")["X-Request-ID"]
 
@@ -207,17 +207,17 @@ def test_the_slash_at_the_end_of_the_record_may_be_left_out(slash: str) -> None:
         ("steps/7", "step 7"),
     ],
 )
-def test_what_does_not_exist_is_told_in_words(path: str, name: str) -> None:
-    answer = factories.make_client("read").get(f"/api/v1/{path}/")
+def test_a_missing_row_is_named_in_the_error(path: str, name: str) -> None:
+    response = factories.make_client("read").get(f"/api/v1/{path}/")
 
-    assert answer.status_code == 404
-    assert answer.json()["error"]["message"] == f"There is no {name}."
+    assert response.status_code == 404
+    assert response.json()["error"]["message"] == f"There is no {name}."
 
 
 @pytest.mark.parametrize("url", ["/api/v1/alerts/", "/api/v1/runs/1/", "/api/v1/webhook"])
 @pytest.mark.parametrize("method", ["put", "delete"])
-def test_a_method_that_does_not_exist_is_405(url: str, method: str) -> None:
-    answer = getattr(factories.make_client("admin"), method)(url)
+def test_an_unsupported_method_is_405(url: str, method: str) -> None:
+    response = getattr(factories.make_client("admin"), method)(url)
 
-    assert answer.status_code == 405
-    assert answer.json()["error"]["code"] == "method_not_allowed"
+    assert response.status_code == 405
+    assert response.json()["error"]["code"] == "method_not_allowed"

@@ -23,8 +23,8 @@ class Reader:
 
     def __call__(self, bucket: Any, **body: Any) -> tuple[int, Any]:
         url = f"/api/v1/buckets/{bucket.pk}/simulate/"
-        answer = self.client.post(url, json.dumps(body), content_type="application/json")
-        return answer.status_code, answer.json()
+        response = self.client.post(url, json.dumps(body), content_type="application/json")
+        return response.status_code, response.json()
 
 
 @pytest.fixture
@@ -46,18 +46,18 @@ def test_what_would_be_sent_is_told_and_nothing_happens(simulate: Reader) -> Non
         name="b",
     )
 
-    status, answer = simulate(bucket, labels=LABELS)
+    status, response = simulate(bucket, labels=LABELS)
 
     assert status == 200
-    assert answer["explanation"] == {
+    assert response["explanation"] == {
         "bucket": bucket.pk,
         "bucket_name": "b",
         "trigger_on": "firing",
         "outcome": "matched",
         "reason": "takes the alert",
     }
-    assert answer["problem"] == ""
-    assert answer["steps"] == [
+    assert response["problem"] == ""
+    assert response["steps"] == [
         {
             "step_order": 1,
             "name": "ping",
@@ -78,37 +78,37 @@ def test_what_would_be_sent_is_told_and_nothing_happens(simulate: Reader) -> Non
 def test_the_clause_that_fails_is_named(simulate: Reader) -> None:
     bucket = make_bucket({}, label_matchers='severity="page"')
 
-    _, answer = simulate(bucket, labels=LABELS)
+    _, response = simulate(bucket, labels=LABELS)
 
-    assert answer["explanation"]["outcome"] == "not_matched"
-    assert answer["explanation"]["reason"] == 'severity="page" does not match a missing label'
-    assert answer["steps"][0]["parameters"] == {}
+    assert response["explanation"]["outcome"] == "not_matched"
+    assert response["explanation"]["reason"] == 'severity="page" does not match a missing label'
+    assert response["steps"][0]["parameters"] == {}
 
 
 def test_a_bucket_before_it_may_take_the_alert(simulate: Reader) -> None:
     make_bucket({}, name="first", priority=1)
 
-    _, answer = simulate(make_bucket({}), labels=LABELS)
+    _, response = simulate(make_bucket({}), labels=LABELS)
 
-    assert answer["explanation"]["outcome"] == "not_reached"
-    assert "'first' took the alert" in answer["explanation"]["reason"]
+    assert response["explanation"]["outcome"] == "not_reached"
+    assert "'first' took the alert" in response["explanation"]["reason"]
 
 
 def test_an_alert_that_there_was_can_be_taken(simulate: Reader) -> None:
     alert = factories.make_alert(annotations={"summary": "it is down"})
     bucket = make_bucket({"parameters": {"text": "{{ alert.annotations.summary }}"}})
 
-    _, answer = simulate(bucket, alert=alert.pk)
+    _, response = simulate(bucket, alert=alert.pk)
 
-    assert answer["steps"][0]["parameters"] == {"text": "it is down"}
+    assert response["steps"][0]["parameters"] == {"text": "it is down"}
 
 
 def test_a_template_that_fails_is_told_with_its_field(simulate: Reader) -> None:
     bucket = make_bucket({"parameters": {"env": {"TEAM": "{{ alert.labels.team }}"}}}, {})
 
-    _, answer = simulate(bucket, labels=LABELS)
+    _, response = simulate(bucket, labels=LABELS)
 
-    first, second = answer["steps"]
+    first, second = response["steps"]
     assert first["parameters"] is None
     assert first["error"]["field"] == "env.TEAM"
     assert first["error"]["message"].startswith("alert.labels.team is not defined")
@@ -125,48 +125,48 @@ def test_results_of_earlier_steps_can_be_given(simulate: Reader) -> None:
     given = {"check": {"status": "failure", "result": {"stdout": "97 %"}}}
 
     _, without = simulate(bucket, labels=LABELS)
-    _, answer = simulate(bucket, labels=LABELS, steps=given)
+    _, response = simulate(bucket, labels=LABELS, steps=given)
 
     assert without["steps"][1]["runs"] is False
     assert without["steps"][1]["reason"] == (
         "the condition steps.check.status == 'failure' does not hold"
     )
-    assert answer["steps"][1]["condition_holds"] is True
-    assert answer["steps"][1]["parameters"] == {"text": "97 %"}
+    assert response["steps"][1]["condition_holds"] is True
+    assert response["steps"][1]["parameters"] == {"text": "97 %"}
 
 
 def test_a_result_that_is_not_given_cannot_be_read(simulate: Reader) -> None:
     read = {"parameters": {"text": "{{ steps.check.result.stdout }}"}}
     bucket = make_bucket({"name": "check"}, read)
 
-    _, answer = simulate(bucket, labels=LABELS)
+    _, response = simulate(bucket, labels=LABELS)
 
-    message = answer["steps"][1]["error"]["message"]
+    message = response["steps"][1]["error"]["message"]
     assert message.startswith("steps.check.result is not defined")
-    assert answer["steps"][1]["runs"] is False
+    assert response["steps"][1]["runs"] is False
 
 
 def test_a_result_of_a_step_that_the_bucket_lacks_is_refused(simulate: Reader) -> None:
     bucket = make_bucket({"name": "ping"})
 
-    status, answer = simulate(bucket, labels=LABELS, steps={"check": {}})
+    status, response = simulate(bucket, labels=LABELS, steps={"check": {}})
 
     assert status == 400
-    assert "The bucket has no step check; its steps are ping." in json.dumps(answer)
+    assert "The bucket has no step check; its steps are ping." in json.dumps(response)
 
 
 def test_a_step_that_does_not_run_says_why(simulate: Reader) -> None:
     repair = {"name": "repair", "condition": "alert.labels.alertname == 'DiskFull'"}
     bucket = make_bucket(repair, {"name": "page", "run_when": "failure"}, {"name": "note"})
 
-    _, answer = simulate(bucket, labels=LABELS)
+    _, response = simulate(bucket, labels=LABELS)
 
-    assert [(step["name"], step["runs"], step["reason"]) for step in answer["steps"]] == [
+    assert [(step["name"], step["runs"], step["reason"]) for step in response["steps"]] == [
         ("repair", False, "the condition alert.labels.alertname == 'DiskFull' does not hold"),
         ("page", False, "nothing failed and this step runs only after a failure"),
         ("note", True, ""),
     ]
-    assert answer["steps"][0]["parameters"] is None
+    assert response["steps"][0]["parameters"] is None
 
 
 def test_secrets_are_masked(simulate: Reader, settings: Any) -> None:
@@ -176,11 +176,11 @@ def test_secrets_are_masked(simulate: Reader, settings: Any) -> None:
         {"parameters": {"url": "{{ config.host }}/{{ config.key }}", "token": "x"}}
     )
 
-    _, answer = simulate(bucket, labels=LABELS)
+    _, response = simulate(bucket, labels=LABELS)
 
-    assert "s3cr3t-value" not in json.dumps(answer)
-    assert answer["steps"][0]["parameters"]["url"].startswith("db/")
-    assert answer["steps"][0]["parameters"]["token"] != "x"
+    assert "s3cr3t-value" not in json.dumps(response)
+    assert response["steps"][0]["parameters"]["url"].startswith("db/")
+    assert response["steps"][0]["parameters"]["token"] != "x"
 
 
 def test_a_workflow_is_shown_and_its_action_is_not_made(simulate: Reader) -> None:
@@ -190,9 +190,9 @@ def test_a_workflow_is_shown_and_its_action_is_not_made(simulate: Reader) -> Non
         st2_workflow_params={"host": "{{ alert.instance | host }}"},
     )
 
-    _, answer = simulate(bucket, labels=LABELS)
+    _, response = simulate(bucket, labels=LABELS)
 
-    (step,) = answer["steps"]
+    (step,) = response["steps"]
     assert (step["step_order"], step["action_ref"]) == (0, "remediation.host_down")
     assert step["parameters"] == {"host": "server-01"}
     assert not Action.objects.exists()
@@ -204,18 +204,18 @@ def test_a_local_action_gets_what_is_rendered(simulate: Reader) -> None:
         bucket, factories.make_local_action(), parameters={"message": "{{ alert.alert_name }}"}
     )
 
-    _, answer = simulate(bucket, labels=LABELS)
+    _, response = simulate(bucket, labels=LABELS)
 
-    assert answer["steps"][0]["action_type"] == "log_event"
-    assert answer["steps"][0]["parameters"] == {"message": "HostDown"}
+    assert response["steps"][0]["action_type"] == "log_event"
+    assert response["steps"][0]["parameters"] == {"message": "HostDown"}
 
 
 @pytest.mark.parametrize("columns", [{}, {"is_enabled": False}])
 def test_a_bucket_that_could_not_run_says_why(simulate: Reader, columns: dict[str, Any]) -> None:
-    _, answer = simulate(factories.make_bucket(**columns), labels=LABELS)
+    _, response = simulate(factories.make_bucket(**columns), labels=LABELS)
 
-    assert "no steps" in answer["problem"]
-    assert answer["explanation"]["outcome"] == ("disabled" if columns else "matched")
+    assert "no steps" in response["problem"]
+    assert response["explanation"]["outcome"] == ("disabled" if columns else "matched")
 
 
 @pytest.mark.parametrize(
@@ -236,13 +236,13 @@ def test_a_bucket_that_could_not_run_says_why(simulate: Reader, columns: dict[st
 def test_what_cannot_be_simulated_is_refused_by_field(
     simulate: Reader, body: dict[str, Any], field: str, words: str
 ) -> None:
-    status, answer = simulate(make_bucket({}), **body)
+    status, response = simulate(make_bucket({}), **body)
 
     assert status == 400
-    assert words in " ".join(answer["error"]["fields"][field])
+    assert words in " ".join(response["error"]["fields"][field])
 
 
 def test_an_alert_and_labels_at_once_are_refused(simulate: Reader) -> None:
-    status, answer = simulate(make_bucket({}), alert=factories.make_alert().pk, labels=LABELS)
+    status, response = simulate(make_bucket({}), alert=factories.make_alert().pk, labels=LABELS)
 
-    assert (status, list(answer["error"]["fields"])) == (400, ["labels"])
+    assert (status, list(response["error"]["fields"])) == (400, ["labels"])

@@ -1,4 +1,4 @@
-"""The door for StackStorm: a callback is a hint, and nothing it says is recorded as truth."""
+"""StackStorm's webhook: a callback only triggers a poll; its content is not stored."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ def stackstorm() -> Client:
 
 
 @pytest.mark.parametrize("url", [URL, URL + "/"])
-def test_the_seeds_body_makes_the_poll_due_and_settles_nothing(
+def test_the_body_of_the_seed_triggers_a_poll_and_settles_nothing(
     stackstorm: Client, url: str
 ) -> None:
     execution = make_running()
 
-    answer = post(stackstorm, SEED_BODY, url)
+    response = post(stackstorm, SEED_BODY, url)
 
     execution.refresh_from_db()
-    assert answer.status_code == 200
-    assert answer.json() == {"request_id": answer["X-Request-ID"], "status": "accepted"}
+    assert response.status_code == 200
+    assert response.json() == {"request_id": response["X-Request-ID"], "status": "accepted"}
     assert execution.due_at is not None
     assert execution.due_at <= timezone.now()
     assert queue.oldest_waiting(queue.FOLLOW)
@@ -68,48 +68,48 @@ def test_the_seeds_body_makes_the_poll_due_and_settles_nothing(
     assert execution.st2_liveaction_id is None
 
 
-def test_a_rule_on_every_action_is_understood(stackstorm: Client) -> None:
+def test_an_actiontrigger_body_is_accepted(stackstorm: Client) -> None:
     body = recorded("action")
     make_running(st2_execution_id=body["execution_id"])
 
-    answer = post(stackstorm, body)
+    response = post(stackstorm, body)
 
-    assert answer.json()["status"] == "accepted"
+    assert response.json()["status"] == "accepted"
 
 
-def test_a_rule_on_notifications_is_understood_by_its_trace_tag(stackstorm: Client) -> None:
+def test_a_notifytrigger_body_is_found_by_trace_tag(stackstorm: Client) -> None:
     body = recorded("notify")
     execution = make_running(st2_execution_id="not-known-under-the-other-id")
     body["data"]["trace_tag"] = execution.trace_tag
 
-    answer = post(stackstorm, body)
+    response = post(stackstorm, body)
 
-    assert answer.json()["status"] == "accepted"
+    assert response.json()["status"] == "accepted"
 
 
-@pytest.mark.parametrize("word", ["succeeded", "a word of tomorrow", None, 7, {"a": []}])
+@pytest.mark.parametrize("status", ["succeeded", "future-status", None, 7, {"a": []}])
 @pytest.mark.parametrize("result", [None, [], "text", 2.5, {"stdout": {"deep": [None]}}])
-def test_any_status_and_any_result_are_a_hint(stackstorm: Client, word: Any, result: Any) -> None:
+def test_any_status_and_result_trigger_a_poll(stackstorm: Client, status: Any, result: Any) -> None:
     make_running()
 
-    answer = post(stackstorm, {"execution_id": ST2_ID, "status": word, "result": result})
+    response = post(stackstorm, {"execution_id": ST2_ID, "status": status, "result": result})
 
-    assert answer.json()["status"] == "accepted"
+    assert response.json()["status"] == "accepted"
 
 
-def test_what_has_ended_is_unchanged(stackstorm: Client) -> None:
+def test_an_ended_execution_is_unchanged(stackstorm: Client) -> None:
     make_running(status="success", due_at=None)
 
-    answer = post(stackstorm, SEED_BODY | {"status": "failed"})
+    response = post(stackstorm, SEED_BODY | {"status": "failed"})
 
-    assert answer.json()["status"] == "unchanged"
+    assert response.json()["status"] == "unchanged"
     assert ActionExecution.objects.get().status == "success"
 
 
-def test_what_is_not_ours_is_ignored(stackstorm: Client) -> None:
-    answer = post(stackstorm, SEED_BODY)
+def test_an_unknown_execution_is_ignored(stackstorm: Client) -> None:
+    response = post(stackstorm, SEED_BODY)
 
-    assert (answer.status_code, answer.json()["status"]) == (200, "ignored")
+    assert (response.status_code, response.json()["status"]) == (200, "ignored")
 
 
 @pytest.mark.parametrize(
@@ -125,18 +125,18 @@ def test_what_is_not_ours_is_ignored(stackstorm: Client) -> None:
         ({"data": {"callback": "abc"}}, "execution_id"),
     ],
 )
-def test_a_body_without_an_id_is_refused_by_field(
+def test_a_body_without_an_id_is_rejected_by_field(
     stackstorm: Client, body: dict[str, Any], field: str
 ) -> None:
-    answer = post(stackstorm, body)
+    response = post(stackstorm, body)
 
-    assert answer.status_code == 400
-    assert list(answer.json()["error"]["fields"]) == [field]
+    assert response.status_code == 400
+    assert list(response.json()["error"]["fields"]) == [field]
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '"x"', b"\xff", "[" * 100_000])
-def test_a_body_that_is_no_object_is_refused(stackstorm: Client, body: str | bytes) -> None:
-    answer = post(stackstorm, body)
+def test_a_body_that_is_not_an_object_is_rejected(stackstorm: Client, body: str | bytes) -> None:
+    response = post(stackstorm, body)
 
-    assert answer.status_code == 400
-    assert answer.json()["error"]["code"] == "parse_error"
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "parse_error"

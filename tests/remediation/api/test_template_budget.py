@@ -42,11 +42,11 @@ def test_4000_expressions_are_refused_within_two_seconds():
     body = bucket_of({f"p{number}": "{{ alert.instance }}" for number in range(4_000)})
     begun = time.process_time()
 
-    answer = save(body)
+    response = save(body)
 
     assert time.process_time() - begun < 2.0
-    assert answer.status_code == 400
-    (message,) = answer.json()["error"]["fields"]["steps.0.parameters"]
+    assert response.status_code == 400
+    (message,) = response.json()["error"]["fields"]["steps.0.parameters"]
     assert message.startswith("p1000: exceeds, with the preceding templates, 1000 expressions")
     assert not Bucket.objects.exists()
 
@@ -65,10 +65,10 @@ def test_what_is_not_checked_in_time_is_refused_and_named(monkeypatch):
     monkeypatch.setattr("remediation.templating.budget.time.thread_time", count().__next__)
     body = bucket_of({"a": "{{ 1 }}"}, {"b": "{{ 1 }}"}, {"c": "{{ 1 }}"})
 
-    answer = save(body)
+    response = save(body)
 
-    assert answer.status_code == 400
-    fields = answer.json()["error"]["fields"]
+    assert response.status_code == 400
+    fields = response.json()["error"]["fields"]
     assert "was not checked" in fields["steps.2.parameters"][0]
 
 
@@ -85,10 +85,10 @@ def test_simulate_ends_a_time_bomb_and_names_the_field():
     make_step(bucket, parameters={"fine": "{{ 1 + 1 }}", "message": NESTED})
     begun = time.monotonic()
 
-    answer = simulate(bucket)
+    response = simulate(bucket)
 
     assert time.monotonic() - begun < SECONDS
-    (step,) = answer.json()["steps"]
+    (step,) = response.json()["steps"]
     assert step["error"]["field"] == "message"
     assert step["error"]["message"].startswith("takes longer than 1 s")
 
@@ -117,9 +117,9 @@ def test_the_admin_refuses_too_many_expressions_and_names_the_parameter():
     }
     begun = time.process_time()
 
-    answer = client.post("/admin/remediation/action/add/", form)
+    response = client.post("/admin/remediation/action/add/", form)
 
     assert time.process_time() - begun < 2.0
-    assert answer.status_code == 200
-    errors = answer.context["adminform"].form.errors["st2_parameters"]
+    assert response.status_code == 200
+    errors = response.context["adminform"].form.errors["st2_parameters"]
     assert errors[0].startswith("message: exceeds, with the preceding templates, 1000 expressions")

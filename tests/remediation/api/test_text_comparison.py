@@ -1,4 +1,4 @@
-"""The same question has the same answer on SQLite and on MariaDB: every character counts."""
+"""The same question has the same response on SQLite and on MariaDB: every character counts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def reader() -> Client:
 
 
 def rows(client: Client, endpoint: str, /, **query: str) -> list[Any]:
-    answer = client.get(f"/api/v1/{endpoint}/", query)
-    assert answer.status_code == 200, answer.content
-    results: list[Any] = answer.json()["results"]
+    response = client.get(f"/api/v1/{endpoint}/", query)
+    assert response.status_code == 200, response.content
+    results: list[Any] = response.json()["results"]
     return results
 
 
@@ -93,8 +93,10 @@ def test_names_that_differ_in_case_are_two_names() -> None:
 
     def create(name: str) -> int:
         body = {"name": name, "st2_action_ref": "core.local"}
-        answer = client.post("/api/v1/actions/", json.dumps(body), content_type="application/json")
-        return answer.status_code
+        response = client.post(
+            "/api/v1/actions/", json.dumps(body), content_type="application/json"
+        )
+        return response.status_code
 
     assert [create("AbC"), create("abc"), create("abç"), create("abc"), create("abc ")] == [
         201, 201, 201, 400, 400,
@@ -164,9 +166,9 @@ def test_definitions_are_searched_in_any_case(text: str, found: bool) -> None:
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
 
-    answer = client.get(page(Action, "changelist"), {"q": f'"{text}"' if " " in text else text})
+    response = client.get(page(Action, "changelist"), {"q": f'"{text}"' if " " in text else text})
 
-    assert [row.name for row in answer.context["cl"].result_list] == ["Restart"] * found
+    assert [row.name for row in response.context["cl"].result_list] == ["Restart"] * found
 
 
 def test_the_admin_filters_by_exactly_this_text() -> None:

@@ -1,4 +1,4 @@
-"""Actions, buckets and steps over the API: what is taken, what is refused, and in which words."""
+"""API of actions, buckets and steps: accepted and rejected requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ API = "/api/v1"
 
 
 class Editor:
-    """A caller with the scope edit, who sends and gets JSON."""
+    """A JSON client with the scope edit."""
 
     def __init__(self) -> None:
         self.client = factories.make_client("edit")
@@ -28,7 +28,7 @@ class Editor:
         )
         return response.status_code, response.json() if response.content else None
 
-    def refused(self, method: str, path: str, body: Any) -> dict[str, list[str]]:
+    def rejected(self, method: str, path: str, body: Any) -> dict[str, list[str]]:
         """Return the fields of a 400."""
         status, response = self(method, path, body)
         assert (status, response["error"]["code"]) == (400, "invalid")
@@ -41,7 +41,7 @@ def call() -> Editor:
     return Editor()
 
 
-def test_the_seeds_action_is_made_and_read_back(call: Editor) -> None:
+def test_the_action_of_the_seed_is_created_and_read_back(call: Editor) -> None:
     body = {
         "name": "restart_nginx",
         "description": "Restart nginx service via StackStorm",
@@ -52,16 +52,16 @@ def test_the_seeds_action_is_made_and_read_back(call: Editor) -> None:
         "st2_parameters": {"hosts": "{{ alert.instance | host }}", "service": "nginx"},
     }
 
-    status, made = call("POST", "actions/", body)
+    status, created = call("POST", "actions/", body)
 
     assert status == 201
-    assert body.items() <= made.items()
-    assert call("GET", f"actions/{made['id']}") == (200, made)
-    assert made["st2_check"] == "unchecked"
+    assert body.items() <= created.items()
+    assert call("GET", f"actions/{created['id']}") == (200, created)
+    assert created["st2_check"] == "unchecked"
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_the_slash_at_the_end_may_be_left_out(call: Editor, slash: str) -> None:
+def test_the_trailing_slash_is_optional(call: Editor, slash: str) -> None:
     factories.make_action(pk=1)
 
     assert call("GET", f"actions{slash}")[0] == 200
@@ -69,7 +69,7 @@ def test_the_slash_at_the_end_may_be_left_out(call: Editor, slash: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "field", "words"),
+    ("changed", "field", "text"),
     [
         ({"name": ""}, "name", "blank"),
         ({"name": "taken"}, "name", "already exists"),
@@ -79,7 +79,7 @@ def test_the_slash_at_the_end_may_be_left_out(call: Editor, slash: str) -> None:
         ({"st2_pack": "core"}, "st2_pack", "not in the pack core"),
         ({"action_type": "ping"}, "action_type", "contradicts"),
         ({"use_stackstorm": False}, "action_type", "no local action"),
-        ({"use_stackstorm": "perhaps"}, "use_stackstorm", "boolean"),
+        ({"use_stackstorm": "maybe"}, "use_stackstorm", "boolean"),
         ({"st2_parameters": []}, "st2_parameters", "JSON object"),
         ({"st2_parameters": "{}"}, "st2_parameters", "JSON object"),
         ({"st2_parameters": None}, "st2_parameters", "null"),
@@ -97,20 +97,20 @@ def test_the_slash_at_the_end_may_be_left_out(call: Editor, slash: str) -> None:
         ({"nope": 1}, "nope", "Unknown field"),
     ],
 )
-def test_an_action_that_could_not_run_is_refused_by_field(
-    call: Editor, changed: dict[str, Any], field: str, words: str
+def test_an_invalid_action_is_rejected_by_field(
+    call: Editor, changed: dict[str, Any], field: str, text: str
 ) -> None:
     factories.make_action(name="taken")
     body = {"name": "restart", "st2_action_ref": "linux.service"} | changed
 
-    fields = call.refused("POST", "actions/", body)
+    fields = call.rejected("POST", "actions/", body)
 
-    assert words in " ".join(fields[field])
+    assert text in " ".join(fields[field])
     assert Action.objects.count() == 1
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "text"),
     [
         ("{", "line 1"),
         (b"\xff", "UTF-8"),
@@ -118,52 +118,54 @@ def test_an_action_that_could_not_run_is_refused_by_field(
         ("7", "must be a JSON object"),
         ('{"\\ud800": 1}', "surrogates"),
         ("[" * 100_000, "nested too deeply"),
-        ('{"priority": ' + "9" * 5_000 + "}", "too long"),
+        ('{"priority": ' + "9" * 5_000 + "}", "too many digits"),
     ],
 )
-def test_a_body_that_is_no_object_is_refused(call: Editor, body: str | bytes, words: str) -> None:
+def test_a_body_that_is_not_an_object_is_rejected(
+    call: Editor, body: str | bytes, text: str
+) -> None:
     status, response = call("POST", "buckets/", body)
 
     assert (status, response["error"]["code"]) == (400, "parse_error")
-    assert words in response["error"]["message"]
+    assert text in response["error"]["message"]
 
 
-def test_a_definition_of_more_than_1_mib_is_too_large(call: Editor) -> None:
+def test_a_definition_over_1_mib_is_rejected(call: Editor) -> None:
     status, response = call("POST", "actions/", {"description": "x" * 2**20})
 
     assert (status, response["error"]["code"]) == (413, "too_large")
 
 
-def test_a_form_is_no_definition() -> None:
+def test_form_data_is_rejected() -> None:
     response = factories.make_client("edit").post(f"{API}/actions/", {"name": "x"})
 
     assert response.status_code == 415
     assert response.json()["error"]["code"] == "unsupported_media_type"
 
 
-def test_a_bucket_is_made_with_its_steps_in_their_order(call: Editor) -> None:
+def test_a_bucket_is_created_with_its_steps_in_order(call: Editor) -> None:
     first, second = factories.make_action(), factories.make_local_action()
     steps = [
         {"action": first.pk, "parameters": {"cmd": "true"}, "max_attempts": 3},
         {"action": second.pk, "run_when": "always", "condition": "alert.severity == 'page'"},
     ]
 
-    status, made = call(
+    status, created = call(
         "POST", "buckets/", {"name": "nginx", "alert_name_pattern": "NginxDown", "steps": steps}
     )
 
     assert status == 201
-    assert [(step["step_order"], step["action"]) for step in made["steps"]] == [
+    assert [(step["step_order"], step["action"]) for step in created["steps"]] == [
         (1, first.pk),
         (2, second.pk),
     ]
-    assert made["steps"][0]["max_attempts"] == 3
+    assert created["steps"][0]["max_attempts"] == 3
     version = BucketVersion.objects.get()
     assert version.actor == factories.ApiToken.objects.get().name
     assert [step["name"] for step in version.steps] == [first.name, second.name]
 
 
-def test_steps_that_are_sent_take_the_place_of_all(call: Editor) -> None:
+def test_steps_in_a_request_replace_all_steps(call: Editor) -> None:
     bucket = factories.make_step().bucket
     factories.make_step(bucket)
     action = factories.make_action()
@@ -175,7 +177,7 @@ def test_steps_that_are_sent_take_the_place_of_all(call: Editor) -> None:
     assert BucketStep.objects.count() == 1
 
 
-def test_a_bucket_that_was_read_can_be_sent_back(call: Editor) -> None:
+def test_a_bucket_can_be_written_back_as_read(call: Editor) -> None:
     bucket = factories.make_step().bucket
     _, before = call("GET", f"buckets/{bucket.pk}/")
 
@@ -190,7 +192,7 @@ def _without_ids(bucket: dict[str, Any]) -> dict[str, Any]:
     return bucket | {"steps": steps}
 
 
-def test_a_change_of_the_bucket_leaves_its_steps_alone(call: Editor) -> None:
+def test_patching_a_bucket_keeps_its_steps(call: Editor) -> None:
     step = factories.make_step()
 
     status, changed = call("PATCH", f"buckets/{step.bucket_id}/", {"priority": 5})
@@ -200,7 +202,7 @@ def test_a_change_of_the_bucket_leaves_its_steps_alone(call: Editor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "field", "words"),
+    ("changed", "field", "text"),
     [
         ({"alert_name_pattern": "("}, "alert_name_pattern", "opening ("),
         ({"alert_name_pattern": ""}, "alert_name_pattern", "which alerts"),
@@ -226,34 +228,34 @@ def test_a_change_of_the_bucket_leaves_its_steps_alone(call: Editor) -> None:
         ({"st2_workflow_name": "a.b"}, "st2_workflow_name", "steps or a workflow"),
         ({"st2_workflow_params": []}, "st2_workflow_params", "JSON object"),
         ({"timeout_seconds": 31 * 86_400}, "timeout_seconds", "2592000"),
-        ({"on_resolved": "pray"}, "on_resolved", "pray"),
+        ({"on_resolved": "invalid"}, "on_resolved", "invalid"),
         ({"cooldown_seconds": -1}, "cooldown_seconds", "0"),
         ({"priority": 2**80}, "priority", "less than or equal"),
     ],
 )
-def test_a_bucket_that_could_not_run_is_refused_by_field(
-    call: Editor, changed: dict[str, Any], field: str, words: str
+def test_an_invalid_bucket_is_rejected_by_field(
+    call: Editor, changed: dict[str, Any], field: str, text: str
 ) -> None:
     factories.make_action(pk=1)
     body = {"name": "b", "alert_name_pattern": "X", "steps": [{"action": 1}]} | changed
 
-    fields = call.refused("POST", "buckets/", body)
+    fields = call.rejected("POST", "buckets/", body)
 
-    assert words in " ".join(fields[field])
+    assert text in " ".join(fields[field])
     assert not Bucket.objects.exists()
 
 
 def test_a_bucket_without_steps_can_be_saved_disabled(call: Editor) -> None:
     body = {"name": "draft", "alert_name_pattern": "X", "is_enabled": False}
 
-    status, made = call("POST", "buckets/", body)
-    refusal = call.refused("PATCH", f"buckets/{made['id']}/", {"is_enabled": True})
+    status, created = call("POST", "buckets/", body)
+    errors = call.rejected("PATCH", f"buckets/{created['id']}/", {"is_enabled": True})
 
     assert status == 201
-    assert list(refusal) == ["steps"]
+    assert list(errors) == ["steps"]
 
 
-def test_a_workflow_bucket_has_a_time_limit_of_its_own(call: Editor) -> None:
+def test_a_workflow_bucket_has_its_own_timeout(call: Editor) -> None:
     body = {
         "name": "st2_host_down",
         "alert_name_pattern": "HostDown",
@@ -263,15 +265,15 @@ def test_a_workflow_bucket_has_a_time_limit_of_its_own(call: Editor) -> None:
         "timeout_seconds": 600,
     }
 
-    status, made = call("POST", "buckets/", body)
+    status, created = call("POST", "buckets/", body)
 
     assert status == 201
-    assert made["timeout_seconds"] == 600
-    assert made["steps"] == []
+    assert created["timeout_seconds"] == 600
+    assert created["steps"] == []
     assert BucketVersion.objects.get().steps[0]["timeout_seconds"] == 600
 
 
-def test_the_rules_of_the_whole_run_are_saved_and_shown(call: Editor) -> None:
+def test_the_rules_of_a_run_are_saved_and_returned(call: Editor) -> None:
     bucket = factories.make_step().bucket
     rules = {"on_resolved": "cancel", "timeout_seconds": 60}
 
@@ -282,15 +284,15 @@ def test_the_rules_of_the_whole_run_are_saved_and_shown(call: Editor) -> None:
     assert rules.items() <= BucketVersion.objects.get().definition["bucket"].items()
 
 
-def test_a_step_without_an_order_becomes_the_last(call: Editor) -> None:
+def test_a_step_without_step_order_becomes_the_last(call: Editor) -> None:
     step = factories.make_step()
 
-    status, made = call("POST", "steps/", {"bucket": step.bucket_id, "action": step.action_id})
+    status, created = call("POST", "steps/", {"bucket": step.bucket_id, "action": step.action_id})
 
-    assert (status, made["step_order"]) == (201, 2)
+    assert (status, created["step_order"]) == (201, 2)
 
 
-def test_a_step_takes_the_place_that_it_names(call: Editor) -> None:
+def test_a_step_moves_to_its_step_order(call: Editor) -> None:
     bucket = factories.make_step(name="a").bucket
     moved = factories.make_step(bucket, name="b")
     factories.make_step(bucket, name="c")
@@ -305,21 +307,21 @@ def test_a_step_takes_the_place_that_it_names(call: Editor) -> None:
 def test_a_step_cannot_change_its_bucket(call: Editor) -> None:
     step, other = factories.make_step(), factories.make_bucket()
 
-    fields = call.refused("PATCH", f"steps/{step.pk}/", {"bucket": other.pk})
+    fields = call.rejected("PATCH", f"steps/{step.pk}/", {"bucket": other.pk})
 
     assert "cannot change its bucket" in fields["bucket"][0]
 
 
-def test_the_last_step_of_an_enabled_bucket_stays(call: Editor) -> None:
+def test_the_last_step_of_an_enabled_bucket_cannot_be_deleted(call: Editor) -> None:
     step = factories.make_step()
 
-    fields = call.refused("DELETE", f"steps/{step.pk}/", None)
+    fields = call.rejected("DELETE", f"steps/{step.pk}/", None)
 
     assert "is_enabled false" in fields["steps"][0]
     assert BucketStep.objects.filter(pk=step.pk).exists()
 
 
-def test_a_step_goes_and_the_others_move_up(call: Editor) -> None:
+def test_deleting_a_step_renumbers_the_others(call: Editor) -> None:
     first = factories.make_step()
     second = factories.make_step(first.bucket)
 
@@ -329,14 +331,14 @@ def test_a_step_goes_and_the_others_move_up(call: Editor) -> None:
     assert (status, second.step_order) == (204, 1)
 
 
-def test_what_was_never_used_can_be_deleted(call: Editor) -> None:
+def test_unused_definitions_can_be_deleted(call: Editor) -> None:
     action, bucket = factories.make_action(), factories.make_bucket()
 
     assert call("DELETE", f"actions/{action.pk}/")[0] == 204
     assert call("DELETE", f"buckets/{bucket.pk}/")[0] == 204
 
 
-def test_what_has_history_can_only_be_disabled(call: Editor) -> None:
+def test_definitions_with_history_can_only_be_disabled(call: Editor) -> None:
     execution = factories.make_execution()
 
     for path in (f"actions/{execution.action_id}/", f"buckets/{execution.bucket_id}/"):
@@ -347,7 +349,7 @@ def test_what_has_history_can_only_be_disabled(call: Editor) -> None:
 
 
 @pytest.mark.parametrize("name", ["actions", "buckets", "steps"])
-def test_a_list_takes_the_same_queries_however_long(
+def test_query_count_does_not_depend_on_the_length_of_a_list(
     name: str, django_assert_num_queries: Any
 ) -> None:
     client = factories.make_client("read")
@@ -357,7 +359,7 @@ def test_a_list_takes_the_same_queries_however_long(
         factories.make_step(bucket)
         factories.make_step()
 
-    # The token, the page, what a bucket prefetches, the pause, and the record of the call.
+    # Token, page, prefetches of buckets, pause, and recording of the call.
     with django_assert_num_queries({"actions": 5, "buckets": 7, "steps": 5}[name]):
         response = client.get(f"{API}/{name}/")
 

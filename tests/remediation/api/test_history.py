@@ -1,4 +1,4 @@
-"""History over the API: the questions of the owner's document, filters, and what is refused."""
+"""API of history: the queries of seed.md, filters, and rejected requests."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def results(client: Client, path: str) -> list[dict[str, Any]]:
     return rows
 
 
-def ask_seed(heading: str) -> list[dict[str, Any]]:
-    """Run the SQL that stands below a heading of the document; return its rows by column."""
+def run_seed_query(heading: str) -> list[dict[str, Any]]:
+    """Run the SQL below a heading of seed.md and return its rows as dicts."""
     statement = re.search(rf"### {heading}\n+```sql\n(.*?)```", SEED, re.DOTALL)
     assert statement
     with connection.cursor() as cursor:
@@ -43,8 +43,8 @@ def ask_seed(heading: str) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def make_story() -> None:
-    """Make a run of three steps under the id of the document's examples, and others beside it."""
+def make_seed_run() -> None:
+    """Create a run of three steps with the request id of seed.md, and other executions."""
     bucket = factories.make_bucket()
     for name in ("network_ping", "linux_service", "log"):
         factories.make_step(bucket, factories.make_action(name=name))
@@ -65,8 +65,8 @@ def make_story() -> None:
     factories.make_execution(status="success")
 
 
-def test_the_first_question_is_a_url(reader: Client) -> None:
-    make_story()
+def test_the_first_query_of_the_seed_is_a_url(reader: Client) -> None:
+    make_seed_run()
 
     found = results(
         reader, "executions/?executed_via_stackstorm=true&request_id=abc-123&ordering=step_order"
@@ -74,35 +74,36 @@ def test_the_first_question_is_a_url(reader: Client) -> None:
 
     names = ["request_id", "step_order", "action_name", "st2_action_ref", "st2_execution_id"]
     names += ["st2_action_execution_status", "status"]
-    asked = ask_seed("Get StackStorm Execution Details")
-    assert len(asked) == 2
-    assert _only(names, found) == _only(names, asked)
+    expected = run_seed_query("Get StackStorm Execution Details")
+    assert len(expected) == 2
+    assert _only(names, found) == _only(names, expected)
 
 
-def test_the_second_question_is_a_url(reader: Client) -> None:
-    make_story()
+def test_the_second_query_of_the_seed_is_a_url(reader: Client) -> None:
+    make_seed_run()
 
     found = results(
         reader,
         "executions/?executed_via_stackstorm=true&status=failure&ordering=-created_at&page_size=10",
     )
 
-    asked = [
-        row | {"action_name": row["name"]} for row in ask_seed("Get Failed StackStorm Executions")
+    expected = [
+        row | {"action_name": row["name"]}
+        for row in run_seed_query("Get Failed StackStorm Executions")
     ]
     names = ["st2_execution_id", "action_name", "error_message"]
-    assert len(asked) == 10
-    assert _only(names, found) == _only(names, asked)
+    assert len(expected) == 10
+    assert _only(names, found) == _only(names, expected)
 
 
-def test_the_third_question_is_a_url(reader: Client) -> None:
-    make_story()
+def test_the_third_query_of_the_seed_is_a_url(reader: Client) -> None:
+    make_seed_run()
 
     found = results(reader, "executions/?st2_execution_id=5f9e8a7b6c5d4e3f2a1b0c9d")
 
-    asked = ask_seed("Get All Executions for ST2 Execution ID")
-    assert len(asked) == 1
-    assert [row["id"] for row in found] == [row["id"] for row in asked]
+    expected = run_seed_query("Get All Executions for ST2 Execution ID")
+    assert len(expected) == 1
+    assert [row["id"] for row in found] == [row["id"] for row in expected]
 
 
 def _only(names: list[str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -114,7 +115,7 @@ def _only(names: list[str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def test_executions_are_found_by_each_of_their_filters(reader: Client) -> None:
+def test_executions_can_be_filtered(reader: Client) -> None:
     now = timezone.now()
     execution = factories.make_execution(
         status="failure",
@@ -154,7 +155,7 @@ def test_executions_are_found_by_each_of_their_filters(reader: Client) -> None:
     assert len(results(reader, f"executions/?parent={execution.pk}")) == 1
 
 
-def test_alerts_and_runs_are_found_by_their_filters(reader: Client) -> None:
+def test_alerts_and_runs_can_be_filtered(reader: Client) -> None:
     run = factories.make_run(status="success", actor="ada", trigger="manual", number=2)
     factories.make_run(alert=factories.make_alert(status="resolved", alert_name="Other"))
     alert = run.alert
@@ -170,7 +171,7 @@ def test_alerts_and_runs_are_found_by_their_filters(reader: Client) -> None:
         assert [row["id"] for row in results(reader, f"runs/?{query}")] == [run.pk], query
 
 
-def test_transitions_are_found_by_story_cause_and_subject(reader: Client) -> None:
+def test_transitions_can_be_filtered(reader: Client) -> None:
     execution = factories.make_execution()
     execution.record(cause=Cause(actor="ada", request_id="call-1"))
     other = factories.make_execution()
@@ -189,7 +190,7 @@ def test_transitions_are_found_by_story_cause_and_subject(reader: Client) -> Non
 
 
 @pytest.mark.parametrize(
-    ("query", "field", "words"),
+    ("query", "field", "text"),
     [
         ("nope=1", "nope", "Unknown parameter"),
         ("status=broken", "status", "broken"),
@@ -212,17 +213,17 @@ def test_transitions_are_found_by_story_cause_and_subject(reader: Client) -> Non
         ("format=xml", "format", "Unknown parameter"),
     ],
 )
-def test_a_question_that_cannot_be_answered_is_refused(
-    reader: Client, query: str, field: str, words: str
+def test_invalid_parameters_are_rejected_by_name(
+    reader: Client, query: str, field: str, text: str
 ) -> None:
     response = reader.get(f"{API}/executions/?{query}")
 
     assert response.status_code == 400
-    assert words in " ".join(response.json()["error"]["fields"][field])
+    assert text in " ".join(response.json()["error"]["fields"][field])
 
 
 @pytest.mark.parametrize("name", ["alerts", "runs", "executions", "transitions", "actions"])
-def test_a_single_row_takes_no_parameters(reader: Client, name: str) -> None:
+def test_a_detail_url_accepts_no_parameters(reader: Client, name: str) -> None:
     execution = factories.make_execution()
     execution.record(cause=Cause())
     pk = Transition.objects.get().pk if name == "transitions" else 0
@@ -245,34 +246,33 @@ def test_a_single_row_takes_no_parameters(reader: Client, name: str) -> None:
 @pytest.mark.parametrize(
     "path", ["runs/99", "runs/999999999999999999", "runs/x", "runs/" + "9" * 99]
 )
-def test_what_does_not_exist_is_404(reader: Client, path: str) -> None:
+def test_a_missing_row_is_404(reader: Client, path: str) -> None:
     response = reader.get(f"{API}/{path}/")
 
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "not_found"
 
 
-# What executions wait for is two queries more: the pause and the problem with StackStorm. Runs
-# wait for their open executions, which is one more, as for their inquiries. Executions have
-# re-runs.
+# waiting_for takes two queries: the pause and the problem with StackStorm. Runs take one more for
+# their open executions and inquiries, executions one more for their re-runs.
 @pytest.mark.parametrize(
-    ("name", "more"), [("alerts", 0), ("runs", 3), ("executions", 3), ("transitions", 0)]
+    ("name", "extra"), [("alerts", 0), ("runs", 3), ("executions", 3), ("transitions", 0)]
 )
-def test_a_list_takes_the_same_queries_however_long(
-    reader: Client, name: str, more: int, django_assert_num_queries: Any
+def test_query_count_does_not_depend_on_the_length_of_a_list(
+    reader: Client, name: str, extra: int, django_assert_num_queries: Any
 ) -> None:
     reader.get(f"{API}/{name}/")
     for _ in range(4):
         factories.make_execution().record(cause=Cause())
 
-    # The token, the page, the pause, and the record of the call.
-    with django_assert_num_queries(5 + more):
+    # Token, page, pause, and recording of the call.
+    with django_assert_num_queries(5 + extra):
         found = results(reader, f"{name}/")
 
     assert len(found) == 4
 
 
-def test_a_task_without_a_known_action_is_shown(reader: Client) -> None:
+def test_a_task_without_action_is_returned(reader: Client) -> None:
     factories.make_execution(action_id=None, step_order=5)
 
     (row,) = results(reader, "executions/")
@@ -280,7 +280,7 @@ def test_a_task_without_a_known_action_is_shown(reader: Client) -> None:
     assert (row["action"], row["action_name"], row["st2_action_ref"]) == (None, None, None)
 
 
-def test_what_an_execution_sent_and_got_is_shown(reader: Client) -> None:
+def test_parameters_and_result_are_returned(reader: Client) -> None:
     execution = factories.make_execution(
         parameters={"cmd": "true", "password": "********"}, st2_result={"stdout": [1, None]}
     )
@@ -292,7 +292,7 @@ def test_what_an_execution_sent_and_got_is_shown(reader: Client) -> None:
     assert ActionExecution.objects.get().trace_tag == response["trace_tag"]
 
 
-def test_the_explanation_names_the_clause_of_every_bucket(reader: Client) -> None:
+def test_the_explanation_has_a_reason_for_every_bucket(reader: Client) -> None:
     alert = factories.make_alert(reason="No bucket matches this alert.")
     factories.make_bucket(name="other", alert_name_pattern="NodeDown", priority=1)
     factories.make_bucket(name="takes")

@@ -1,4 +1,4 @@
-"""The verbs of operators: what they do, what they response, and when they refuse."""
+"""API of operations: effects, responses and conflicts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Status = ActionExecution.Status
 
 
 class Operator:
-    """A caller with the scope operate, who sends and gets JSON."""
+    """A JSON client with the scope operate."""
 
     def __init__(self) -> None:
         self.client = factories.make_client("operate")
@@ -35,7 +35,7 @@ class Operator:
         self.request_id = response["X-Request-ID"]
         return response.status_code, response.json()
 
-    def refused(self, path: str, body: Any) -> dict[str, list[str]]:
+    def rejected(self, path: str, body: Any) -> dict[str, list[str]]:
         """Return the fields of a 400."""
         status, response = self(path, body)
         assert (status, response["error"]["code"]) == (400, "invalid")
@@ -55,8 +55,8 @@ def call() -> Operator:
     return Operator()
 
 
-def make_begun(**columns: Any) -> ActionExecution:
-    """Return an execution of a run of two steps that StackStorm runs."""
+def make_started(**columns: Any) -> ActionExecution:
+    """Return a running execution of a run with two steps."""
     bucket = factories.make_bucket()
     for name in "ab":
         factories.make_step(bucket, name=name)
@@ -69,7 +69,7 @@ def make_begun(**columns: Any) -> ActionExecution:
 
 
 def make_ended(outcome: Outcome) -> ActionExecution:
-    execution = make_begun()
+    execution = make_started()
     settle(execution, outcome, cause=Cause())
     return execution
 
@@ -78,7 +78,7 @@ FAILED = Outcome.failure("broken")
 UNKNOWN = Outcome.unknown("no response")
 
 
-def test_a_run_is_canceled_by_its_caller_for_a_reason(call: Operator) -> None:
+def test_canceling_records_the_actor_and_reason(call: Operator) -> None:
     run = factories.make_execution().run
 
     status, response = call(f"runs/{run.pk}/cancel", {"reason": "wrong host"})
@@ -88,17 +88,17 @@ def test_a_run_is_canceled_by_its_caller_for_a_reason(call: Operator) -> None:
     assert (response["run"]["stop"], response["run"]["reason"]) == ("cancel", "wrong host")
     assert [row["status"] for row in response["executions"]] == ["skipped"]
     assert response["warning"] == ""
-    moves = Transition.objects.filter(cause_request_id=call.request_id)
-    assert {move.actor for move in moves} == {call.name}
-    assert {(move.subject_type, move.to_status) for move in moves} == {
+    transitions = Transition.objects.filter(cause_request_id=call.request_id)
+    assert {transition.actor for transition in transitions} == {call.name}
+    assert {(row.subject_type, row.to_status) for row in transitions} == {
         ("run", "pending"),
         ("run", "canceled"),
         ("execution", "skipped"),
     }
 
 
-def test_what_has_begun_in_stackstorm_may_run_on_and_the_answer_says_so(call: Operator) -> None:
-    run = make_begun(st2_execution_id="st2-1").run
+def test_canceling_a_started_command_returns_a_warning(call: Operator) -> None:
+    run = make_started(st2_execution_id="st2-1").run
 
     _, response = call(f"runs/{run.pk}/cancel", {"reason": "wrong host"})
 
@@ -107,8 +107,8 @@ def test_what_has_begun_in_stackstorm_may_run_on_and_the_answer_says_so(call: Op
     assert response["warning"] == COMMAND_MAY_CONTINUE
 
 
-def test_a_run_that_stops_finishes_what_is_under_way(call: Operator) -> None:
-    execution = make_begun(st2_execution_id="st2-1")
+def test_stopping_a_run_finishes_executions_in_flight(call: Operator) -> None:
+    execution = make_started(st2_execution_id="st2-1")
 
     _, response = call(f"runs/{execution.run_id}/cancel", {"stop": "stop", "reason": "enough"})
     settle(execution, Outcome.success(None), cause=Cause())
@@ -117,24 +117,24 @@ def test_a_run_that_stops_finishes_what_is_under_way(call: Operator) -> None:
     assert BucketRun.objects.get().status == "canceled"
 
 
-def test_a_repeated_cancel_is_answered_again_and_changes_nothing(call: Operator) -> None:
+def test_canceling_twice_returns_the_same_response(call: Operator) -> None:
     run = factories.make_execution().run
     first = call(f"runs/{run.pk}/cancel", {"reason": "wrong host"})
 
-    again = call(f"runs/{run.pk}/cancel", {"reason": "again"})
+    second = call(f"runs/{run.pk}/cancel", {"reason": "again"})
 
-    assert again == first
+    assert second == first
     assert not Transition.objects.filter(cause_request_id=call.request_id).exists()
 
 
 @pytest.mark.parametrize("outcome", [FAILED, UNKNOWN])
-def test_what_has_ended_or_is_unknown_cannot_be_canceled(call: Operator, outcome: Outcome) -> None:
+def test_ended_and_unknown_runs_cannot_be_canceled(call: Operator, outcome: Outcome) -> None:
     run = make_ended(outcome).run
 
     assert "nothing is left to stop" in call.conflicts(f"runs/{run.pk}/cancel", {"reason": "x"})
 
 
-def test_a_failed_run_is_repeated_from_its_failed_step(call: Operator) -> None:
+def test_a_failed_run_is_retried_from_its_failed_step(call: Operator) -> None:
     run = make_ended(FAILED).run
 
     status, response = call(f"runs/{run.pk}/retry")
@@ -142,11 +142,11 @@ def test_a_failed_run_is_repeated_from_its_failed_step(call: Operator) -> None:
     assert status == 201
     assert (response["number"], response["trigger"], response["retry_of"]) == (2, "retry", run.pk)
     assert (response["actor"], response["status"]) == (call.name, "pending")
-    made = Transition.objects.get(subject_type="run", subject_id=response["id"])
-    assert made.cause_request_id == call.request_id
+    created = Transition.objects.get(subject_type="run", subject_id=response["id"])
+    assert created.cause_request_id == call.request_id
 
 
-def test_a_run_is_repeated_from_the_start_by_the_bucket_as_it_is(call: Operator) -> None:
+def test_a_retry_from_the_start_uses_the_current_bucket(call: Operator) -> None:
     run = make_ended(FAILED).run
     run.bucket.steps.filter(name="b").delete()
 
@@ -155,8 +155,8 @@ def test_a_run_is_repeated_from_the_start_by_the_bucket_as_it_is(call: Operator)
     assert (status, response["plan_number"]) == (201, 2)
 
 
-def test_an_open_run_is_not_repeated(call: Operator) -> None:
-    run = make_begun().run
+def test_an_open_run_cannot_be_retried(call: Operator) -> None:
+    run = make_started().run
 
     assert "cancel it" in call.conflicts(f"runs/{run.pk}/retry", {"from": "start"})
 
@@ -175,18 +175,18 @@ def test_an_alert_is_matched_again(call: Operator) -> None:
     ]
 
 
-def test_an_alert_that_no_bucket_takes_starts_nothing(call: Operator) -> None:
+def test_an_alert_without_matching_bucket_is_a_conflict(call: Operator) -> None:
     alert = factories.make_alert()
 
     assert "No bucket matches" in call.conflicts(f"alerts/{alert.pk}/retry", {})
 
 
-def test_a_bucket_is_run_by_hand_for_an_alert_that_it_does_not_take(call: Operator) -> None:
+def test_a_bucket_is_run_for_an_alert_that_it_does_not_match(call: Operator) -> None:
     bucket = factories.make_step(factories.make_bucket(alert_name_pattern="Other")).bucket
     alert = factories.make_alert()
 
     status, response = call(f"buckets/{bucket.pk}/run", {"alert": alert.pk})
-    refusal = call.conflicts(f"buckets/{bucket.pk}/run", {"alert": alert.pk})
+    message = call.conflicts(f"buckets/{bucket.pk}/run", {"alert": alert.pk})
 
     assert status == 201
     assert (response["alert"], response["bucket"], response["trigger"]) == (
@@ -194,7 +194,7 @@ def test_a_bucket_is_run_by_hand_for_an_alert_that_it_does_not_take(call: Operat
         bucket.pk,
         "manual",
     )
-    assert f"Run #{response['id']}" in refusal
+    assert f"Run #{response['id']}" in message
 
 
 def test_setting_the_outcome_of_an_unknown_execution_continues_its_run(call: Operator) -> None:
@@ -207,9 +207,9 @@ def test_setting_the_outcome_of_an_unknown_execution_continues_its_run(call: Ope
     assert status == 200
     assert response["execution"]["status"] == "success"
     assert response["run"]["status"] == "running"
-    move = Transition.objects.get(subject_id=execution.pk, to_status="success")
-    assert (move.actor, move.cause_request_id) == (call.name, call.request_id)
-    assert move.reason == f"judged by {call.name}: the log says so"
+    transition = Transition.objects.get(subject_id=execution.pk, to_status="success")
+    assert (transition.actor, transition.cause_request_id) == (call.name, call.request_id)
+    assert transition.reason == f"judged by {call.name}: the log says so"
 
 
 def test_only_unknown_executions_take_an_outcome(call: Operator) -> None:
@@ -222,7 +222,7 @@ def test_only_unknown_executions_take_an_outcome(call: Operator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "field", "words"),
+    ("path", "body", "field", "text"),
     [
         ("runs/{run}/cancel", {}, "reason", "required"),
         ("runs/{run}/cancel", {"reason": " "}, "reason", "blank"),
@@ -253,18 +253,18 @@ def test_only_unknown_executions_take_an_outcome(call: Operator) -> None:
         ("runs/{run}/cancel/?force=1", {"reason": "x"}, "force", "Unknown parameter"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_field_and_changes_nothing(
-    call: Operator, path: str, body: Any, field: str, words: str
+def test_invalid_requests_are_rejected_by_field_and_change_nothing(
+    call: Operator, path: str, body: Any, field: str, text: str
 ) -> None:
     execution = factories.make_execution()
     run = execution.run
 
-    fields = call.refused(
+    fields = call.rejected(
         path.format(run=run.pk, alert=run.alert_id, bucket=run.bucket_id, execution=execution.pk),
         body,
     )
 
-    assert words in " ".join(fields[field])
+    assert text in " ".join(fields[field])
     assert not Transition.objects.exists()
     assert BucketRun.objects.get().status == "pending"
 
@@ -279,14 +279,14 @@ def test_what_cannot_be_read_is_refused_by_field_and_changes_nothing(
         "executions/9/set-outcome",
     ],
 )
-def test_a_verb_for_what_does_not_exist_is_404(call: Operator, path: str) -> None:
+def test_an_operation_on_a_missing_row_is_404(call: Operator, path: str) -> None:
     status, response = call(path, {})
 
     assert status == 404
     assert response["error"]["message"].startswith("There is no ")
 
 
-def test_a_session_needs_its_csrf_token() -> None:
+def test_a_session_requires_a_csrf_token() -> None:
     run = factories.make_execution().run
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.create_superuser("ada"))

@@ -1,4 +1,4 @@
-"""The pause over the API: what it responses, and that everybody is told."""
+"""API of the pause, and the header on other responses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def post(client: Client, body: Any) -> Any:
     return client.post(URL, json.dumps(body), content_type="application/json")
 
 
-def hold(reason: str = "network work") -> Pause:
+def pause_now(reason: str = "network work") -> Pause:
     return pause.pause(reason=reason, expires_at=None, cause=Cause(actor="ann"))
 
 
@@ -45,24 +45,24 @@ def test_without_a_pause_the_state_is_empty(client: Client) -> None:
     }
 
 
-def test_a_pause_is_made_and_tells_what_is_in_flight(client: Client) -> None:
+def test_a_pause_returns_the_executions_in_flight(client: Client) -> None:
     execution = factories.make_execution(status="running", started_at=timezone.now())
     factories.make_execution()
 
     response = post(client, {"reason": " network work ", "for_seconds": 60})
 
     state = response.json()
-    held = Pause.objects.get()
+    stored = Pause.objects.get()
     assert response.status_code == 200
     assert (state["paused"], state["reason"]) == (True, "network work")
     assert state["actor"] == factories.ApiToken.objects.get().name
     assert [row["id"] for row in state["in_flight"]] == [execution.pk]
-    assert held.expires_at == held.created_at + datetime.timedelta(seconds=60)
-    assert held.request_id == response["X-Request-ID"]
+    assert stored.expires_at == stored.created_at + datetime.timedelta(seconds=60)
+    assert stored.request_id == response["X-Request-ID"]
     assert client.get(URL).json() == state
 
 
-def test_a_pause_may_have_a_time_to_end_at(client: Client) -> None:
+def test_a_pause_can_have_an_end(client: Client) -> None:
     until = timezone.now() + datetime.timedelta(hours=2)
 
     state = post(client, {"reason": "x", "expires_at": until.isoformat()}).json()
@@ -71,7 +71,7 @@ def test_a_pause_may_have_a_time_to_end_at(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "field", "words"),
+    ("body", "field", "text"),
     [
         ({}, "reason", "required"),
         ({"reason": ""}, "reason", "blank"),
@@ -88,18 +88,18 @@ def test_a_pause_may_have_a_time_to_end_at(client: Client) -> None:
         ({"reason": "x", "for": "5m"}, "for", "Unknown field"),
     ],
 )
-def test_a_pause_that_cannot_be_read_is_refused_by_field(
-    client: Client, body: Any, field: str, words: str
+def test_an_invalid_pause_is_rejected_by_field(
+    client: Client, body: Any, field: str, text: str
 ) -> None:
     response = post(client, body)
 
     assert response.status_code == 400
-    assert words in " ".join(response.json()["error"]["fields"][field])
+    assert text in " ".join(response.json()["error"]["fields"][field])
     assert not Pause.objects.exists()
 
 
-def test_the_pause_ends_and_may_be_ended_again(client: Client) -> None:
-    hold()
+def test_ending_the_pause_is_idempotent(client: Client) -> None:
+    pause_now()
 
     responses = [client.delete(URL) for _ in range(2)]
 
@@ -111,8 +111,8 @@ def test_the_pause_ends_and_may_be_ended_again(client: Client) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "post", "delete"])
-def test_the_pause_takes_no_parameters(client: Client, method: str) -> None:
-    hold()
+def test_the_pause_accepts_no_parameters(client: Client, method: str) -> None:
+    pause_now()
 
     response = getattr(client, method)(f"{URL}?force=1")
 
@@ -121,51 +121,47 @@ def test_the_pause_takes_no_parameters(client: Client, method: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["alerts/", "alerts/1/", "nowhere/", "pause/", "schema/"])
-def test_every_answer_to_a_known_caller_tells_of_the_pause(client: Client, path: str) -> None:
+def test_responses_to_authenticated_callers_have_the_header(client: Client, path: str) -> None:
     before = client.get(f"/api/v1/{path}")
-    hold()
+    pause_now()
 
     assert HEADER not in before
     assert client.get(f"/api/v1/{path}")[HEADER] == "network work"
 
 
-def test_the_answer_that_ends_the_pause_does_not_tell_of_it(client: Client) -> None:
-    made = post(client, {"reason": "network work"})
+def test_the_response_that_ends_the_pause_has_no_header(client: Client) -> None:
+    created = post(client, {"reason": "network work"})
 
-    assert made[HEADER] == "network work"
+    assert created[HEADER] == "network work"
     assert HEADER not in client.delete(URL)
 
 
-def test_strangers_and_health_are_not_told() -> None:
-    hold()
+def test_anonymous_and_health_responses_have_no_header() -> None:
+    pause_now()
 
     assert HEADER not in Client().get("/api/v1/alerts/")
     assert HEADER not in Client().get("/healthz")
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"),
+    ("reason", "header"),
     [
         ("two\r\nX-Evil: lines", "two X-Evil: lines"),
         ("Störung \x07", "St?rung ?"),
         ("x" * 300, "x" * 200),
     ],
 )
-def test_whatever_the_reason_the_header_is_one_short_line(
-    client: Client, reason: str, told: str
-) -> None:
-    hold(reason)
+def test_the_header_is_one_short_ascii_line(client: Client, reason: str, header: str) -> None:
+    pause_now(reason)
 
-    assert client.get(URL)[HEADER] == told
+    assert client.get(URL)[HEADER] == header
 
 
-def test_a_database_that_fails_takes_no_answer_away(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(**_at: Any) -> None:
+def test_a_database_error_omits_the_header(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_at: Any) -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(Pause, "current", refuse)
+    monkeypatch.setattr(Pause, "current", fail)
 
     response = client.get("/api/v1/alerts/")
 

@@ -1,4 +1,4 @@
-"""Simulation: whether a bucket takes an alert and what it would send, and nothing happens."""
+"""API of simulation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LABELS = {"alertname": "HostDown", "instance": "server-01:9100"}
 
 
 class Reader:
-    """A caller with the scope read."""
+    """A JSON client with the scope read."""
 
     def __init__(self) -> None:
         self.client = factories.make_client("read")
@@ -33,14 +33,14 @@ def simulate() -> Reader:
 
 
 def make_bucket(*steps: dict[str, Any], **columns: Any) -> Any:
-    """Return a bucket with these steps of core.local, whose runner is known to be plain."""
+    """Create a bucket with these steps of core.local, which has a plain runner."""
     bucket = factories.make_bucket(**columns)
     for step in steps:
         factories.make_step(bucket, factories.make_action(st2_runner="local-shell-cmd"), **step)
     return bucket
 
 
-def test_what_would_be_sent_is_told_and_nothing_happens(simulate: Reader) -> None:
+def test_a_simulation_returns_parameters_and_stores_nothing(simulate: Reader) -> None:
     bucket = make_bucket(
         {"name": "ping", "parameters": {"cmd": "ping {{ alert.instance | host | quote }}"}},
         name="b",
@@ -71,11 +71,11 @@ def test_what_would_be_sent_is_told_and_nothing_happens(simulate: Reader) -> Non
             "error": None,
         }
     ]
-    for kind in (Alert, BucketRun, BucketVersion, Transition):
-        assert not kind.objects.exists()
+    for model in (Alert, BucketRun, BucketVersion, Transition):
+        assert not model.objects.exists()
 
 
-def test_the_clause_that_fails_is_named(simulate: Reader) -> None:
+def test_the_reason_names_the_failing_matcher(simulate: Reader) -> None:
     bucket = make_bucket({}, label_matchers='severity="page"')
 
     _, response = simulate(bucket, labels=LABELS)
@@ -85,7 +85,7 @@ def test_the_clause_that_fails_is_named(simulate: Reader) -> None:
     assert response["steps"][0]["parameters"] == {}
 
 
-def test_a_bucket_before_it_may_take_the_alert(simulate: Reader) -> None:
+def test_an_earlier_bucket_can_take_the_alert(simulate: Reader) -> None:
     make_bucket({}, name="first", priority=1)
 
     _, response = simulate(make_bucket({}), labels=LABELS)
@@ -94,7 +94,7 @@ def test_a_bucket_before_it_may_take_the_alert(simulate: Reader) -> None:
     assert "'first' took the alert" in response["explanation"]["reason"]
 
 
-def test_an_alert_that_there_was_can_be_taken(simulate: Reader) -> None:
+def test_a_stored_alert_can_be_simulated(simulate: Reader) -> None:
     alert = factories.make_alert(annotations={"summary": "it is down"})
     bucket = make_bucket({"parameters": {"text": "{{ alert.annotations.summary }}"}})
 
@@ -103,7 +103,7 @@ def test_an_alert_that_there_was_can_be_taken(simulate: Reader) -> None:
     assert response["steps"][0]["parameters"] == {"text": "it is down"}
 
 
-def test_a_template_that_fails_is_told_with_its_field(simulate: Reader) -> None:
+def test_a_failing_template_is_reported_by_field(simulate: Reader) -> None:
     bucket = make_bucket({"parameters": {"env": {"TEAM": "{{ alert.labels.team }}"}}}, {})
 
     _, response = simulate(bucket, labels=LABELS)
@@ -115,17 +115,17 @@ def test_a_template_that_fails_is_told_with_its_field(simulate: Reader) -> None:
     assert second["error"] is None
 
 
-def test_results_of_earlier_steps_can_be_given(simulate: Reader) -> None:
+def test_results_of_earlier_steps_can_be_set(simulate: Reader) -> None:
     check = {"name": "check", "on_failure": "continue"}
     step = {
         "parameters": {"text": "{{ steps.check.result.stdout }}"},
         "condition": "steps.check.status == 'failure'",
     }
     bucket = make_bucket(check, step)
-    given = {"check": {"status": "failure", "result": {"stdout": "97 %"}}}
+    results = {"check": {"status": "failure", "result": {"stdout": "97 %"}}}
 
     _, without = simulate(bucket, labels=LABELS)
-    _, response = simulate(bucket, labels=LABELS, steps=given)
+    _, response = simulate(bucket, labels=LABELS, steps=results)
 
     assert without["steps"][1]["runs"] is False
     assert without["steps"][1]["reason"] == (
@@ -135,7 +135,7 @@ def test_results_of_earlier_steps_can_be_given(simulate: Reader) -> None:
     assert response["steps"][1]["parameters"] == {"text": "97 %"}
 
 
-def test_a_result_that_is_not_given_cannot_be_read(simulate: Reader) -> None:
+def test_a_missing_result_is_undefined(simulate: Reader) -> None:
     read = {"parameters": {"text": "{{ steps.check.result.stdout }}"}}
     bucket = make_bucket({"name": "check"}, read)
 
@@ -146,7 +146,7 @@ def test_a_result_that_is_not_given_cannot_be_read(simulate: Reader) -> None:
     assert response["steps"][1]["runs"] is False
 
 
-def test_a_result_of_a_step_that_the_bucket_lacks_is_refused(simulate: Reader) -> None:
+def test_a_result_of_an_unknown_step_is_rejected(simulate: Reader) -> None:
     bucket = make_bucket({"name": "ping"})
 
     status, response = simulate(bucket, labels=LABELS, steps={"check": {}})
@@ -155,7 +155,7 @@ def test_a_result_of_a_step_that_the_bucket_lacks_is_refused(simulate: Reader) -
     assert "The bucket has no step check; its steps are ping." in json.dumps(response)
 
 
-def test_a_step_that_does_not_run_says_why(simulate: Reader) -> None:
+def test_a_skipped_step_has_a_reason(simulate: Reader) -> None:
     repair = {"name": "repair", "condition": "alert.labels.alertname == 'DiskFull'"}
     bucket = make_bucket(repair, {"name": "page", "run_when": "failure"}, {"name": "note"})
 
@@ -183,7 +183,7 @@ def test_secrets_are_masked(simulate: Reader, settings: Any) -> None:
     assert response["steps"][0]["parameters"]["token"] != "x"
 
 
-def test_a_workflow_is_shown_and_its_action_is_not_made(simulate: Reader) -> None:
+def test_a_workflow_is_simulated_without_creating_its_action(simulate: Reader) -> None:
     bucket = factories.make_bucket(
         use_stackstorm=True,
         st2_workflow_name="remediation.host_down",
@@ -198,7 +198,7 @@ def test_a_workflow_is_shown_and_its_action_is_not_made(simulate: Reader) -> Non
     assert not Action.objects.exists()
 
 
-def test_a_local_action_gets_what_is_rendered(simulate: Reader) -> None:
+def test_a_local_action_has_rendered_parameters(simulate: Reader) -> None:
     bucket = factories.make_bucket()
     factories.make_step(
         bucket, factories.make_local_action(), parameters={"message": "{{ alert.alert_name }}"}
@@ -211,7 +211,7 @@ def test_a_local_action_gets_what_is_rendered(simulate: Reader) -> None:
 
 
 @pytest.mark.parametrize("columns", [{}, {"is_enabled": False}])
-def test_a_bucket_that_could_not_run_says_why(simulate: Reader, columns: dict[str, Any]) -> None:
+def test_a_bucket_that_cannot_run_has_a_problem(simulate: Reader, columns: dict[str, Any]) -> None:
     _, response = simulate(factories.make_bucket(**columns), labels=LABELS)
 
     assert "no steps" in response["problem"]
@@ -219,7 +219,7 @@ def test_a_bucket_that_could_not_run_says_why(simulate: Reader, columns: dict[st
 
 
 @pytest.mark.parametrize(
-    ("body", "field", "words"),
+    ("body", "field", "text"),
     [
         ({}, "labels", "id of an alert"),
         ({"alert": 1, "labels": LABELS}, "alert", "does not exist"),
@@ -233,16 +233,16 @@ def test_a_bucket_that_could_not_run_says_why(simulate: Reader, columns: dict[st
         ({"labels": LABELS, "nope": 1}, "nope", "Unknown field"),
     ],
 )
-def test_what_cannot_be_simulated_is_refused_by_field(
-    simulate: Reader, body: dict[str, Any], field: str, words: str
+def test_invalid_requests_are_rejected_by_field(
+    simulate: Reader, body: dict[str, Any], field: str, text: str
 ) -> None:
     status, response = simulate(make_bucket({}), **body)
 
     assert status == 400
-    assert words in " ".join(response["error"]["fields"][field])
+    assert text in " ".join(response["error"]["fields"][field])
 
 
-def test_an_alert_and_labels_at_once_are_refused(simulate: Reader) -> None:
+def test_an_alert_and_labels_together_are_rejected(simulate: Reader) -> None:
     status, response = simulate(make_bucket({}), alert=factories.make_alert().pk, labels=LABELS)
 
     assert (status, list(response["error"]["fields"])) == (400, ["labels"])

@@ -1,4 +1,4 @@
-"""The same question has the same response on SQLite and on MariaDB: every character counts."""
+"""Text is compared exactly, on SQLite and on MariaDB."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LABELS = {"alertname": "CaseTest", "severity": "Critical", "instance": "Web-É:9
         ("receiver", "Ops", ["ops", "OPS", "Ops "]),
     ],
 )
-def test_alerts_are_filtered_by_exactly_this_text(
+def test_alert_filters_compare_exactly(
     reader: Client, name: str, same: str, others: list[str]
 ) -> None:
     factories.make_alert(labels=LABELS, receiver="Ops")
@@ -49,7 +49,7 @@ def test_alerts_are_filtered_by_exactly_this_text(
     assert [rows(reader, "alerts", **{name: other}) for other in others] == [[] for _ in others]
 
 
-def test_a_text_with_a_space_at_its_end_is_another_one(reader: Client) -> None:
+def test_trailing_spaces_are_significant(reader: Client) -> None:
     factories.make_alert(labels=LABELS | {"alertname": "CaseTest "})
 
     assert rows(reader, "alerts", alert_name="CaseTest") == []
@@ -74,7 +74,7 @@ def test_a_text_with_a_space_at_its_end_is_another_one(reader: Client) -> None:
         ("requests", "client_request_id", "mine", "MINE"),
     ],
 )
-def test_every_other_filter_takes_exactly_this_text(
+def test_other_filters_compare_exactly(
     reader: Client, endpoint: str, name: str, same: str, other: str
 ) -> None:
     action = factories.make_action(name="restart", st2_action_ref="linux.service", st2_pack="linux")
@@ -88,7 +88,7 @@ def test_every_other_filter_takes_exactly_this_text(
     assert rows(reader, endpoint, **{name: other}) == []
 
 
-def test_names_that_differ_in_case_are_two_names() -> None:
+def test_names_are_case_sensitive() -> None:
     client = factories.make_client("edit")
 
     def create(name: str) -> int:
@@ -108,7 +108,7 @@ def test_names_that_differ_in_case_are_two_names() -> None:
     ]
 
 
-def test_what_sql_wrote_with_a_space_at_its_end_is_another_name() -> None:
+def test_names_with_trailing_spaces_written_by_sql_are_distinct() -> None:
     factories.make_action(name="abc")
     factories.make_action(name="abc ")
     factories.make_bucket(name="B")
@@ -135,7 +135,7 @@ def test_what_sql_wrote_with_a_space_at_its_end_is_another_name() -> None:
         ("50% (", ["50% (ß)"]),
     ],
 )
-def test_alerts_are_searched_by_their_beginning_in_any_case(text: str, found: list[str]) -> None:
+def test_alert_search_is_by_prefix_and_case_insensitive(text: str, found: list[str]) -> None:
     factories.make_alert(labels={"alertname": "50% (ß)"})
     factories.make_alert(labels=LABELS)
     factories.make_alert(labels={"alertname": "Other\U0001f600"})
@@ -161,7 +161,7 @@ def test_alerts_are_searched_by_their_beginning_in_any_case(text: str, found: li
         ("line2", True),
     ],
 )
-def test_definitions_are_searched_in_any_case(text: str, found: bool) -> None:
+def test_definition_search_is_case_insensitive(text: str, found: bool) -> None:
     factories.make_action(name="Restart", description="Étoile 50% (max) it's [a.c]\nline2")
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
@@ -171,7 +171,7 @@ def test_definitions_are_searched_in_any_case(text: str, found: bool) -> None:
     assert [row.name for row in response.context["cl"].result_list] == ["Restart"] * found
 
 
-def test_the_admin_filters_by_exactly_this_text() -> None:
+def test_admin_filters_compare_exactly() -> None:
     factories.make_action(name="restart", st2_pack="Linux")
     client = Client()
     client.force_login(User.objects.create_superuser("root"))

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from poundcake.writable import WriteCheck
 from remediation import clock
 from remediation.engine import problems
-from remediation.engine.problems import Problem
+from remediation.engine.problems import CurrentProblem
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def _check_writable() -> None:
         ) from error
 
 
-def _as_json(problem: Problem) -> dict[str, Any]:
+def _as_json(problem: CurrentProblem) -> dict[str, Any]:
     return {
         "name": problem.name,
         "title": problem.title,
@@ -102,5 +102,5 @@ def _heartbeats() -> dict[str, dict[str, Any]]:
             "age_seconds": round((at - beat.beat_at).total_seconds(), 3),
             "skew_seconds": beat.skew_seconds,
         }
-        for beat in problems.beating()
+        for beat in problems.last_beats()
     }

@@ -20,12 +20,11 @@ from remediation import clock, queue
 from remediation.api.negotiation import JsonOnlyNegotiation
 from remediation.engine import problems
 from remediation.engine.connection import STACKSTORM
-from remediation.engine.problems import Problem
+from remediation.engine.problems import CurrentProblem, LastBeat
 from remediation.models import (
     ActionExecution,
     Alert,
     BucketRun,
-    Heartbeat,
     Pause,
     RejectedAlert,
     Scope,
@@ -48,7 +47,7 @@ class Metrics(APIView):
     def get(self, _request: Request) -> HttpResponse:
         """Return all samples."""
         at, current = clock.now(), problems.current()
-        heartbeats = problems.beating()
+        heartbeats = problems.last_beats()
         text = "".join(
             [
                 _metric("poundcake_alerts_firing", "Open alerts.", _alerts()),
@@ -130,12 +129,12 @@ def _wakeups(at: datetime.datetime) -> Samples:
         yield f'{{cluster="{cluster}"}}', (at - since).total_seconds() if since else 0
 
 
-def _heartbeats(at: datetime.datetime, heartbeats: Iterable[Heartbeat]) -> Samples:
+def _heartbeats(at: datetime.datetime, heartbeats: Iterable[LastBeat]) -> Samples:
     for heartbeat in heartbeats:
         yield f'{{job="{heartbeat.name}"}}', (at - heartbeat.beat_at).total_seconds()
 
 
-def _skew(at: datetime.datetime, heartbeats: Iterable[Heartbeat]) -> Samples:
+def _skew(at: datetime.datetime, heartbeats: Iterable[LastBeat]) -> Samples:
     yield '{process="web"}', clock.skew_seconds()
     for heartbeat in heartbeats:
         # Each cluster reports its own machine's skew. Ignore old reports of dead clusters.
@@ -150,11 +149,11 @@ def _paused(at: datetime.datetime) -> Samples:
     yield "", Pause.current(at=at) is not None
 
 
-def _unreachable(current: Iterable[Problem]) -> Samples:
+def _unreachable(current: Iterable[CurrentProblem]) -> Samples:
     yield "", any(problem.name == STACKSTORM for problem in current)
 
 
-def _problems(current: Iterable[Problem]) -> Samples:
+def _problems(current: Iterable[CurrentProblem]) -> Samples:
     failures = {problem.name: max(problem.failures, 1) for problem in current}
     for name in sorted({*problems.TITLES, *failures}):
         yield f'{{name="{name}"}}', failures.get(name, 0)

@@ -10,7 +10,7 @@ from threading import Lock
 from django.db import Error, transaction
 
 from remediation import clock
-from remediation.models import Heartbeat
+from remediation.models import Problem
 
 # Large enough to need new space, since updating a small row in place would not.
 ROW_BYTES = 8_192
@@ -54,6 +54,6 @@ def _write() -> None:
     at = clock.now()
     name = f"write-check:{uuid.uuid4().hex}"
     with transaction.atomic():
-        row = Heartbeat(name=name, beat_at=at, due_at=at, note="x" * ROW_BYTES)
+        row = Problem(name=name, text="x" * ROW_BYTES, since=at, reported_at=at, next_try_at=at)
         row.save(force_insert=True)
         row.delete()

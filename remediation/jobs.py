@@ -24,7 +24,7 @@ from remediation.engine.launching import (
     recover,
 )
 from remediation.engine.outcomes import poll, poll_interval, poll_schedule, reruns
-from remediation.models import EarlyResolve, Heartbeat
+from remediation.models import EarlyResolve, Heartbeat, JobSchedule, Problem
 from remediation.stackstorm import StackStormClient
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def beat(**_newer: object) -> bool:
     """Prove to the worker command that this cluster works; revive the chain of ticks."""
     _show_life()
     interval = datetime.timedelta(seconds=settings.POLL_INTERVAL)
-    if Heartbeat.is_late("tick", at=clock.now(), interval=interval, grace=TICK_GRACE):
+    if JobSchedule.is_late("tick", at=clock.now(), interval=interval, grace=TICK_GRACE):
         queue.enqueue(queue.TICK)
     return True
 
@@ -108,7 +108,7 @@ def tick(**_newer: object) -> bool:
     at = clock.now()
     with transaction.atomic():
         queue.absorb(queue.TICK, until=at + PLANNED_AHEAD)
-        is_beat = Heartbeat.beat("tick", at=at, interval=interval)
+        is_beat = JobSchedule.start_if_due("tick", at=at, interval=interval)
         queue.enqueue(queue.TICK, at=at + interval)
     follow: list[Callable[[], object]] = [partial(_follow, at + interval), cancel.apply_stops]
     if not is_beat:
@@ -162,12 +162,12 @@ def _wake_launchers() -> None:
 def _refresh_actions() -> None:
     """Ask StackStorm for what is known of actions and too old."""
     client = _stackstorm()
-    if client and not Heartbeat.has_problem(STACKSTORM):
+    if client and not Problem.is_current(STACKSTORM):
         action_refresh.refresh_due(client=client)
 
 
 def _prune() -> None:
-    if Heartbeat.beat("prune", at=clock.now(), interval=PRUNE_INTERVAL):
+    if JobSchedule.start_if_due("prune", at=clock.now(), interval=PRUNE_INTERVAL):
         prune()
 
 
@@ -195,7 +195,7 @@ def _stackstorm() -> StackStormClient | None:
         return stackstorm_client()
     except NotConfigured as error:
         if launch.is_stackstorm_due():
-            Heartbeat.tell(STACKSTORM, str(error), at=clock.now())
+            Problem.report(STACKSTORM, str(error), at=clock.now())
         return None
 
 
@@ -219,4 +219,4 @@ def _report_skew() -> None:
 
 def _show_life() -> None:
     if own := queue.this_cluster():
-        Heartbeat.show_life(own, at=clock.now(), skew_seconds=clock.skew_seconds())
+        Heartbeat.record(own, at=clock.now(), skew_seconds=clock.skew_seconds())

@@ -201,11 +201,11 @@ def oldest_waiting(cluster: str) -> datetime.datetime | None:
 def neglected(*, before: datetime.datetime) -> QuerySet[Any, dict[str, Any]]:
     """Return the clusters whose wake-ups were due before a time and wait: key and since.
 
-    With an empty ``note`` and 0 ``failures``, to be read together with heartbeats.
+    With an empty ``text`` and 0 ``failures``, for a union with Problem.
     """
     due = OrmQ.objects.filter(key__in=CLUSTERS, lock__lte=before)
     rows: QuerySet[Any, dict[str, Any]] = due.values("key").annotate(
-        since=Min("lock"), note=Value(""), failures=Value(0)
+        since=Min("lock"), text=Value(""), failures=Value(0)
     )
     return rows
 

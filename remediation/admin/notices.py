@@ -141,9 +141,9 @@ def _outage_lines(consequence: str) -> Iterator[str]:
     if problem := outage.current():
         yield format_html(
             "StackStorm has been unreachable since {} UTC: {}. PoundCake retries at {} UTC. {}",
-            formatting.utc_time(problem.beat_at),
-            problem.note.rstrip("."),
-            formatting.utc_time(problem.due_at),
+            formatting.utc_time(problem.since),
+            problem.text.rstrip("."),
+            formatting.utc_time(problem.next_try_at),
             consequence,
         )
 

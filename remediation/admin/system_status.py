@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from remediation import clock
 from remediation.admin.permissions import may_operate
 from remediation.engine import problems
-from remediation.engine.problems import Problem
+from remediation.engine.problems import CurrentProblem
 from remediation.models import ActionExecution, Pause
 
 Status = ActionExecution.Status
@@ -40,7 +40,7 @@ class SystemStatus:
         return ActionExecution.objects.filter(status__in=started, parent=None).count()
 
     @cached_property
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[CurrentProblem]:
         """Failures that repeat, including those of StackStorm."""
         return problems.current()
 

@@ -1,7 +1,6 @@
 """Outages of StackStorm: record the problem, stop calling for a while, then probe once.
 
-The problem is the heartbeat ``stackstorm``. Its note holds the error, ``beat_at`` the start and
-``due_at`` the time of the next call.
+The problem is the row ``stackstorm`` of ``Problem``.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import logging
 from remediation import clock
 from remediation.engine.connection import STACKSTORM
 from remediation.engine.secrets import known_secrets
-from remediation.models import Heartbeat
+from remediation.models import Problem
 from remediation.redaction import mask_text
 from remediation.stackstorm import (
     MAX_RETRY_AFTER,
@@ -36,10 +35,11 @@ def report(error: StackStormError, *, at: datetime.datetime) -> datetime.datetim
     known = current()
     seconds = getattr(error, "retry_after", None)
     if seconds is None:
-        age = (at - known.beat_at).total_seconds() if known else 0.0
+        age = (at - known.since).total_seconds() if known else 0.0
         seconds = min(max(age / 4, SHORTEST_SECONDS), LONGEST_SECONDS)
     next_try = at + datetime.timedelta(seconds=seconds)
-    Heartbeat.tell(STACKSTORM, mask_text(str(error), known_secrets()), at=at, until=next_try)
+    text = mask_text(str(error), known_secrets())
+    Problem.report(STACKSTORM, text, at=at, next_try_at=next_try)
     return next_try
 
 
@@ -48,23 +48,25 @@ def is_outage(error: StackStormError) -> bool:
     return isinstance(error, StackStormUnavailable) and error.stops_others
 
 
-def current() -> Heartbeat | None:
+def current() -> Problem | None:
     """Return the current problem with StackStorm, or None."""
-    return Heartbeat.objects.filter(name=STACKSTORM).exclude(note="").first()
+    return Problem.objects.filter(name=STACKSTORM).first()
 
 
 def is_held(*, at: datetime.datetime) -> bool:
     """Return whether StackStorm must not be called yet."""
     # A time too far in the future comes from a wrong clock and is ignored.
     longest = datetime.timedelta(seconds=MAX_RETRY_AFTER) + clock.TOLERANCE
-    held = Heartbeat.objects.filter(name=STACKSTORM, due_at__gt=at, due_at__lte=at + longest)
-    return held.exclude(note="").exists()
+    held = Problem.objects.filter(
+        name=STACKSTORM, next_try_at__gt=at, next_try_at__lte=at + longest
+    )
+    return held.exists()
 
 
 def end_by_launch(*, at: datetime.datetime) -> None:
     """End the current problem: StackStorm has accepted a launch."""
-    if Heartbeat.has_problem(STACKSTORM):
-        Heartbeat.tell(STACKSTORM, "", at=at)
+    if Problem.is_current(STACKSTORM):
+        Problem.clear(STACKSTORM)
 
 
 def end_by_read(*, at: datetime.datetime, is_probe: bool = False) -> None:
@@ -72,20 +74,20 @@ def end_by_read(*, at: datetime.datetime, is_probe: bool = False) -> None:
 
     ``is_probe``: the read needs no permission, so it does not prove that the API key is valid.
     """
-    problem = current() if Heartbeat.has_problem(STACKSTORM) else None
+    problem = current()
     if problem is None:
         return
-    is_kept = " POST /executions" in problem.note or (
-        is_probe and problem.note.startswith("StackStorm rejected")
+    is_kept = " POST /executions" in problem.text or (
+        is_probe and problem.text.startswith("StackStorm rejected")
     )
-    if is_kept and at < problem.due_at + datetime.timedelta(seconds=LAUNCH_PROBLEM_SECONDS):
+    if is_kept and at < problem.next_try_at + datetime.timedelta(seconds=LAUNCH_PROBLEM_SECONDS):
         return
-    Heartbeat.tell(STACKSTORM, "", at=at)
+    Problem.clear(STACKSTORM)
 
 
 def probe(*, client: StackStormClient) -> bool:
     """Return whether StackStorm can be called; make one cheap read to check during an outage."""
-    if not Heartbeat.has_problem(STACKSTORM):
+    if not Problem.is_current(STACKSTORM):
         return True
     try:
         client.version()
@@ -100,11 +102,11 @@ def probe(*, client: StackStormClient) -> bool:
     return True
 
 
-def sentence(problem: Heartbeat) -> str:
+def sentence(problem: Problem) -> str:
     """Return a text with the problem, its start and the time of the next call."""
     return (
-        f"StackStorm has accepted no requests since {problem.beat_at:%Y-%m-%d %H:%M:%S} UTC:"
-        f" {problem.note.rstrip('.')}. {next_try_text(problem.due_at)}"
+        f"StackStorm has accepted no requests since {problem.since:%Y-%m-%d %H:%M:%S} UTC:"
+        f" {problem.text.rstrip('.')}. {next_try_text(problem.next_try_at)}"
     )
 
 

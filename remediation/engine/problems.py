@@ -1,6 +1,6 @@
 """Current problems: recurring failures, stored for pages, metrics and ``/readyz``.
 
-A problem is a heartbeat whose name begins with ``failing:``. ``outage`` handles StackStorm's.
+``outage`` handles the problem of StackStorm.
 """
 
 from __future__ import annotations
@@ -8,20 +8,19 @@ from __future__ import annotations
 import datetime
 import logging
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import Error
-from django.db.models import F
+from django.db.models import Value
 
 from remediation import clock, queue
 from remediation.engine.connection import STACKSTORM
 from remediation.engine.secrets import known_secrets
-from remediation.models import Heartbeat
+from remediation.models import Heartbeat, JobSchedule, Problem
 from remediation.redaction import mask_text
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "failing:"
-BEGUN = "begun:"  # prefix of the heartbeat that counts the starts of a job since it last ended
 BEGUN_MAX = 3  # starts in a row without an end before they are a problem
 TEXT_MAX = 500  # characters of an error
 # Without a report for this time a problem has ended. Longer than row_by_row.POSTPONED_FOR.
@@ -46,7 +45,7 @@ TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class CurrentProblem:
     """A current problem and its start.
 
     ``text`` may name hosts: show it to authenticated callers only. ``failures``: the number of
@@ -72,71 +71,69 @@ def report(job: str, error: BaseException, *, subject: str = "") -> None:
         text = mask_text(
             f"{prefix}{type(error).__name__}: {error}"[: 2 * TEXT_MAX], known_secrets()
         )
-        Heartbeat.tell(_name(job), " ".join(text.split())[:TEXT_MAX], at=clock.now())
+        Problem.report(job, " ".join(text.split())[:TEXT_MAX], at=clock.now())
     except Error as cause:
         logger.warning("The failure of %s cannot be recorded: %s", job, cause)
 
 
 def end(job: str) -> None:
     """End the problem of a job. Costs one index look-up if there is none."""
-    if Heartbeat.has_problem(_name(job)):
-        Heartbeat.tell(_name(job), "", at=clock.now())
+    if Problem.is_current(job):
+        Problem.clear(job)
 
 
 def end_quiet() -> None:
     """End the problems not reported for QUIET: their rows have been handled or deleted."""
     before = clock.now() - QUIET
-    quiet = Heartbeat.objects.filter(name__startswith=PREFIX, due_at__lt=before).exclude(note="")
-    quiet.update(note="", failures=0)
+    Problem.objects.filter(reported_at__lt=before).exclude(name=STACKSTORM).delete()
 
 
 def begin(job: str) -> None:
     """Count a start of a job; report the job if its process was killed or hung each time."""
-    name, at = f"{BEGUN}{job}", clock.now()
-    row, _ = Heartbeat.objects.get_or_create(name=name, defaults={"beat_at": at, "due_at": at})
-    if row.failures >= BEGUN_MAX:
-        text = f"started {row.failures} times and never ended: its process was killed or hung"
-        Heartbeat.tell(_name(job), text, at=at)
-    Heartbeat.objects.filter(pk=row.pk).update(failures=F("failures") + 1, beat_at=at)
+    unfinished = JobSchedule.count_start(job)
+    if unfinished >= BEGUN_MAX:
+        text = f"started {unfinished} times and never ended: its process was killed or hung"
+        Problem.report(job, text, at=clock.now())
 
 
 def finish(job: str) -> None:
     """Record that a job has ended, with or without an exception."""
-    Heartbeat.objects.filter(name=f"{BEGUN}{job}").update(failures=0)
+    JobSchedule.count_end(job)
 
 
-def current() -> list[Problem]:
+def current() -> list[CurrentProblem]:
     """Return all problems, oldest first, in one query over two small tables."""
-    noted = Heartbeat.objects.exclude(note="").values_list("name", "beat_at", "note", "failures")
+    reported = Problem.objects.values_list("name", "since", "text", "failures")
     waiting = queue.neglected(before=clock.now() - NEGLECTED)
     # One query, since every admin page shows the problems.
-    rows = noted.union(waiting.values_list("key", "since", "note", "failures"), all=True)
+    rows = reported.union(waiting.values_list("key", "since", "text", "failures"), all=True)
     found = [
         _missing_worker(name, since)
         if name in queue.CLUSTERS
-        else Problem(name.removeprefix(PREFIX), since, note, count)
-        for name, since, note, count in rows
-        if name in queue.CLUSTERS or _is_problem(name)
+        else CurrentProblem(name, since, text, count)
+        for name, since, text, count in rows
     ]
     return sorted(found, key=lambda problem: problem.since)
 
 
-def beating() -> list[Heartbeat]:
-    """Return the heartbeats of jobs and workers by name, without those of problems."""
-    return [row for row in Heartbeat.objects.order_by("name") if not _is_problem(row.name)]
+class LastBeat(NamedTuple):
+    """The last heartbeat of a process, or the last start of a recurring job."""
+
+    name: str
+    beat_at: datetime.datetime
+    skew_seconds: float
 
 
-def _is_problem(heartbeat_name: str) -> bool:
-    return heartbeat_name == STACKSTORM or heartbeat_name.startswith((PREFIX, BEGUN))
+def last_beats() -> list[LastBeat]:
+    """Return the last beats of all processes and recurring jobs by name, in one query."""
+    processes = Heartbeat.objects.values_list("name", "beat_at", "skew_seconds")
+    jobs = JobSchedule.objects.annotate(skew=Value(0.0)).values_list("name", "started_at", "skew")
+    return sorted(LastBeat(*row) for row in processes.union(jobs, all=True))
 
 
-def _missing_worker(cluster: str, since: datetime.datetime) -> Problem:
+def _missing_worker(cluster: str, since: datetime.datetime) -> CurrentProblem:
     text = (
         f"No cluster {cluster} has taken a job since then. Is manage.py worker running?"
         " See its log."
     )
-    return Problem(f"no_worker_{cluster}", since, text)
-
-
-def _name(job: str) -> str:
-    return f"{PREFIX}{job}"
+    return CurrentProblem(f"no_worker_{cluster}", since, text)

@@ -9,7 +9,7 @@ from functools import cached_property
 from remediation import clock
 from remediation.engine import outage
 from remediation.engine.guards import cooldown
-from remediation.models import ActionExecution, BucketRun, Heartbeat, Pause
+from remediation.models import ActionExecution, BucketRun, Pause, Problem
 
 Status = ActionExecution.Status
 
@@ -28,7 +28,7 @@ class Holds:
         return Pause.current(at=self.at)
 
     @cached_property
-    def stackstorm(self) -> Heartbeat | None:
+    def stackstorm(self) -> Problem | None:
         """The current problem with StackStorm."""
         return outage.current()
 

@@ -8,7 +8,9 @@ from remediation.models.early_resolve import EarlyResolve
 from remediation.models.execution import ActionExecution
 from remediation.models.heartbeat import Heartbeat
 from remediation.models.ids import new_id
+from remediation.models.job_schedule import JobSchedule
 from remediation.models.pause import Pause
+from remediation.models.problem import Problem
 from remediation.models.rejected_alert import RejectedAlert
 from remediation.models.rerun import Rerun
 from remediation.models.run import BucketRun
@@ -40,7 +42,9 @@ __all__ = [
     "HasText",
     "Heartbeat",
     "IllegalTransitionError",
+    "JobSchedule",
     "Pause",
+    "Problem",
     "RejectedAlert",
     "Rerun",
     "Scope",

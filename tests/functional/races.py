@@ -31,7 +31,7 @@ from remediation.models import (  # noqa: E402
     Alert,
     BucketRun,
     Cause,
-    Heartbeat,
+    JobSchedule,
     Transition,
 )
 from remediation.stackstorm import StackStormClient  # noqa: E402
@@ -235,9 +235,9 @@ def beat(number: int) -> dict[str, Any]:
     at, interval = timezone.now(), datetime.timedelta(hours=1)
     name = f"beat {number // 2}"
     if number % 2:
-        Heartbeat.objects.filter(name=name).update(due_at=at)
+        JobSchedule.objects.filter(name=name).update(due_at=at)
 
-    taken = at_once(lambda _: Heartbeat.beat(name, at=at, interval=interval))
+    taken = at_once(lambda _: JobSchedule.start_if_due(name, at=at, interval=interval))
 
     return {"taken": sum(taken)}
 

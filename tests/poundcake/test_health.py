@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from poundcake import health
-from remediation.models import Heartbeat
+from remediation.models import JobSchedule, Problem
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +32,8 @@ def test_liveness_needs_no_database():
 @pytest.mark.django_db
 def test_readiness_lists_the_workers_heartbeats():
     beat_at = timezone.now() - datetime.timedelta(minutes=5)
-    Heartbeat.objects.create(name="tick", beat_at=beat_at, due_at=beat_at)
-    Heartbeat.tell("stackstorm", "https://st2.internal refused", at=beat_at)
+    JobSchedule.objects.create(name="tick", started_at=beat_at, due_at=beat_at)
+    Problem.report("stackstorm", "https://st2.internal refused", at=beat_at)
 
     response = Client().get("/readyz")
 

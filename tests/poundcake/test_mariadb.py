@@ -7,7 +7,7 @@ from django.db import OperationalError, connection, transaction
 
 from poundcake.mariadb import base
 from remediation import clock
-from remediation.models import Heartbeat
+from remediation.models import Problem
 
 pytestmark = [
     pytest.mark.skipif(connection.vendor != "mysql", reason="it is MariaDB that closes them"),
@@ -38,9 +38,9 @@ def test_a_transaction_after_an_idle_time_opens_it_again():
     be_idle_until_it_is_closed()
 
     with transaction.atomic():
-        Heartbeat.tell("idle", "a note", at=clock.now())
+        Problem.report("idle", "a note", at=clock.now())
 
-    assert Heartbeat.objects.filter(name="idle").exists()
+    assert Problem.objects.filter(name="idle").exists()
 
 
 def test_a_connection_in_use_is_kept():

@@ -10,7 +10,7 @@ from django_q.models import OrmQ
 
 from audit.middleware import unrecorded_calls
 from remediation.engine.operations import pause
-from remediation.models import Cause, Heartbeat
+from remediation.models import Cause, Heartbeat, JobSchedule, Problem
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +59,7 @@ def test_rejected_alerts_are_counted(reader):
 def test_idle_workers_are_visible(reader):
     before = timezone.now() - datetime.timedelta(minutes=2)
     OrmQ.objects.create(key="launch", payload="", lock=before)
-    Heartbeat.objects.create(name="tick", beat_at=before, due_at=before)
+    JobSchedule.objects.create(name="tick", started_at=before, due_at=before)
 
     metrics = samples(reader)
 
@@ -71,7 +71,7 @@ def test_idle_workers_are_visible(reader):
 def test_a_pause_and_an_unreachable_stackstorm_are_visible(reader):
     before = samples(reader)
     pause.pause(reason="maintenance", expires_at=None, cause=Cause())
-    Heartbeat.tell("stackstorm", "refused", at=timezone.now())
+    Problem.report("stackstorm", "refused", at=timezone.now())
 
     after = samples(reader)
 
@@ -99,9 +99,9 @@ def test_the_number_of_queries_does_not_grow(reader, django_assert_max_num_queri
 
 def test_the_clocks_of_all_machines_are_compared(reader, monkeypatch):
     at = timezone.now()
-    Heartbeat.show_life("launch@web-1", at=at, skew_seconds=600.0)
-    Heartbeat.show_life("launch@gone-1", at=at - datetime.timedelta(hours=1), skew_seconds=9.0)
-    Heartbeat.tell("failing:clock@web-1", "wrong", at=at)
+    Heartbeat.record("launch@web-1", at=at, skew_seconds=600.0)
+    Heartbeat.record("launch@gone-1", at=at - datetime.timedelta(hours=1), skew_seconds=9.0)
+    Problem.report("clock@web-1", "wrong", at=at)
     monkeypatch.setattr("remediation.clock.skew_seconds", lambda: 0.25)
 
     metrics = samples(reader)

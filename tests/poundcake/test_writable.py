@@ -6,7 +6,7 @@ from django.test import Client
 
 from poundcake import health
 from poundcake.writable import INTERVAL_SECONDS, WriteCheck
-from remediation.models import Heartbeat
+from remediation.models import Problem
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_not_ready_while_the_disk_is_full():
 def test_a_check_leaves_no_row():
     assert Client().get("/readyz").status_code == 200
 
-    assert not Heartbeat.objects.exists()
+    assert not Problem.objects.exists()
 
 
 @pytest.fixture

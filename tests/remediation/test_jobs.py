@@ -11,7 +11,7 @@ from django_q.signing import SignedPackage
 
 from remediation import jobs, queue
 from remediation.engine.outcomes import poll_interval
-from remediation.models import ActionExecution, Heartbeat
+from remediation.models import ActionExecution, Heartbeat, JobSchedule, Problem
 from st2_sandbox import Sandbox, SandboxOptions
 from tests.factories import (
     make_action,
@@ -50,7 +50,7 @@ def waiting(job):
 
 
 def let_the_beat_be_due():
-    Heartbeat.objects.update(due_at=timezone.now())
+    JobSchedule.objects.update(due_at=timezone.now())
 
 
 @pytest.mark.parametrize("job", queue.ALL_JOBS, ids=lambda job: job.path)
@@ -90,9 +90,9 @@ def test_a_tick_wakes_the_next_after_the_interval(settings):
 
     jobs.tick()
 
-    beat = Heartbeat.objects.get(name="tick")
+    beat = JobSchedule.objects.get(name="tick")
     assert waiting(queue.TICK) == [beat.due_at]
-    assert beat.due_at - beat.beat_at == datetime.timedelta(seconds=7)
+    assert beat.due_at - beat.started_at == datetime.timedelta(seconds=7)
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -135,7 +135,7 @@ def test_what_the_stream_tells_of_needs_no_tick_before_the_next_beat(sandbox, se
     sandbox.configure(outcomes={"core.local": "running"})
     remote_execution()
     jobs.launch_due()
-    Heartbeat.show_life(poll_interval.STREAM_HEARTBEAT, at=timezone.now())
+    Heartbeat.record(poll_interval.STREAM_HEARTBEAT, at=timezone.now())
 
     jobs.tick()
 
@@ -157,12 +157,12 @@ def test_a_beat_is_taken_once():
     interval = datetime.timedelta(seconds=2)
     at = timezone.now()
 
-    taken = [Heartbeat.beat("tick", at=at, interval=interval) for _ in range(3)]
+    taken = [JobSchedule.start_if_due("tick", at=at, interval=interval) for _ in range(3)]
 
     assert taken == [True, False, False]
-    assert not Heartbeat.beat("tick", at=at + interval / 2, interval=interval)
-    assert Heartbeat.beat("tick", at=at + interval, interval=interval)
-    assert Heartbeat.beat("another", at=at, interval=interval)
+    assert not JobSchedule.start_if_due("tick", at=at + interval / 2, interval=interval)
+    assert JobSchedule.start_if_due("tick", at=at + interval, interval=interval)
+    assert JobSchedule.start_if_due("another", at=at, interval=interval)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -177,7 +177,7 @@ def test_the_next_tick_is_enqueued_with_the_beat_or_not_at_all(monkeypatch):
     with pytest.raises(Died):
         jobs.tick()
 
-    assert not Heartbeat.objects.filter(name="tick").exists()
+    assert not JobSchedule.objects.filter(name="tick").exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -231,7 +231,7 @@ def test_without_a_stackstorm_people_read_why_its_steps_wait(settings):
 
     jobs.launch_due()
 
-    assert "ST2_API_URL is not set" in Heartbeat.objects.get(name="stackstorm").note
+    assert "ST2_API_URL is not set" in Problem.objects.get(name="stackstorm").text
 
 
 def test_without_a_stackstorm_and_without_its_steps_nothing_is_wrong(settings):
@@ -239,31 +239,31 @@ def test_without_a_stackstorm_and_without_its_steps_nothing_is_wrong(settings):
 
     jobs.tick()
 
-    assert not Heartbeat.objects.filter(name="stackstorm").exists()
+    assert not Problem.objects.filter(name="stackstorm").exists()
 
 
 def test_what_is_wrong_is_told_since_it_began():
     begun = timezone.now() - datetime.timedelta(minutes=5)
-    Heartbeat.tell("stackstorm", "refused", at=begun)
+    Problem.report("stackstorm", "refused", at=begun)
 
-    Heartbeat.tell("stackstorm", "timed out", at=timezone.now())
-    told = Heartbeat.objects.get()
-    assert (told.note, told.beat_at) == ("timed out", begun)
+    Problem.report("stackstorm", "timed out", at=timezone.now())
+    problem = Problem.objects.get()
+    assert (problem.text, problem.since) == ("timed out", begun)
 
-    Heartbeat.tell("stackstorm", "", at=timezone.now())
+    Problem.clear("stackstorm")
     again = timezone.now()
-    Heartbeat.tell("stackstorm", "refused", at=again)
-    assert Heartbeat.objects.get().beat_at == again
+    Problem.report("stackstorm", "refused", at=again)
+    assert Problem.objects.get().since == again
 
 
 def test_a_wrong_clock_is_a_problem_until_it_is_right(monkeypatch):
     monkeypatch.setattr("remediation.clock.skew_seconds", lambda: 600.0)
     jobs._report_skew()
 
-    [problem] = Heartbeat.problems()
-    assert problem.name.startswith("failing:clock@")
-    assert "600.0 s ahead of the database's" in problem.note
+    problem = Problem.objects.get()
+    assert problem.name.startswith("clock@")
+    assert "600.0 s ahead of the database's" in problem.text
 
     monkeypatch.setattr("remediation.clock.skew_seconds", lambda: 0.1)
     jobs._report_skew()
-    assert not Heartbeat.problems()
+    assert not Problem.objects.exists()

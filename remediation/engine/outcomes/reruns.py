@@ -21,7 +21,7 @@ from remediation.engine.outcomes import poll_interval
 from remediation.engine.outcomes.execution_ids import owners
 from remediation.engine.outcomes.traces import CLOCK_TOLERANCE
 from remediation.engine.retries import retry_on_conflict
-from remediation.models import ActionExecution, Cause, Heartbeat, Rerun, Transition
+from remediation.models import ActionExecution, Cause, JobSchedule, Rerun, Transition
 from remediation.stackstorm import (
     FINAL_STATUSES,
     Execution,
@@ -54,7 +54,7 @@ def record_events(updates: Iterable[Execution]) -> None:
 def check_due(*, client: StackStormClient) -> int:
     """Check a bounded batch of failed executions for re-runs; return how many were checked."""
     at, until = clock.now(), time.monotonic() + BUDGET_SECONDS
-    if not Heartbeat.beat("reruns", at=at, interval=INTERVAL):
+    if not JobSchedule.start_if_due("reruns", at=at, interval=INTERVAL):
         return 0
     rows = list(
         ActionExecution.objects.filter(reruns_due_at__lte=at)

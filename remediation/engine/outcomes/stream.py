@@ -59,7 +59,7 @@ def listen(*, client: StackStormClient) -> None:
             upkeep_at = time.monotonic()
             # The database may have closed an idle connection.
             close_old_connections()
-            Heartbeat.show_life(poll_interval.STREAM_HEARTBEAT, at=clock.now())
+            Heartbeat.record(poll_interval.STREAM_HEARTBEAT, at=clock.now())
         if is_first:
             # The stream does not repeat events from before the connection.
             poll_hints.hint_all_running()

@@ -32,7 +32,16 @@ DELIVERIES = 10
 STOPPED_SECONDS = 600
 SECONDS_BETWEEN_ROUNDS = 2
 UNSETTLED = ("pending", "launching", "running")
-HISTORY = ("transitions", "action_executions", "bucket_runs", "alerts", "heartbeats", "api_calls")
+HISTORY = (
+    "transitions",
+    "action_executions",
+    "bucket_runs",
+    "alerts",
+    "job_schedules",
+    "problems",
+    "process_heartbeats",
+    "api_calls",
+)
 JOBS = (jobs.run_local, jobs.launch_due, jobs.tick)  # the tick finds what time makes due
 
 

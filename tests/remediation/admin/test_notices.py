@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from remediation.engine.operations import pause
-from remediation.models import ActionExecution, BucketRun, Cause, Heartbeat
+from remediation.models import ActionExecution, BucketRun, Cause, Problem
 from tests.factories import make_bucket, make_execution, make_local_action, make_run, make_step
 from tests.remediation.admin.forms import page
 from tests.remediation.admin.scenarios import running_run, unknown_execution
@@ -41,7 +41,7 @@ def test_pending_execution_waits_for_the_pause(operator):
 
 def test_pending_execution_waits_for_stackstorm(operator):
     execution = make_execution()
-    Heartbeat.tell("stackstorm", f"connection refused {EVIL}.", at=timezone.now())
+    Problem.report("stackstorm", f"connection refused {EVIL}.", at=timezone.now())
 
     for row in (execution, execution.run):
         text = text_of(operator, row)
@@ -51,7 +51,7 @@ def test_pending_execution_waits_for_stackstorm(operator):
 
 def test_local_action_does_not_wait_for_stackstorm(operator):
     execution = make_execution(make_run(make_step(make_bucket(), make_local_action()).bucket))
-    Heartbeat.tell("stackstorm", "connection refused", at=timezone.now())
+    Problem.report("stackstorm", "connection refused", at=timezone.now())
 
     assert "StackStorm" not in text_of(operator, execution)
 
@@ -129,7 +129,7 @@ def test_running_execution_has_no_notice(operator):
 
 def test_running_execution_has_a_notice_during_an_outage(operator):
     execution = running_execution(st2_execution_id="e1", st2_action_execution_status="running")
-    Heartbeat.tell("stackstorm", "connection refused", at=timezone.now())
+    Problem.report("stackstorm", "connection refused", at=timezone.now())
 
     assert "reads the outcome when StackStorm is back" in text_of(operator, execution)
 

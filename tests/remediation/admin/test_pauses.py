@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from remediation.engine.operations import pause
-from remediation.models import ActionExecution, Alert, Bucket, Cause, Heartbeat, Pause
+from remediation.models import ActionExecution, Alert, Bucket, Cause, Pause, Problem
 from tests.factories import make_alert, make_execution
 from tests.remediation.admin.forms import page
 from tests.remediation.admin.scenarios import messages_of
@@ -55,7 +55,7 @@ def reader(db):
 def test_every_page_shows_the_pause_and_the_outage(operator, url):
     make_alert(request_id="req-a")
     start_pause(reason=f"maintenance {EVIL}")
-    Heartbeat.tell("stackstorm", UNREACHABLE, at=timezone.now())
+    Problem.report("stackstorm", UNREACHABLE, at=timezone.now())
 
     text = text_of(operator, url)
 
@@ -68,7 +68,7 @@ def test_every_page_shows_the_pause_and_the_outage(operator, url):
 
 def test_login_page_shows_no_banners(db):
     start_pause()
-    Heartbeat.tell("stackstorm", UNREACHABLE, at=timezone.now())
+    Problem.report("stackstorm", UNREACHABLE, at=timezone.now())
 
     text = text_of(Client(), reverse("admin:login"))
 
@@ -77,8 +77,8 @@ def test_login_page_shows_no_banners(db):
 
 
 def test_no_banner_without_a_pause_or_a_problem(operator):
-    Heartbeat.tell("stackstorm", UNREACHABLE, at=timezone.now())
-    Heartbeat.tell("stackstorm", "", at=timezone.now())
+    Problem.report("stackstorm", UNREACHABLE, at=timezone.now())
+    Problem.clear("stackstorm")
 
     text = text_of(operator, INDEX)
 

@@ -15,7 +15,7 @@ from remediation.engine import problems
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import Settlement
 from remediation.engine.row_by_row import isolate
-from remediation.models import Heartbeat
+from remediation.models import JobSchedule, Problem
 from tests.factories import make_client, make_execution
 
 pytestmark = pytest.mark.django_db
@@ -106,7 +106,7 @@ def test_a_tick_whose_process_is_killed_each_time_is_a_problem(monkeypatch, sett
     # A killed process does not call finish.
     monkeypatch.setattr(problems, "finish", lambda _job: None)
     for _ in range(4):
-        Heartbeat.objects.filter(name="tick").update(due_at=timezone.now())
+        JobSchedule.objects.filter(name="tick").update(due_at=timezone.now())
         with pytest.raises(Killed):
             jobs.tick()
 
@@ -117,9 +117,9 @@ def test_a_tick_whose_process_is_killed_each_time_is_a_problem(monkeypatch, sett
     monkeypatch.undo()
     settings.ST2_API_URL = ""
     assert jobs._each_in_turn is alive
-    Heartbeat.objects.filter(name="tick").update(due_at=timezone.now())
+    JobSchedule.objects.filter(name="tick").update(due_at=timezone.now())
     jobs.tick()
-    Heartbeat.objects.filter(name="tick").update(due_at=timezone.now())
+    JobSchedule.objects.filter(name="tick").update(due_at=timezone.now())
     jobs.tick()
     assert problems.current() == []
 
@@ -129,7 +129,7 @@ def test_a_failure_to_record_a_problem_does_not_hide_the_error(monkeypatch):
     def refuse(*_arguments, **_options):
         raise DatabaseError("away")
 
-    monkeypatch.setattr(Heartbeat, "tell", refuse)
+    monkeypatch.setattr(Problem, "report", refuse)
 
     run_failing(jobs.tick)
 
@@ -183,7 +183,7 @@ def test_a_problem_counts_its_failures():
 
 @pytest.fixture
 def three_problems():
-    Heartbeat.tell("stackstorm", "http://st2.internal refused <b>", at=timezone.now())
+    Problem.report("stackstorm", "http://st2.internal refused <b>", at=timezone.now())
     problems.report("tick", DeliberateError("no column <b>"))
     problems.report("tick", DeliberateError("no column <b>"))
     neglect("launch", 120)

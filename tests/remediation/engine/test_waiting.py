@@ -10,7 +10,7 @@ from remediation.engine import outage
 from remediation.engine.launching import launch
 from remediation.engine.operations import pause
 from remediation.engine.waiting import Holds
-from remediation.models import ActionExecution, Cause, Heartbeat
+from remediation.models import ActionExecution, Cause, Problem
 from tests.factories import (
     make_bucket,
     make_client,
@@ -28,7 +28,7 @@ API = "/api/v1"
 def start_outage():
     at = timezone.now()
     until = at + datetime.timedelta(seconds=9)
-    Heartbeat.tell("stackstorm", "502 Bad Gateway.", at=at, until=until)
+    Problem.report("stackstorm", "502 Bad Gateway.", at=at, next_try_at=until)
     return until
 
 

@@ -8,7 +8,7 @@ from django_q.models import OrmQ, Task
 
 from remediation import jobs, queue
 from remediation.management.liveness import START_SECONDS, ClusterLiveness
-from remediation.models import Heartbeat
+from remediation.models import Heartbeat, JobSchedule
 
 pytestmark = pytest.mark.django_db
 
@@ -120,7 +120,7 @@ def test_without_the_database_no_cluster_is_dead(liveness, clock):
 
 
 def test_a_heartbeat_from_before_a_restart_does_not_count(liveness, clock):
-    Heartbeat.show_life(OWN, at=timezone.now())
+    Heartbeat.record(OWN, at=timezone.now())
     restarted = ClusterLiveness(OWN, dead_seconds=DEAD_SECONDS, clock=clock)
 
     assert check_for(restarted, clock, START_SECONDS + DEAD_SECONDS + 5)
@@ -158,11 +158,11 @@ def test_the_heartbeat_job_precedes_all_waiting_jobs(cluster):
 
 def test_the_heartbeat_job_restarts_a_broken_chain_of_ticks():
     interval = datetime.timedelta(seconds=2)
-    Heartbeat.beat("tick", at=timezone.now(), interval=interval)
+    JobSchedule.start_if_due("tick", at=timezone.now(), interval=interval)
     jobs.beat()
     assert not OrmQ.objects.exists(), "the next tick is not overdue"
 
-    Heartbeat.objects.update(due_at=timezone.now() - datetime.timedelta(seconds=6))
+    JobSchedule.objects.update(due_at=timezone.now() - datetime.timedelta(seconds=6))
     jobs.beat()
 
     assert OrmQ.objects.filter(key=queue.FOLLOW).count() == 1
@@ -171,7 +171,7 @@ def test_the_heartbeat_job_restarts_a_broken_chain_of_ticks():
 @pytest.mark.usefixtures("cluster")
 def test_the_heartbeat_is_written_once_a_second():
     before = timezone.now() - datetime.timedelta(seconds=0.5)
-    Heartbeat.objects.create(name=OWN, beat_at=before, due_at=before)
+    Heartbeat.objects.create(name=OWN, beat_at=before)
 
     jobs.run_local()
 
@@ -187,15 +187,15 @@ def test_no_heartbeat_is_written_outside_of_a_cluster():
 @pytest.mark.parametrize(("age_days", "is_kept"), [(2, False), (0.5, True)])
 def test_old_heartbeats_and_requests_are_deleted(age_days, is_kept):
     at = timezone.now() - datetime.timedelta(days=age_days)
-    for name in (OWN, "tick"):
-        Heartbeat.objects.create(name=name, beat_at=at, due_at=at)
+    for name in (OWN, "stream"):
+        Heartbeat.objects.create(name=name, beat_at=at)
     for key in (OWN, queue.LOCAL):
         OrmQ.objects.create(key=key, payload="", lock=at)
 
     jobs.prune()
 
     assert set(Heartbeat.objects.values_list("name", flat=True)) == (
-        {"tick", OWN} if is_kept else {"tick"}
+        {"stream", OWN} if is_kept else {"stream"}
     )
     keys = set(OrmQ.objects.values_list("key", flat=True))
     assert keys == ({queue.LOCAL, OWN} if is_kept else {queue.LOCAL})

@@ -11,7 +11,7 @@ from django.db import connection
 from remediation import clock
 from remediation.engine.launching import action_refresh, launch
 from remediation.engine.operations.action_check import check_actions
-from remediation.models import Action, ActionExecution, Bucket, Heartbeat
+from remediation.models import Action, ActionExecution, Bucket, Problem
 from tests.factories import make_action, make_alert, make_client, make_execution, make_run
 from tests.paths import CONTRACTS
 from tests.remediation.engine.launching.due_executions import (
@@ -118,7 +118,7 @@ def test_an_execution_waits_with_the_reason_while_stackstorm_is_down(sandbox, st
 
     assert execution.status == Status.PENDING
     assert "Waiting for the metadata of the action" in execution.error_message
-    assert "unable to reach" in Heartbeat.objects.get(name="stackstorm").note
+    assert "unable to reach" in Problem.objects.get(name="stackstorm").text
     sandbox.configure(unavailable=False)
     ActionExecution.objects.update(due_at=clock.now())
     launch.launch_due(client=st2)

@@ -12,7 +12,7 @@ from remediation.engine import outage
 from remediation.engine.launching import claim, future_due_times, launch, launch_order
 from remediation.engine.outcomes import poll, poll_interval
 from remediation.management.liveness import ClusterLiveness
-from remediation.models import ActionExecution, Cause, Heartbeat
+from remediation.models import ActionExecution, Cause, Heartbeat, JobSchedule, Problem
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
 pytestmark = pytest.mark.django_db
@@ -43,13 +43,13 @@ def due_in(execution):
 
 
 def test_the_tick_goes_on(clock):
-    assert Heartbeat.beat("tick", at=timezone.now(), interval=TICK)
+    assert JobSchedule.start_if_due("tick", at=timezone.now(), interval=TICK)
     clock.shift(-BACK)
 
-    assert Heartbeat.is_late("tick", at=timezone.now(), interval=TICK, grace=TICK)
-    assert Heartbeat.beat("tick", at=timezone.now(), interval=TICK)
-    assert not Heartbeat.beat("tick", at=timezone.now(), interval=TICK)
-    assert not Heartbeat.is_late("tick", at=timezone.now(), interval=TICK, grace=TICK)
+    assert JobSchedule.is_late("tick", at=timezone.now(), interval=TICK, grace=TICK)
+    assert JobSchedule.start_if_due("tick", at=timezone.now(), interval=TICK)
+    assert not JobSchedule.start_if_due("tick", at=timezone.now(), interval=TICK)
+    assert not JobSchedule.is_late("tick", at=timezone.now(), interval=TICK, grace=TICK)
 
 
 def test_a_chain_of_ticks_that_waits_for_its_time_is_revived(clock):
@@ -64,9 +64,9 @@ def test_a_chain_of_ticks_that_waits_for_its_time_is_revived(clock):
 
 def test_a_beat_of_a_machine_that_is_a_little_ahead_is_taken_once():
     now = timezone.now()
-    Heartbeat.beat("tick", at=now + datetime.timedelta(seconds=1), interval=TICK)
+    JobSchedule.start_if_due("tick", at=now + datetime.timedelta(seconds=1), interval=TICK)
 
-    assert not Heartbeat.beat("tick", at=now, interval=TICK)
+    assert not JobSchedule.start_if_due("tick", at=now, interval=TICK)
 
 
 def test_a_cluster_still_shows_life(clock, monkeypatch):
@@ -104,7 +104,7 @@ def test_a_cluster_that_was_asked_before_is_not_killed(clock, monkeypatch):
 def test_who_showed_life_in_the_future_does_not_live(clock, settings):
     settings.ST2_STREAM_URL = "http://127.0.0.1:9/stream"
     for name in (poll_interval.STREAM_HEARTBEAT, "launch@host-1", "launch@host-2"):
-        Heartbeat.show_life(name, at=timezone.now())
+        Heartbeat.record(name, at=timezone.now())
     assert (poll_interval.is_streamed(), launch_order._launchers()) == (True, 2)
 
     clock.shift(-BACK)
@@ -114,7 +114,7 @@ def test_who_showed_life_in_the_future_does_not_live(clock, settings):
 
 def test_a_refusal_of_the_future_holds_nothing(clock):
     later = timezone.now() + datetime.timedelta(seconds=10)
-    Heartbeat.tell("stackstorm", "refused", at=timezone.now(), until=later)
+    Problem.report("stackstorm", "refused", at=timezone.now(), next_try_at=later)
     assert outage.is_held(at=timezone.now())
 
     clock.shift(-BACK)

@@ -108,9 +108,9 @@ def test_launches_go_out_in_the_order_of_the_line(now, sandbox, st2, settings):
 def test_launchers_that_work_at_once_begin_at_places_of_their_own(now, monkeypatch):
     monkeypatch.setattr(launch_order, "LAUNCHER_SHARE", 3)
     for number in range(2):
-        Heartbeat.objects.create(name=f"launch@host-{number}", beat_at=now, due_at=now)
+        Heartbeat.objects.create(name=f"launch@host-{number}", beat_at=now)
     before = now - datetime.timedelta(minutes=2)
-    Heartbeat.objects.create(name="launch@dead", beat_at=before, due_at=before)
+    Heartbeat.objects.create(name="launch@dead", beat_at=before)
     bucket = bucket_of("one")
     pks = [waiting(bucket, now, seconds=60).pk for _ in range(9)]
 

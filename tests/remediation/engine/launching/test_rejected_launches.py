@@ -5,7 +5,7 @@ import responses
 
 from remediation import clock
 from remediation.engine.launching import action_metadata, action_refresh, launch
-from remediation.models import Action, ActionExecution, Heartbeat, Transition
+from remediation.models import Action, ActionExecution, Problem, Transition
 from remediation.stackstorm import StackStormClient, StackStormUnavailable
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 from tests.remediation.engine.launching.due_executions import due_execution_of, launched
@@ -84,7 +84,7 @@ def test_a_secret_in_an_error_response_is_masked(sandbox, st2, settings, monkeyp
     monkeypatch.setattr(StackStormClient, "run_action", run_action)
     execution = launched("core.local", {"cmd": "true"}, st2)
 
-    note = Heartbeat.objects.get(name="stackstorm").note
+    note = Problem.objects.get(name="stackstorm").text
     assert "cannot store '********'" in note
     assert "cannot store '********'" in execution.error_message
 

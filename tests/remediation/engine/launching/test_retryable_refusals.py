@@ -10,7 +10,7 @@ from remediation import jobs
 from remediation.engine import outage
 from remediation.engine.launching import launch, lookup
 from remediation.engine.outcomes import poll
-from remediation.models import ActionExecution, BucketRun, Heartbeat, Transition
+from remediation.models import ActionExecution, BucketRun, Problem, Transition
 from remediation.stackstorm import StackStormClient, StackStormError, StackStormRejected
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
@@ -48,7 +48,7 @@ def statuses():
 
 def note():
     problem = outage.current()
-    return problem.note if problem else ""
+    return problem.text if problem else ""
 
 
 LIMITERS = [
@@ -307,7 +307,7 @@ def test_pauses_between_tries_grow_with_the_outage():
         waits.append((outage.report(error, at=at) - at).total_seconds())
 
     assert waits == [1.0, 2.5, 10.0, 15.0]
-    assert Heartbeat.objects.get(name="stackstorm").beat_at == begun
+    assert Problem.objects.get(name="stackstorm").since == begun
 
 
 def outage_error():

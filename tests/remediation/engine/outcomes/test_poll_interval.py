@@ -44,7 +44,7 @@ def test_the_stream_counts_for_as_long_as_its_follower_shows_life(age, is_follow
     settings.ST2_STREAM_URL = "http://127.0.0.1/stream/v1"
     assert not poll_interval.is_streamed()
     at = timezone.now() - datetime.timedelta(seconds=age)
-    Heartbeat.objects.create(name=poll_interval.STREAM_HEARTBEAT, beat_at=at, due_at=at)
+    Heartbeat.objects.create(name=poll_interval.STREAM_HEARTBEAT, beat_at=at)
 
     assert poll_interval.is_streamed() == is_followed
     settings.ST2_STREAM_URL = ""

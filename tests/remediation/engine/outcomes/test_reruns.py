@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from remediation.engine.launching import launch
 from remediation.engine.outcomes import poll, reruns, stream
-from remediation.models import ActionExecution, Heartbeat, Rerun, Transition
+from remediation.models import ActionExecution, JobSchedule, Rerun, Transition
 from remediation.stackstorm import StackStormClient
 from remediation.stackstorm.executions import read_execution
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
@@ -74,7 +74,7 @@ def run_again(sandbox, st2_execution_id):
 
 def look(client):
     """Look for re-runs as if the time for it had come."""
-    Heartbeat.objects.filter(name="reruns").delete()
+    JobSchedule.objects.filter(name="reruns").delete()
     ActionExecution.objects.filter(reruns_due_at__isnull=False).update(reruns_due_at=timezone.now())
     return reruns.check_due(client=client)
 

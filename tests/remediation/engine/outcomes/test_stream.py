@@ -221,7 +221,7 @@ def test_an_event_before_the_answer_invents_nothing(is_looked_up, st2, launched)
         status="launching",
         st2_execution_id=None,
         due_at=later,
-        lookup_until=later if is_looked_up else None,
+        lookup_next_try_at=later if is_looked_up else None,
     )
 
     stream.apply_events([event])
@@ -281,7 +281,7 @@ def test_events_that_come_while_others_are_taken_are_taken_together():
 def test_the_first_poll_of_what_the_stream_tells_of_can_wait(is_followed, launched, settings):
     settings.POLL_INTERVAL = 80.0
     if is_followed:
-        Heartbeat.show_life(poll_interval.STREAM_HEARTBEAT, at=timezone.now())
+        Heartbeat.record(poll_interval.STREAM_HEARTBEAT, at=timezone.now())
 
     launched()
 

@@ -52,8 +52,8 @@ class AlertAdmin(OperationAdmin[Alert]):
         "severity",
         "instance",
         "outcome",
-        "began",
-        "times_seen",
+        "started",
+        "shown_occurrences",
     ]
     list_filter = ["status", RemediationFilter]
     id_ordered_filters = frozenset({"status__exact", "fingerprint__exact"})
@@ -71,7 +71,7 @@ class AlertAdmin(OperationAdmin[Alert]):
                 "fields": [
                     ("shown_status", "severity", "instance"),
                     "full_reason",
-                    ("began", "ended", "seen", "occurrences"),
+                    ("started", "ended", "last_seen", "occurrences"),
                     ("shown_annotations", "shown_labels"),
                     "shown_values",
                 ]
@@ -137,7 +137,7 @@ class AlertAdmin(OperationAdmin[Alert]):
         return alert.reason or "This alert has runs; see below."
 
     @admin.display(description="started (UTC)")
-    def began(self, alert: Alert) -> str:
+    def started(self, alert: Alert) -> str:
         """Return Alertmanager's start time of the episode."""
         return formatting.utc_time(alert.starts_at)
 
@@ -147,12 +147,12 @@ class AlertAdmin(OperationAdmin[Alert]):
         return formatting.utc_time(alert.ends_at)
 
     @admin.display(description="occurrences")
-    def times_seen(self, alert: Alert) -> str:
+    def shown_occurrences(self, alert: Alert) -> str:
         """Return the number of deliveries in which the alert was firing."""
         return f"{alert.occurrences}×"  # noqa: RUF001 - a multiplication sign is meant
 
     @admin.display(description="last seen (UTC)")
-    def seen(self, alert: Alert) -> str:
+    def last_seen(self, alert: Alert) -> str:
         """Return the time of the last delivery."""
         return formatting.utc_time(alert.last_seen_at)
 

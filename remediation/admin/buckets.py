@@ -74,7 +74,8 @@ class BucketForm(forms.ModelForm[Bucket]):
             " alert. A held run starts when the alert is received again after the cooldown",
             "group_by": "Labels that identify the same alert for the cooldown, separated by commas,"
             " for example alertname, instance. Empty: all labels",
-            "timeout_seconds": "Cancels the run after this time. 0: no limit; 3600 for a workflow",
+            "timeout_seconds": "Cancels the run after this time. 0: no limit, or 3600 for a"
+            " workflow",
             "st2_workflow_name": "For example host_down or remediation.host_down",
             "st2_workflow_params": "A JSON object. Values may be templates, as in actions",
         }

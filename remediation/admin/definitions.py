@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import model_ngettext
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import QuerySet
@@ -64,12 +65,12 @@ class DefinitionAdmin(ReadRoleMixin, admin.ModelAdmin[DefinitionT]):
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(formatting.change_url(self.model, int(object_id)))
 
-    @admin.action(description="Enable the selected", permissions=["change"])
+    @admin.action(description="Enable selected %(verbose_name_plural)s", permissions=["change"])
     def enable(self, request: HttpRequest, rows: QuerySet[DefinitionT]) -> None:
         """Enable rows."""
         self._set_enabled(request, rows, is_enabled=True)
 
-    @admin.action(description="Disable the selected", permissions=["change"])
+    @admin.action(description="Disable selected %(verbose_name_plural)s", permissions=["change"])
     def disable(self, request: HttpRequest, rows: QuerySet[DefinitionT]) -> None:
         """Disable rows."""
         self._set_enabled(request, rows, is_enabled=False)
@@ -88,4 +89,5 @@ class DefinitionAdmin(ReadRoleMixin, admin.ModelAdmin[DefinitionT]):
             else:
                 self.log_change(request, row, capfirst(f"{state}."))
                 count += 1
-        self.message_user(request, f"{count} {state}.", messages.SUCCESS)
+        text = f"{count} {model_ngettext(self.opts, count)} {state}."
+        self.message_user(request, text, messages.SUCCESS)

@@ -91,7 +91,7 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
         """Add to each execution the reason why it waits."""
         holds = Holds()
         for row in rows:
-            row.waiting_for = holds.reason(row)  # type: ignore[attr-defined]
+            row.waiting_for = holds.reason(row)  # type: ignore[attr-defined]  # no column
 
     def notices(self, obj: ActionExecution) -> list[Notice]:
         """Return why the execution waits, and anything unusual about its launch."""

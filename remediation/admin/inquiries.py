@@ -16,7 +16,7 @@ from remediation.models import ActionExecution
 
 INQUIRY_STAYS_OPEN = (
     "StackStorm cannot cancel an open inquiry. It stays open in StackStorm until it is answered or"
-    " expires; answering it has no effect."
+    " expires, but answering it no longer affects the run."
 )
 
 
@@ -48,16 +48,16 @@ def open_inquiry_lines(row: ActionExecution) -> Iterator[str]:
         yield _without_answer(row)
     else:
         yield format_html(
-            "A user paused it in StackStorm at {} UTC; it has no open inquiry. Resume it in"
-            " StackStorm: {}",
+            "It has been paused in StackStorm since {} UTC and has no open inquiry: a user paused"
+            " it. Resume it in StackStorm: {}",
             since,
             formatting.external_link(row.st2_web_url, row.st2_execution_id or ""),
         )
-        yield f"PoundCake cancels it after {_limit()}."
+        yield f"PoundCake cancels it after {_timeout_text()}."
 
 
 def _inquiry_lines(inquiry: Mapping[str, Any], row: ActionExecution) -> Iterator[str]:
-    yield format_html("{} asks:", _name(inquiry))
+    yield format_html("{} asks:", _inquiry_label(inquiry))
     for question in questions(inquiry) or ["StackStorm returned no schema for the response."]:
         yield format_html("• {}", question)
     if who := [*inquiry.get("users", []), *(f"role {role}" for role in inquiry.get("roles", []))]:
@@ -74,20 +74,20 @@ def _inquiry_lines(inquiry: Mapping[str, Any], row: ActionExecution) -> Iterator
         )
 
 
-def _name(inquiry: Mapping[str, Any]) -> str:
+def _inquiry_label(inquiry: Mapping[str, Any]) -> str:
     name = format_html("Inquiry {}", formatting.code(inquiry["id"]))
     if task := inquiry.get("task"):
         name = format_html("{} of task {}", name, task)
     if route := inquiry.get("route"):
         name = format_html("{}, route {},", name, route)
-    if asked_at := _time(inquiry.get("asked_at")):
+    if asked_at := _parse_time(inquiry.get("asked_at")):
         name = format_html(
             "{} open since {} UTC (StackStorm's clock)", name, formatting.utc_time(asked_at)
         )
     return name
 
 
-def _time(text: object) -> datetime.datetime | None:
+def _parse_time(text: object) -> datetime.datetime | None:
     try:
         return datetime.datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -97,16 +97,16 @@ def _time(text: object) -> datetime.datetime | None:
 def _without_answer(row: ActionExecution) -> str:
     if is_inquiry(row):
         return (
-            f"Without an answer the execution ends as timeout after {_limit()}."
+            f"Without an answer the execution ends as timeout after {_timeout_text()}."
             f" {INQUIRY_STAYS_OPEN}"
         )
     return (
-        f"Without an answer PoundCake cancels the workflow after {_limit()}; its inquiry stays open"
-        " in StackStorm."
+        f"Without an answer PoundCake cancels the workflow after {_timeout_text()}; its inquiry"
+        " stays open in StackStorm."
     )
 
 
-def _limit() -> str:
+def _timeout_text() -> str:
     return f"{settings.ST2_INQUIRY_TIMEOUT:g} s (ST2_INQUIRY_TIMEOUT)"
 
 

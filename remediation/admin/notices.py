@@ -100,14 +100,14 @@ def _status_notices(row: ActionExecution) -> list[Notice]:
     lines = tuple(line for line in line_functions[Status(row.status)](row) if line)
     if not lines:
         return []
-    needs_answer = _needs_answer(row)
-    state = "waits for your answer in StackStorm" if needs_answer else titles[Status(row.status)]
+    needs_operator = _needs_operator(row)
+    state = "needs your action in StackStorm" if needs_operator else titles[Status(row.status)]
     title = format_html("{} {}", formatting.row_link(row), state)
-    return [Notice(title, lines, is_urgent=needs_answer)]
+    return [Notice(title, lines, is_urgent=needs_operator)]
 
 
-def _needs_answer(row: ActionExecution) -> bool:
-    # A canceled execution needs no answer.
+def _needs_operator(row: ActionExecution) -> bool:
+    # Answering or resuming a canceled execution is pointless.
     is_canceled = (
         row.run.stop == BucketRun.Stop.CANCEL or row.st2_action_execution_status == "canceling"
     )
@@ -171,7 +171,7 @@ def _running_lines(row: ActionExecution) -> Iterator[str]:
             yield format_html("Waits until {} UTC.", formatting.utc_time(row.due_at))
         return
     yield from _outage_lines("PoundCake reads the outcome when StackStorm is back.")
-    if _needs_answer(row):
+    if _needs_operator(row):
         yield from open_inquiry_lines(row)
     elif st2_status in STACKSTORM_QUEUES:
         yield format_html(
@@ -217,7 +217,7 @@ def _check_lines(row: ActionExecution) -> Iterator[str]:
 def _launch_lines(row: ActionExecution) -> Iterator[str]:
     if row.unanswered_launches:
         times = "once" if row.unanswered_launches == 1 else f"{row.unanswered_launches} times"
-        yield (f"Launched {times} without a response from StackStorm, then looked up by trace tag.")
+        yield f"Launched {times} without a response from StackStorm, then looked up by trace tag."
         if row.refused_launches:
             yield f"A proxy in front of StackStorm answered {row.refused_launches} of these calls."
     if row.st2_ghost_ids:

@@ -32,8 +32,8 @@ from remediation.models import Cause, IllegalTransitionError
 
 RowT = TypeVar("RowT", bound=models.Model)
 
-ROWS_MAX = 100  # rows that one POST touches
-ID = re.compile("[0-9]{1,18}")
+ROWS_MAX = 100  # rows per POST
+ID_PATTERN = re.compile("[0-9]{1,18}")
 
 
 class ReasonForm(forms.Form):
@@ -158,7 +158,7 @@ class OperationAdmin(ReadOnlyModelAdmin[RowT]):
         return TemplateResponse(request, "admin/remediation/operation.html", context)
 
     def _selected_rows(self, request: HttpRequest) -> list[RowT]:
-        ids = [text for text in request.GET.getlist("id") if ID.fullmatch(text)]
+        ids = [text for text in request.GET.getlist("id") if ID_PATTERN.fullmatch(text)]
         rows = self.get_queryset(request).filter(pk__in=ids[:ROWS_MAX])
         return list(rows.select_related().order_by("pk"))
 

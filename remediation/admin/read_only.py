@@ -91,7 +91,7 @@ class HistoryList(ChangeList):
         return self.get_query_string({OLDER: cursor.pk}) if cursor else ""
 
     @property
-    def searched(self) -> str:
+    def scanned_row_count(self) -> str:
         """The number of rows scanned if they did not fill the page; otherwise ''."""
         return f"{SEARCHED_MAX:,}" if self.page.is_searched_through else ""
 

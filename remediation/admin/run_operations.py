@@ -45,8 +45,8 @@ class Cancel(Stop):
     description = (
         "No other step starts, and PoundCake asks StackStorm to cancel the current step. "
         + CANCELED_IS_NOT_STOPPED
-        + " An open inquiry is not canceled: it stays open in StackStorm, and answering it has no"
-        " effect."
+        + " An open inquiry is not canceled: it stays open in StackStorm, but answering it no"
+        " longer affects the run."
     )
     is_destructive = True
     stop = BucketRun.Stop.CANCEL

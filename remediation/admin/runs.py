@@ -33,10 +33,10 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
     list_display = [
         "short_id",
         "shown_status",
+        "short_reason",
         "bucket_link",
         "alert_link",
         "instance",
-        "short_reason",
         "trigger",
         "created",
         "duration",
@@ -71,7 +71,7 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
         holds, steps = Holds(), open_executions(rows)
         for run in rows:
             reason = holds.reason_of_run(run, steps.get(run.pk, []))
-            run.waiting_for = reason  # type: ignore[attr-defined]
+            run.waiting_for = reason  # type: ignore[attr-defined]  # no column
 
     def notices(self, obj: BucketRun) -> list[Notice]:
         """Return why the run waits, and the inquiries it left open."""

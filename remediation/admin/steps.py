@@ -66,7 +66,7 @@ class StepFormSet(BaseInlineFormSet[BucketStep, Bucket, Form]):
         """Set the choices of actions on each step."""
         super().add_fields(form, index)
         if "action" in form.fields:
-            form.fields["action"].choices = self.action_choices  # type: ignore[attr-defined]
+            form.fields["action"].choices = self.action_choices  # type: ignore[attr-defined]  # ModelChoiceField
 
     def full_clean(self) -> None:
         """Validate the steps, with one time limit for all of their templates."""
@@ -82,12 +82,12 @@ class StepFormSet(BaseInlineFormSet[BucketStep, Bucket, Form]):
         try:
             definitions.check(self.instance, step_count=len(remaining))
         except ValidationError as error:
-            texts_with_names = [
+            messages = [
                 text if name == "steps" else f"{name}: {text}"
                 for name, texts in error.message_dict.items()
                 for text in texts
             ]
-            raise ValidationError(texts_with_names) from None
+            raise ValidationError(messages) from None
         for step_order, form in enumerate(sorted_by_position(remaining), start=1):
             form.instance.step_order = step_order
 
@@ -104,13 +104,15 @@ class StepFormSet(BaseInlineFormSet[BucketStep, Bucket, Form]):
         return [form for form in forms_left if form.instance.pk or form.has_changed()]
 
 
-def sorted_by_position(forms_: list[Form]) -> list[Form]:
+def sorted_by_position(step_forms: list[Form]) -> list[Form]:
     """Return the steps in the order that the user entered.
 
     A step with a new position gets it, and the steps from there on move down.
     """
-    moved = [form for form in forms_ if not form.instance.pk or "step_order" in form.changed_data]
-    ordered = [form for form in forms_ if form not in moved]
+    moved = [
+        form for form in step_forms if not form.instance.pk or "step_order" in form.changed_data
+    ]
+    ordered = [form for form in step_forms if form not in moved]
     placed = [form for form in moved if form.cleaned_data["step_order"]]
     for form in sorted(placed, key=lambda form: form.cleaned_data["step_order"]):
         ordered.insert(form.cleaned_data["step_order"] - 1, form)
@@ -146,7 +148,7 @@ class StepInline(ReadRoleMixin, admin.StackedInline[BucketStep, Bucket]):
         return 0 if obj else 1
 
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        """Link only the view of an action: other buckets may use it."""
+        """Offer only the link to view an action, since other buckets may use the action."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget.can_add_related = False

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import model_ngettext
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -100,7 +101,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
         }
         return TemplateResponse(request, "admin/remediation/token_issued.html", context)
 
-    @admin.action(description="Revoke the selected tokens", permissions=["revoke"])
+    @admin.action(description="Revoke selected %(verbose_name_plural)s", permissions=["revoke"])
     def revoke(self, request: HttpRequest, tokens: QuerySet[ApiToken]) -> None:
         """Revoke tokens; the next request with one of them fails."""
         count = 0
@@ -110,7 +111,8 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
             if row.update(revoked_at=clock.now()):
                 self.log_change(request, token, "Revoked.")
                 count += 1
-        self.message_user(request, f"{count} revoked.", messages.SUCCESS)
+        text = f"{count} {model_ngettext(self.opts, count)} revoked."
+        self.message_user(request, text, messages.SUCCESS)
 
     @admin.display(description="scopes")
     def shown_scopes(self, token: ApiToken) -> str:

@@ -107,7 +107,7 @@ def test_actions_are_disabled_and_enabled_from_the_list(operator):
 
         action.refresh_from_db()
         assert action.is_enabled is is_enabled
-        assert f"1 {name}d." in [message.message for message in response.context["messages"]]
+        assert f"1 action {name}d." in [message.message for message in response.context["messages"]]
 
 
 def test_list_shows_the_check_result_and_the_number_of_buckets(operator):

@@ -261,7 +261,9 @@ def test_disabling_buckets_records_a_version_of_each(operator):
 
     response = operator.post(page(Bucket, "changelist"), chosen, follow=True)
 
-    assert "2 disabled." in [message.message for message in response.context["messages"]]
+    assert "2 custom action buckets disabled." in [
+        message.message for message in response.context["messages"]
+    ]
     assert not Bucket.objects.filter(is_enabled=True).exists()
     assert {version.actor for version in BucketVersion.objects.all()} == {"maria"}
 

@@ -41,7 +41,7 @@ def test_notice_shows_the_inquiry_its_question_and_the_command(operator, status)
     for row in (execution, execution.run):
         [(text, is_urgent)] = notices_of(operator, row)
         assert is_urgent
-        assert "waits for your answer in StackStorm" in text
+        assert "needs your action in StackStorm" in text
         assert f"<code>{ASK}</code> of task ask, route ops" in text
         assert "approve (boolean, required): Reboot the host?" in text
         assert "reason (string): Why" in text
@@ -67,7 +67,7 @@ def test_notice_about_a_plain_inquiry_does_not_mention_a_cancel(operator):
 def test_notice_about_a_paused_workflow_suggests_no_resume_command(operator):
     text = text_of(operator, asking(inquiries=[]))
 
-    assert "A user paused it in StackStorm" in text
+    assert "a user paused it" in text
     assert "st2 execution resume" not in text
 
 
@@ -104,7 +104,7 @@ def test_notice_about_a_cancel_says_that_the_inquiry_stays_open(operator, status
         assert "StackStorm cannot cancel an open inquiry" in text
         mentions_cancel = "StackStorm is asked to cancel the current step" in text
         assert mentions_cancel == (status == "paused")
-        assert "waits for your answer" not in text
+        assert "needs your action" not in text
         assert "inquiry respond" not in text
 
 
@@ -119,4 +119,4 @@ def test_ended_execution_names_its_open_inquiry(operator):
         assert not is_urgent
         assert text.startswith("Still open in StackStorm")
         assert f"<code>{ASK}</code>" in text
-        assert "answering it has no effect" in text
+        assert "answering it no longer affects the run" in text

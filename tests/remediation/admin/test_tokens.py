@@ -81,7 +81,7 @@ def test_revoked_token_is_invalid(operator):
     response = revoke(operator, token)
 
     assert ApiToken.find(text, at=timezone.now()) is None
-    assert "1 revoked." in [message.message for message in response.context["messages"]]
+    assert "1 API token revoked." in [message.message for message in response.context["messages"]]
     assert b"badge-revoked" in response.content
 
 
@@ -92,7 +92,7 @@ def test_second_revoke_changes_nothing(operator):
 
     response = revoke(operator, token)
 
-    assert "0 revoked." in [message.message for message in response.context["messages"]]
+    assert "0 API tokens revoked." in [message.message for message in response.context["messages"]]
     assert ApiToken.objects.get().revoked_at == revoked_at
 
 

@@ -318,7 +318,7 @@ def sent(parameters: str) -> dict[str, object]:
         raise error
     rendered = templating.render_step_parameters(source, VARIABLES)
     variables = VARIABLES | {"parameters": rendered}
-    return templating.render_for_stackstorm({}, variables, rendered_again=False)
+    return templating.render_for_stackstorm({}, variables, rendered_twice=False)
 
 
 @pytest.mark.parametrize(

@@ -322,7 +322,7 @@ class BucketStep(models.Model):
         if action is not None and not object_problem(action.st2_parameters):
             found += templating.check(
                 action.st2_parameters,
-                tainted=templating.tainted(self.parameters),
+                tainted=templating.tainted_parameters(self.parameters),
                 is_local=is_local,
                 command=command,
             )

@@ -3,7 +3,7 @@
 A step's parameters are rendered first, then the mapping of its action:
 
     variables["parameters"] = render_step_parameters(step.parameters, variables)
-    render_for_stackstorm(action.st2_parameters, variables, rendered_again=False)
+    render_for_stackstorm(action.st2_parameters, variables, rendered_twice=False)
 
 The value of an expression is data, never code: it is escaped for StackStorm's Jinja, quoted as one
 argument for a shell, and one host in `hosts`. Variables are JSON values by root name.
@@ -21,7 +21,7 @@ from remediation.templating.dispatch import (
     render_for_local,
     render_for_stackstorm,
     render_step_parameters,
-    tainted,
+    tainted_parameters,
 )
 from remediation.templating.errors import TemplateError
 from remediation.templating.renderer_pool import RendererUnavailable
@@ -46,5 +46,5 @@ __all__ = [
     "render_for_stackstorm",
     "render_step_parameters",
     "save_time_limit",
-    "tainted",
+    "tainted_parameters",
 ]

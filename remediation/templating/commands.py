@@ -49,7 +49,7 @@ SHOWN_MAX = 120  # characters
 DEFAULTS_MAX = 50_000  # characters
 
 # As StackStorm parses a default: st2common/util/jinja.py.
-ENVIRONMENT = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701
+ENVIRONMENT = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701  # no HTML
 
 
 class Command:
@@ -69,9 +69,9 @@ class Command:
     @cached_property
     def states(self) -> Mapping[str, set[ShellState]]:
         """Map each parameter to the shell states it is inserted in, according to the defaults."""
-        walk = _CommandScan(self, {})
-        walk.scan()
-        return walk.states
+        command_scan = _CommandScan(self, {})
+        command_scan.scan()
+        return command_scan.states
 
     def includes(self, name: str) -> bool:
         """Return whether the parameter becomes part of the command."""

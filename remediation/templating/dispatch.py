@@ -45,20 +45,20 @@ def render_for_stackstorm(
     mapping: Mapping[str, object],
     variables: Mapping[str, object],
     *,
-    rendered_again: bool,
+    rendered_twice: bool,
     command: Command = NO_COMMAND,
     targets: Iterable[str] = TARGET_PARAMETERS,
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a POST to StackStorm, escaped once.
 
     An empty mapping forwards the step's parameters. ``variables["parameters"]``: the result of
-    render_step_parameters. ``rendered_again``: the action is a workflow, or its runner is not known
+    render_step_parameters. ``rendered_twice``: the action is a workflow, or its runner is not known
     to render once, so text that looks like a template is refused. ``command``: the command that the
     action builds from its parameters. ``targets``: names of parameters that must not be blank.
     Raises TemplateError.
     """
     options: dict[str, Any] = {
-        "rendered_again": rendered_again,
+        "rendered_twice": rendered_twice,
         "command": command,
         "targets": list(targets),
     }
@@ -108,8 +108,8 @@ def check(
     """Return the errors that ``parameters`` have for any alert.
 
     ``known``: the variables that are available. ``tainted``: names of the step parameters that data
-    flows into, as returned by ``tainted``; empty if there is no step. ``is_local``: for a local
-    action. ``command``: of the action that receives the parameters.
+    flows into, as returned by ``tainted_parameters``; empty if there is no step. ``is_local``: for
+    a local action. ``command``: of the action that receives the parameters.
     """
     if refused := _save_limit_error(parameters):
         return [refused]
@@ -132,15 +132,15 @@ def check_condition(expression: str, *, known: Iterable[str] = ROOTS) -> list[Te
     return [TemplateError("condition", error.message) for error in errors]
 
 
-def tainted(parameters: Mapping[str, object]) -> frozenset[str]:
+def tainted_parameters(parameters: Mapping[str, object]) -> frozenset[str]:
     """Return the names of the step parameters that an alert or an earlier result flows into.
 
     Includes parameters whose templates cannot be parsed.
     """
     if cost.is_cheap_to_check(parameters):
-        return rendering.tainted(parameters)
+        return rendering.tainted_parameters(parameters)
     try:
-        found: Any = POOL.call("tainted", [parameters], {})
+        found: Any = POOL.call("tainted_parameters", [parameters], {})
     except TemplateError:
         return frozenset(parameters)
     return frozenset(found)

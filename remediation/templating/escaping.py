@@ -14,7 +14,7 @@ from remediation.templating.values import DatastoreReference, Part
 
 OPENER = re.compile(r"\{[{%#]")
 # A final { or < becomes an opener if a workflow or the datastore appends to it.
-RERENDERED = re.compile(r"\{[{%#]|<%|[{<]\Z")
+RENDERED_TWICE = re.compile(r"\{[{%#]|<%|[{<]\Z")
 FORBIDDEN_IN_KEYS = re.compile(r"\{[{%#]|<%")
 
 # In JSON text line ends are escape sequences, which Jinja does not change.
@@ -41,9 +41,9 @@ def escape(parts: Sequence[Part], *, is_nested: bool) -> str:
     return escaped + "\n" if escaped.endswith("\n") and not is_nested else escaped
 
 
-def refuse_rendered_again(parts: Sequence[Part], field: str) -> None:
+def refuse_rendered_twice(parts: Sequence[Part], field: str) -> None:
     """Refuse text that would be a template after StackStorm has removed our escaping."""
-    if any(isinstance(part, str) and RERENDERED.search(part) for part in parts):
+    if any(isinstance(part, str) and RENDERED_TWICE.search(part) for part in parts):
         raise TemplateError(
             field,
             "contains {{, {%, {# or <%, or ends in { or <: this action's runner renders parameters "

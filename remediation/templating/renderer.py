@@ -30,7 +30,7 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
         rendering.render_for_local,
         rendering.render_for_stackstorm,
         rendering.render_step_parameters,
-        rendering.tainted,
+        rendering.tainted_parameters,
     )
 }
 

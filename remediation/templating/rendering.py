@@ -53,14 +53,16 @@ def render_step_parameters(
         return value
 
     values = map_values(parameters, rendered)
-    return StepParameters(values, from_data=tainted(parameters), commands=renderer.commands)
+    return StepParameters(
+        values, from_data=tainted_parameters(parameters), commands=renderer.commands
+    )
 
 
 def render_for_stackstorm(
     mapping: Mapping[str, object],
     variables: Mapping[str, object],
     *,
-    rendered_again: bool,
+    rendered_twice: bool,
     command: Command = NO_COMMAND,
     targets: Iterable[str] = TARGET_PARAMETERS,
 ) -> dict[str, object]:
@@ -70,8 +72,8 @@ def render_for_stackstorm(
         parts = _parts(value)
         if not parts:
             return value
-        if rendered_again:
-            escaping.refuse_rendered_again(parts, location.field)
+        if rendered_twice:
+            escaping.refuse_rendered_twice(parts, location.field)
         return escaping.escape(parts, is_nested=location.is_nested)
 
     return map_values(_values_to_send(mapping, variables, command, targets), escaped)
@@ -105,7 +107,7 @@ def evaluate_condition(expression: str, variables: Mapping[str, object]) -> bool
     return item.value
 
 
-def tainted(parameters: Mapping[str, object]) -> frozenset[str]:
+def tainted_parameters(parameters: Mapping[str, object]) -> frozenset[str]:
     """Return the names of the step parameters that an alert or an earlier result flows into."""
     return frozenset(
         name

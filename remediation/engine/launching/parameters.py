@@ -179,7 +179,7 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
         sent = templating.render_for_stackstorm(
             mapping,
             variables | {"parameters": parameters},
-            rendered_again=action is None or action.st2_runner not in PLAIN_RUNNERS,
+            rendered_twice=action is None or action.st2_runner not in PLAIN_RUNNERS,
             command=command,
             targets=settings.TARGET_PARAMETERS,
         )

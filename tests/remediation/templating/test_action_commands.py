@@ -18,7 +18,7 @@ from remediation.templating import (
     command_defaults,
     render_for_stackstorm,
     render_step_parameters,
-    tainted,
+    tainted_parameters,
 )
 from tests.paths import CONTRACTS
 from tests.remediation.templating.test_cmd_rule import TEXTS
@@ -27,7 +27,7 @@ from tests.remediation.templating.variables import make_variables
 STACKSTORM_CONTRACTS = CONTRACTS / "stackstorm"
 QUOTED = "{{ alert.labels.t | quote }}"
 # As StackStorm renders a default with the parameters it received.
-STACKSTORM = Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701
+STACKSTORM = Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701  # no HTML
 
 
 @cache
@@ -47,7 +47,7 @@ def send(parameters: dict[str, object], command: Command, **labels: str) -> dict
     variables = make_variables(labels or {"t": "x"})
     step = render_step_parameters(parameters, variables, command=command)
     return render_for_stackstorm(
-        {}, variables | {"parameters": step}, rendered_again=False, command=command
+        {}, variables | {"parameters": step}, rendered_twice=False, command=command
     )
 
 
@@ -191,14 +191,16 @@ def test_a_mapping_can_quote_data():
         return render_for_stackstorm(
             {"target": mapping},
             variables | {"parameters": step},
-            rendered_again=False,
+            rendered_twice=False,
             command=command,
         )
 
     assert sent("/srv/{{ parameters.file | quote }}") == {"target": "/srv/'a; id'"}
     with pytest.raises(TemplateError, match=r"parameters.file must end in \| quote: it is"):
         sent("/srv/{{ parameters.file }}")
-    assert check({"target": "{{ parameters.file }}"}, tainted=tainted(parameters), command=command)
+    assert check(
+        {"target": "{{ parameters.file }}"}, tainted=tainted_parameters(parameters), command=command
+    )
 
 
 @pytest.mark.parametrize("runner", ["local-shell-script", "remote-shell-script"])

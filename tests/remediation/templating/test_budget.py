@@ -15,7 +15,7 @@ from remediation.templating import (
     render_for_stackstorm,
     render_step_parameters,
     save_time_limit,
-    tainted,
+    tainted_parameters,
 )
 from tests.remediation.templating.variables import make_variables
 
@@ -75,7 +75,7 @@ def test_an_endless_template_is_stopped_and_named(name: str) -> None:
 def test_the_budget_limits_every_function() -> None:
     variables = make_variables()
     with pytest.raises(TemplateError, match=r"^bomb: takes longer"):
-        render_for_stackstorm({"bomb": NESTED}, variables, rendered_again=False)
+        render_for_stackstorm({"bomb": NESTED}, variables, rendered_twice=False)
     with pytest.raises(TemplateError, match=r"^bomb: takes longer"):
         render_for_local({"bomb": NESTED}, variables)
     with pytest.raises(TemplateError, match=r"^condition: takes longer"):
@@ -155,7 +155,7 @@ def test_a_long_condition_is_checked_or_refused_in_time() -> None:
 def test_a_template_that_takes_too_long_to_parse_counts_as_data() -> None:
     configure(seconds=0.05, max_bytes=2**20)
     try:
-        assert tainted({"p": "{{ 1 + 1 }}" * 20_000, "q": "x"}) == {"p", "q"}
+        assert tainted_parameters({"p": "{{ 1 + 1 }}" * 20_000, "q": "x"}) == {"p", "q"}
     finally:
         configure(seconds=budget.Budget().seconds, max_bytes=budget.Budget().max_bytes)
 

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediation.templating import check, check_condition, tainted
+from remediation.templating import check, check_condition, tainted_parameters
 
 KNOWN = "available: alert, bucket, config, parameters, run, steps"
 
 
 def errors_of(template: object, **options: object) -> list[str]:
-    return [str(error) for error in check({"p": template}, **options)]  # type: ignore[arg-type]
+    return [str(error) for error in check({"p": template}, **options)]  # type: ignore[arg-type]  # any option
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_tainted_parameters_are_found() -> None:
         "broken": "{{ x",
     }
 
-    assert tainted(parameters) == {"alert", "steps", "local", "loop", "broken"}
+    assert tainted_parameters(parameters) == {"alert", "steps", "local", "loop", "broken"}
 
 
 @given(st.text("{}%#'|. axlert\n", max_size=30))

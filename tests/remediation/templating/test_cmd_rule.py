@@ -164,7 +164,7 @@ def test_a_quoted_value_is_refused_where_quotes_have_no_effect(
     variables = make_variables({"t": "nginx"}, config={"QUOTE": "'"})
 
     with pytest.raises(TemplateError) as caught:
-        render_for_stackstorm({"cmd": template}, variables, rendered_again=False)
+        render_for_stackstorm({"cmd": template}, variables, rendered_twice=False)
 
     assert str(caught.value).startswith(f"cmd: a quoted value is {position}")
     assert str(caught.value).endswith(", where its quotes have no effect: move it")
@@ -209,7 +209,7 @@ def test_unquoted_data_is_refused_on_save_and_at_launch(template: str, path: str
     on_save = check({"cmd": template}, tainted=step.from_data)
     with pytest.raises(TemplateError) as at_launch:
         render_for_stackstorm(
-            {"cmd": template}, make_variables(parameters=parameters), rendered_again=False
+            {"cmd": template}, make_variables(parameters=parameters), rendered_twice=False
         )
 
     assert f"cmd: {path} must end in | quote" in map(str, on_save)
@@ -267,7 +267,7 @@ def test_text_of_the_operator_needs_no_quotes(template: object, command: object)
     }
     variables = make_variables(parameters=parameters)
 
-    sent = render_for_stackstorm({"cmd": template}, variables, rendered_again=False)
+    sent = render_for_stackstorm({"cmd": template}, variables, rendered_twice=False)
 
     assert sent == {"cmd": command}
     assert check({"cmd": template}, tainted=["tainted", "cmd"]) == []

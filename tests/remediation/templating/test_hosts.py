@@ -74,7 +74,7 @@ def test_a_value_from_an_alert_must_be_one_host(template: str, message: str) -> 
     )
 
     with pytest.raises(TemplateError) as caught:
-        render_for_stackstorm({"hosts": template}, variables, rendered_again=False)
+        render_for_stackstorm({"hosts": template}, variables, rendered_twice=False)
 
     assert str(caught.value) == f"hosts: {message}"
 
@@ -88,7 +88,7 @@ def test_the_rule_applies_to_a_step_before_its_hosts_are_forwarded() -> None:
 
 def test_empty_hosts_are_not_forwarded() -> None:
     with pytest.raises(TemplateError, match="hosts: is empty"):
-        render_for_stackstorm({}, make_variables(parameters={"hosts": ""}), rendered_again=False)
+        render_for_stackstorm({}, make_variables(parameters={"hosts": ""}), rendered_twice=False)
 
 
 def test_parameters_without_provenance_count_as_data() -> None:

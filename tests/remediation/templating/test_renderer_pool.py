@@ -102,7 +102,7 @@ def test_a_renderer_gives_the_same_results_as_this_process(pool, parameters) -> 
         try:
             step = render("render_step_parameters", [parameters, make_variables()], {})
             variables = make_variables() | {"parameters": step}
-            sent = render("render_for_stackstorm", [{}, variables], {"rendered_again": False})
+            sent = render("render_for_stackstorm", [{}, variables], {"rendered_twice": False})
         except TemplateError as error:
             return str(error)
         return step, step.from_data, sent

@@ -142,7 +142,7 @@ def test_the_error_carries_the_path_of_a_nested_parameter() -> None:
 
     assert caught.value.field == "env.PATH[0]"
     assert caught.value.message == "nope is not defined"
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301  # our own data
 
 
 def test_an_error_contains_no_value() -> None:
@@ -174,7 +174,7 @@ def test_without_a_mapping_the_parameters_are_forwarded(mapping: dict[str, objec
 
 def test_unrendered_parameters_are_not_forwarded() -> None:
     with pytest.raises(TypeError, match="render_step_parameters"):
-        render_for_stackstorm({}, {"parameters": {"cmd": "rm"}}, rendered_again=False)
+        render_for_stackstorm({}, {"parameters": {"cmd": "rm"}}, rendered_twice=False)
 
 
 def test_a_template_cannot_change_variables() -> None:

@@ -62,7 +62,7 @@ def test_stackstorm_receives_any_text_unchanged(a: str, b: str, value: object) -
     mapping: dict[str, object] = {str(index): text for index, text in enumerate(TEMPLATES)}
     mapping |= {"object": {"k": list(TEMPLATES)}, "list": [{"k": text} for text in TEMPLATES]}
 
-    sent = render_for_stackstorm(mapping, variables, rendered_again=False)
+    sent = render_for_stackstorm(mapping, variables, rendered_twice=False)
 
     assert stackstorm_renders(sent) == render_for_local(mapping, variables)
 
@@ -72,7 +72,7 @@ def test_stackstorm_receives_forwarded_parameters_unchanged(value: object) -> No
     variables = make_variables(steps={"s": {"result": value}})
     variables["parameters"] = render_step_parameters({"p": "{{ steps.s.result }}"}, variables)
 
-    sent = render_for_stackstorm({}, variables, rendered_again=False)
+    sent = render_for_stackstorm({}, variables, rendered_twice=False)
 
     assert stackstorm_renders(sent) == {"p": value}
 
@@ -89,7 +89,7 @@ def test_datastore_values_appear_only_where_referenced(a: str, b: str) -> None:
         ],
     }
 
-    sent = render_for_stackstorm(mapping, variables, rendered_again=False)
+    sent = render_for_stackstorm(mapping, variables, rendered_twice=False)
 
     assert stackstorm_renders(sent) == {
         "beside": f"{a}THE SECRET{b}",
@@ -103,7 +103,7 @@ def test_parameters_that_are_rendered_twice_contain_no_template(a: str) -> None:
     variables = make_variables({"a": a})
 
     try:
-        sent = render_for_stackstorm({"p": "{{ alert.labels.a }}"}, variables, rendered_again=True)
+        sent = render_for_stackstorm({"p": "{{ alert.labels.a }}"}, variables, rendered_twice=True)
     except TemplateError:
         assert any(opener in a for opener in ("{{", "{%", "{#", "<%")) or a[-1] in "{<"
     else:
@@ -120,7 +120,7 @@ def test_parameters_that_are_rendered_twice_contain_no_template(a: str) -> None:
 )
 def test_template_syntax_is_refused_if_rendered_twice(text: str, template: object) -> None:
     with pytest.raises(TemplateError, match=r"^p\S*: contains {{, {%, {# or <%") as caught:
-        render_for_stackstorm({"p": template}, make_variables({"a": text}), rendered_again=True)
+        render_for_stackstorm({"p": template}, make_variables({"a": text}), rendered_twice=True)
 
     assert caught.value.field.startswith("p")
 
@@ -130,26 +130,26 @@ def test_two_values_cannot_form_an_opener() -> None:
 
     with pytest.raises(TemplateError, match="renders parameters twice"):
         render_for_stackstorm(
-            {"p": "{{ alert.labels.a }}{{ alert.labels.b }}"}, variables, rendered_again=True
+            {"p": "{{ alert.labels.a }}{{ alert.labels.b }}"}, variables, rendered_twice=True
         )
 
 
 def test_a_datastore_reference_may_be_rendered_twice() -> None:
     variables = make_variables(parameters={"pw": "{{ st2kv.system.key | decrypt_kv }}"})
 
-    sent = render_for_stackstorm({}, variables, rendered_again=True)
+    sent = render_for_stackstorm({}, variables, rendered_twice=True)
 
     assert sent == {"pw": "{{ st2kv.system.key | decrypt_kv }}"}
 
 
-@pytest.mark.parametrize("rendered_again", [False, True])
+@pytest.mark.parametrize("rendered_twice", [False, True])
 @pytest.mark.parametrize("key", ["{{ st2kv.system.key }}", "{% x", "a{#", "<% x %>"])
-def test_keys_with_template_syntax_are_refused(key: str, rendered_again: bool) -> None:
+def test_keys_with_template_syntax_are_refused(key: str, rendered_twice: bool) -> None:
     variables = make_variables(steps={"s": {"result": [{key: 1}]}})
 
     with pytest.raises(TemplateError) as caught:
         render_for_stackstorm(
-            {"p": "{{ steps.s.result }}"}, variables, rendered_again=rendered_again
+            {"p": "{{ steps.s.result }}"}, variables, rendered_twice=rendered_twice
         )
 
     assert str(caught.value) == (
@@ -194,7 +194,7 @@ def test_a_datastore_reference_cannot_be_combined(template: str) -> None:
     variables = make_variables(parameters={"pw": "{{ st2kv.system.key }}"})
 
     with pytest.raises(TemplateError) as caught:
-        render_for_stackstorm({"p": template}, variables, rendered_again=False)
+        render_for_stackstorm({"p": template}, variables, rendered_twice=False)
 
     assert str(caught.value) == (
         "p: st2kv cannot be combined with other expressions: write {{ st2kv.system.KEY }} "

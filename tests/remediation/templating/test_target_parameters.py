@@ -10,7 +10,7 @@ BLANK = ["", " ", ",", " , ,", "\n", None, [], {}, ["a", ""], "{{ '' }}", "{{ co
 
 def send(parameters, **more):
     variables = make_variables(config={"NOTHING": ""}, parameters={})
-    return render_for_stackstorm(parameters, variables, rendered_again=False, **more)
+    return render_for_stackstorm(parameters, variables, rendered_twice=False, **more)
 
 
 @pytest.mark.parametrize("name", ["hosts", "host", "url"])

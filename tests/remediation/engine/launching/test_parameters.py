@@ -38,7 +38,7 @@ def test_what_stackstorm_calls_secret_is_sent_and_not_shown():
 
 
 @pytest.mark.parametrize("runner", ["orquesta", "action-chain", "", "something-new"])
-def test_text_like_a_template_is_refused_where_it_would_be_rendered_again(runner):
+def test_text_like_a_template_is_refused_where_it_would_be_rendered_twice(runner):
     with pytest.raises(TemplateError, match="cmd"):
         rendered({"cmd": "echo {{ '{{' }}"}, st2_runner=runner)
 

@@ -312,7 +312,7 @@ def test_a_slow_worker_releases_only_its_own_attempt():
     assert execution.prepare_attempts == 0
 
 
-def test_an_execution_rendered_again_without_a_renderer_stays_due(monkeypatch):
+def test_an_execution_rendered_twice_without_a_renderer_stays_due(monkeypatch):
     execution = due_execution()
     loaded = list(ActionExecution.objects.select_related("run"))
 

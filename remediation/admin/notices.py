@@ -21,7 +21,6 @@ from remediation.engine.guards import cooldown
 from remediation.models import ActionExecution, BucketRun, Pause
 
 Status = ActionExecution.Status
-OPEN = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING)
 CANCELED_IS_NOT_STOPPED = (
     "Canceled in StackStorm does not mean that the command stopped: processes on the host may still"
     " run. Check the host."
@@ -55,7 +54,8 @@ def execution_notices(row: ActionExecution) -> list[Notice]:
     """Return why an execution waits, which inquiries it left open, and how its launch went."""
     found = []
     if row.parent_id is None and row.status not in ActionExecution.FINAL:
-        found += [_stop_notice(row.run, [row])] if row.run.stop and row.run.status in OPEN else []
+        if row.run.stop and row.run.status in BucketRun.OPEN:
+            found.append(_stop_notice(row.run, [row]))
         found += _status_notices(row)
     found += _left_open_notices([row])
     if launch := tuple(_launch_lines(row)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from remediation.admin.notices import CANCELED_IS_NOT_STOPPED, OPEN
+from remediation.admin.notices import CANCELED_IS_NOT_STOPPED
 from remediation.admin.operations import Operation, ReasonForm, Result
 from remediation.engine import cancel
 from remediation.engine.operations import retry
@@ -27,12 +27,12 @@ class Stop(Operation[BucketRun]):
 
     def is_available(self, row: BucketRun) -> bool:
         """Offer it for open runs that are not stopping yet."""
-        return row.status in OPEN and row.stop == BucketRun.Stop.NO
+        return row.status in BucketRun.OPEN and row.stop == BucketRun.Stop.NO
 
     def perform(self, row: BucketRun, data: dict[str, Any], *, cause: Cause) -> Result:
         """Request the stop; a run without a current step ends at once."""
         cancel.cancel(row, stop=self.stop, reason=data["reason"], cause=cause)
-        if row.status in OPEN:
+        if row.status in BucketRun.OPEN:
             return Result(f"Run {row} will end after its current step.", row)
         return Result(f"Run {row} is {row.status}: no step was running.", row)
 
@@ -53,7 +53,7 @@ class Cancel(Stop):
 
     def is_available(self, row: BucketRun) -> bool:
         """Offer it for open runs, also after a stop."""
-        return row.status in OPEN and row.stop != BucketRun.Stop.CANCEL
+        return row.status in BucketRun.OPEN and row.stop != BucketRun.Stop.CANCEL
 
 
 class RetryFromStart(Operation[BucketRun]):

@@ -85,6 +85,6 @@ def _next_poll(
     interval = poll_interval.next_interval(at - (row.started_at or at), is_streamed=is_streamed)
     limit = deadline(row)
     if not limit.is_over(at):
-        interval = max(min(interval, limit.at - at), shortest)
+        interval = min(interval, limit.at - at)
     # Rounded to multiples, so that one UPDATE covers many rows.
     return at + max(1, round(interval / shortest)) * shortest

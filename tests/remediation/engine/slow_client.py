@@ -1,4 +1,4 @@
-"""A client for tests in which two workers do things at the same time."""
+"""A StackStorm client for tests of races between workers."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from remediation.stackstorm import (
 
 
 class SlowClient(StackStormClient):
-    """Hands over what StackStorm answers only after somebody else has done something."""
+    """Calls ``meanwhile`` once between StackStorm's response and returning it."""
 
     meanwhile: Callable[[], object] | None = None
 
-    def _pass_time(self) -> None:
+    def _run_meanwhile(self) -> None:
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile:
             meanwhile()
 
     def executions(self, ids: Any) -> list[ExecutionState]:
-        answer = super().executions(ids)
-        self._pass_time()
-        return answer
+        response = super().executions(ids)
+        self._run_meanwhile()
+        return response
 
     def execution(self, execution_id: str) -> Execution:
-        answer = super().execution(execution_id)
-        self._pass_time()
-        return answer
+        response = super().execution(execution_id)
+        self._run_meanwhile()
+        return response
 
     def find_by_trace_tag(self, tag: str, **options: Any) -> list[TracedExecution]:
-        answer = super().find_by_trace_tag(tag, **options)
-        self._pass_time()
-        return answer
+        response = super().find_by_trace_tag(tag, **options)
+        self._run_meanwhile()
+        return response

@@ -1,4 +1,4 @@
-"""Stop and cancel: by a person, by a resolve, by the time limit of the bucket."""
+"""Stop and cancel a run: by an operator, by a resolve, at the bucket's time limit."""
 
 import datetime
 import json
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
 Stop = BucketRun.Stop
-PERSON = {
+OPERATOR = {
     "reason": "wrong host",
     "cause": Cause(at=timezone.now(), actor="ann", request_id="call-9"),
 }
@@ -51,7 +51,7 @@ def make_steps(bucket, count=2, **step):
 
 @pytest.fixture
 def launched(sandbox, st2):
-    """Return a run whose first of two steps runs in StackStorm and does not end by itself."""
+    """Return a run whose first step runs in StackStorm and does not end by itself."""
     sandbox.configure(outcomes={"core.local": "running"})
 
     def start(steps=2, max_attempts=1, **bucket):
@@ -72,50 +72,52 @@ def poll_until_ended(run, st2):
         run.refresh_from_db()
 
 
-def states(run):
+def statuses(run):
     rows = run.executions.order_by("step_order", "attempt")
     return list(rows.values_list("status", flat=True))
 
 
-def test_a_run_that_has_not_begun_is_canceled_at_once(sandbox, st2):
+def test_a_run_that_has_not_started_is_canceled_at_once(sandbox, st2):
     run = make_run(make_steps(make_bucket()))
     make_execution(run)
 
-    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+    cancel.cancel(run, stop=Stop.CANCEL, **OPERATOR)
     launch.launch_due(client=st2)
 
     assert (run.status, run.reason) == ("canceled", "wrong host")
-    assert states(run) == ["skipped"]
+    assert statuses(run) == ["skipped"]
     assert not sandbox.posts_by_trace_tag()
 
 
-def test_stop_lets_the_step_in_flight_end_and_starts_nothing_more(sandbox, st2, launched):
+def test_stop_lets_the_running_step_end_and_starts_no_other(sandbox, st2, launched):
     run = launched()
 
-    cancel.cancel(run, stop=Stop.STOP, **PERSON)
+    cancel.cancel(run, stop=Stop.STOP, **OPERATOR)
 
     assert run.status == "running"
     execution = run.executions.get()
     settle(execution, Outcome(Status.SUCCESS), cause=Cause())
     run.refresh_from_db()
-    assert (run.status, states(run)) == ("canceled", ["success"])
+    assert (run.status, statuses(run)) == ("canceled", ["success"])
 
 
 def test_cancel_cancels_in_stackstorm_too(sandbox, st2, launched):
     run = launched()
 
-    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+    cancel.cancel(run, stop=Stop.CANCEL, **OPERATOR)
     poll_until_ended(run, st2)
 
-    assert (run.status, states(run)) == ("canceled", ["skipped"])
+    assert (run.status, statuses(run)) == ("canceled", ["skipped"])
     execution = run.executions.get()
     assert execution.st2_action_execution_status == "canceled"
     assert "may still have run to its end" in execution.error_message
 
 
-def test_a_stopped_run_without_steps_left_ends_by_its_steps(sandbox, st2, launched):
+def test_a_run_stopped_during_its_last_step_ends_with_the_result_of_its_steps(
+    sandbox, st2, launched
+):
     run = launched(steps=1)
-    cancel.cancel(run, stop=Stop.STOP, **PERSON)
+    cancel.cancel(run, stop=Stop.STOP, **OPERATOR)
 
     settle(run.executions.get(), Outcome(Status.SUCCESS), cause=Cause())
 
@@ -123,39 +125,39 @@ def test_a_stopped_run_without_steps_left_ends_by_its_steps(sandbox, st2, launch
     assert run.status == "success"
 
 
-def test_a_stop_that_withheld_an_attempt_ends_canceled(launched):
+def test_a_stop_that_prevented_a_retry_ends_the_run_as_canceled(launched):
     run = launched(steps=1, max_attempts=2)
-    cancel.cancel(run, stop=Stop.STOP, **PERSON)
+    cancel.cancel(run, stop=Stop.STOP, **OPERATOR)
 
     settle(run.executions.get(), Outcome.failure("broken"), cause=Cause())
 
     run.refresh_from_db()
-    assert (run.status, run.reason, states(run)) == ("canceled", "wrong host", ["failure"])
+    assert (run.status, run.reason, statuses(run)) == ("canceled", "wrong host", ["failure"])
 
 
 @pytest.mark.parametrize("status", ["success", "failure"])
-def test_a_canceled_run_is_canceled_however_its_last_step_ended(launched, status):
+def test_a_canceled_run_ends_as_canceled_whatever_the_result_of_its_last_step(launched, status):
     run = launched(steps=1)
-    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+    cancel.cancel(run, stop=Stop.CANCEL, **OPERATOR)
 
     settle(run.executions.get(), Outcome(Status(status)), cause=Cause())
 
     run.refresh_from_db()
-    assert (run.status, run.reason, states(run)) == ("canceled", "wrong host", [status])
+    assert (run.status, run.reason, statuses(run)) == ("canceled", "wrong host", [status])
 
 
 def test_a_canceled_last_step_ends_the_run_as_canceled(st2, launched):
     run = launched(steps=1)
 
-    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+    cancel.cancel(run, stop=Stop.CANCEL, **OPERATOR)
     poll_until_ended(run, st2)
 
-    assert (run.status, run.reason, states(run)) == ("canceled", "wrong host", ["skipped"])
+    assert (run.status, run.reason, statuses(run)) == ("canceled", "wrong host", ["skipped"])
 
 
-def test_after_stop_a_last_step_canceled_in_stackstorm_ends_the_run_as_canceled(st2, launched):
+def test_a_last_step_canceled_in_stackstorm_after_a_stop_ends_the_run_as_canceled(st2, launched):
     run = launched(steps=1)
-    cancel.cancel(run, stop=Stop.STOP, **PERSON)
+    cancel.cancel(run, stop=Stop.STOP, **OPERATOR)
     st2.cancel(run.executions.get().st2_execution_id)
 
     poll_until_ended(run, st2)
@@ -173,38 +175,42 @@ def test_a_canceled_workflow_ends_its_run_as_canceled(sandbox, st2):
     launch.launch_due(client=st2)
     run.refresh_from_db()
 
-    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+    cancel.cancel(run, stop=Stop.CANCEL, **OPERATOR)
     poll_until_ended(run, st2)
 
     assert (run.status, run.reason) == ("canceled", "wrong host")
 
 
-def test_the_wish_is_on_record_with_its_actor_before_anything_is_asked(launched):
+def test_the_request_to_stop_has_a_transition_with_its_actor(launched):
     run = launched()
 
-    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+    cancel.cancel(run, stop=Stop.CANCEL, **OPERATOR)
 
-    wish = Transition.objects.get(cause_request_id="call-9", subject_type="run")
-    assert (wish.from_status, wish.to_status, wish.actor) == ("running", "running", "ann")
-    assert (wish.reason, wish.data) == ("wrong host", {"stop": "cancel"})
+    transition = Transition.objects.get(cause_request_id="call-9", subject_type="run")
+    assert (transition.from_status, transition.to_status) == ("running", "running")
+    assert (transition.actor, transition.reason, transition.data) == (
+        "ann",
+        "wrong host",
+        {"stop": "cancel"},
+    )
 
 
-def test_after_stop_a_failed_step_is_not_tried_again(sandbox, st2, launched):
+def test_a_failed_step_is_not_retried_after_a_stop(sandbox, st2, launched):
     run = launched()
-    cancel.cancel(run, stop=Stop.STOP, **PERSON)
+    cancel.cancel(run, stop=Stop.STOP, **OPERATOR)
 
     settle(run.executions.get(), Outcome.failure("broken"), cause=Cause())
 
     run.refresh_from_db()
-    assert (run.status, states(run)) == ("canceled", ["failure"])
+    assert (run.status, statuses(run)) == ("canceled", ["failure"])
 
 
-def test_stop_can_become_cancel_but_not_the_other_way_round(launched):
+def test_stop_can_become_cancel_but_cancel_cannot_become_stop(launched):
     run = launched()
-    cancel.cancel(run, stop=Stop.STOP, **PERSON)
-    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+    cancel.cancel(run, stop=Stop.STOP, **OPERATOR)
+    cancel.cancel(run, stop=Stop.CANCEL, **OPERATOR)
 
-    cancel.cancel(run, stop=Stop.STOP, **PERSON)
+    cancel.cancel(run, stop=Stop.STOP, **OPERATOR)
 
     assert run.stop == Stop.CANCEL
 
@@ -214,10 +220,10 @@ def test_a_run_that_has_ended_cannot_be_stopped(status):
     run = make_run(status=status)
 
     with pytest.raises(IllegalTransitionError):
-        cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+        cancel.cancel(run, stop=Stop.CANCEL, **OPERATOR)
 
 
-def test_a_wait_ends_at_once(st2):
+def test_stop_ends_a_local_wait_at_once(st2):
     bucket = make_bucket()
     make_step(bucket, make_local_action("wait"), parameters={"seconds": 600})
     make_step(bucket, make_local_action("log_event"), parameters={"message": "on"})
@@ -225,12 +231,12 @@ def test_a_wait_ends_at_once(st2):
     make_execution(run)
     launch.run_local()
 
-    cancel.cancel(run, stop=Stop.STOP, **PERSON)
+    cancel.cancel(run, stop=Stop.STOP, **OPERATOR)
 
-    assert (run.status, states(run)) == ("canceled", ["skipped"])
+    assert (run.status, statuses(run)) == ("canceled", ["skipped"])
 
 
-def test_a_crash_after_the_wish_is_made_good(sandbox, st2, launched):
+def test_the_tick_applies_a_stop_after_a_crash(sandbox, st2, launched):
     run = launched()
     BucketRun.objects.update(stop=Stop.CANCEL, reason="wrong host")
 
@@ -240,7 +246,7 @@ def test_a_crash_after_the_wish_is_made_good(sandbox, st2, launched):
     assert run.status == "canceled"
 
 
-def test_stopped_runs_do_not_stand_before_the_others(sandbox, st2, settings):
+def test_stopped_runs_do_not_block_the_launch_of_others(sandbox, st2, settings):
     settings.ST2_MAX_CONCURRENT_REQUESTS = 1
     for _ in range(3):
         make_execution(make_run(make_steps(make_bucket()), stop="stop"))
@@ -255,7 +261,7 @@ def test_stopped_runs_do_not_stand_before_the_others(sandbox, st2, settings):
     ("on_resolved", "status"),
     [("continue", "running"), ("stop", "running"), ("cancel", "canceled")],
 )
-def test_a_resolve_does_to_a_begun_run_what_its_bucket_says(on_resolved, status, sandbox, st2):
+def test_a_resolve_treats_a_started_run_as_on_resolved_says(on_resolved, status, sandbox, st2):
     sandbox.configure(outcomes={"core.local": "running"})
     make_steps(make_bucket(on_resolved=on_resolved))
     deliver(alert_payload())
@@ -273,7 +279,7 @@ def test_a_resolve_does_to_a_begun_run_what_its_bucket_says(on_resolved, status,
 
 
 @pytest.mark.parametrize("trigger", ["manual", "retry", "resolved"])
-def test_runs_of_people_and_of_resolves_are_exempt_from_the_resolve(trigger, sandbox, st2):
+def test_a_resolve_does_not_stop_manual_retry_and_resolved_runs(trigger, sandbox, st2):
     bucket = make_steps(make_bucket(on_resolved="cancel"))
     deliver(alert_payload())
     BucketRun.objects.filter(bucket=bucket).update(status="success")
@@ -291,7 +297,7 @@ def deliver(*alerts):
     return receive.receive(parse(body), cause=Cause(actor="alertmanager"), client="am")
 
 
-def test_a_run_that_outlives_its_buckets_time_limit_ends_as_timeout(sandbox, st2, launched):
+def test_a_run_that_exceeds_its_buckets_time_limit_ends_as_timeout(sandbox, st2, launched):
     run = launched(timeout_seconds=60)
     assert cancel.cancel_overdue() == 0
     BucketRun.objects.update(started_at=timezone.now() - datetime.timedelta(seconds=61))
@@ -303,9 +309,9 @@ def test_a_run_that_outlives_its_buckets_time_limit_ends_as_timeout(sandbox, st2
     assert run.reason == "not ended within 60 s (timeout_seconds of the bucket)"
 
 
-def test_a_person_who_canceled_before_the_time_limit_is_the_reason(launched):
+def test_a_cancel_before_the_time_limit_stays_the_reason(launched):
     run = launched(steps=1, timeout_seconds=60)
-    cancel.cancel(run, stop=Stop.CANCEL, **PERSON)
+    cancel.cancel(run, stop=Stop.CANCEL, **OPERATOR)
     BucketRun.objects.update(started_at=timezone.now() - datetime.timedelta(seconds=61))
 
     assert cancel.cancel_overdue() == 0
@@ -315,7 +321,7 @@ def test_a_person_who_canceled_before_the_time_limit_is_the_reason(launched):
     assert (run.status, run.reason) == ("canceled", "wrong host")
 
 
-def test_at_the_time_limit_a_last_step_that_succeeds_leaves_the_run_a_timeout(launched):
+def test_a_run_canceled_at_its_time_limit_is_a_timeout_even_if_its_last_step_succeeds(launched):
     run = launched(steps=1, timeout_seconds=60)
     BucketRun.objects.update(started_at=timezone.now() - datetime.timedelta(seconds=61))
     cancel.cancel_overdue()
@@ -323,5 +329,5 @@ def test_at_the_time_limit_a_last_step_that_succeeds_leaves_the_run_a_timeout(la
     settle(run.executions.get(), Outcome(Status.SUCCESS), cause=Cause())
 
     run.refresh_from_db()
-    assert (run.status, states(run)) == ("timeout", ["success"])
+    assert (run.status, statuses(run)) == ("timeout", ["success"])
     assert run.reason == "not ended within 60 s (timeout_seconds of the bucket)"

@@ -1,4 +1,4 @@
-"""The cooldown delays automatic runs of the same alert; repeats start what waited."""
+"""The cooldown holds automatic runs of the same alert; a repeat of the alert starts them."""
 
 import datetime
 import json
@@ -38,7 +38,7 @@ def deliver(*alerts, request_id="call-1"):
 
 
 def local_bucket(**columns):
-    """Return a bucket for HostDown with one local step and a cooldown of an hour."""
+    """Return a bucket for HostDown with one local step and a cooldown of one hour."""
     bucket = make_bucket(**{"name": "restart", "cooldown_seconds": 3600} | columns)
     make_step(bucket, make_local_action(), parameters={"message": "restarted"})
     return bucket
@@ -49,7 +49,7 @@ def run_all():
         pass
 
 
-def later_episode(seconds=1):
+def new_episode(seconds=1):
     starts_at = clock.now() + datetime.timedelta(seconds=seconds)
     return alert_payload(startsAt=starts_at.isoformat())
 
@@ -59,13 +59,13 @@ def resolved():
     return alert_payload(status="resolved", endsAt=ends_at, startsAt="2026-11-23T05:00:00Z")
 
 
-def begin_and_fire_again():
-    """Run the bucket once, resolve the alert and fire it again within the cooldown."""
+def run_and_fire_again():
+    """Run the bucket once, resolve the alert and let it fire again within the cooldown."""
     bucket = local_bucket()
     deliver(alert_payload(startsAt="2026-11-23T05:00:00Z"))
     run_all()
     deliver(resolved())
-    [receipt] = deliver(later_episode())
+    [receipt] = deliver(new_episode())
     return bucket, receipt
 
 
@@ -74,7 +74,7 @@ def repeat():
     return deliver(alert_payload(startsAt=starts_at.isoformat()))
 
 
-def let_the_cooldown_pass():
+def end_the_cooldown():
     for run in BucketRun.objects.all():
         started = run.started_at and run.started_at - HOUR
         held = run.held_until and run.held_until - HOUR
@@ -85,8 +85,8 @@ def newest_run():
     return BucketRun.objects.order_by("pk").last()
 
 
-def test_a_run_within_the_cooldown_is_held_and_says_until_when():
-    bucket, receipt = begin_and_fire_again()
+def test_a_run_within_the_cooldown_is_held_and_shows_until_when():
+    bucket, receipt = run_and_fire_again()
 
     run_all()
 
@@ -104,9 +104,9 @@ def test_a_run_within_the_cooldown_is_held_and_says_until_when():
     )
 
 
-def test_a_held_run_begins_with_the_repeat_after_the_cooldown():
-    begin_and_fire_again()
-    let_the_cooldown_pass()
+def test_a_held_run_starts_with_the_repeat_after_the_cooldown():
+    run_and_fire_again()
+    end_the_cooldown()
 
     run_all()
     before = newest_run().status
@@ -119,8 +119,8 @@ def test_a_held_run_begins_with_the_repeat_after_the_cooldown():
     assert BucketRun.objects.count() == 2
 
 
-def test_repeats_within_the_cooldown_begin_nothing():
-    begin_and_fire_again()
+def test_repeats_within_the_cooldown_start_nothing():
+    run_and_fire_again()
 
     for _repeat in range(3):
         repeat()
@@ -129,9 +129,9 @@ def test_repeats_within_the_cooldown_begin_nothing():
     assert newest_run().status == "pending"
 
 
-def test_repeats_after_a_begin_begin_nothing_more():
-    begin_and_fire_again()
-    let_the_cooldown_pass()
+def test_repeats_after_the_start_start_nothing_more():
+    run_and_fire_again()
+    end_the_cooldown()
 
     for _repeat in range(3):
         repeat()
@@ -142,7 +142,7 @@ def test_repeats_after_a_begin_begin_nothing_more():
 
 
 def test_a_held_run_ends_when_its_alert_resolves():
-    begin_and_fire_again()
+    run_and_fire_again()
 
     ends_at = (clock.now() + datetime.timedelta(seconds=2)).isoformat()
     deliver(alert_payload(status="resolved", endsAt=ends_at))
@@ -151,9 +151,9 @@ def test_a_held_run_ends_when_its_alert_resolves():
     assert (run.status, run.reason) == ("skipped", "the alert resolved before the run began")
 
 
-def test_a_held_run_without_a_repeat_ends_in_time(settings):
-    begin_and_fire_again()
-    let_the_cooldown_pass()
+def test_a_held_run_without_a_repeat_is_skipped_after_the_launch_timeout(settings):
+    run_and_fire_again()
+    end_the_cooldown()
     settings.LAUNCH_TIMEOUT = 60.0
     past = clock.now() - datetime.timedelta(seconds=1)
     run = newest_run()
@@ -167,8 +167,8 @@ def test_a_held_run_without_a_repeat_ends_in_time(settings):
     assert "the alert was not repeated within 60 s (LAUNCH_TIMEOUT)" in run.reason
 
 
-def test_a_held_run_is_not_overdue_while_its_cooldown_lasts(settings):
-    begin_and_fire_again()
+def test_a_held_run_does_not_time_out_during_its_cooldown(settings):
+    run_and_fire_again()
     settings.LAUNCH_TIMEOUT = 60.0
     ActionExecution.objects.update(created_at=clock.now() - datetime.timedelta(days=3))
 
@@ -177,7 +177,7 @@ def test_a_held_run_is_not_overdue_while_its_cooldown_lasts(settings):
     assert newest_run().status == "pending"
 
 
-def test_the_hold_at_the_claim_is_on_record():
+def test_a_hold_at_the_claim_has_a_transition():
     local_bucket(group_by="alertname")
     deliver(alert_payload(), alert_payload(labels=LABELS | {"instance": "server-02:9100"}))
 
@@ -192,7 +192,7 @@ def test_the_hold_at_the_claim_is_on_record():
     assert held.alert.reason.endswith("It begins when the alert is repeated after that.")
 
 
-def test_volatile_labels_start_a_bucket_once_by_its_group_by_labels():
+def test_alerts_that_differ_in_other_labels_start_a_bucket_with_group_by_once():
     local_bucket(alert_name_pattern="VolatileLabel", group_by="alertname, instance")
     notification = alertmanager.parse(VOLATILE.read_bytes())
 
@@ -204,7 +204,7 @@ def test_volatile_labels_start_a_bucket_once_by_its_group_by_labels():
     assert BucketRun.objects.filter(status="pending", held_until__isnull=False).count() == 2
 
 
-def test_without_group_by_every_label_counts():
+def test_without_group_by_all_labels_count():
     local_bucket(alert_name_pattern="VolatileLabel")
 
     receive.receive(alertmanager.parse(VOLATILE.read_bytes()), cause=Cause(), client="192.0.2.9")
@@ -213,17 +213,17 @@ def test_without_group_by_every_label_counts():
     assert BucketRun.objects.filter(status="success").count() == 3
 
 
-def test_other_alerts_and_runs_that_never_began_hold_nothing():
+def test_other_alerts_and_runs_that_never_started_hold_nothing():
     local_bucket()
     deliver(alert_payload(startsAt="2026-11-23T05:00:00Z"))
 
-    deliver(later_episode(), alert_payload(labels=LABELS | {"instance": "server-02:9100"}))
+    deliver(new_episode(), alert_payload(labels=LABELS | {"instance": "server-02:9100"}))
     run_all()
 
     assert BucketRun.objects.filter(status="success").count() == 2
 
 
-def test_a_run_by_hand_counts_and_is_not_held():
+def test_a_manual_run_counts_for_the_cooldown_and_is_not_held():
     bucket = local_bucket()
     deliver(alert_payload(startsAt="2026-11-23T05:00:00Z"))
     run_all()
@@ -236,8 +236,8 @@ def test_a_run_by_hand_counts_and_is_not_held():
     assert newest_run().identity == alert.fingerprint
 
 
-def test_a_run_by_hand_beside_a_held_one_names_the_way_out():
-    bucket, _receipt = begin_and_fire_again()
+def test_a_manual_run_is_refused_while_a_run_is_held():
+    bucket, _receipt = run_and_fire_again()
 
     with pytest.raises(errors.NotPossible, match="Cancel it to start the bucket now"):
         retry.run_by_hand(bucket, newest_run().alert, cause=Cause(actor="ann"))
@@ -270,7 +270,7 @@ def test_an_alert_without_a_bucket_is_matched_when_it_is_repeated():
     assert made.cause_request_id == "call-2"
 
 
-def test_an_alert_that_a_bucket_took_is_not_matched_again():
+def test_an_alert_that_matched_a_bucket_is_not_matched_again():
     bucket = make_bucket()
     make_step(bucket, make_local_action(), parameters={"message": "x"})
     deliver(alert_payload())
@@ -283,7 +283,7 @@ def test_an_alert_that_a_bucket_took_is_not_matched_again():
     assert BucketRun.objects.count() == 1
 
 
-def test_a_bucket_that_is_enabled_again_takes_the_repeat():
+def test_an_enabled_bucket_matches_the_next_repeat():
     bucket = make_bucket(is_enabled=False, name="off")
     make_step(bucket, make_local_action(), parameters={"message": "x"})
     deliver(alert_payload())
@@ -305,12 +305,12 @@ def test_a_bucket_that_is_enabled_again_takes_the_repeat():
         ('"instance"', "is no label name"),
     ],
 )
-def test_group_by_that_cannot_be_read_is_refused(text, error):
+def test_an_invalid_group_by_is_refused(text, error):
     with pytest.raises(ValidationError, match=error):
         make_bucket(group_by=text).full_clean()
 
 
-def test_group_by_is_part_of_the_definition_when_it_is_set():
+def test_group_by_is_part_of_the_definition_only_when_set():
     plain = make_step(make_bucket(), make_action()).bucket
     grouped = make_step(make_bucket(group_by="instance"), make_action()).bucket
 
@@ -318,7 +318,7 @@ def test_group_by_is_part_of_the_definition_when_it_is_set():
     assert grouped.definition()["bucket"]["group_by"] == "instance"
 
 
-def test_a_bucket_warns_of_alerts_that_pass_by_its_cooldown():
+def test_a_bucket_warns_about_alerts_that_evade_its_cooldown():
     bucket = local_bucket(alert_name_pattern="VolatileLabel")
     before = warnings_of(bucket)
     receive.receive(alertmanager.parse(VOLATILE.read_bytes()), cause=Cause(), client="192.0.2.9")
@@ -333,7 +333,7 @@ def test_a_bucket_warns_of_alerts_that_pass_by_its_cooldown():
     )
 
 
-def test_the_warning_shows_on_the_page_and_in_the_api(admin_client):
+def test_the_warning_is_shown_on_the_page_and_in_the_api(admin_client):
     bucket = local_bucket(alert_name_pattern="VolatileLabel")
     receive.receive(alertmanager.parse(VOLATILE.read_bytes()), cause=Cause(), client="192.0.2.9")
     run_all()

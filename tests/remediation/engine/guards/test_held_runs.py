@@ -1,4 +1,4 @@
-"""Every held run begins with a repeat of its alert, whatever else the alert started."""
+"""A held run starts with a repeat of its alert, whichever other runs the alert has."""
 
 import datetime
 
@@ -13,23 +13,23 @@ from remediation.models import ActionExecution, Alert, BucketRun, Cause
 from tests.factories import alert_payload, make_alert, make_execution, make_run
 from tests.remediation.engine.guards.test_cooldown import (
     HOUR,
-    begin_and_fire_again,
     deliver,
-    later_episode,
-    let_the_cooldown_pass,
+    end_the_cooldown,
     local_bucket,
+    new_episode,
     newest_run,
     repeat,
     resolved,
     run_all,
+    run_and_fire_again,
 )
 
 pytestmark = pytest.mark.django_db
 
 
-def test_a_held_run_without_a_repeat_is_left_to_the_claim_that_skips_it(settings):
-    begin_and_fire_again()
-    let_the_cooldown_pass()
+def test_a_held_run_without_a_repeat_is_skipped_by_the_claim_and_does_not_time_out(settings):
+    run_and_fire_again()
+    end_the_cooldown()
     settings.LAUNCH_TIMEOUT = 60.0
     run = newest_run()
     Alert.objects.filter(pk=run.alert_id).update(last_seen_at=clock.now() - HOUR)
@@ -46,8 +46,8 @@ def test_a_held_run_without_a_repeat_is_left_to_the_claim_that_skips_it(settings
     assert run.executions.get().status == "skipped"
 
 
-def two_buckets(**seconds):
-    """Return two buckets that both take HostDown, by their cooldowns; run them once."""
+def run_buckets(**seconds):
+    """Create buckets for HostDown with these cooldowns, run each once, and fire the alert again."""
     for priority, (name, cooldown_seconds) in enumerate(seconds.items()):
         local_bucket(
             name=name,
@@ -58,14 +58,14 @@ def two_buckets(**seconds):
     deliver(alert_payload(startsAt="2026-11-23T05:00:00Z"))
     run_all()
     deliver(resolved())
-    deliver(later_episode())
+    deliver(new_episode())
     run_all()
 
 
-def test_a_held_run_beside_one_that_began_begins_with_a_repeat():
-    two_buckets(tell=0, restart=3600)
+def test_a_held_run_beside_a_started_one_starts_with_a_repeat():
+    run_buckets(notify=0, restart=3600)
     before = newest_run().status
-    let_the_cooldown_pass()
+    end_the_cooldown()
 
     repeat()
     run_all()
@@ -75,16 +75,16 @@ def test_a_held_run_beside_one_that_began_begins_with_a_repeat():
     assert run.alert.reason == ""
 
 
-def test_of_two_held_runs_the_later_one_still_begins_with_a_repeat():
-    two_buckets(tell=3600, restart=7200)
+def test_the_later_of_two_held_runs_starts_with_a_later_repeat():
+    run_buckets(notify=3600, restart=7200)
 
-    let_the_cooldown_pass()
+    end_the_cooldown()
     repeat()
     run_all()
     first, second = BucketRun.objects.order_by("pk")[2:]
     assert (first.status, second.status) == ("success", "pending")
     assert second.alert.reason.startswith("The bucket restart matched, but cooling down until")
-    let_the_cooldown_pass()
+    end_the_cooldown()
     repeat()
     run_all()
 
@@ -92,7 +92,7 @@ def test_of_two_held_runs_the_later_one_still_begins_with_a_repeat():
     assert second.status == "success"
 
 
-def test_a_claim_of_many_reads_the_begins_at_once():
+def test_a_claim_of_many_reads_the_latest_starts_in_one_query():
     bucket = local_bucket()
     alerts = [make_alert(fingerprint=f"{number:016x}") for number in range(4)]
     rows = [make_execution(make_run(bucket, alert, identity=alert.fingerprint)) for alert in alerts]
@@ -106,26 +106,26 @@ def test_a_claim_of_many_reads_the_begins_at_once():
     assert len(reads) == 1
 
 
-def by_a_resolve(_run):
+def resolve(_run):
     ends_at = clock.now() + datetime.timedelta(seconds=2)
     deliver(alert_payload(status="resolved", endsAt=ends_at.isoformat()))
 
 
-def by_a_person(run):
+def cancel_by_operator(run):
     cancel.cancel(run, stop=BucketRun.Stop.CANCEL, reason="maintenance", cause=Cause())
 
 
-def by_its_claim(run):
+def miss_the_repeat(run):
     Alert.objects.filter(pk=run.alert_id).update(last_seen_at=clock.now() - 2 * HOUR)
     BucketRun.objects.filter(pk=run.pk).update(held_until=clock.now() - HOUR)
     run.executions.update(due_at=clock.now())
     run_all()
 
 
-@pytest.mark.parametrize("end", [by_a_resolve, by_a_person, by_its_claim])
-def test_an_alert_whose_held_run_ended_promises_no_begin(end):
-    begin_and_fire_again()
-    let_the_cooldown_pass()
+@pytest.mark.parametrize("end", [resolve, cancel_by_operator, miss_the_repeat])
+def test_an_alert_whose_held_run_ended_shows_no_future_start(end):
+    run_and_fire_again()
+    end_the_cooldown()
 
     end(newest_run())
 

@@ -1,4 +1,4 @@
-"""How a run moves on: what each step's rules make of what ended before it."""
+"""How a run advances: each step's rules applied to the outcomes before it."""
 
 import datetime
 
@@ -19,7 +19,7 @@ TIMED_OUT = Outcome(Status.TIMEOUT, "too slow")
 
 
 def run_of(*steps):
-    """Return a running run whose steps have these columns; they are named a, b, c, …"""
+    """Return a running run with steps a, b, c, … that have these columns."""
     bucket = make_bucket()
     for letter, columns in zip("abcdef", steps, strict=False):
         make_step(bucket, **{"name": letter} | columns)
@@ -30,7 +30,7 @@ def run_of(*steps):
 
 
 def play(run, *outcomes):
-    """End each execution that the run starts with the next outcome; return all their states."""
+    """Settle each execution of the run with the next outcome; return the status of all."""
     for outcome in outcomes:
         execution = run.executions.get(status=Status.PENDING)
         execution.claim(cause=Cause(), lease_until=timezone.now())
@@ -53,7 +53,7 @@ CASES = {
         ["a1:failure", "b1:skipped"],
         "failure",
     ),
-    "a failure that is forgiven": (
+    "a failure with on_failure continue": (
         [{"on_failure": "continue"}, {}],
         [FAILED, DONE],
         ["a1:failure", "b1:success"],
@@ -71,7 +71,7 @@ CASES = {
         ["a1:success", "b1:skipped", "c1:success"],
         "success",
     ),
-    "a step is tried again": (
+    "a step is retried": (
         [{"max_attempts": 3}, {}],
         [FAILED, TIMED_OUT, DONE, DONE],
         ["a1:failure", "a2:timeout", "a3:success", "b1:success"],
@@ -83,13 +83,13 @@ CASES = {
         ["a1:failure", "a2:timeout", "b1:skipped"],
         "timeout",
     ),
-    "nobody knows": (
+    "an unknown outcome": (
         [{}, {"run_when": "always"}],
         [Outcome.unknown("no answer")],
         ["a1:unknown"],
         "unknown",
     ),
-    "canceled by somebody in StackStorm": (
+    "canceled by a user in StackStorm": (
         [{"max_attempts": 3}, {"run_when": "always"}],
         [Outcome(Status.SKIPPED, "canceled", {"st2_action_execution_status": "canceled"})],
         ["a1:skipped"],
@@ -99,16 +99,16 @@ CASES = {
 
 
 @pytest.mark.parametrize(
-    ("steps", "outcomes", "states", "run_status"), CASES.values(), ids=CASES.keys()
+    ("steps", "outcomes", "statuses", "run_status"), CASES.values(), ids=CASES.keys()
 )
-def test_a_run_follows_its_plan(steps, outcomes, states, run_status):
+def test_a_run_follows_its_plan(steps, outcomes, statuses, run_status):
     run = run_of(*steps)
 
-    assert play(run, *outcomes) == states
+    assert play(run, *outcomes) == statuses
     assert run.status == run_status
 
 
-def test_every_row_and_every_move_is_on_record():
+def test_every_new_row_and_every_move_has_a_transition():
     run = run_of({}, {"run_when": "failure"}, {})
     play(run, DONE, DONE)
 
@@ -126,14 +126,14 @@ def test_every_row_and_every_move_is_on_record():
     assert {move.request_id for move in moves} == {run.request_id}
 
 
-def test_the_pause_before_an_attempt_doubles():
+def test_the_delay_before_an_attempt_doubles():
     run = run_of({"max_attempts": 3, "retry_delay_seconds": 100})
-    begun = timezone.now()
+    start = timezone.now()
 
     play(run, FAILED)
-    first = run.executions.get(attempt=2).due_at - begun
+    first = run.executions.get(attempt=2).due_at - start
     play(run, FAILED)
-    second = run.executions.get(attempt=3).due_at - begun
+    second = run.executions.get(attempt=3).due_at - start
 
     assert datetime.timedelta(seconds=100) <= first <= datetime.timedelta(seconds=130)
     assert datetime.timedelta(seconds=200) <= second <= datetime.timedelta(seconds=260)

@@ -1,4 +1,4 @@
-"""The execution of a StackStorm rule inherits our trace tag and is never taken for the launch."""
+"""A rule's execution inherits our trace tag but is never treated as the launched execution."""
 
 import json
 
@@ -33,17 +33,17 @@ REFUSED = recorded("callback-refused-execution-core-http")
 
 
 class Recorded:
-    """A StackStorm that shows the recorded executions; ``rows`` is its list by trace tag."""
+    """A StackStorm that serves the recorded executions; ``rows``: its response by trace tag."""
 
     def __init__(self, mock):
         self.mock = mock
         self.rows = recorded("callback-executions-by-trace-tag-whole")
-        mock.add_callback("GET", f"{HOST}/v1/executions", lambda _: self._answer(self.rows))
+        mock.add_callback("GET", f"{HOST}/v1/executions", lambda _: self._response(self.rows))
         for body in (ORIGINAL, CALLBACK):
             mock.get(f"{HOST}/v1/executions/{body['id']}", json=body)
         self.client = StackStormClient(api_url=HOST, api_key="key", timeout=1)
 
-    def _answer(self, body):
+    def _response(self, body):
         return 200, {"Content-Type": "application/json"}, json.dumps(body)
 
     @property
@@ -70,7 +70,7 @@ def make_launch(**columns):
     return make_row(status="launching", lookup_until=timezone.now(), **columns)
 
 
-def test_the_look_up_adopts_the_launch_and_not_its_callback(st2):
+def test_the_look_up_adopts_the_launched_execution_and_not_its_callback(st2):
     row = make_launch()
 
     lookup.look_up_due(client=st2.client)
@@ -91,7 +91,7 @@ def test_a_callback_alone_is_neither_adopted_nor_deleted_as_a_ghost(status, st2)
     assert st2.deleted == []
 
 
-def test_the_callback_of_a_core_http_launch_is_not_the_launch(st2):
+def test_the_callback_of_a_core_http_action_is_not_adopted(st2):
     st2.rows = [CALLBACK]
     row = make_launch(ref="core.http")
 
@@ -101,7 +101,7 @@ def test_the_callback_of_a_core_http_launch_is_not_the_launch(st2):
     assert row.st2_execution_id is None
 
 
-def test_the_twin_search_does_not_cancel_for_a_callback(st2):
+def test_a_callback_is_not_canceled_as_a_duplicate(st2):
     row = make_row(status="running", st2_execution_id=ORIGINAL["id"])
 
     poll.poll_due(client=st2.client)
@@ -112,7 +112,7 @@ def test_the_twin_search_does_not_cancel_for_a_callback(st2):
     assert row.st2_result == ORIGINAL["result"]
 
 
-def test_a_row_that_follows_a_callback_is_put_right(st2):
+def test_a_row_that_follows_a_callback_is_corrected(st2):
     row = make_row(status="running", st2_execution_id=CALLBACK["id"])
 
     for _ in range(2):
@@ -131,7 +131,7 @@ def test_a_row_that_follows_a_callback_is_put_right(st2):
     ("body", "tag"), [(CALLBACK, TAG), (REFUSED, REFUSED_TAG)], ids=["accepted", "refused"]
 )
 @pytest.mark.parametrize("status", ["launching", "running", "unknown"])
-def test_the_end_of_a_callback_in_the_stream_moves_nothing(status, body, tag, caplog):
+def test_the_event_of_a_callback_changes_nothing(status, body, tag, caplog):
     later = timezone.now() + timezone.timedelta(hours=1)
     row = make_row(
         trace_tag=tag,
@@ -142,9 +142,9 @@ def test_the_end_of_a_callback_in_the_stream_moves_nothing(status, body, tag, ca
     )
     before = ActionExecution.objects.values().get()
 
-    kept = stream.apply_events([read_execution(body)])
+    unmatched = stream.apply_events([read_execution(body)])
 
-    assert kept == []
+    assert unmatched == []
     assert ActionExecution.objects.values().get() == before
     assert not Transition.objects.filter(subject_id=row.pk, subject_type="execution").exists()
     assert "stdout" not in caplog.text

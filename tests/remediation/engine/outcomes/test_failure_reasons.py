@@ -1,4 +1,4 @@
-"""The reason of a failed execution and of its run is what StackStorm's result says."""
+"""The reason of a failed execution and of its run comes from StackStorm's result."""
 
 import datetime
 import json
@@ -23,7 +23,7 @@ def recorded_result(name):
 
 @pytest.fixture
 def ended(sandbox, st2):
-    """Run an action that fails with a result; return its execution."""
+    """Run an action that ends with this result; return its execution."""
 
     def end(result, *, outcome="failed"):
         ref = "core.noop"
@@ -80,7 +80,7 @@ ON_STDOUT = {
     ],
     ids=["hosts", "stdout", "nested workflow", "action chain"],
 )
-def test_the_execution_and_its_run_show_the_text_of_the_result(result, text, ended):
+def test_the_execution_and_its_run_show_the_error_in_the_result(result, text, ended):
     execution = ended(result)
 
     assert execution.error_message == text
@@ -97,7 +97,7 @@ def test_a_long_traceback_keeps_its_last_line(ended):
     assert "ConnectionError: broker at 10.0.0.9 refused" in execution.error_message
 
 
-def test_secrets_are_masked_before_the_text_is_cut(ended, settings):
+def test_secrets_are_masked_before_the_text_is_truncated(ended, settings):
     settings.CONFIG_SECRETS = {"db": "a-secret-of-the-database"}
     stderr = "x" * 290 + "a-secret-of-the-database" + "y" * 5_000
 
@@ -108,12 +108,12 @@ def test_secrets_are_masked_before_the_text_is_cut(ended, settings):
     assert "********" in execution.error_message
 
 
-def test_without_a_text_the_status_is_the_reason(ended):
+def test_without_an_error_text_the_status_is_the_reason(ended):
     assert ended({"output": None}).error_message == "StackStorm: failed"
 
 
 @pytest.mark.parametrize("step_order", [0, 1], ids=["workflow bucket", "step"])
-def test_a_task_that_timed_out_gives_its_workflow_the_reason(step_order, sandbox, st2):
+def test_a_workflow_has_the_reason_of_its_timed_out_task(step_order, sandbox, st2):
     sandbox.configure(outcomes={"core.local": "timeout"})
     bucket = (
         make_bucket(

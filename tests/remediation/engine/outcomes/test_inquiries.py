@@ -1,4 +1,4 @@
-"""Inquiries of a recorded StackStorm: found while they are open, in poll and stream."""
+"""Open inquiries, as recorded from StackStorm, are found by polls and by the stream."""
 
 import datetime
 
@@ -66,7 +66,7 @@ def ids_of(row):
     return [one["id"] for one in row.inquiries]
 
 
-def test_a_paused_workflow_names_its_inquiry(stackstorm):
+def test_the_inquiry_of_a_paused_workflow_is_stored(stackstorm):
     stackstorm.show(*PAUSED)
     row = running_workflow()
 
@@ -88,7 +88,7 @@ def test_a_paused_workflow_names_its_inquiry(stackstorm):
     }
 
 
-def test_one_small_request_finds_it_and_none_is_repeated_at_every_poll(stackstorm):
+def test_one_filtered_request_finds_it_and_is_not_repeated_at_every_poll(stackstorm):
     stackstorm.show(*PAUSED)
     row = running_workflow()
 
@@ -101,7 +101,7 @@ def test_one_small_request_finds_it_and_none_is_repeated_at_every_poll(stackstor
 
 
 @pytest.mark.parametrize("status", ["pausing", "resuming"])
-def test_in_other_statuses_it_is_found_too(stackstorm, status):
+def test_it_is_found_while_the_workflow_pauses_or_resumes(stackstorm, status):
     stackstorm.show(*PAUSED)
     stackstorm.shown[WORKFLOW]["status"] = status
     row = running_workflow()
@@ -112,7 +112,7 @@ def test_in_other_statuses_it_is_found_too(stackstorm, status):
     assert row.asking_since is not None
 
 
-def test_a_resume_that_hangs_still_asks(stackstorm):
+def test_a_workflow_that_hangs_in_resuming_still_waits_for_its_answer(stackstorm):
     stackstorm.show(*PAUSED)
     row = running_workflow()
     poll_now(stackstorm, row)
@@ -124,7 +124,7 @@ def test_a_resume_that_hangs_still_asks(stackstorm):
     assert (ids_of(row), row.asking_since) == ([ASK], since)
 
 
-def test_once_answered_it_asks_no_more_and_the_time_does_not_count(stackstorm):
+def test_the_time_until_the_answer_does_not_count_as_running_time(stackstorm):
     stackstorm.show(*PAUSED)
     row = running_workflow(running_at=past(minutes=10))
     poll_now(stackstorm, row)
@@ -137,7 +137,7 @@ def test_once_answered_it_asks_no_more_and_the_time_does_not_count(stackstorm):
     assert row.running_at > past(minutes=6)
 
 
-def test_a_workflow_that_runs_beside_its_inquiry_is_asked_at_growing_intervals(stackstorm):
+def test_a_workflow_that_runs_beside_its_inquiry_is_checked_at_growing_intervals(stackstorm):
     st2_id = "6b0ab469f1d0b61be1aa808d"
     stackstorm.show(
         "inquiry-workflow-running-beside-ask", "inquiry-workflow-running-beside-ask-children"
@@ -145,7 +145,7 @@ def test_a_workflow_that_runs_beside_its_inquiry_is_asked_at_growing_intervals(s
     stackstorm.shown["6b0ab46cf61463f7f50ce8bb"]["runner"] = {"name": "inquirer"}
     row = running_workflow(st2_id)
 
-    assert len(poll_now(stackstorm, row)) == 1, "it has only begun to run"
+    assert len(poll_now(stackstorm, row)) == 1, "it has just started to run"
     ActionExecution.objects.update(running_at=past(seconds=20), started_at=past(seconds=20))
     assert len(poll_now(stackstorm, row)) == 3
     assert len(poll_now(stackstorm, row)) == 1
@@ -154,9 +154,7 @@ def test_a_workflow_that_runs_beside_its_inquiry_is_asked_at_growing_intervals(s
     assert row.asking_since is not None
 
 
-def test_while_it_asks_the_limit_of_inquiries_counts_also_beside_another_branch(
-    stackstorm, settings
-):
+def test_the_inquiry_timeout_applies_while_another_branch_runs(stackstorm, settings):
     settings.ST2_INQUIRY_TIMEOUT = 3600
     st2_id = "6b0ab469f1d0b61be1aa808d"
     stackstorm.show(
@@ -177,7 +175,7 @@ def test_while_it_asks_the_limit_of_inquiries_counts_also_beside_another_branch(
     assert any(method == "DELETE" for method, _ in poll_now(stackstorm, row))
 
 
-def test_a_sub_workflow_that_asks_is_found_by_its_children(stackstorm):
+def test_the_inquiry_of_a_sub_workflow_is_found_among_the_children(stackstorm):
     st2_id = "6b0ab35df1d0b61be1aa805e"
     stackstorm.show("inquiry-nested-paused", "inquiry-nested-children")
     row = running_workflow(st2_id)
@@ -189,7 +187,7 @@ def test_a_sub_workflow_that_asks_is_found_by_its_children(stackstorm):
     assert found["workflow_id"] == "6b0ab35ef61463f7f50ce664"
 
 
-def test_a_sub_workflow_that_asks_is_found_while_the_outer_one_runs(stackstorm):
+def test_the_inquiry_of_a_sub_workflow_is_found_while_the_outer_one_runs(stackstorm):
     st2_id = "6b0ab35df1d0b61be1aa805e"
     stackstorm.show("inquiry-nested-paused", "inquiry-nested-children")
     stackstorm.shown[st2_id]["status"] = "running"
@@ -200,7 +198,7 @@ def test_a_sub_workflow_that_asks_is_found_while_the_outer_one_runs(stackstorm):
     assert ids_of(row) == ["6b0ab363f61463f7f50ce685"]
 
 
-def test_an_inquiry_by_itself_is_read_once(stackstorm):
+def test_an_inquiry_that_is_the_step_itself_is_read_once(stackstorm):
     stackstorm.show("inquiry-plain-pending")
     row = running_step("6b0ab172f1d0b61be1aa7fca", "core.ask")
 
@@ -213,7 +211,7 @@ def test_an_inquiry_by_itself_is_read_once(stackstorm):
     assert found["schema"]["properties"]["approve"]["description"] == "Reboot web1?"
 
 
-def test_a_paused_action_chain_asks_for_its_children(stackstorm):
+def test_the_children_of_a_paused_action_chain_are_read(stackstorm):
     st2_id = "6b0ab453f1d0b61be1aa808a"
     stackstorm.show("inquiry-in-action-chain")
     row = running_step(st2_id, "examples.chain-test-inquiry")
@@ -224,7 +222,7 @@ def test_a_paused_action_chain_asks_for_its_children(stackstorm):
     assert row.asking_since is not None
 
 
-def test_a_workflow_paused_by_a_person_has_no_inquiry(stackstorm):
+def test_a_workflow_paused_by_a_user_has_no_inquiry(stackstorm):
     stackstorm.show(*PAUSED)
     del stackstorm.shown[ASK]
     row = running_workflow()
@@ -235,7 +233,7 @@ def test_a_workflow_paused_by_a_person_has_no_inquiry(stackstorm):
     assert row.asking_since is not None
 
 
-def test_a_step_of_a_plain_runner_is_never_asked_for_inquiries(stackstorm):
+def test_a_step_with_a_plain_runner_is_not_checked_for_inquiries(stackstorm):
     stackstorm.show("inquiry-workflow-running-beside-ask")
     row = running_step("6b0ab469f1d0b61be1aa808d", "core.local", running_at=past(seconds=99))
     row.action.st2_runner = "local-shell-cmd"
@@ -244,7 +242,7 @@ def test_a_step_of_a_plain_runner_is_never_asked_for_inquiries(stackstorm):
     assert len(poll_now(stackstorm, row)) == 1
 
 
-def test_secrets_of_a_schema_are_hidden_and_its_questions_are_not(settings):
+def test_secrets_in_a_schema_are_masked_and_its_questions_are_not(settings):
     settings.CONFIG_SECRETS = {"x": "hunter2-of-config"}
     schema = {
         "properties": {
@@ -265,12 +263,12 @@ def test_secrets_of_a_schema_are_hidden_and_its_questions_are_not(settings):
     assert shown["pin"]["default"] == "********"
 
 
-def test_a_schema_that_is_too_large_is_left_out():
+def test_a_schema_that_is_too_large_is_dropped():
     assert stored_inquiries.masked_schema({"title": "x" * 30_000}) == {}
 
 
-def test_the_stream_makes_the_poll_of_a_workflow_that_asks_due(stackstorm, settings):
-    """The event of the inquiry itself names its workflow, which may still be running."""
+def test_the_event_of_an_inquiry_makes_the_poll_of_its_workflow_due(stackstorm, settings):
+    """The inquiry's own event names its workflow, which may still be running."""
     stackstorm.show(*PAUSED)
     client = stackstorm.client
     row = running_workflow(due_at=timezone.now() + datetime.timedelta(hours=1))

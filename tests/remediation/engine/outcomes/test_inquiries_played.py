@@ -20,14 +20,14 @@ KEY = "sandbox-key"
 
 
 @pytest.fixture
-def time_there():
+def sandbox_clock():
     return Clock()
 
 
 @pytest.fixture
-def sandbox(time_there):
+def sandbox(sandbox_clock):
     options = SandboxOptions(duration_seconds=1, actions=ACTIONS)
-    with Sandbox(api_key=KEY, options=options, clock=time_there) as running:
+    with Sandbox(api_key=KEY, options=options, clock=sandbox_clock) as running:
         yield running
 
 
@@ -39,8 +39,8 @@ def st2(sandbox):
 
 
 @pytest.fixture
-def asking(st2, time_there):
-    """Launch a workflow and poll it until it asks; return its execution."""
+def launch_asking(st2, sandbox_clock):
+    """Launch a workflow and poll it until its inquiry is open; return its execution."""
 
     def start(workflow, **params):
         bucket = make_bucket(
@@ -51,13 +51,13 @@ def asking(st2, time_there):
         )
         execution = make_execution(make_run(bucket))
         launch.launch_due(client=st2)
-        time_there.advance(30)
-        return polled(execution, st2)
+        sandbox_clock.advance(30)
+        return poll_now(execution, st2)
 
     return start
 
 
-def polled(execution, st2):
+def poll_now(execution, st2):
     ActionExecution.objects.filter(due_at__isnull=False).update(due_at=clock.now())
     poll.poll_due(client=st2)
     execution.refresh_from_db()
@@ -74,27 +74,27 @@ def answer(sandbox, inquiry_id, response):
     assert reply.status_code == 200, reply.text
 
 
-def test_it_is_named_answered_and_the_run_succeeds(sandbox, st2, time_there, asking):
-    row = asking("ask_wf", host="web1")
+def test_a_run_succeeds_after_the_answer(sandbox, st2, sandbox_clock, launch_asking):
+    row = launch_asking("ask_wf", host="web1")
     [inquiry] = row.inquiries
     assert (row.status, inquiry["task"]) == ("running", "ask")
     assert row.asking_since is not None
 
     answer(sandbox, inquiry["id"], {"approve": True})
-    time_there.advance(30)
-    polled(row, st2)
+    sandbox_clock.advance(30)
+    poll_now(row, st2)
 
     assert (row.status, row.inquiries) == ("success", [])
     assert BucketRun.objects.get().status == "success"
     assert [task.name for task in row.tasks.order_by("step_order")] == ["look", "ask", "act"]
 
 
-def test_it_expires_and_the_run_is_a_timeout(st2, time_there, asking):
-    row = asking("ask_ttl_wf", ttl=1)
+def test_a_run_times_out_when_the_inquiry_expires(st2, sandbox_clock, launch_asking):
+    row = launch_asking("ask_ttl_wf", ttl=1)
     [inquiry] = row.inquiries
 
-    time_there.advance(200)
-    polled(row, st2)
+    sandbox_clock.advance(200)
+    poll_now(row, st2)
 
     assert row.st2_action_execution_status == "succeeded"
     assert row.status == "timeout"
@@ -104,35 +104,35 @@ def test_it_expires_and_the_run_is_a_timeout(st2, time_there, asking):
     assert BucketRun.objects.get().status == "timeout"
 
 
-def test_it_stays_open_after_a_cancel(sandbox, st2, time_there, asking):
-    row = asking("ask_nested_wf")
+def test_the_inquiry_of_a_canceled_run_stays_open(sandbox, st2, sandbox_clock, launch_asking):
+    row = launch_asking("ask_nested_wf")
     [inquiry] = row.inquiries
     run = BucketRun.objects.get()
 
     cancel.cancel(run, stop=BucketRun.Stop.CANCEL, reason="wrong host", cause=Cause(actor="ann"))
-    polled(row, st2)
+    poll_now(row, st2)
 
     run.refresh_from_db()
     assert run.status == "canceled"
     assert run.reason.startswith(f"wrong host; the inquiry {inquiry['id']} stays open")
     answer(sandbox, inquiry["id"], {"approve": True})
-    time_there.advance(30)
-    polled(row, st2)
+    sandbox_clock.advance(30)
+    poll_now(row, st2)
     assert row.status == "skipped"
 
 
-def test_a_step_that_is_an_action_chain_asks_too(sandbox, st2, time_there):
+def test_an_action_chain_step_succeeds_after_the_answer(sandbox, st2, sandbox_clock):
     bucket = make_bucket()
     make_step(bucket, make_action(st2_action_ref="examples.chain-test-inquiry"))
     row = make_execution(make_run(bucket))
     launch.launch_due(client=st2)
-    time_there.advance(30)
-    polled(row, st2)
+    sandbox_clock.advance(30)
+    poll_now(row, st2)
     [inquiry] = row.inquiries
     assert inquiry["task"] == "task1"
 
     answer(sandbox, inquiry["id"], {"continue": True})
-    time_there.advance(30)
-    polled(row, st2)
+    sandbox_clock.advance(30)
+    poll_now(row, st2)
 
     assert (row.status, row.inquiries, row.tasks.count()) == ("success", [], 0)

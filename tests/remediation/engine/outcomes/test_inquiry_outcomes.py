@@ -1,4 +1,4 @@
-"""What recorded inquiries mean for the end of the execution that asked."""
+"""How inquiries change the outcome of their execution, with recorded StackStorm data."""
 
 import pytest
 import responses
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.django_db
 
 EXPIRED_WORKFLOW = "6b0ab350f1d0b61be1aa805b"
 EXPIRED = ("inquiry-ttl-expired-workflow", "inquiry-ttl-expired-workflow-children")
-UNANSWERED = "the inquiry 6b0ab354f61463f7f50ce641 (task ask) expired unanswered after 1 minute"
+EXPIRED_REASON = "the inquiry 6b0ab354f61463f7f50ce641 (task ask) expired unanswered after 1 minute"
 CANCELED = ("inquiry-workflow-canceled", "inquiry-workflow-canceled-children")
-OPEN = "6b0ab1b2f61463f7f50ce0fb"
-STAYS_OPEN = f"the inquiry {OPEN} stays open in StackStorm; an answer has no effect any more"
+OPEN_ID = "6b0ab1b2f61463f7f50ce0fb"
+LEFT_OPEN = f"the inquiry {OPEN_ID} stays open in StackStorm; an answer has no effect any more"
 CANCELED_WORKFLOW = "6b0ab1aff1d0b61be1aa7fd6"
-PERSON = {
+OPERATOR = {
     "reason": "wrong host",
     "cause": Cause(at=timezone.now(), actor="ann", request_id="call-9"),
 }
@@ -40,59 +40,61 @@ def stackstorm():
         yield RecordedStackStorm(mock)
 
 
-def polled(stackstorm, row):
+def settle_by_poll(stackstorm, row):
     poll_now(stackstorm, row)
 
 
-def streamed(stackstorm, row):
+def settle_by_stream(stackstorm, row):
     stream.apply_events([stackstorm.client.execution(row.st2_execution_id)])
     poll.poll_due(client=stackstorm.client)
     row.refresh_from_db()
 
 
-def hinted(stackstorm, row):
+def settle_by_hint(stackstorm, row):
     ActionExecution.objects.update(due_at=timezone.now() + (timezone.now() - past(hours=1)))
     assert poll_hints.hint(st2_execution_id=row.st2_execution_id, trace_tag="") == "accepted"
     poll.poll_due(client=stackstorm.client)
     row.refresh_from_db()
 
 
-WAYS = pytest.mark.parametrize("settle", [polled, streamed, hinted])
+by_each_path = pytest.mark.parametrize("settle", [settle_by_poll, settle_by_stream, settle_by_hint])
 
 
-@WAYS
-def test_a_workflow_whose_inquiry_expired_is_no_success(stackstorm, settle):
-    """StackStorm says ``succeeded``, though the task after the inquiry never ran."""
+@by_each_path
+def test_a_workflow_whose_inquiry_expired_is_a_timeout(stackstorm, settle):
+    """StackStorm reports ``succeeded`` although the task after the inquiry did not run."""
     stackstorm.show(*EXPIRED)
     row = running_workflow(EXPIRED_WORKFLOW)
 
     settle(stackstorm, row)
 
-    assert (row.status, row.error_message) == ("timeout", UNANSWERED)
+    assert (row.status, row.error_message) == ("timeout", EXPIRED_REASON)
     assert row.st2_action_execution_status == "succeeded"
     run = BucketRun.objects.get()
     assert run.status == "timeout"
-    assert UNANSWERED in run.reason
+    assert EXPIRED_REASON in run.reason
     ask = row.tasks.get(name="ask")
-    assert (ask.status, ask.error_message) == ("timeout", UNANSWERED)
+    assert (ask.status, ask.error_message) == ("timeout", EXPIRED_REASON)
 
 
-@WAYS
-def test_nor_is_a_step_that_is_such_a_workflow(stackstorm, settle):
+@by_each_path
+def test_a_step_workflow_whose_inquiry_expired_is_a_timeout(stackstorm, settle):
     stackstorm.show(*EXPIRED)
     row = running_step(EXPIRED_WORKFLOW, "clienttest.ask_ttl_wf", step_order=1)
 
     settle(stackstorm, row)
 
-    assert (row.status, row.error_message) == ("timeout", UNANSWERED)
-    assert row.tasks.count() == 0, "its places are those of the bucket's steps"
+    assert (row.status, row.error_message) == ("timeout", EXPIRED_REASON)
+    assert row.tasks.count() == 0, (
+        "a step's workflow tasks would take the step_order of the bucket's steps"
+    )
 
 
-def test_an_inquiry_by_itself_that_expired_says_so(stackstorm):
+def test_an_expired_inquiry_step_has_the_expiry_as_reason(stackstorm):
     stackstorm.show("inquiry-ttl-expired-plain")
     row = running_step("6b0ab34ff1d0b61be1aa8058", "core.ask")
 
-    polled(stackstorm, row)
+    settle_by_poll(stackstorm, row)
 
     assert (row.status, row.error_message) == (
         "timeout",
@@ -100,7 +102,7 @@ def test_an_inquiry_by_itself_that_expired_says_so(stackstorm):
     )
 
 
-@WAYS
+@by_each_path
 def test_an_answered_workflow_is_a_success(stackstorm, settle):
     stackstorm.show(*PAUSED, "inquiry-workflow-after-answer", "inquiry-in-workflow-answered")
     row = running_workflow(WORKFLOW)
@@ -111,25 +113,25 @@ def test_an_answered_workflow_is_a_success(stackstorm, settle):
     assert BucketRun.objects.get().status == "success"
 
 
-def test_an_answered_inquiry_is_forgotten(stackstorm):
+def test_an_answered_inquiry_is_removed(stackstorm):
     stackstorm.show(*PAUSED)
     row = running_workflow(WORKFLOW)
-    polled(stackstorm, row)
+    settle_by_poll(stackstorm, row)
     stackstorm.show("inquiry-workflow-after-answer", "inquiry-in-workflow-answered")
 
-    polled(stackstorm, row)
+    settle_by_poll(stackstorm, row)
 
     assert (row.status, row.inquiries) == ("success", [])
 
 
-def test_a_nested_workflow_whose_inquiry_expired_is_no_success(stackstorm):
+def test_a_workflow_whose_nested_inquiry_expired_is_a_timeout(stackstorm):
     stackstorm.show("inquiry-nested-paused", "inquiry-nested-children")
     stackstorm.show("inquiry-nested-after-answer")
     stackstorm.shown["6b0ab35ef61463f7f50ce664"]["status"] = "succeeded"
     stackstorm.shown["6b0ab363f61463f7f50ce685"]["status"] = "timeout"
     row = running_workflow("6b0ab35df1d0b61be1aa805e")
 
-    polled(stackstorm, row)
+    settle_by_poll(stackstorm, row)
 
     assert row.status == "timeout"
     assert row.error_message == (
@@ -137,22 +139,22 @@ def test_a_nested_workflow_whose_inquiry_expired_is_no_success(stackstorm):
     )
 
 
-@WAYS
-def test_a_canceled_workflow_names_the_inquiry_that_stays_open(stackstorm, settle):
+@by_each_path
+def test_a_canceled_workflow_names_its_open_inquiry(stackstorm, settle):
     stackstorm.show(*PAUSED)
     row = running_workflow(CANCELED_WORKFLOW)
-    cancel.cancel(row.run, stop=BucketRun.Stop.CANCEL, **PERSON)
+    cancel.cancel(row.run, stop=BucketRun.Stop.CANCEL, **OPERATOR)
     stackstorm.show(*CANCELED)
 
     settle(stackstorm, row)
 
     run = BucketRun.objects.get()
-    assert (run.status, run.reason) == ("canceled", f"wrong host; {STAYS_OPEN}")
+    assert (run.status, run.reason) == ("canceled", f"wrong host; {LEFT_OPEN}")
     assert row.status == "skipped"
-    assert row.error_message.endswith(STAYS_OPEN)
-    assert [one["id"] for one in row.inquiries] == [OPEN]
+    assert row.error_message.endswith(LEFT_OPEN)
+    assert [one["id"] for one in row.inquiries] == [OPEN_ID]
     ask = row.tasks.get(name="ask")
-    assert (ask.status, ask.error_message) == ("skipped", STAYS_OPEN)
+    assert (ask.status, ask.error_message) == ("skipped", LEFT_OPEN)
 
 
 def test_a_paused_workflow_is_canceled_by_one_request_and_settled_at_once(stackstorm):
@@ -160,16 +162,16 @@ def test_a_paused_workflow_is_canceled_by_one_request_and_settled_at_once(stacks
     stackstorm.shown[CANCELED_WORKFLOW]["status"] = "paused"
     stackstorm.answer_delete("inquiry-workflow-delete-paused", then_show=True)
     row = running_workflow(CANCELED_WORKFLOW)
-    cancel.cancel(row.run, stop=BucketRun.Stop.CANCEL, **PERSON)
+    cancel.cancel(row.run, stop=BucketRun.Stop.CANCEL, **OPERATOR)
 
     requests = poll_now(stackstorm, row)
 
     assert [method for method, _ in requests].count("DELETE") == 1
     run = BucketRun.objects.get()
-    assert (run.status, run.reason) == ("canceled", f"wrong host; {STAYS_OPEN}")
+    assert (run.status, run.reason) == ("canceled", f"wrong host; {LEFT_OPEN}")
 
 
-def test_without_an_answer_in_time_the_workflow_is_canceled_and_times_out(stackstorm, settings):
+def test_a_workflow_without_an_answer_in_time_is_canceled_and_times_out(stackstorm, settings):
     settings.ST2_INQUIRY_TIMEOUT = 600
     stackstorm.show(*CANCELED)
     stackstorm.shown[CANCELED_WORKFLOW]["status"] = "paused"
@@ -182,11 +184,11 @@ def test_without_an_answer_in_time_the_workflow_is_canceled_and_times_out(stacks
 
     assert (row.status, row.error_message) == (
         "timeout",
-        f"not answered within 600 s (ST2_INQUIRY_TIMEOUT); {STAYS_OPEN}",
+        f"not answered within 600 s (ST2_INQUIRY_TIMEOUT); {LEFT_OPEN}",
     )
 
 
-def test_nor_beside_another_branch_which_ends_first(stackstorm, settings):
+def test_a_workflow_without_an_answer_times_out_after_its_other_branch_ends(stackstorm, settings):
     settings.ST2_INQUIRY_TIMEOUT = 600
     st2_id, ask = "6b0ab469f1d0b61be1aa808d", "6b0ab46cf61463f7f50ce8bb"
     stackstorm.show(
@@ -214,11 +216,11 @@ def test_nor_beside_another_branch_which_ends_first(stackstorm, settings):
     )
 
 
-def test_an_inquiry_by_itself_stays_open_after_a_cancel(stackstorm):
+def test_an_inquiry_step_stays_open_after_a_cancel(stackstorm):
     stackstorm.show("inquiry-plain-pending")
     stackstorm.answer_delete("inquiry-plain-delete-200-faultstring")
     row = running_step("6b0ab172f1d0b61be1aa7fca", "core.ask")
-    cancel.cancel(row.run, stop=BucketRun.Stop.CANCEL, **PERSON)
+    cancel.cancel(row.run, stop=BucketRun.Stop.CANCEL, **OPERATOR)
 
     poll_now(stackstorm, row)
 
@@ -228,27 +230,27 @@ def test_an_inquiry_by_itself_stays_open_after_a_cancel(stackstorm):
     assert row.inquiries[0]["schema"]["properties"]["approve"]
 
 
-def test_a_run_that_was_unknown_in_between_keeps_the_reason_of_its_cancel(stackstorm):
+def test_a_canceled_run_that_was_unknown_keeps_the_reason_of_its_cancel(stackstorm):
     stackstorm.show(*PAUSED)
     row = running_workflow(CANCELED_WORKFLOW)
-    cancel.cancel(row.run, stop=BucketRun.Stop.CANCEL, **PERSON)
+    cancel.cancel(row.run, stop=BucketRun.Stop.CANCEL, **OPERATOR)
     ActionExecution.objects.update(running_at=past(hours=2))
     stackstorm.shown.clear()
     poll_now(stackstorm, row)
     assert row.status == "unknown"
     stackstorm.show(*CANCELED)
 
-    hinted(stackstorm, row)
+    settle_by_hint(stackstorm, row)
 
-    assert BucketRun.objects.get().reason == f"wrong host; {STAYS_OPEN}"
+    assert BucketRun.objects.get().reason == f"wrong host; {LEFT_OPEN}"
 
 
-def test_what_is_found_beside_a_failure_is_told_too(stackstorm):
+def test_a_failed_workflow_names_its_open_inquiry(stackstorm):
     stackstorm.show(*PAUSED)
     stackstorm.shown[WORKFLOW]["status"] = "failed"
     row = running_workflow(WORKFLOW)
 
-    polled(stackstorm, row)
+    settle_by_poll(stackstorm, row)
 
     assert row.status == "failure"
     assert f"the inquiry {ASK} stays open in StackStorm" in row.error_message

@@ -1,4 +1,4 @@
-"""A result of any size is stored, cut, and holds up no other (MariaDB's packet is 16 MiB)."""
+"""A large result is truncated, stored and delays no other (MariaDB's max packet is 16 MiB)."""
 
 import datetime
 import time
@@ -37,17 +37,17 @@ def run_of(ref):
 
 
 @pytest.mark.parametrize("text", RESULTS.values(), ids=RESULTS)
-def test_a_large_result_is_cut_and_five_other_runs_end_in_the_same_poll(text, sandbox, patient):
+def test_a_large_result_is_truncated_and_other_runs_end_in_the_same_poll(text, sandbox, patient):
     result = {"stdout": text, "stderr": "", "return_code": 0, "succeeded": True, "failed": False}
     sandbox.configure(results={"core.noop": result})
     large, others = run_of("core.noop"), [run_of("core.local") for _ in range(5)]
     launch.launch_due(client=patient)
     ActionExecution.objects.update(due_at=clock.now() - datetime.timedelta(seconds=1))
-    began = time.monotonic()
+    start = time.monotonic()
 
     poll.poll_due(client=patient)
 
-    assert time.monotonic() - began < 20, "of which most is the sandbox that sends it"
+    assert time.monotonic() - start < 20, "most of it is the sandbox sending the result"
     assert [run.status for run in BucketRun.objects.all()] == ["success"] * 6
     large.refresh_from_db()
     assert sent_bytes(large.st2_result) <= VALUE_BYTES_MAX
@@ -60,7 +60,7 @@ def test_a_large_result_is_cut_and_five_other_runs_end_in_the_same_poll(text, sa
     assert len(others) == 5
 
 
-def test_large_results_of_many_executions_are_settled_in_one_poll(sandbox, patient):
+def test_many_large_results_are_settled_in_one_poll(sandbox, patient):
     sandbox.configure(results={"core.noop": {"stdout": "\u6f22" * 100_000}})
     executions = [run_of("core.noop") for _ in range(25)]
     launch.launch_due(client=patient)
@@ -72,7 +72,7 @@ def test_large_results_of_many_executions_are_settled_in_one_poll(sandbox, patie
     assert ended.count() == len(executions)
 
 
-def test_what_no_database_can_hold_is_replaced(sandbox, patient):
+def test_characters_that_a_database_cannot_store_are_replaced(sandbox, patient):
     deep: object = "bottom"
     for _ in range(60):
         deep = [deep]

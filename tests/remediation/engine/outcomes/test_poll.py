@@ -1,4 +1,4 @@
-"""Follow executions to their end: polls, hints, deadlines and the tasks of workflows."""
+"""Polls, hints, deadlines and the tasks of workflows."""
 
 import datetime
 import time
@@ -39,12 +39,12 @@ def make_due():
     ActionExecution.objects.filter(due_at__isnull=False).update(due_at=timezone.now())
 
 
-def test_every_final_word_of_stackstorm_has_a_meaning():
+def test_every_final_status_of_stackstorm_maps_to_ours():
     assert set(OUTCOMES) == FINAL_STATUSES
 
 
 @pytest.mark.parametrize(
-    ("word", "status", "run_status"),
+    ("st2_status", "status", "run_status"),
     [
         ("succeeded", "success", "success"),
         ("failed", "failure", "failure"),
@@ -53,17 +53,17 @@ def test_every_final_word_of_stackstorm_has_a_meaning():
         ("canceled", "skipped", "canceled"),
     ],
 )
-def test_a_final_word_settles_the_execution_and_ends_the_run(
-    word, status, run_status, sandbox, st2, launched
+def test_a_final_status_settles_the_execution_and_ends_the_run(
+    st2_status, status, run_status, sandbox, st2, launched
 ):
-    sandbox.configure(outcomes={"core.local": word})
+    sandbox.configure(outcomes={"core.local": st2_status})
     execution = launched()
 
     make_due()
     poll.poll_due(client=st2)
 
     execution.refresh_from_db()
-    assert (execution.status, execution.st2_action_execution_status) == (status, word)
+    assert (execution.status, execution.st2_action_execution_status) == (status, st2_status)
     assert execution.due_at is None
     assert BucketRun.objects.get().status == run_status
     moves = Transition.objects.filter(subject_type="execution").order_by("pk")
@@ -72,22 +72,22 @@ def test_a_final_word_settles_the_execution_and_ends_the_run(
 
 
 @pytest.mark.parametrize(
-    "word",
+    "st2_status",
     ["requested", "scheduled", "delayed", "running", "pausing", "paused", "resuming", "pending"],
 )
-def test_any_other_word_is_kept_and_moves_nothing(word, sandbox, st2, launched):
-    sandbox.configure(outcomes={"core.local": word})
+def test_any_other_status_is_stored_and_settles_nothing(st2_status, sandbox, st2, launched):
+    sandbox.configure(outcomes={"core.local": st2_status})
     execution = launched()
 
     make_due()
     poll.poll_due(client=st2)
 
     execution.refresh_from_db()
-    assert (execution.status, execution.st2_action_execution_status) == ("running", word)
+    assert (execution.status, execution.st2_action_execution_status) == ("running", st2_status)
     assert execution.due_at > timezone.now()
 
 
-def test_a_failure_is_told_in_the_words_of_the_result(sandbox, st2, launched):
+def test_a_failure_has_its_reason_from_the_result(sandbox, st2, launched):
     sandbox.configure(outcomes={"core.local": "failed"})
     execution = launched()
 
@@ -99,7 +99,7 @@ def test_a_failure_is_told_in_the_words_of_the_result(sandbox, st2, launched):
     assert execution.st2_result["failed"] is True
 
 
-def test_many_are_asked_for_in_one_request_and_their_results_in_another(sandbox, st2, launched):
+def test_a_poll_makes_one_request_for_statuses_and_one_for_results(sandbox, st2, launched):
     for _ in range(7):
         launched()
     before = len(sandbox.requests)
@@ -135,7 +135,7 @@ def test_two_pollers_settle_an_execution_once(sandbox, st2, launched):
     assert Transition.objects.filter(subject_type="run", to_status="success").count() == 1
 
 
-def test_an_execution_that_stackstorm_forgot_is_unknown(sandbox, st2, launched):
+def test_an_execution_missing_in_stackstorm_becomes_unknown(sandbox, st2, launched):
     execution = launched()
     ActionExecution.objects.update(st2_execution_id="0" * 24)
 
@@ -148,7 +148,7 @@ def test_an_execution_that_stackstorm_forgot_is_unknown(sandbox, st2, launched):
     assert BucketRun.objects.get().status == "unknown"
 
 
-def test_a_stackstorm_that_is_away_changes_nothing(sandbox, st2, launched):
+def test_an_outage_of_stackstorm_settles_nothing(sandbox, st2, launched):
     execution = launched()
     sandbox.configure(unavailable=True)
 
@@ -160,9 +160,9 @@ def test_a_stackstorm_that_is_away_changes_nothing(sandbox, st2, launched):
     assert execution.due_at > timezone.now()
 
 
-def test_a_late_answer_lets_an_unknown_run_go_on(sandbox, st2, launched):
+def test_a_late_answer_resumes_an_unknown_run(sandbox, st2, launched):
     execution = launched()
-    settle(execution, Outcome.unknown("nobody answers"), cause=Cause())
+    settle(execution, Outcome.unknown("no response"), cause=Cause())
     assert BucketRun.objects.get().status == "unknown"
 
     assert poll_hints.hint(st2_execution_id=execution.st2_execution_id, trace_tag="") == "accepted"
@@ -199,11 +199,11 @@ def test_a_hint_for_a_final_execution_changes_nothing(sandbox, st2, launched):
 
 
 @pytest.mark.parametrize("st2_execution_id", ["", "f" * 24, "not an id"])
-def test_a_hint_for_a_stranger_is_ignored(st2_execution_id):
+def test_a_hint_for_an_execution_of_another_system_is_ignored(st2_execution_id):
     assert poll_hints.hint(st2_execution_id=st2_execution_id, trace_tag="no-such") == "ignored"
 
 
-def test_at_the_deadline_it_is_canceled_and_ends_as_timeout(sandbox, st2, launched):
+def test_at_its_deadline_an_execution_is_canceled_and_times_out(sandbox, st2, launched):
     sandbox.configure(outcomes={"core.local": "running"})
     execution = launched(timeout_seconds=30)
     long_ago = timezone.now() - datetime.timedelta(seconds=31)
@@ -220,7 +220,7 @@ def test_at_the_deadline_it_is_canceled_and_ends_as_timeout(sandbox, st2, launch
     assert BucketRun.objects.get().status == "timeout"
 
 
-def test_a_workflow_is_one_execution_and_its_tasks_are_rows(sandbox, st2):
+def test_a_workflow_is_one_execution_with_a_row_per_task(sandbox, st2):
     bucket = make_bucket(
         use_stackstorm=True,
         st2_workflow_name="host_down",
@@ -244,7 +244,7 @@ def test_a_workflow_is_one_execution_and_its_tasks_are_rows(sandbox, st2):
     assert run.status == "success"
 
 
-def test_one_poll_asks_for_each_execution_once(sandbox, st2, launched, settings):
+def test_poll_due_polls_each_execution_once(sandbox, st2, launched, settings):
     settings.POLL_INTERVAL = 0.0
     sandbox.configure(outcomes={"core.local": "running"})
     launched()
@@ -254,7 +254,7 @@ def test_one_poll_asks_for_each_execution_once(sandbox, st2, launched, settings)
     assert poll.poll_due(client=st2) == 2
 
 
-def test_a_slow_stackstorm_makes_room_for_what_else_is_due(sandbox, st2, launched, monkeypatch):
+def test_a_slow_stackstorm_ends_the_poll_early(sandbox, st2, launched, monkeypatch):
     for _ in range(3):
         launched()
     monkeypatch.setattr(poll, "BUDGET_SECONDS", -1.0)
@@ -263,18 +263,16 @@ def test_a_slow_stackstorm_makes_room_for_what_else_is_due(sandbox, st2, launche
 
     poll.poll_due(client=st2)
 
-    # One request for results is made however long the one before it took.
+    # The first request for results is made even when the time budget is spent.
     assert ActionExecution.objects.filter(status="running").count() == 2
     assert not ActionExecution.objects.filter(due_at__lte=timezone.now()).exists()
 
 
-def paths(sandbox, begin):
-    return [path.partition("?")[0] for _, path in sandbox.requests[begin:]]
+def paths(sandbox, first):
+    return [path.partition("?")[0] for _, path in sandbox.requests[first:]]
 
 
-def test_results_that_cannot_be_had_together_are_asked_for_one_by_one(
-    sandbox, st2, launched, monkeypatch
-):
+def test_results_are_read_one_by_one_if_the_batch_fails(sandbox, st2, launched, monkeypatch):
     executions = [launched() for _ in range(3)]
     before = len(sandbox.requests)
 
@@ -290,10 +288,10 @@ def test_results_that_cannot_be_had_together_are_asked_for_one_by_one(
     assert sorted(paths(sandbox, before)) == ["/v1/executions", *sorted(alone)]
 
 
-def test_an_end_without_a_result_is_asked_for_by_itself(sandbox, st2, launched, monkeypatch):
+def test_a_final_status_without_a_result_is_read_again_alone(sandbox, st2, launched, monkeypatch):
     execution = launched()
-    told = ExecutionResult(execution.st2_execution_id, "succeeded", None, None, result=None)
-    monkeypatch.setattr(st2, "results", lambda _ids: [told])
+    incomplete = ExecutionResult(execution.st2_execution_id, "succeeded", None, None, result=None)
+    monkeypatch.setattr(st2, "results", lambda _ids: [incomplete])
 
     make_due()
     poll.poll_due(client=st2)
@@ -303,7 +301,9 @@ def test_an_end_without_a_result_is_asked_for_by_itself(sandbox, st2, launched, 
     assert execution.st2_result["succeeded"] is True
 
 
-def test_many_ends_are_one_transaction_and_no_request_each(sandbox, st2, launched, settings):
+def test_many_results_need_one_request_and_one_transaction_per_batch(
+    sandbox, st2, launched, settings
+):
     settings.ST2_MAX_CONCURRENT_REQUESTS = 4
     count = poll.RESULTS_PER_REQUEST + 2
     for _ in range(count):
@@ -319,7 +319,7 @@ def test_many_ends_are_one_transaction_and_no_request_each(sandbox, st2, launche
     assert ended.values("at").distinct().count() == 2
 
 
-def test_a_poll_is_put_off_by_the_age_of_what_it_asks_for(sandbox, st2, launched, settings):
+def test_older_executions_are_polled_later(sandbox, st2, launched, settings):
     settings.POLL_INTERVAL = 2.0
     sandbox.configure(outcomes={"core.local": "running"})
     young, old = launched(timeout_seconds=86_400), launched(timeout_seconds=86_400)
@@ -335,7 +335,7 @@ def test_a_poll_is_put_off_by_the_age_of_what_it_asks_for(sandbox, st2, launched
     assert old.due_at > at + datetime.timedelta(seconds=15)
 
 
-def test_the_deadline_is_not_slept_through(sandbox, st2, launched, settings):
+def test_the_next_poll_is_not_after_the_deadline(sandbox, st2, launched, settings):
     settings.POLL_INTERVAL = 80.0
     sandbox.configure(outcomes={"core.local": "running"})
     execution = launched(timeout_seconds=11)

@@ -1,4 +1,4 @@
-"""Cancel in StackStorm: once, and what StackStorm does not cancel ends here."""
+"""Executions are canceled in StackStorm once; open inquiries, which it never cancels, end here."""
 
 import datetime
 
@@ -14,7 +14,7 @@ from tests.factories import make_action, make_bucket, make_execution, make_run, 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-PERSON = {
+OPERATOR = {
     "reason": "wrong host",
     "cause": Cause(at=timezone.now(), actor="ann", request_id="call-9"),
 }
@@ -22,7 +22,7 @@ PERSON = {
 
 @pytest.fixture
 def launched(sandbox, st2):
-    """Launch a one-step run of this action, which then stays in this status of StackStorm."""
+    """Launch a one-step run of this action, which stays in this StackStorm status."""
 
     def start(ref, status, *, parameters=None, **step):
         sandbox.configure(outcomes={ref: status})
@@ -47,9 +47,9 @@ def deletes(sandbox):
     return [path for method, path in sandbox.requests if method == "DELETE"]
 
 
-def test_an_open_inquiry_is_asked_once_and_its_run_ends_canceled(sandbox, st2, launched):
+def test_an_open_inquiry_is_canceled_once_and_its_run_ends_as_canceled(sandbox, st2, launched):
     run = launched("core.ask", "pending")
-    cancel.cancel(run, stop=BucketRun.Stop.CANCEL, **PERSON)
+    cancel.cancel(run, stop=BucketRun.Stop.CANCEL, **OPERATOR)
 
     for _ in range(3):
         row = poll_again(st2)
@@ -63,7 +63,7 @@ def test_an_open_inquiry_is_asked_once_and_its_run_ends_canceled(sandbox, st2, l
     assert len(deletes(sandbox)) == 1
 
 
-def test_an_inquiry_that_is_not_answered_in_time_ends_as_timeout(sandbox, st2, launched, settings):
+def test_an_inquiry_without_an_answer_in_time_is_a_timeout(sandbox, st2, launched, settings):
     settings.ST2_INQUIRY_TIMEOUT = 60
     run = launched("core.ask", "pending", max_attempts=2)
     poll_again(st2)
@@ -77,21 +77,21 @@ def test_an_inquiry_that_is_not_answered_in_time_ends_as_timeout(sandbox, st2, l
     assert row.error_message.startswith("not answered within 60 s (ST2_INQUIRY_TIMEOUT); ")
     assert "the command may still run" not in row.error_message
     assert len(deletes(sandbox)) == 1
-    assert run.executions.count() == 1, "its question is still open: never another beside it"
+    assert run.executions.count() == 1, "no second attempt while the first inquiry is open"
 
 
-def test_what_is_being_canceled_is_not_asked_again(sandbox, st2, launched):
+def test_an_execution_that_is_canceling_is_not_canceled_again(sandbox, st2, launched):
     run = launched("core.local", "canceling", parameters={"cmd": "true"})
-    cancel.cancel(run, stop=BucketRun.Stop.CANCEL, **PERSON)
+    cancel.cancel(run, stop=BucketRun.Stop.CANCEL, **OPERATOR)
 
     row = poll_again(st2)
 
     assert (row.status, deletes(sandbox)) == ("running", [])
 
 
-def test_what_is_canceled_at_once_is_settled_by_the_same_poll(sandbox, st2, launched):
+def test_an_execution_canceled_at_once_is_settled_by_the_same_poll(sandbox, st2, launched):
     run = launched("core.local", "requested", parameters={"cmd": "true"})
-    cancel.cancel(run, stop=BucketRun.Stop.CANCEL, **PERSON)
+    cancel.cancel(run, stop=BucketRun.Stop.CANCEL, **OPERATOR)
 
     row = poll_again(st2)
 
@@ -99,9 +99,9 @@ def test_what_is_canceled_at_once_is_settled_by_the_same_poll(sandbox, st2, laun
     assert (row.status, run.status, run.reason) == ("skipped", "canceled", "wrong host")
 
 
-def test_a_step_stopped_at_its_own_deadline_is_a_timeout_also_after_a_stop(sandbox, st2, launched):
+def test_a_step_at_its_deadline_is_a_timeout_also_after_a_stop(sandbox, st2, launched):
     run = launched("core.local", "running", parameters={"cmd": "true"}, timeout_seconds=30)
-    cancel.cancel(run, stop=BucketRun.Stop.STOP, **PERSON)
+    cancel.cancel(run, stop=BucketRun.Stop.STOP, **OPERATOR)
     ActionExecution.objects.update(running_at=timezone.now() - datetime.timedelta(seconds=31))
     poll_again(st2)
 
@@ -113,8 +113,8 @@ def test_a_step_stopped_at_its_own_deadline_is_a_timeout_also_after_a_stop(sandb
     assert (row.status, run.status) == ("timeout", "timeout")
 
 
-def test_a_deleted_ghost_that_asks_a_person_is_adopted(sandbox, st2, launched):
-    """StackStorm never cancels it, so the look-up must not wait for that."""
+def test_a_deleted_ghost_with_an_open_inquiry_is_adopted(sandbox, st2, launched):
+    """StackStorm never cancels an open inquiry, so the look-up must not wait for that."""
     launched("core.ask", "pending")
     row = ActionExecution.objects.get()
     ActionExecution.objects.update(

@@ -1,4 +1,4 @@
-"""Every word of StackStorm, its own and those nobody knows, in every state of ours."""
+"""Every status of StackStorm, known or not, is applied to every status of ours."""
 
 import datetime
 from dataclasses import replace
@@ -15,10 +15,15 @@ from tests.remediation.engine.invariants import MEANING
 
 pytestmark = pytest.mark.django_db
 
-STRANGE_WORDS = ("", "on-hold", "Succeeded", "success", "x" * 60)
-WORDS = (*sorted(KNOWN_STATUSES), *STRANGE_WORDS)
-RUN_OF = {"pending": "pending", "launching": "running", "running": "running", "unknown": "unknown"}
-RUN_AFTER = {
+UNKNOWN_STATUSES = ("", "on-hold", "Succeeded", "success", "x" * 60)
+STATUSES = (*sorted(KNOWN_STATUSES), *UNKNOWN_STATUSES)
+RUN_STATUS = {
+    "pending": "pending",
+    "launching": "running",
+    "running": "running",
+    "unknown": "unknown",
+}
+RUN_STATUS_AFTER = {
     "success": "success",
     "failure": "failure",
     "timeout": "timeout",
@@ -26,30 +31,30 @@ RUN_AFTER = {
 }
 
 
-class WordClient(StackStormClient):
-    """Says one word of every execution."""
+class OneStatusClient(StackStormClient):
+    """Reports one status for every execution."""
 
-    word: str
+    remote_status: str
 
     def executions(self, ids):
-        return [replace(state, status=self.word) for state in super().executions(ids)]
+        return [replace(state, status=self.remote_status) for state in super().executions(ids)]
 
     def execution(self, execution_id):
-        return replace(super().execution(execution_id), status=self.word)
+        return replace(super().execution(execution_id), status=self.remote_status)
 
     def find_by_trace_tag(self, tag, **options):
         found = super().find_by_trace_tag(tag, **options)
-        return [replace(execution, status=self.word) for execution in found]
+        return [replace(execution, status=self.remote_status) for execution in found]
 
 
 @pytest.fixture
-def told(sandbox):
-    """Tell workers, whatever they do, one word of an execution in one state of ours."""
+def apply_status(sandbox):
+    """Make a row with this status, report this StackStorm status in every read, run all workers."""
     sandbox.configure(outcomes={"core.local": "running"})
-    client = WordClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
+    client = OneStatusClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
 
-    def tell(word, status):
-        client.word = word
+    def apply(remote_status, status):
+        client.remote_status = remote_status
         row = row_in(status)
         remote = client.run_action("core.local", {"cmd": "true"}, trace_tag=row.trace_tag)
         if status not in ("pending", "launching"):
@@ -61,14 +66,14 @@ def told(sandbox):
         row.refresh_from_db()
         return row
 
-    yield tell
+    yield apply
     client.close()
 
 
 def row_in(status):
     bucket = make_bucket()
     make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
-    run = make_run(bucket, status=RUN_OF.get(status, "success"))
+    run = make_run(bucket, status=RUN_STATUS.get(status, "success"))
     now = timezone.now()
     return make_execution(
         run,
@@ -79,38 +84,42 @@ def row_in(status):
     )
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("remote_status", STATUSES)
 @pytest.mark.parametrize("status", ["running", "unknown"])
-def test_what_is_followed_takes_a_final_word_and_keeps_any_other(status, word, told):
-    row = told(word, status)
+def test_a_started_execution_is_settled_by_a_final_status_and_stores_any_other(
+    status, remote_status, apply_status
+):
+    row = apply_status(remote_status, status)
 
-    assert row.status == MEANING.get(word, status)
-    assert row.st2_action_execution_status == word[:50]
-    assert BucketRun.objects.get().status == RUN_AFTER.get(row.status, status)
+    assert row.status == MEANING.get(remote_status, status)
+    assert row.st2_action_execution_status == remote_status[:50]
+    assert BucketRun.objects.get().status == RUN_STATUS_AFTER.get(row.status, status)
 
 
-@pytest.mark.parametrize("word", WORDS)
-def test_a_launch_without_an_answer_is_adopted_by_any_word_but_requested(word, told):
-    row = told(word, "launching")
+@pytest.mark.parametrize("remote_status", STATUSES)
+def test_a_launch_without_a_response_is_adopted_in_any_status_but_requested(
+    remote_status, apply_status
+):
+    row = apply_status(remote_status, "launching")
 
-    if word == "requested":
+    if remote_status == "requested":
         assert (row.status, row.st2_execution_id) == ("launching", None)
     else:
-        assert (row.status, row.st2_action_execution_status) == ("running", word[:50])
+        assert (row.status, row.st2_action_execution_status) == ("running", remote_status[:50])
         assert row.st2_execution_id
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("remote_status", STATUSES)
 @pytest.mark.parametrize("status", ["pending", *sorted(ActionExecution.FINAL)])
-def test_what_was_not_sent_or_has_ended_takes_no_word_at_all(status, word, told):
-    row = told(word, status)
+def test_a_pending_or_final_execution_ignores_every_status(status, remote_status, apply_status):
+    row = apply_status(remote_status, status)
 
     assert (row.status, row.st2_action_execution_status) == (status, "")
-    assert BucketRun.objects.get().status == RUN_OF.get(status, "success")
+    assert BucketRun.objects.get().status == RUN_STATUS.get(status, "success")
     assert not Transition.objects.exists()
 
 
-def test_every_state_of_ours_is_in_the_table():
-    followed, looked_up = {"running", "unknown"}, {"launching"}
+def test_every_status_of_ours_is_covered():
+    started, looked_up = {"running", "unknown"}, {"launching"}
 
-    assert {*ActionExecution.Status} == followed | looked_up | {"pending"} | ActionExecution.FINAL
+    assert {*ActionExecution.Status} == started | looked_up | {"pending"} | ActionExecution.FINAL

@@ -1,4 +1,4 @@
-"""Executions that people ran again in StackStorm: recorded beside the first, never followed."""
+"""Re-runs by users in StackStorm are recorded and never settle our execution."""
 
 import json
 from datetime import timedelta
@@ -34,7 +34,7 @@ def failed_row(**columns):
     return make_execution(**values | columns)
 
 
-def notes():
+def rerun_transitions():
     moves = Transition.objects.filter(subject_type="execution", actor="stackstorm")
     return [
         (move.from_status, move.to_status, move.reason)
@@ -61,7 +61,7 @@ def failed(sandbox, st2):
     return start
 
 
-def run_again(sandbox, st2_execution_id):
+def rerun(sandbox, st2_execution_id):
     answer = requests.post(
         f"{sandbox.url}/v1/executions/{st2_execution_id}/re_run",
         json={},
@@ -72,21 +72,21 @@ def run_again(sandbox, st2_execution_id):
     return answer.json()["id"]
 
 
-def look(client):
-    """Look for re-runs as if the time for it had come."""
+def check_now(client):
+    """Check for re-runs as if the check were due."""
     JobSchedule.objects.filter(name="reruns").delete()
     ActionExecution.objects.filter(reruns_due_at__isnull=False).update(reruns_due_at=timezone.now())
     return reruns.check_due(client=client)
 
 
 @pytest.mark.parametrize("status", ["failure", "success", "running", "unknown"])
-def test_the_stream_reports_a_re_run_that_is_shown_and_not_followed(status):
+def test_a_re_run_in_the_stream_is_recorded_and_settles_nothing(status):
     later = timezone.now() + timedelta(hours=1)
     row = failed_row(status=status, due_at=later)
     before = ActionExecution.objects.values().get()
 
-    for word in ("requested", "running", "running", "failed", "failed"):
-        stream.apply_events([read_execution(RERUN | {"status": word})])
+    for remote_status in ("requested", "running", "running", "failed", "failed"):
+        stream.apply_events([read_execution(RERUN | {"status": remote_status})])
 
     rerun = row.reruns.get()
     assert (rerun.st2_execution_id, rerun.rerun_of) == (RERUN["id"], FIRST)
@@ -94,13 +94,13 @@ def test_the_stream_reports_a_re_run_that_is_shown_and_not_followed(status):
     assert rerun.st2_web_url == RERUN["web_url"]
     assert rerun.started_at == read_execution(RERUN).start_timestamp
     assert ActionExecution.objects.values().get() == before
-    assert notes() == [
+    assert rerun_transitions() == [
         (status, status, f"run again in StackStorm by st2admin as {RERUN['id']}: requested"),
         (status, status, f"re-run {RERUN['id']} in StackStorm: failed"),
     ]
 
 
-def test_the_re_run_of_a_stranger_is_passed_over():
+def test_a_re_run_of_another_systems_execution_is_ignored():
     failed_row(st2_execution_id="f" * 24)
 
     stream.apply_events([read_execution(RERUN)])
@@ -108,12 +108,12 @@ def test_the_re_run_of_a_stranger_is_passed_over():
     assert not Rerun.objects.exists()
 
 
-def test_a_re_run_of_a_re_run_belongs_to_the_first():
+def test_a_re_run_of_a_re_run_belongs_to_the_first_execution():
     row = failed_row()
-    again = {"re-run": {"ref": RERUN["id"]}, "user": "alice"}
+    context = {"re-run": {"ref": RERUN["id"]}, "user": "alice"}
 
     stream.apply_events([read_execution(RERUN)])
-    stream.apply_events([read_execution(RERUN | {"id": "e" * 24, "context": again})])
+    stream.apply_events([read_execution(RERUN | {"id": "e" * 24, "context": context})])
 
     assert [(one.st2_execution_id, one.rerun_of) for one in row.reruns.all()] == [
         (RERUN["id"], FIRST),
@@ -121,7 +121,7 @@ def test_a_re_run_of_a_re_run_belongs_to_the_first():
     ]
 
 
-def test_the_recorded_list_of_re_runs_is_read():
+def test_re_runs_are_read_from_a_recorded_response():
     row = failed_row(reruns_due_at=timezone.now())
     with responses.RequestsMock() as mock:
         mock.get("http://st2.example.com/v1/executions", json=recorded("rerun-by-context-ref"))
@@ -136,7 +136,7 @@ def test_the_recorded_list_of_re_runs_is_read():
 
 
 @pytest.mark.parametrize("name", ["rerun-by-trace-tag", "get-executions-limit-minus-1"])
-def test_what_is_no_re_run_of_it_is_left_out(name):
+def test_other_executions_in_the_response_are_ignored(name):
     row = failed_row(reruns_due_at=timezone.now())
     with responses.RequestsMock() as mock:
         mock.get("http://st2.example.com/v1/executions", json=recorded(name))
@@ -146,28 +146,28 @@ def test_what_is_no_re_run_of_it_is_left_out(name):
     assert not row.reruns.exists()
 
 
-def test_a_failed_execution_is_looked_for_and_its_re_run_found_once(sandbox, st2, failed):
+def test_the_re_run_of_a_failed_execution_is_recorded_once(sandbox, st2, failed):
     row = failed()
     assert timedelta(0) < row.reruns_due_at - row.completed_at <= timedelta(seconds=60)
-    again = run_again(sandbox, row.st2_execution_id)
+    rerun_id = rerun(sandbox, row.st2_execution_id)
 
     for _ in range(3):
-        assert look(st2) == 1
+        assert check_now(st2) == 1
 
-    assert [one.st2_execution_id for one in row.reruns.all()] == [again]
-    assert len(notes()) == 1
+    assert [one.st2_execution_id for one in row.reruns.all()] == [rerun_id]
+    assert len(rerun_transitions()) == 1
     row.refresh_from_db()
-    assert (row.status, row.st2_execution_id == again) == ("failure", False)
+    assert (row.status, row.st2_execution_id == rerun_id) == ("failure", False)
 
 
-def test_an_open_re_run_is_looked_at_again_soon(sandbox, st2, failed):
+def test_an_open_re_run_is_checked_again_soon(sandbox, st2, failed):
     row = failed()
     ended = timezone.now() - timedelta(hours=5)
     ActionExecution.objects.update(completed_at=ended)
     sandbox.configure(outcomes={"core.local": "running"})
-    run_again(sandbox, row.st2_execution_id)
+    rerun(sandbox, row.st2_execution_id)
 
-    look(st2)
+    check_now(st2)
 
     row.refresh_from_db()
     assert row.reruns_due_at <= timezone.now() + timedelta(seconds=61)
@@ -176,11 +176,11 @@ def test_an_open_re_run_is_looked_at_again_soon(sandbox, st2, failed):
 @pytest.mark.parametrize(
     ("hours", "wait"), [(0, 1 / 60), (1, 1), (10, 10), (23, 23), (24, None), (48, None)]
 )
-def test_the_older_the_end_the_less_often_is_looked(hours, wait, st2, failed):
+def test_older_failures_are_checked_less_often(hours, wait, st2, failed):
     row = failed()
     ActionExecution.objects.update(completed_at=timezone.now() - timedelta(hours=hours))
 
-    look(st2)
+    check_now(st2)
 
     row.refresh_from_db()
     if wait is None:
@@ -190,7 +190,7 @@ def test_the_older_the_end_the_less_often_is_looked(hours, wait, st2, failed):
         assert abs(due_in - timedelta(hours=wait)) < timedelta(seconds=30)
 
 
-def test_what_succeeded_is_not_looked_for(sandbox, st2, failed):
+def test_a_successful_execution_is_not_checked(sandbox, st2, failed):
     sandbox.configure(outcomes={})
 
     row = failed()
@@ -198,7 +198,7 @@ def test_what_succeeded_is_not_looked_for(sandbox, st2, failed):
     assert (row.status, row.reruns_due_at) == ("success", None)
 
 
-def test_a_look_is_a_bounded_batch_once_a_minute(sandbox, st2):
+def test_a_bounded_batch_is_checked_once_a_minute(sandbox, st2):
     for number in range(reruns.BATCH + 3):
         failed_row(st2_execution_id=f"{number:024x}", reruns_due_at=timezone.now())
     before = len(sandbox.requests)
@@ -211,11 +211,11 @@ def test_a_look_is_a_bounded_batch_once_a_minute(sandbox, st2):
     assert due.count() == 3
 
 
-def test_a_stackstorm_that_is_away_is_asked_later(sandbox, st2, failed):
+def test_the_check_is_retried_after_an_outage(sandbox, st2, failed):
     row = failed()
     sandbox.configure(unavailable=True)
 
-    assert look(st2) == 0
+    assert check_now(st2) == 0
 
     row.refresh_from_db()
     assert row.reruns_due_at > timezone.now()

@@ -1,4 +1,4 @@
-"""Follow the stream: executions end without a poll, and what it does not tell is polled."""
+"""The stream settles executions without a poll; polls cover missed and unclear events."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -36,13 +36,13 @@ def launched(sandbox, st2):
         execution = make_execution(make_run(bucket))
         launch.launch_due(client=st2)
         execution.refresh_from_db()
-        put_off(execution)
+        postpone_poll(execution)
         return execution
 
     return start
 
 
-def put_off(execution):
+def postpone_poll(execution):
     later = timezone.now() + timedelta(hours=1)
     ActionExecution.objects.filter(pk=execution.pk).update(due_at=later)
     execution.refresh_from_db()
@@ -53,55 +53,54 @@ def is_due(execution):
     return execution.due_at is not None and execution.due_at <= timezone.now()
 
 
-def seen(st2, execution, **changed):
-    """Return the execution as StackStorm tells it now."""
+def event_of(st2, execution, **changed):
+    """Return StackStorm's event for the execution as it is now."""
     return replace(st2.execution(execution.st2_execution_id), **changed)
 
 
 class Scripted:
-    """A client whose connections tell what was written down, each until it breaks."""
+    """A client whose connections yield the given items; an exception item breaks the connection."""
 
     def __init__(self, *connections):
         self.connections = list(connections)
 
     def follow(self, _url):
         if not self.connections:
-            raise Enough
-        for told in self.connections.pop(0):
-            if isinstance(told, Exception):
-                raise told
-            yield told
+            raise ScriptEnded
+        for items in self.connections.pop(0):
+            if isinstance(items, Exception):
+                raise items
+            yield items
 
 
-class Enough(Exception):
-    """The script is over."""
+class ScriptEnded(Exception):
+    """No scripted connection is left."""
 
 
 CUT = StackStormUnavailable("GET", "/stream", "cut", may_have_been_sent=True)
 
 
-@pytest.mark.django_db(transaction=True)  # it closes old connections, but not within a transaction
-def test_an_execution_is_settled_by_its_event_without_a_request(
-    sandbox, st2, launched, monkeypatch
-):
+# listen closes old connections, which has no effect inside a transaction.
+@pytest.mark.django_db(transaction=True)
+def test_an_event_settles_its_execution_without_a_request(sandbox, st2, launched, monkeypatch):
     sandbox.configure(duration_seconds=0.3)
     execution = launched()
     before = len(sandbox.requests)
-    take = stream.apply_events
+    apply_events = stream.apply_events
 
-    def take_and_cut(moved, **options):
-        early = take(moved, **options)
-        if any(remote.status == "succeeded" for remote in moved):
+    def apply_and_cut(updates, **options):
+        unmatched = apply_events(updates, **options)
+        if any(remote.status == "succeeded" for remote in updates):
             sandbox.stop()
-        return early
+        return unmatched
 
-    monkeypatch.setattr(stream, "apply_events", take_and_cut)
+    monkeypatch.setattr(stream, "apply_events", apply_and_cut)
     with pytest.raises(StackStormUnavailable):
         stream.listen(client=st2)
 
     execution.refresh_from_db()
     assert (execution.status, execution.st2_action_execution_status) == ("success", "succeeded")
-    assert execution.running_at is not None, "its events before were taken too"
+    assert execution.running_at is not None, "its earlier events are applied as well"
     assert execution.st2_result["succeeded"]
     assert BucketRun.objects.get().status == "success"
     [last] = Transition.objects.filter(subject_type="execution", to_status="success")
@@ -110,7 +109,7 @@ def test_an_execution_is_settled_by_its_event_without_a_request(
 
 
 @pytest.mark.parametrize(
-    ("word", "status"),
+    ("st2_status", "status"),
     [
         ("succeeded", "success"),
         ("failed", "failure"),
@@ -119,103 +118,106 @@ def test_an_execution_is_settled_by_its_event_without_a_request(
         ("canceled", "skipped"),
     ],
 )
-def test_every_final_word_settles_once(word, status, st2, launched):
+def test_every_final_status_settles_once(st2_status, status, st2, launched):
     execution = launched()
-    event = seen(st2, execution, status=word)
+    event = event_of(st2, execution, status=st2_status)
 
     for _ in range(2):
         stream.apply_events([event])
 
     execution.refresh_from_db()
-    assert (execution.status, execution.st2_action_execution_status) == (status, word)
+    assert (execution.status, execution.st2_action_execution_status) == (status, st2_status)
     assert Transition.objects.filter(subject_type="execution", to_status=status).count() == 1
 
 
 @pytest.mark.parametrize(
-    "word", ["requested", "scheduled", "delayed", "running", "pausing", "pending", "new-word"]
+    "st2_status",
+    ["requested", "scheduled", "delayed", "running", "pausing", "pending", "new-status"],
 )
-def test_another_word_is_kept_and_moves_nothing(word, st2, launched):
+def test_another_status_is_stored_and_settles_nothing(st2_status, st2, launched):
     execution = launched()
 
-    stream.apply_events([seen(st2, execution, status=word)])
+    stream.apply_events([event_of(st2, execution, status=st2_status)])
 
     execution.refresh_from_db()
-    assert (execution.status, execution.st2_action_execution_status) == ("running", word)
-    assert (execution.running_at is not None) == (word == "running")
-    # Where a person may be asked, the poll looks for the inquiry at once.
-    assert is_due(execution) == (word in {"pausing", "pending"})
+    assert (execution.status, execution.st2_action_execution_status) == ("running", st2_status)
+    assert (execution.running_at is not None) == (st2_status == "running")
+    # In these statuses there may be an inquiry, which the poll reads.
+    assert is_due(execution) == (st2_status in {"pausing", "pending"})
 
 
-def test_words_whose_transaction_lost_a_race_are_kept_all_the_same(st2, launched, monkeypatch):
+def test_statuses_are_stored_after_a_deadlock(st2, launched, monkeypatch):
     executions = [launched(), launched()]
     ActionExecution.objects.update(st2_action_execution_status="requested", running_at=None)
-    keep, lost = remote_status.compare_and_set, [executions[1].pk]
+    real_update, conflicts = remote_status.compare_and_set, [executions[1].pk]
 
-    def keep_or_lose(row, **columns):
-        if row.pk in lost:
-            lost.clear()
+    def fail_once(row, **columns):
+        if row.pk in conflicts:
+            conflicts.clear()
             raise OperationalError(1213, "Deadlock found when trying to get lock")
-        return keep(row, **columns)
+        return real_update(row, **columns)
 
-    monkeypatch.setattr(remote_status, "compare_and_set", keep_or_lose)
+    monkeypatch.setattr(remote_status, "compare_and_set", fail_once)
 
-    stream.apply_events([seen(st2, execution, status="running") for execution in executions])
+    stream.apply_events([event_of(st2, execution, status="running") for execution in executions])
 
-    assert not lost
+    assert not conflicts
     for execution in executions:
         execution.refresh_from_db()
         assert execution.st2_action_execution_status == "running"
         assert execution.running_at is not None
 
 
-def test_the_events_of_strangers_are_passed_over(st2, launched):
+def test_events_of_other_systems_are_ignored(st2, launched):
     execution = launched()
-    stranger = seen(st2, execution, id="0" * 24, status="failed", context={})
+    foreign = event_of(st2, execution, id="0" * 24, status="failed", context={})
 
-    stream.apply_events([stranger])
+    stream.apply_events([foreign])
 
     execution.refresh_from_db()
     assert execution.status == "running"
     assert not is_due(execution)
 
 
-def test_a_task_that_bears_our_tag_does_not_end_its_workflow(st2, launched):
+def test_a_task_with_our_trace_tag_does_not_end_its_workflow(st2, launched):
     execution = launched()
     parent = {"parent": {"execution_id": execution.st2_execution_id}}
     tag = {"trace_context": {"trace_tag": execution.trace_tag}}
 
-    stream.apply_events([seen(st2, execution, id="0" * 24, status="failed", context=parent | tag)])
+    stream.apply_events(
+        [event_of(st2, execution, id="0" * 24, status="failed", context=parent | tag)]
+    )
 
     execution.refresh_from_db()
     assert execution.status == "running"
     assert not is_due(execution)
 
 
-def test_a_workflow_is_left_to_the_poll_that_fetches_its_tasks(st2, launched):
+def test_a_workflow_is_left_to_the_poll_that_reads_its_tasks(st2, launched):
     execution = launched()
     ActionExecution.objects.update(step_order=0)
 
-    stream.apply_events([seen(st2, execution, status="succeeded")])
+    stream.apply_events([event_of(st2, execution, status="succeeded")])
 
     assert is_due(execution)
     assert execution.status == "running"
     assert OrmQ.objects.exists()
 
 
-def test_what_was_launched_twice_is_left_to_the_poll_that_looks_for_the_other(st2, launched):
+def test_an_unanswered_launch_is_left_to_the_poll_that_finds_duplicates(st2, launched):
     execution = launched()
     ActionExecution.objects.update(unanswered_launches=1)
 
-    stream.apply_events([seen(st2, execution, status="succeeded")])
+    stream.apply_events([event_of(st2, execution, status="succeeded")])
 
     assert is_due(execution)
     assert execution.status == "running"
 
 
 @pytest.mark.parametrize("is_looked_up", [True, False])
-def test_an_event_before_the_answer_invents_nothing(is_looked_up, st2, launched):
+def test_an_event_before_the_response_only_hints_the_look_up(is_looked_up, st2, launched):
     execution = launched()
-    event = seen(st2, execution, status="succeeded")
+    event = event_of(st2, execution, status="succeeded")
     later = timezone.now() + timedelta(hours=1)
     ActionExecution.objects.update(
         status="launching",
@@ -226,59 +228,59 @@ def test_an_event_before_the_answer_invents_nothing(is_looked_up, st2, launched)
 
     stream.apply_events([event])
 
-    assert is_due(execution) == is_looked_up, "a POST under way must not be taken for lost"
+    assert is_due(execution) == is_looked_up, "a POST in progress must not be treated as lost"
     assert (execution.status, execution.st2_execution_id) == ("launching", None)
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("is_patient", [True, False])
-def test_an_end_before_the_record_of_the_launch_is_told_again(
-    is_patient, st2, launched, monkeypatch
+@pytest.mark.parametrize("is_in_time", [True, False])
+def test_a_final_event_before_the_launch_is_recorded_is_applied_again(
+    is_in_time, st2, launched, monkeypatch
 ):
     execution = launched()
-    event = seen(st2, execution, status="succeeded")
-    on_record = ActionExecution.objects.filter(pk=execution.pk)
-    on_record.update(status="launching", st2_execution_id=None)
-    monkeypatch.setattr(stream, "PENDING_SECONDS", 60 if is_patient else -1)
+    event = event_of(st2, execution, status="succeeded")
+    stored = ActionExecution.objects.filter(pk=execution.pk)
+    stored.update(status="launching", st2_execution_id=None)
+    monkeypatch.setattr(stream, "PENDING_SECONDS", 60 if is_in_time else -1)
     monkeypatch.setattr(stream, "batched", iter)
 
-    def told():
+    def items():
         yield [event]
-        on_record.update(status="running", st2_execution_id=event.id)
+        stored.update(status="running", st2_execution_id=event.id)
         yield []
         raise CUT
 
     with pytest.raises(StackStormUnavailable):
-        stream.listen(client=Scripted(told()))
+        stream.listen(client=Scripted(items()))
 
     execution.refresh_from_db()
-    assert execution.status == ("success" if is_patient else "running")
+    assert execution.status == ("success" if is_in_time else "running")
 
 
-def test_events_that_come_while_others_are_taken_are_taken_together():
-    is_taken = Event()
+def test_events_received_while_others_are_applied_form_one_batch():
+    is_read = Event()
 
-    def told():
+    def items():
         yield ["a"]
-        is_taken.wait()
+        is_read.wait()
         yield ["b"]
         yield ["c", "d"]
         raise CUT
 
     batches = []
 
-    def take_all():
-        for moved in stream.batched(told()):
-            batches.append(moved)
-            is_taken.set()
+    def read_all():
+        for updates in stream.batched(items()):
+            batches.append(updates)
+            is_read.set()
 
     with pytest.raises(StackStormUnavailable):
-        take_all()
+        read_all()
     assert batches == [["a"], ["b", "c", "d"]]
 
 
 @pytest.mark.parametrize("is_followed", [True, False])
-def test_the_first_poll_of_what_the_stream_tells_of_can_wait(is_followed, launched, settings):
+def test_the_first_poll_is_later_while_the_stream_is_followed(is_followed, launched, settings):
     settings.POLL_INTERVAL = 80.0
     if is_followed:
         Heartbeat.record(poll_interval.STREAM_HEARTBEAT, at=timezone.now())
@@ -294,7 +296,7 @@ def test_an_unknown_execution_is_settled_by_a_late_event(st2, launched):
     ActionExecution.objects.update(status="unknown")
     BucketRun.objects.update(status="unknown")
 
-    stream.apply_events([seen(st2, execution, status="succeeded")])
+    stream.apply_events([event_of(st2, execution, status="succeeded")])
 
     execution.refresh_from_db()
     assert execution.status == "success"
@@ -302,19 +304,19 @@ def test_an_unknown_execution_is_settled_by_a_late_event(st2, launched):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_after_each_connection_all_that_runs_is_asked_for_once(st2, launched):
+def test_each_new_connection_makes_all_polls_due_once(st2, launched):
     execution = launched()
     script = Scripted([[], [], CUT], [CUT], [[], CUT])
-    asked = []
+    was_due = []
 
     def wait(_seconds):
-        asked.append(is_due(execution))
-        put_off(execution)
+        was_due.append(is_due(execution))
+        postpone_poll(execution)
 
-    with pytest.raises(Enough):
+    with pytest.raises(ScriptEnded):
         stream.follow(client=script, wait=wait)
 
-    assert asked == [True, False, True], "a connection that shows no sign of life is none"
+    assert was_due == [True, False, True], "a connection without any event does not count"
     assert poll.poll_due(client=st2) == 0
 
 
@@ -322,39 +324,39 @@ def test_after_each_connection_all_that_runs_is_asked_for_once(st2, launched):
 @pytest.mark.parametrize(
     "error", [OperationalError("gone"), InterfaceError(0, "")], ids=["lost", "closed"]
 )
-def test_a_broken_database_is_no_end(error, launched, monkeypatch):
+def test_a_database_error_does_not_end_the_follower(error, launched, monkeypatch):
     launched()
     breaks = [error]
 
-    def ask_for_all():
+    def fail_first_time():
         if breaks:
             raise breaks.pop()
 
-    monkeypatch.setattr(poll_hints, "hint_all_running", ask_for_all)
+    monkeypatch.setattr(poll_hints, "hint_all_running", fail_first_time)
     waits = []
 
-    with pytest.raises(Enough):
+    with pytest.raises(ScriptEnded):
         stream.follow(client=Scripted([[]], [[], CUT]), wait=waits.append)
 
     assert len(waits) == 2
 
 
-def test_a_stream_that_stays_away_is_asked_for_ever_more_seldom():
+def test_reconnects_back_off_during_an_outage():
     waits = []
 
-    with pytest.raises(Enough):
+    with pytest.raises(ScriptEnded):
         stream.follow(client=Scripted(*[[CUT]] * 30), wait=waits.append)
 
     assert waits[0] <= 1.0
     assert all(15.0 <= seconds <= 30.0 for seconds in waits[10:])
-    assert len(set(waits[10:])) > 1, "those who lost it together do not come back together"
+    assert len(set(waits[10:])) > 1, "jitter spreads the reconnects"
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("ST2_STREAM_URL", ""), ("ST2_STREAM_URL", "st2.example.com"), ("ST2_API_URL", "")],
 )
-def test_the_command_names_the_setting_that_it_lacks(name, value, settings):
+def test_the_command_names_the_missing_setting(name, value, settings):
     settings.ST2_API_URL = settings.ST2_STREAM_URL
     setattr(settings, name, value)
 

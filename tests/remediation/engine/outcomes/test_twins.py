@@ -1,4 +1,4 @@
-"""A launch that landed twice: the older is followed, the younger canceled, both are on record."""
+"""Of duplicate executions, the oldest is followed, the others are canceled, all are recorded."""
 
 import pytest
 from django.utils import timezone
@@ -12,8 +12,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def twins(sandbox, st2):
-    """Return a running execution and StackStorm's ids of the two that its launches made."""
+def duplicates(sandbox, st2):
+    """Return a running execution and StackStorm's ids of its two duplicates, oldest first."""
     sandbox.configure(outcomes={"core.local": "running"})
     bucket = make_bucket()
     make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
@@ -31,8 +31,8 @@ def poll_now(st2):
     poll.poll_due(client=st2)
 
 
-def test_the_older_is_followed_and_the_younger_canceled(sandbox, st2, twins):
-    execution, older, younger = twins
+def test_the_oldest_is_followed_and_the_other_canceled(sandbox, st2, duplicates):
+    execution, older, younger = duplicates
 
     poll_now(st2)
 
@@ -45,8 +45,8 @@ def test_the_older_is_followed_and_the_younger_canceled(sandbox, st2, twins):
     assert move.data == {"st2_execution_id": older, "canceled": [younger]}
 
 
-def test_a_worker_that_died_before_the_cancel_is_made_good(sandbox, st2, twins):
-    execution, older, younger = twins
+def test_the_cancel_is_repeated_after_a_worker_died(sandbox, st2, duplicates):
+    execution, older, younger = duplicates
     ActionExecution.objects.update(st2_execution_id=older, st2_ghost_ids=[younger])
 
     poll_now(st2)
@@ -56,7 +56,7 @@ def test_a_worker_that_died_before_the_cancel_is_made_good(sandbox, st2, twins):
     assert execution.st2_execution_id == older
 
 
-def test_what_was_answered_at_once_is_not_searched_for(sandbox, st2, twins):
+def test_a_launch_with_a_response_is_not_searched_for_duplicates(sandbox, st2, duplicates):
     ActionExecution.objects.update(unanswered_launches=0)
     before = len(sandbox.requests)
 
@@ -65,13 +65,13 @@ def test_what_was_answered_at_once_is_not_searched_for(sandbox, st2, twins):
     assert len(sandbox.requests) == before + 1
 
 
-def test_a_twin_that_asks_a_person_is_not_asked_to_cancel_again(sandbox, st2, twins):
-    """StackStorm refuses that every time."""
-    _, _, younger = twins
+def test_a_duplicate_with_an_open_inquiry_is_not_canceled_again(sandbox, st2, duplicates):
+    """StackStorm never cancels an open inquiry."""
+    _, _, younger = duplicates
     ActionExecution.objects.update(st2_ghost_ids=[younger])
     sandbox.configure(outcomes={"core.local": "pending"})
-    asks = st2.run_action("core.local", {"cmd": "true"}, trace_tag=twins[0].trace_tag)
-    ActionExecution.objects.update(st2_ghost_ids=[younger, asks.id])
+    asking = st2.run_action("core.local", {"cmd": "true"}, trace_tag=duplicates[0].trace_tag)
+    ActionExecution.objects.update(st2_ghost_ids=[younger, asking.id])
     before = len(sandbox.requests)
 
     poll_now(st2)

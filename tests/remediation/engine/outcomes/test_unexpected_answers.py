@@ -1,4 +1,4 @@
-"""Answers about other executions, or in another form: one row waits or fails, no other."""
+"""A response about another execution or in another form affects one row, no other."""
 
 import logging
 from dataclasses import replace
@@ -16,11 +16,11 @@ from tests.factories import make_action, make_bucket, make_execution, make_run, 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-STRANGER = "f" * 24
+FOREIGN_ID = "f" * 24
 
 
 class AlteringClient(StackStormClient):
-    """Hands over what ``alter(method, path, body)`` makes of StackStorm's answers."""
+    """Returns ``alter(method, path, body)`` in place of each response body."""
 
     alter = staticmethod(lambda _method, _path, body: body)
 
@@ -30,7 +30,7 @@ class AlteringClient(StackStormClient):
 
 
 @pytest.fixture
-def odd(sandbox):
+def altering(sandbox):
     client = AlteringClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
     log_once._logged.clear()
     yield client
@@ -63,14 +63,14 @@ def statuses(rows):
     return [str(row.status) for row in rows]
 
 
-def own_ids(sandbox):
+def ids_by_tag(sandbox):
     """Return StackStorm's ids by trace tag."""
     return {one["context"]["trace_context"]["trace_tag"]: one["id"] for one in sandbox.executions}
 
 
-@pytest.mark.parametrize("is_together", [True, False], ids=["of the batch", "of an earlier one"])
-def test_a_201_with_the_id_of_another_row_costs_no_other_answer(
-    is_together, sandbox, st2, odd, make_rows, settings
+@pytest.mark.parametrize("is_together", [True, False], ids=["of the batch", "of an earlier batch"])
+def test_a_201_with_the_id_of_another_row_affects_no_other_response(
+    is_together, sandbox, st2, altering, make_rows, settings
 ):
     rows = make_rows(1)
     if not is_together:
@@ -85,77 +85,79 @@ def test_a_201_with_the_id_of_another_row_costs_no_other_answer(
             return body | {"id": first[0]} if is_second else body
         return body
 
-    odd.alter = name_the_first
+    altering.alter = name_the_first
     settings.ST2_MAX_CONCURRENT_REQUESTS = 2
-    launch.launch_due(client=odd)
+    launch.launch_due(client=altering)
 
     assert sorted(statuses(rows)) == ["launching", "running", "running", "running"]
     [waiting] = [row for row in rows if row.status == Status.LAUNCHING]
     assert "which belongs to #" in waiting.error_message
-    poll_all(odd)
-    poll_all(odd)
+    poll_all(altering)
+    poll_all(altering)
     assert statuses(rows) == ["success"] * 4
-    assert {row.trace_tag: row.st2_execution_id for row in rows} == own_ids(sandbox)
+    assert {row.trace_tag: row.st2_execution_id for row in rows} == ids_by_tag(sandbox)
     assert set(sandbox.posts_by_trace_tag().values()) == {1}
 
 
-@pytest.mark.parametrize("odd_body", [{}, [], None, "x", {"id": 7}, {"id": "a" * 101}])
-def test_a_201_without_an_execution_costs_no_other_answer(odd_body, sandbox, odd, make_rows):
+@pytest.mark.parametrize("altered_body", [{}, [], None, "x", {"id": 7}, {"id": "a" * 101}])
+def test_a_201_without_an_execution_affects_no_other_response(
+    altered_body, sandbox, altering, make_rows
+):
     rows = make_rows()
 
     def lose_one(method, path, body):
         if method == "POST":
             is_lost = body["context"]["trace_context"]["trace_tag"] == rows[1].trace_tag
-            return odd_body if is_lost else body
+            return altered_body if is_lost else body
         return body
 
-    odd.alter = lose_one
-    launch.launch_due(client=odd)
+    altering.alter = lose_one
+    launch.launch_due(client=altering)
 
     assert statuses(rows) == ["running", "launching", "running"]
-    poll_all(odd)
-    poll_all(odd)
+    poll_all(altering)
+    poll_all(altering)
     assert statuses(rows) == ["success"] * 3
 
 
-ODD_LISTS = {
-    "a stranger": lambda rows: [rows[0] | {"id": STRANGER}, *rows],
-    "a member that is none": lambda rows: [None, "x", 7, {}, *rows],
+ALTERED_LISTS = {
+    "a foreign id": lambda rows: [rows[0] | {"id": FOREIGN_ID}, *rows],
+    "members of other types": lambda rows: [None, "x", 7, {}, *rows],
     "a member without an id": lambda rows: [{"status": "failed"}, *rows],
     "one of ours without an id": lambda rows: [rows[0] | {"id": None}, *rows[1:]],
     "one of ours without a status": lambda rows: [rows[0] | {"status": None}, *rows[1:]],
     "one of ours twice": lambda rows: [rows[0], rows[0] | {"status": "failed"}, *rows[1:]],
-    "none of ours": lambda rows: [row | {"id": STRANGER} for row in rows],
+    "none of ours": lambda rows: [row | {"id": FOREIGN_ID} for row in rows],
     "nothing": lambda _rows: [],
 }
 
 
-@pytest.mark.parametrize("kind", ODD_LISTS)
+@pytest.mark.parametrize("kind", ALTERED_LISTS)
 @pytest.mark.parametrize("is_result", [True, False], ids=["results", "statuses"])
-def test_an_odd_list_ends_no_batch_and_settles_with_the_truth(
-    kind, is_result, sandbox, odd, make_rows
+def test_a_malformed_list_neither_breaks_the_batch_nor_settles_wrongly(
+    kind, is_result, sandbox, altering, make_rows
 ):
     rows = make_rows()
-    launch.launch_due(client=odd)
+    launch.launch_due(client=altering)
 
     def alter(method, path, body):
         if path != "/executions" or not body or is_result != ("result" in body[0]):
             return body
-        return ODD_LISTS[kind](body)
+        return ALTERED_LISTS[kind](body)
 
-    odd.alter = alter
-    poll_all(odd)
+    altering.alter = alter
+    poll_all(altering)
 
     assert statuses(rows) == ["success"] * 3
     assert all(row.st2_result["succeeded"] for row in rows)
-    assert {row.trace_tag: row.st2_execution_id for row in rows} == own_ids(sandbox)
+    assert {row.trace_tag: row.st2_execution_id for row in rows} == ids_by_tag(sandbox)
 
 
-def test_an_answer_about_another_execution_costs_that_row_and_is_logged_once(
-    sandbox, odd, make_rows, caplog
+def test_a_response_about_another_execution_delays_that_row_and_is_logged_once(
+    sandbox, altering, make_rows, caplog
 ):
     rows = make_rows()
-    launch.launch_due(client=odd)
+    launch.launch_due(client=altering)
     statuses(rows)
     asked, other = rows[0].st2_execution_id, rows[1].st2_execution_id
 
@@ -164,57 +166,59 @@ def test_an_answer_about_another_execution_costs_that_row_and_is_logged_once(
             return [row for row in body if row["id"] != asked]
         return body | {"id": other} if path == f"/executions/{asked}" else body
 
-    odd.alter = swap
+    altering.alter = swap
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            poll_all(odd)
+            poll_all(altering)
 
     assert statuses(rows) == ["running", "success", "success"]
     assert rows[0].st2_execution_id == asked
     assert rows[0].due_at > timezone.now()
-    told = [record for record in caplog.records if other in record.getMessage()]
-    assert len(told) == 1
+    logged = [record for record in caplog.records if other in record.getMessage()]
+    assert len(logged) == 1
     long_ago = timezone.now() - timezone.timedelta(days=2)
     ActionExecution.objects.update(running_at=long_ago, started_at=long_ago)
-    poll_all(odd)
+    poll_all(altering)
     assert statuses(rows)[0] == "unknown"
 
 
-def test_odd_tasks_do_not_keep_their_workflow_from_its_end(sandbox, odd):
+def test_malformed_tasks_do_not_stop_their_workflow_from_ending(sandbox, altering):
     bucket = make_bucket(
         use_stackstorm=True, st2_workflow_name="host_down", st2_workflow_pack="remediation"
     )
     row = make_execution(make_run(bucket))
-    launch.launch_due(client=odd)
-    odd.alter = lambda _method, path, body: (
+    launch.launch_due(client=altering)
+    altering.alter = lambda _method, path, body: (
         [{}, None, *body, body[0], body[0] | {"id": row.st2_execution_id}]
         if path.endswith("/children")
         else body
     )
     row.refresh_from_db()
 
-    poll_all(odd)
+    poll_all(altering)
 
     row.refresh_from_db()
     assert row.status == "success"
     assert row.tasks.count() == 2
 
 
-def test_an_odd_answer_to_a_cancel_costs_no_other_row(sandbox, odd, make_rows):
+def test_a_malformed_cancel_response_affects_no_other_row(sandbox, altering, make_rows):
     sandbox.configure(outcomes={"core.local": ["running", "succeeded"]})
     rows = make_rows(2)
-    launch.launch_due(client=odd)
+    launch.launch_due(client=altering)
     BucketRun.objects.filter(pk=rows[0].run_id).update(stop="cancel")
-    odd.alter = lambda method, _path, body: body | {"id": STRANGER} if method == "DELETE" else body
+    altering.alter = lambda method, _path, body: (
+        body | {"id": FOREIGN_ID} if method == "DELETE" else body
+    )
 
-    poll_all(odd)
+    poll_all(altering)
 
     assert sorted(statuses(rows)) == ["running", "success"]
 
 
 @pytest.mark.parametrize("is_over", [True, False])
-def test_a_look_up_that_finds_the_id_of_another_row_costs_no_other(
-    is_over, sandbox, st2, odd, make_rows, settings
+def test_a_look_up_that_finds_the_id_of_another_row_affects_no_other(
+    is_over, sandbox, st2, altering, make_rows, settings
 ):
     settings.LAUNCH_LOOKUP_SECONDS = 0.0 if is_over else 300.0
     [owner] = make_rows(1)
@@ -224,7 +228,7 @@ def test_a_look_up_that_finds_the_id_of_another_row_costs_no_other(
     sandbox.configure(drop_answer_rate=1.0)
     launch.launch_due(client=st2)
     sandbox.configure(drop_answer_rate=0.0)
-    mine = own_ids(sandbox)[rows[0].trace_tag]
+    mine = ids_by_tag(sandbox)[rows[0].trace_tag]
 
     def alter(method, path, body):
         if path == "/executions":
@@ -233,16 +237,16 @@ def test_a_look_up_that_finds_the_id_of_another_row_costs_no_other(
             ]
         return body
 
-    odd.alter = alter
+    altering.alter = alter
     ActionExecution.objects.filter(status="launching").update(due_at=timezone.now())
-    lookup.look_up_due(client=odd)
+    lookup.look_up_due(client=altering)
 
     assert statuses(rows) == ["unknown" if is_over else "launching", "running"]
     if is_over:
         assert f"belongs to #{owner.pk}" in rows[0].error_message
 
 
-def test_a_twin_with_the_id_of_another_row_is_not_followed(sandbox, st2, odd, make_rows):
+def test_a_duplicate_with_the_id_of_another_row_is_not_followed(sandbox, st2, altering, make_rows):
     sandbox.configure(outcomes={"core.local": "running"})
     owner, row = make_rows(2)
     launch.launch_due(client=st2)
@@ -256,8 +260,8 @@ def test_a_twin_with_the_id_of_another_row_is_not_followed(sandbox, st2, odd, ma
             return [*body, body[0] | older]
         return body
 
-    odd.alter = alter
-    poll_all(odd)
+    altering.alter = alter
+    poll_all(altering)
 
     assert statuses([owner, row]) == ["running", "running"]
     assert (row.st2_execution_id, row.st2_ghost_ids) == (before, [])
@@ -269,11 +273,13 @@ def test_a_twin_with_the_id_of_another_row_is_not_followed(sandbox, st2, odd, ma
     [
         {"trace_context": {"trace_tag": "poundcake-of-another"}},
         {"rule": {"name": "notify_poundcake"}},
-        {"re-run": {"ref": STRANGER}},
+        {"re-run": {"ref": FOREIGN_ID}},
     ],
     ids=["another tag", "of a rule", "a re-run"],
 )
-def test_an_event_that_contradicts_its_row_only_has_stackstorm_asked(context, st2, odd, make_rows):
+def test_an_event_that_contradicts_its_row_only_makes_the_poll_due(
+    context, st2, altering, make_rows
+):
     [row] = make_rows(1)
     launch.launch_due(client=st2)
     row.refresh_from_db()
@@ -288,32 +294,32 @@ def test_an_event_that_contradicts_its_row_only_has_stackstorm_asked(context, st
     assert statuses([row]) == ["success"]
 
 
-def test_an_event_that_is_told_again_gives_no_hint_again(st2, make_rows):
+def test_an_event_that_is_applied_again_hints_no_second_poll(st2, make_rows):
     [row] = make_rows(1)
     launch.launch_due(client=st2)
     row.refresh_from_db()
-    event = replace(st2.execution(row.st2_execution_id), id=STRANGER, status="failed")
+    event = replace(st2.execution(row.st2_execution_id), id=FOREIGN_ID, status="failed")
 
-    kept = stream.apply_events([event])
+    unmatched = stream.apply_events([event])
     later = timezone.now() + timezone.timedelta(hours=1)
     ActionExecution.objects.update(due_at=later)
-    assert stream.apply_events([], pending=kept) == kept
+    assert stream.apply_events([], pending=unmatched) == unmatched
 
     row.refresh_from_db()
     assert row.due_at == later
 
 
-def test_a_poll_does_not_settle_a_row_that_follows_another_execution_by_then(st2, make_rows):
+def test_a_poll_does_not_settle_a_row_that_now_follows_another_execution(st2, make_rows):
     [row] = make_rows(1)
     launch.launch_due(client=st2)
     row.refresh_from_db()
     event = replace(st2.execution(row.st2_execution_id), status="canceled")
-    ActionExecution.objects.update(st2_execution_id=STRANGER)
+    ActionExecution.objects.update(st2_execution_id=FOREIGN_ID)
 
     remote_outcomes.settle_without_tasks([(row, event)])
 
     assert statuses([row]) == ["running"]
-    assert row.st2_execution_id == STRANGER
+    assert row.st2_execution_id == FOREIGN_ID
 
 
 @pytest.mark.parametrize(
@@ -326,23 +332,23 @@ def test_a_poll_does_not_settle_a_row_that_follows_another_execution_by_then(st2
     ],
     ids=["another action", "an empty object", "nothing", "a list"],
 )
-def test_an_odd_answer_about_an_action_lets_its_executions_wait_and_no_other(
-    alter_overview, sandbox, odd, caplog
+def test_malformed_action_metadata_delays_only_the_executions_of_that_action(
+    alter_overview, sandbox, altering, caplog
 ):
     rows = []
     for ref, parameters in (("core.noop", {}), ("core.local", {"cmd": "true"})):
         bucket = make_bucket()
         make_step(bucket, make_action(st2_action_ref=ref), parameters=parameters)
         rows.append(make_execution(make_run(bucket)))
-    odd.alter = lambda _method, path, body: (
+    altering.alter = lambda _method, path, body: (
         alter_overview(body) if path.endswith("core.noop") else body
     )
 
     for _ in range(3):
-        launch.launch_due(client=odd)
+        launch.launch_due(client=altering)
 
     assert statuses(rows) == ["pending", "running"]
     rows[0].action.refresh_from_db()
     assert "StackStorm answered GET /actions" in rows[0].action.st2_check_message
-    told = [one for one in caplog.records if "Nothing was learned of core.noop" in one.message]
-    assert len(told) == 1
+    logged = [one for one in caplog.records if "Nothing was learned of core.noop" in one.message]
+    assert len(logged) == 1

@@ -1,4 +1,4 @@
-"""The rows of a workflow's tasks, which settle writes as StackStorm shows them."""
+"""The rows of a workflow's tasks, written when the workflow is settled."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from tests.remediation.stackstorm.recordings import recording
 pytestmark = pytest.mark.django_db
 
 
-def test_a_task_that_outlived_its_workflow_says_so():
+def test_a_task_that_has_not_ended_with_its_workflow_is_unknown():
     bucket = make_bucket(
         use_stackstorm=True, st2_workflow_name="host_down", st2_workflow_pack="remediation"
     )

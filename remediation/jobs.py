@@ -204,7 +204,7 @@ def _look_at_clocks() -> None:
     global _clocks_looked_at
     if _clocks_looked_at is None or _clocks_looked_at.is_over():
         _clocks_looked_at = clock.Timer(CLOCK_LOOK_SECONDS)
-        future_due_times.bring_back()
+        future_due_times.correct()
         _report_skew()
 
 

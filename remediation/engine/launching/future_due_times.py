@@ -1,7 +1,7 @@
-"""Bring back what is due too far in the future: a clock was wrong when it was stamped.
+"""Correct due times that are too far in the future because a clock was wrong.
 
-It happens on SQLite when the machine's clock is set back, and after a failover to a database
-whose clock is behind. Without it, nothing would be polled or rescued for as long as that.
+On SQLite this happens when the machine's clock is set back, else after a failover to a database
+whose clock is behind. Without a correction the rows would not be polled or recovered until then.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ logger = logging.getLogger(__name__)
 
 Status = ActionExecution.Status
 
-LONGEST_RELEASE = datetime.timedelta(seconds=300)  # before what was claimed is due again
+LONGEST_RELEASE = datetime.timedelta(seconds=300)  # from a release to the next due time
 
 
-def bring_back() -> int:
-    """Make due what cannot be due that late; return how many rows that were."""
+def correct() -> int:
+    """Move due times that are later than possible; return the number of rows."""
     at = clock.now()
     moved = sum(
-        _no_later(status, at=at, longest=longest, **columns)
-        for status, longest, columns in _longest()
-    ) + _bring_back_new(at=at)
+        _limit_due_at(status, at=at, longest=longest, **columns)
+        for status, longest, columns in _longest_delays()
+    ) + _correct_new(at=at)
     if moved:
-        logger.warning("%s executions were due too far in the future: a clock was set.", moved)
+        logger.warning("%s executions were due too far in the future: a clock was set back.", moved)
     return moved
 
 
-def _longest() -> list[tuple[Status, datetime.timedelta, dict[str, object]]]:
-    """Return how far ahead the rows of a status can be due at the most."""
+def _longest_delays() -> list[tuple[Status, datetime.timedelta, dict[str, object]]]:
+    """Return the longest possible time until a row of each status is due."""
     remote: dict[str, object] = {"executed_via_stackstorm": True}
     local: dict[str, object] = {"executed_via_stackstorm": False}
     slowest = (
@@ -48,7 +48,7 @@ def _longest() -> list[tuple[Status, datetime.timedelta, dict[str, object]]]:
         (Status.RUNNING, slowest, remote),
         (Status.UNKNOWN, poll_interval.UNKNOWN_INTERVAL, remote),
         (Status.LAUNCHING, LONGEST_WAIT, remote | {"lookup_until__isnull": False}),
-        # Not rescued at once: its worker may be alive, and gets its lease again.
+        # Not recovered at once: its worker may be alive, and gets a new lease.
         (Status.LAUNCHING, lease(is_local=False), remote | {"lookup_until": None}),
         (Status.LAUNCHING, lease(is_local=True), local),
         (Status.PENDING, LONGEST_RELEASE, remote | {"started_at__isnull": False}),
@@ -56,18 +56,18 @@ def _longest() -> list[tuple[Status, datetime.timedelta, dict[str, object]]]:
     ]
 
 
-def _no_later(
+def _limit_due_at(
     status: Status, *, at: datetime.datetime, longest: datetime.timedelta, **columns: object
 ) -> int:
     rows = ActionExecution.objects.filter(
         status=status, due_at__gt=at + longest + clock.TOLERANCE, **columns
     )
-    # Mostly there is none, and a write would wait for other writers.
+    # Usually there is none, and an UPDATE would wait for other writers.
     return rows.update(due_at=at + longest) if rows.exists() else 0
 
 
-def _bring_back_new(*, at: datetime.datetime) -> int:
-    """Make due what was made by a clock that was ahead, after no more than its delay."""
+def _correct_new(*, at: datetime.datetime) -> int:
+    """Limit the due times of rows created with a clock that was ahead to their retry delay."""
     rows = ActionExecution.objects.filter(
         status=Status.PENDING,
         started_at=None,
@@ -78,6 +78,8 @@ def _bring_back_new(*, at: datetime.datetime) -> int:
     for row in rows.order_by("created_at")[:ROWS_MAX]:
         due_at = at + retry_delay(row.run.plan.step(row.step_order), row.attempt)
         if row.due_at and row.due_at > due_at + clock.TOLERANCE:
-            mine = ActionExecution.objects.filter(pk=row.pk, status=row.status, due_at=row.due_at)
-            moved += mine.update(due_at=due_at)
+            unchanged = ActionExecution.objects.filter(
+                pk=row.pk, status=row.status, due_at=row.due_at
+            )
+            moved += unchanged.update(due_at=due_at)
     return moved

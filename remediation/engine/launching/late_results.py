@@ -1,7 +1,8 @@
-"""Record what a worker learned or did after its lease, because it was stopped in between.
+"""Record results that a worker brings back after its lease has ended.
 
-A stopped process (SIGSTOP, a paused virtual machine, swap) does not know that time passed, and
-others have taken its row over by then. What it brings back stays on the row, with a transition.
+A suspended process (SIGSTOP, a paused virtual machine, swapping) does not notice that time has
+passed, and another worker may have taken over its row. The late result is kept on the row, with a
+transition.
 """
 
 from __future__ import annotations
@@ -28,47 +29,47 @@ Status = ActionExecution.Status
 def record_launch(
     execution: ActionExecution, remote: Execution, *, client: StackStormClient
 ) -> None:
-    """Record that StackStorm has an execution although its row has moved on.
+    """Record that StackStorm started an execution although its row has changed.
 
-    It becomes the row's execution if the row has none. Otherwise it is kept beside that one and
-    canceled.
+    A row without an execution gets this one. Otherwise it is a duplicate: its id is stored beside
+    the first, and it is canceled.
     """
-    is_surplus = retry_on_conflict(
-        partial(_keep, execution.pk, remote, cause=Cause()),
-        description=f"The late answer for {execution}",
+    is_duplicate = retry_on_conflict(
+        partial(_store_launch, execution.pk, remote, cause=Cause()),
+        description=f"Recording the late response for {execution}",
     )
-    if not is_surplus:
+    if not is_duplicate:
         return
     try:
         client.cancel(remote.id)
     except StackStormError as error:
-        logger.warning("The surplus execution of %s was not canceled: %s", execution, error)
+        logger.warning("The duplicate execution of %s was not canceled: %s", execution, error)
 
 
-def _keep(pk: int, remote: Execution, *, cause: Cause) -> bool:
-    """Record it; return whether another execution counts for the row."""
+def _store_launch(pk: int, remote: Execution, *, cause: Cause) -> bool:
+    """Store the StackStorm execution on the row; return whether it is a duplicate."""
     with transaction.atomic():
         row = ActionExecution.objects.select_for_update().get(pk=pk)
         if remote.id in (row.st2_execution_id, *row.st2_ghost_ids):
             return False
         if execution_ids.owners([remote.id]):
-            logger.warning("%s is another row's, not one of %s", remote.id, row)
+            logger.warning("%s belongs to another row than %s", remote.id, row)
             return False
         if row.st2_execution_id is None and row.status in (Status.PENDING, Status.LAUNCHING):
-            reason = "StackStorm's answer came after the lease of the worker that launched it"
+            reason = "StackStorm's response came after the lease of the worker that launched it"
             started_executions.record(row, remote, cause=cause, poll_at=cause.at, reason=reason)
             queue.enqueue(queue.TICK)
             return False
         if row.st2_execution_id is None and row.status == Status.UNKNOWN:
-            _ask_for(row, remote, cause=cause)
+            _poll_unknown(row, remote, cause=cause)
             return False
-        _keep_surplus(row, remote, cause=cause)
+        _store_duplicate(row, remote, cause=cause)
         return True
 
 
-def _ask_for(row: ActionExecution, remote: Execution, *, cause: Cause) -> None:
-    """Have the poll ask for the execution of a row that rests as unknown."""
-    reason = f"StackStorm's answer came late: it has the execution as {remote.id}"
+def _poll_unknown(row: ActionExecution, remote: Execution, *, cause: Cause) -> None:
+    """Store the id on an unknown row and make its poll due now."""
+    reason = f"StackStorm's response came late: it started execution {remote.id}"
     compare_and_set(
         row,
         expected={"status": row.status, "st2_execution_id": None},
@@ -79,32 +80,33 @@ def _ask_for(row: ActionExecution, remote: Execution, *, cause: Cause) -> None:
         error_message=reason,
         due_at=cause.at,
     )
-    _write(row, reason, cause=cause, data={"st2_execution_id": remote.id})
+    _write_note(row, reason, cause=cause, data={"st2_execution_id": remote.id})
     queue.enqueue(queue.TICK)
 
 
-def _keep_surplus(row: ActionExecution, remote: Execution, *, cause: Cause) -> None:
+def _store_duplicate(row: ActionExecution, remote: Execution, *, cause: Cause) -> None:
     ghosts = [*row.st2_ghost_ids, remote.id]
     compare_and_set(row, expected={"status": row.status}, st2_ghost_ids=ghosts)
     reason = (
-        "a worker that was stopped for longer than its lease started it in StackStorm as well:"
+        "a worker that was suspended for longer than its lease started a duplicate in StackStorm:"
         f" {remote.id} is canceled, but its command may have run"
     )
-    counting = row.st2_execution_id or ""
-    _write(row, reason, cause=cause, data={"st2_execution_id": counting, "canceled": [remote.id]})
+    first = row.st2_execution_id or ""
+    _write_note(row, reason, cause=cause, data={"st2_execution_id": first, "canceled": [remote.id]})
 
 
 def release_unsent(execution: ActionExecution) -> None:
-    """Give back what was not sent, since its worker was stopped for longer than its lease.
+    """Release a row that was not sent because its worker was suspended longer than its lease.
 
-    If another worker looks it up already, the look-up goes on only for what was sent earlier.
+    If another worker looks it up already, the look-up continues only for earlier launches.
     """
     cause = Cause()
-    reason = "not sent: its worker was stopped for longer than its lease"
+    reason = "not sent: its worker was suspended for longer than its lease"
     sent_before = execution.unanswered_launches
     row = ActionExecution.objects.get(pk=execution.pk)
     is_taken_over = row.lookup_until is not None or row.unanswered_launches != sent_before
     if is_taken_over and sent_before:
+        # recover() has counted this launch as unanswered, but it was never sent.
         ActionExecution.objects.filter(
             pk=row.pk,
             status=Status.LAUNCHING,
@@ -119,17 +121,17 @@ def release_unsent(execution: ActionExecution) -> None:
     except IllegalTransitionError as error:
         logger.info("Taken over by another worker: %s", error)
         if row.status == Status.UNKNOWN and row.started_at == execution.started_at:
-            _note(execution.pk, f"it never began: {reason}", cause=cause)
+            _add_note(execution.pk, f"it never began: {reason}", cause=cause)
         return
     is_remote = execution.executed_via_stackstorm
     queue.enqueue(queue.LAUNCH_DUE if is_remote else queue.RUN_LOCAL)
 
 
 def record_outcome(execution: ActionExecution, outcome: Outcome) -> None:
-    """Record how a local action ended whose row has moved on.
+    """Record the late outcome of a local action.
 
-    It settles a row that rests as unknown because its worker seemed dead. Beside the outcome of
-    another worker it is only kept.
+    It settles a row that became unknown because its worker seemed dead. If another worker has
+    settled the row, the outcome becomes a transition only.
     """
     cause = Cause()
     row = ActionExecution.objects.get(pk=execution.pk)
@@ -137,19 +139,21 @@ def record_outcome(execution: ActionExecution, outcome: Outcome) -> None:
     if is_awaited and settle.settle(row, outcome, cause=cause):
         return
     is_same_claim = row.started_at == execution.started_at
-    how = "its worker came back" if is_same_claim else "another worker carried it out as well"
-    said = f"{outcome.status}: {outcome.reason}" if outcome.reason else str(outcome.status)
-    _note(execution.pk, f"{how} after the row had moved on: {said}", cause=cause)
+    source = "its worker came back" if is_same_claim else "another worker executed it too"
+    result = f"{outcome.status}: {outcome.reason}" if outcome.reason else str(outcome.status)
+    _add_note(execution.pk, f"{source} after the row had changed: {result}", cause=cause)
 
 
-def _note(pk: int, reason: str, *, cause: Cause) -> None:
-    """Record something about a row that changes nothing else of it."""
+def _add_note(pk: int, reason: str, *, cause: Cause) -> None:
+    """Write a transition that does not change the status."""
     with transaction.atomic():
         row = ActionExecution.objects.select_for_update().get(pk=pk)
-        _write(row, reason, cause=cause, data={})
+        _write_note(row, reason, cause=cause, data={})
 
 
-def _write(row: ActionExecution, reason: str, *, cause: Cause, data: dict[str, object]) -> None:
+def _write_note(
+    row: ActionExecution, reason: str, *, cause: Cause, data: dict[str, object]
+) -> None:
     Transition.write(
         Transition.of(
             row,

@@ -1,4 +1,4 @@
-"""Carry out local actions, which need no StackStorm."""
+"""Execute local actions, which do not use StackStorm."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ logger = logging.getLogger(__name__)
 Status = ActionExecution.Status
 
 
-def execute(request: PreparedLaunch) -> None:
-    """Run a claimed local action, or let its delay begin, and settle it."""
-    execution, name = request.execution, request.rendered.action_type
+def execute(prepared: PreparedLaunch) -> None:
+    """Run a claimed local action and settle it. A delayed one is only marked as running."""
+    execution, name = prepared.execution, prepared.rendered.action_type
     try:
         if execution.status == Status.LAUNCHING:
-            delay = local_actions.delay_seconds(name, request.rendered.sent)
+            delay = local_actions.delay_seconds(name, prepared.rendered.sent)
             if delay is not None:
                 cause = Cause()
                 until = cause.at + datetime.timedelta(seconds=delay)
                 execution.mark_running(cause=cause, due_at=until, running_at=cause.at)
                 return
-        if request.timer.is_over():
+        if prepared.timer.is_over():
             late_results.release_unsent(execution)
             return
-        result = local_actions.run(name, request.rendered.sent)
+        result = local_actions.run(name, prepared.rendered.sent)
         outcome = Outcome.success(result)
     except LocalActionFailed as error:
         outcome = Outcome.failure(str(error), error.result)
@@ -49,26 +49,24 @@ def execute(request: PreparedLaunch) -> None:
 
 
 def resume(execution: ActionExecution) -> PreparedLaunch | None:
-    """Take a local action whose delay is over; return None when another was faster."""
+    """Take a local action whose delay is over; None if another worker has taken it."""
     timer = start_timer(is_local=True)
-    is_mine = ActionExecution.objects.filter(
+    is_taken = ActionExecution.objects.filter(
         pk=execution.pk, status=Status.RUNNING, due_at=execution.due_at
     ).update(
         due_at=clock.now() + lease(is_local=True),
         prepare_attempts=F("prepare_attempts") + 1,
     )
-    if not is_mine:
+    if not is_taken:
         return None
     try:
         if execution.prepare_attempts >= preparation.ATTEMPTS_MAX:
             raise preparation.too_many_attempts(execution)
         return PreparedLaunch(execution, parameters.render(execution), timer, execution.started_at)
     except RendererUnavailable as error:
-        logger.warning(
-            "Execution %s is rendered again when its lease is over: %s", execution, error
-        )
+        logger.warning("Execution %s will be rendered when its lease is over: %s", execution, error)
         return None
     except TemplateError as error:
-        # A config value that was there before the delay may be gone.
+        # A config value may have been deleted during the delay.
         settle.settle(execution, Outcome.failure(str(error)), cause=Cause())
         return None

@@ -1,9 +1,13 @@
-"""Find out whether StackStorm has an execution whose launch got no answer.
+"""Find out whether StackStorm has an execution whose launch got no response.
 
-The request may have arrived, may still arrive, or never will. It is looked up by its trace tag
-for LAUNCH_LOOKUP_SECONDS. What StackStorm has taken up is adopted; what it has stored and nobody
-takes up is a ghost: deleted, and launched anew once its log proves that it never ran. What is not
-there is launched once more with the same tag, and then never again.
+The outcome of such a launch is unknown: the request may have arrived, may still arrive, or never
+will. The execution is looked up by its trace tag for LAUNCH_LOOKUP_SECONDS:
+
+- An execution that StackStorm has begun is adopted: the row follows it from then on.
+- A ghost, an execution that StackStorm stored and never began (it is still `requested` at the end
+  of the look-up), is canceled. Once its log proves that it never ran, the row is resent.
+- If nothing is found, the row is resent once with the same trace tag. If that launch gets no
+  response either and nothing is found, the row becomes unknown.
 """
 
 from __future__ import annotations
@@ -38,39 +42,42 @@ from remediation.stackstorm import (
 
 logger = logging.getLogger(__name__)
 
-BATCH = 50
-BUDGET_SECONDS = 5.0  # after which a slow StackStorm makes room for what else is due
-LONGEST_WAIT = datetime.timedelta(seconds=30)  # between two looks for one launch
-LAUNCHES_MAX = 2  # that get no answer, before a person has to look
+BATCH_SIZE = 50
+BATCH_SECONDS = 5.0  # after which a slow StackStorm must not delay other due work
+LONGEST_WAIT = datetime.timedelta(seconds=30)  # between two look-ups of one launch
+LAUNCHES_MAX = 2  # launches without a response before the row becomes unknown
 NEVER_RAN = {"requested", "canceling", "canceled"}
 
 
 def schedule(
     execution: ActionExecution, *, at: datetime.datetime, reason: str, by_gateway: bool = False
 ) -> None:
-    """Have a launch that got no answer, or one from a proxy, looked up from a second on."""
+    """Schedule look-ups, from one second on, of a launch whose outcome is unknown.
+
+    ``by_gateway``: a proxy responded, not StackStorm.
+    """
     until = at + datetime.timedelta(seconds=settings.LAUNCH_LOOKUP_SECONDS)
     counted = execution.unanswered_launches - execution.refused_launches
     is_last = not by_gateway and counted + 1 >= LAUNCHES_MAX
-    follows = "a person has to look" if is_last else "it is sent again"
-    said = mask_text(reason, known_secrets())
+    next_step = "an operator must decide" if is_last else "it is resent"
+    error = mask_text(reason, known_secrets()).rstrip(".")
     execution.await_lookup(
         at=at + datetime.timedelta(seconds=min(1.0, settings.LAUNCH_LOOKUP_SECONDS)),
         until=until,
         why=(
-            f"StackStorm is asked whether it has it: {said.rstrip('.')}. If it shows nothing by"
-            f" {until:%Y-%m-%d %H:%M:%S} UTC, {follows}."
+            f"Looking for the execution in StackStorm: {error}. If none is found by"
+            f" {until:%Y-%m-%d %H:%M:%S} UTC, {next_step}."
         ),
         by_gateway=by_gateway,
     )
 
 
 def look_up_due(*, client: StackStormClient) -> int:
-    """Look up the launches without an answer, a bounded batch; return how many.
+    """Look up launches without a response in a bounded batch; return how many.
 
-    When StackStorm cannot be reached the batch ends: the others would wait for it in vain.
+    The batch ends when StackStorm is unreachable.
     """
-    until, looked_up = time.monotonic() + BUDGET_SECONDS, 0
+    until, looked_up = time.monotonic() + BATCH_SECONDS, 0
     rows = (
         ActionExecution.objects.filter(
             status=ActionExecution.Status.LAUNCHING,
@@ -78,7 +85,7 @@ def look_up_due(*, client: StackStormClient) -> int:
             due_at__lte=clock.now(),
         )
         .select_related("run__plan")
-        .order_by("due_at")[:BATCH]
+        .order_by("due_at")[:BATCH_SIZE]
     )
     for row in rows:
         if time.monotonic() > until:
@@ -91,15 +98,15 @@ def look_up_due(*, client: StackStormClient) -> int:
 
 
 def _look_up_one(row: ActionExecution, *, client: StackStormClient) -> bool:
-    """Look up one launch; return whether StackStorm can be asked for others too."""
+    """Look up one launch; return whether StackStorm is reachable for the others."""
     cause = Cause()
-    _put_off(row, at=cause.at)
+    _schedule_next(row, at=cause.at)
     try:
         _look_up(row, client=client, cause=cause)
         outage.end_by_read(at=cause.at)
     except StackStormError as error:
-        log_once.warning(logger, "Execution %s is looked up again: %s", row, error)
-        _give_up_in_time(row, error, cause=cause)
+        log_once.warning(logger, "Look-up of execution %s will be retried: %s", row, error)
+        _give_up_after_timeout(row, error, cause=cause)
         if isinstance(error, StackStormUnavailable) and error.stops_others:
             outage.report(error, at=cause.at)
             return False
@@ -112,17 +119,17 @@ def _look_up_one(row: ActionExecution, *, client: StackStormClient) -> bool:
     return True
 
 
-def _put_off(row: ActionExecution, *, at: datetime.datetime) -> None:
-    # Ever more seldom, for a look at StackStorm's database by tag is no cheap one.
+def _schedule_next(row: ActionExecution, *, at: datetime.datetime) -> None:
+    # The interval grows, because a search by trace tag is expensive for StackStorm's database.
     waited = (at - (row.started_at or at)).total_seconds()
     later = at + min(datetime.timedelta(seconds=max(1.0, waited / 4)), LONGEST_WAIT)
     if row.lookup_until and at < row.lookup_until:
         later = min(later, row.lookup_until)
-    _still_looked_up(row).update(due_at=later)
+    _if_unchanged(row).update(due_at=later)
 
 
-def _still_looked_up(row: ActionExecution) -> QuerySet[ActionExecution]:
-    """Return the row if it is still the launch that was read, for this worker may be slow."""
+def _if_unchanged(row: ActionExecution) -> QuerySet[ActionExecution]:
+    """Return a queryset of the row that is empty if another worker has changed its launch."""
     return ActionExecution.objects.filter(
         pk=row.pk,
         status=ActionExecution.Status.LAUNCHING,
@@ -134,24 +141,24 @@ def _still_looked_up(row: ActionExecution) -> QuerySet[ActionExecution]:
 def _look_up(row: ActionExecution, *, client: StackStormClient, cause: Cause) -> None:
     found = find_launched(row, client=client)
     ghosts = [client.execution(remote.id) for remote in found if remote.id in row.st2_ghost_ids]
-    fresh = [remote for remote in found if remote.id not in row.st2_ghost_ids]
-    if not _are_dead(row, ghosts, client=client, cause=cause):
+    candidates = [remote for remote in found if remote.id not in row.st2_ghost_ids]
+    if not _have_never_run(row, ghosts, client=client, cause=cause):
         return
-    moved = [remote for remote in fresh if remote.status != "requested"]
-    if moved:
-        _adopt(row, client.execution(moved[0].id), client=client, cause=cause)
+    begun = [remote for remote in candidates if remote.status != "requested"]
+    if begun:
+        _adopt(row, client.execution(begun[0].id), client=client, cause=cause)
     elif row.lookup_until and cause.at < row.lookup_until:
         return
-    elif fresh:
-        _delete(row, fresh, client=client)
+    elif candidates:
+        _cancel_ghosts(row, candidates, client=client)
     else:
-        _not_there(row, dead=len(ghosts), cause=cause)
+        _resend_or_give_up(row, ghosts=len(ghosts), cause=cause)
 
 
-def _are_dead(
+def _have_never_run(
     row: ActionExecution, ghosts: list[Execution], *, client: StackStormClient, cause: Cause
 ) -> bool:
-    """Return whether all ghosts are final and never ran; adopt one that did after all."""
+    """Return whether all ghosts are final and never ran; adopt one that ran after all."""
     for ghost in ghosts:
         if ghost.status not in UNCANCELABLE_STATUSES:
             client.cancel(ghost.id)
@@ -172,48 +179,48 @@ def _adopt(
     try:
         started_executions.record(row, remote, cause=cause, poll_at=cause.at, reason=reason)
     except execution_ids.ExecutionIdTakenError as error:
-        log_once.warning(logger, "Execution %s is looked up again: %s", row, error)
+        log_once.warning(logger, "Look-up of execution %s will be retried: %s", row, error)
         if row.lookup_until and cause.at >= row.lookup_until:
-            settle.settle(row, Outcome.unknown(f"{error}: look there"), cause=cause)
+            settle.settle(row, Outcome.unknown(f"{error}: check in StackStorm"), cause=cause)
 
 
-def _delete(
+def _cancel_ghosts(
     row: ActionExecution, ghosts: list[TracedExecution], *, client: StackStormClient
 ) -> None:
-    """Delete what StackStorm never took up; the next look makes sure that it never ran."""
+    """Cancel ghosts; the next look-up verifies that they never ran."""
     ids = [*row.st2_ghost_ids, *(ghost.id for ghost in ghosts)]
-    # First on record: should this worker die now, the next look knows whom it has to ask about.
+    # Store the ids first: if this worker dies now, the next look-up knows the ghosts.
     later = clock.now() + datetime.timedelta(seconds=1)
-    if not _still_looked_up(row).update(st2_ghost_ids=ids, due_at=later):
+    if not _if_unchanged(row).update(st2_ghost_ids=ids, due_at=later):
         return
     for ghost in ghosts:
         client.cancel(ghost.id)
 
 
-def _give_up_in_time(row: ActionExecution, error: StackStormError, *, cause: Cause) -> None:
-    """Let a launch rest as unknown of which StackStorm tells nothing for LAUNCH_TIMEOUT."""
+def _give_up_after_timeout(row: ActionExecution, error: StackStormError, *, cause: Cause) -> None:
+    """Settle a row as unknown if StackStorm could not be read within LAUNCH_TIMEOUT."""
     if cause.at - row.created_at < datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT):
         return
     reason = (
-        f"nobody knows whether StackStorm started it, and it tells nothing: {error}. Look there"
-        f" for the trace tag {row.trace_tag}"
+        "the outcome is unknown: StackStorm may have started it, and look-ups fail:"
+        f" {error}. Search in StackStorm for the trace tag {row.trace_tag}"
     )
     settle.settle(row, Outcome.unknown(reason), cause=cause)
 
 
-def _not_there(row: ActionExecution, *, dead: int, cause: Cause) -> None:
-    """Launch it again, unless that was tried before without an answer, or for LAUNCH_TIMEOUT.
+def _resend_or_give_up(row: ActionExecution, *, ghosts: int, cause: Cause) -> None:
+    """Resend the row, or settle it as unknown after LAUNCHES_MAX launches or LAUNCH_TIMEOUT.
 
-    A launch that a proxy refused does not count as one without an answer.
+    Launches that a proxy refused and launches that became ghosts do not count.
     """
-    counted = row.unanswered_launches - row.refused_launches - dead
+    counted = row.unanswered_launches - row.refused_launches - ghosts
     is_too_old = cause.at - row.created_at >= datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT)
     if counted < LAUNCHES_MAX and not is_too_old:
-        reason = "StackStorm has nothing of it, or nothing that it ever took up: it is sent anew"
+        reason = "StackStorm has no execution of this launch, or none that ever began: resent"
         row.release(cause=cause, reason=reason, due_at=cause.at)
         return
     reason = (
-        f"launched {row.unanswered_launches} times without an answer, and StackStorm shows"
-        f" nothing with the trace tag {row.trace_tag}: look there before you decide"
+        f"launched {row.unanswered_launches} times without a response, and StackStorm has no"
+        f" execution with the trace tag {row.trace_tag}: check in StackStorm before you decide"
     )
     settle.settle(row, Outcome.unknown(reason), cause=cause)

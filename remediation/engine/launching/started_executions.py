@@ -1,4 +1,4 @@
-"""Record that StackStorm has started executions; the poll asks for their outcomes from then on."""
+"""Record that StackStorm has started executions, and schedule the poll of their outcomes."""
 
 from __future__ import annotations
 
@@ -22,62 +22,61 @@ logger = logging.getLogger(__name__)
 
 
 Launch = tuple[ActionExecution, Execution]
+# With the error if StackStorm returned the id of another row's execution.
+UnrecordedLaunch = tuple[ActionExecution, Execution, ExecutionIdTakenError | None]
 
 
-LeftLaunch = tuple[ActionExecution, Execution, ExecutionIdTakenError | None]
+def record_all(launched: Sequence[Launch], *, cause: Cause) -> list[UnrecordedLaunch]:
+    """Record launches that StackStorm accepted, in one transaction.
 
-
-def record_all(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLaunch]:
-    """Record what StackStorm took, in one transaction.
-
-    An execution that cannot be recorded so rests as unknown, with StackStorm's id in its reason.
-    Returns those that are left as they were: since StackStorm named the id of another row, or,
-    with None, since the row has moved on.
+    A launch that the database refuses becomes unknown, with StackStorm's id in the reason. Returns
+    the launches that were not recorded: with an error if StackStorm returned the id of another
+    row's execution, with None if the row has changed.
     """
     batches = run_batch(
         launched,
-        partial(_start_together, cause=cause),
+        partial(_record_batch, cause=cause),
         description=f"Recording {len(launched)} launches",
-        on_failure=partial(_start_unknown, cause=cause),
+        on_failure=partial(_settle_unknown, cause=cause),
         before_retry=_reload_launch,
     )
-    return [left for batch in batches for left in batch]
+    return [unrecorded for batch in batches for unrecorded in batch]
 
 
 def _reload_launch(launch: Launch) -> None:
     execution, _ = launch
-    # The time of our claim, which tells it from a later one of another worker.
+    # Keep the time of our claim, which differs from that of a later claim by another worker.
     claimed_at = execution.started_at
     execution.refresh_from_db()
     execution.started_at = claimed_at
 
 
-def _start_unknown(launch: Launch, error: Exception, *, cause: Cause) -> None:
+def _settle_unknown(launch: Launch, error: Exception, *, cause: Cause) -> None:
     execution, remote = launch
     reason = f"StackStorm started it as execution {remote.id[:100]}. {reason_for(error)}"
     settle(execution, Outcome.unknown(reason), cause=cause)
 
 
-def _start_together(launched: Sequence[Launch], *, cause: Cause) -> list[LeftLaunch]:
+def _record_batch(launched: Sequence[Launch], *, cause: Cause) -> list[UnrecordedLaunch]:
     poll_at = cause.at + poll_interval.next_interval(
         datetime.timedelta(0), is_streamed=poll_interval.is_streamed()
     )
-    left: list[LeftLaunch] = []
+    unrecorded: list[UnrecordedLaunch] = []
     with transaction.atomic(), TransitionBatch() as batch:
         known = owners(remote.id for _, remote in launched)
         for execution, remote in launched:
-            # Two answers of one batch may name the same id, too.
+            # Two responses of one batch may also have the same id.
             owner = known.setdefault(remote.id, execution.pk)
             if owner != execution.pk:
-                left.append((execution, remote, ExecutionIdTakenError(remote.id, owner)))
+                unrecorded.append((execution, remote, ExecutionIdTakenError(remote.id, owner)))
                 continue
             try:
                 _record_start(execution, remote, cause=cause, poll_at=poll_at, batch=batch)
             except IllegalTransitionError as error:
-                logger.warning("The answer came after the row had moved on: %s", error)
-                left.append((execution, remote, None))
+                logger.warning("The row changed before the response was recorded: %s", error)
+                unrecorded.append((execution, remote, None))
         queue.enqueue(queue.TICK, at=poll_at)
-    return left
+    return unrecorded
 
 
 def record(
@@ -88,9 +87,9 @@ def record(
     poll_at: datetime.datetime,
     reason: str = "",
 ) -> None:
-    """Record that StackStorm has the execution; the poll asks for its outcome from then on.
+    """Record that StackStorm has the execution, to be polled at ``poll_at``.
 
-    Raises ExecutionIdTakenError when another row has that id.
+    Raises ExecutionIdTakenError if another row has that id.
     """
     with transaction.atomic():
         owner = owners([remote.id]).get(remote.id, execution.pk)

@@ -7,7 +7,7 @@ from st2_sandbox import Sandbox
 
 Rows = dict[str, list[dict[str, Any]]]
 # Why an execution rests as unknown that was never sent: two workers died just before they did.
-LAUNCHED_TWICE = "launched 2 times without an answer, and StackStorm shows nothing"
+LAUNCHED_TWICE = "launched 2 times without a response, and StackStorm has no"
 FINAL = {"success", "failure", "timeout", "skipped", "canceled"}
 
 

@@ -170,7 +170,7 @@ class Machine(AlertEvents):
             "launch": lambda: launch.launch_due(client=self.client),
             "run local": launch.run_local,
             "recover": recover.recover,
-            "bring back": future_due_times.bring_back,
+            "correct due times": future_due_times.correct,
             "expire": launch_timeout.expire,
             "cancel overdue": cancel.cancel_overdue,
             "carry out": cancel.apply_stops,

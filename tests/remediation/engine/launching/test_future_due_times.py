@@ -1,4 +1,4 @@
-"""The machine's clock is set back, or was wrong: nothing waits for as long as that."""
+"""After a clock is set back, nothing waits for times that it stamped earlier."""
 
 import datetime
 
@@ -18,14 +18,14 @@ from tests.factories import make_action, make_bucket, make_execution, make_run, 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-BACK = datetime.timedelta(seconds=600)
+STEP = datetime.timedelta(seconds=600)
 TICK = datetime.timedelta(seconds=2)
 
 
 @pytest.fixture
 def clock():
-    """A clock that is 600 s ahead until it is shifted by -BACK."""
-    with time_machine.travel(timezone.now() + BACK, tick=False) as traveller:
+    """A clock that is 600 s ahead until a test shifts it by -STEP."""
+    with time_machine.travel(timezone.now() + STEP, tick=False) as traveller:
         yield traveller
 
 
@@ -42,9 +42,9 @@ def due_in(execution):
     return execution.due_at - timezone.now()
 
 
-def test_the_tick_goes_on(clock):
+def test_the_tick_continues(clock):
     assert JobSchedule.start_if_due("tick", at=timezone.now(), interval=TICK)
-    clock.shift(-BACK)
+    clock.shift(-STEP)
 
     assert JobSchedule.is_late("tick", at=timezone.now(), interval=TICK, grace=TICK)
     assert JobSchedule.start_if_due("tick", at=timezone.now(), interval=TICK)
@@ -52,9 +52,9 @@ def test_the_tick_goes_on(clock):
     assert not JobSchedule.is_late("tick", at=timezone.now(), interval=TICK, grace=TICK)
 
 
-def test_a_chain_of_ticks_that_waits_for_its_time_is_revived(clock):
+def test_a_tick_queued_for_the_future_is_replaced(clock):
     jobs.tick()
-    clock.shift(-BACK)
+    clock.shift(-STEP)
 
     jobs.beat()
     clock.shift(0.1)
@@ -62,26 +62,26 @@ def test_a_chain_of_ticks_that_waits_for_its_time_is_revived(clock):
     assert [pk for pk, _ in queue.WorkerBroker(queue.FOLLOW).dequeue()]
 
 
-def test_a_beat_of_a_machine_that_is_a_little_ahead_is_taken_once():
+def test_a_heartbeat_one_second_ahead_counts_once():
     now = timezone.now()
     JobSchedule.start_if_due("tick", at=now + datetime.timedelta(seconds=1), interval=TICK)
 
     assert not JobSchedule.start_if_due("tick", at=now, interval=TICK)
 
 
-def test_a_cluster_still_shows_life(clock, monkeypatch):
+def test_a_cluster_still_writes_its_heartbeat(clock, monkeypatch):
     monkeypatch.setenv(queue.WORKER_ID, "host-1")
     own = queue.own_name(queue.LOCAL, "host-1")
     jobs.run_local()
     before = Heartbeat.last(own)
-    clock.shift(-BACK)
+    clock.shift(-STEP)
 
     jobs.run_local()
 
-    assert Heartbeat.last(own) == before - BACK
+    assert Heartbeat.last(own) == before - STEP
 
 
-def test_a_cluster_that_was_asked_before_is_not_killed(clock, monkeypatch):
+def test_a_live_cluster_is_not_killed_after_the_step(clock, monkeypatch):
     monkeypatch.setenv(queue.WORKER_ID, "host-1")
     monkeypatch.setattr("django_q.conf.Conf.CLUSTER_NAME", queue.LOCAL)
     seconds = [0.0]
@@ -90,7 +90,7 @@ def test_a_cluster_that_was_asked_before_is_not_killed(clock, monkeypatch):
     )
     liveness.check()
     assert OrmQ.objects.count() == 1
-    clock.shift(-BACK)
+    clock.shift(-STEP)
 
     for _ in range(60):
         seconds[0] += 5
@@ -101,32 +101,32 @@ def test_a_cluster_that_was_asked_before_is_not_killed(clock, monkeypatch):
         assert liveness.check() == ""
 
 
-def test_who_showed_life_in_the_future_does_not_live(clock, settings):
+def test_a_heartbeat_of_the_future_does_not_count_as_alive(clock, settings):
     settings.ST2_STREAM_URL = "http://127.0.0.1:9/stream"
     for name in (poll_interval.STREAM_HEARTBEAT, "launch@host-1", "launch@host-2"):
         Heartbeat.record(name, at=timezone.now())
     assert (poll_interval.is_streamed(), launch_order._launchers()) == (True, 2)
 
-    clock.shift(-BACK)
+    clock.shift(-STEP)
 
     assert (poll_interval.is_streamed(), launch_order._launchers()) == (False, 1)
 
 
-def test_a_refusal_of_the_future_holds_nothing(clock):
+def test_a_retry_after_of_the_future_holds_nothing(clock):
     later = timezone.now() + datetime.timedelta(seconds=10)
     Problem.report("stackstorm", "refused", at=timezone.now(), next_try_at=later)
     assert outage.is_held(at=timezone.now())
 
-    clock.shift(-BACK)
+    clock.shift(-STEP)
 
     assert not outage.is_held(at=timezone.now())
 
 
-def test_what_runs_is_polled_soon(clock, execution, sandbox, st2):
+def test_a_running_execution_is_polled_soon(clock, execution, sandbox, st2):
     launch.launch_due(client=st2)
-    clock.shift(-BACK)
+    clock.shift(-STEP)
 
-    future_due_times.bring_back()
+    future_due_times.correct()
 
     assert due_in(execution) <= datetime.timedelta(seconds=60)
     clock.shift(60)
@@ -148,29 +148,29 @@ def test_what_runs_is_polled_soon(clock, execution, sandbox, st2):
     ],
     ids=["lease", "look-up", "unknown", "local lease", "released", "new", "second attempt"],
 )
-def test_nothing_is_due_later_than_it_can_be(columns, longest, clock, execution):
+def test_a_due_time_is_limited_to_the_longest_delay(columns, longest, clock, execution):
     due_at = timezone.now() + longest
     ActionExecution.objects.update(created_at=timezone.now(), due_at=due_at, **columns)
     before = due_in(execution)
-    assert future_due_times.bring_back() == 0
+    assert future_due_times.correct() == 0
     assert due_in(execution) == before
-    clock.shift(-BACK)
+    clock.shift(-STEP)
 
-    assert future_due_times.bring_back() == 1
+    assert future_due_times.correct() == 1
 
     assert due_in(execution) == longest
     clock.shift(1)
-    assert future_due_times.bring_back() == 0
+    assert future_due_times.correct() == 0
 
 
-def test_a_wait_keeps_its_time(clock, execution):
+def test_a_wait_keeps_its_due_time(clock, execution):
     later = timezone.now() + datetime.timedelta(days=1)
     ActionExecution.objects.update(status="running", executed_via_stackstorm=False, due_at=later)
 
-    assert future_due_times.bring_back() == 0
+    assert future_due_times.correct() == 0
 
 
-def test_a_cause_of_the_tick_is_no_row_of_the_future(clock, execution):
+def test_a_lease_taken_now_is_not_corrected(clock, execution):
     execution.claim(cause=Cause(), lease_until=timezone.now() + claim.lease(is_local=False))
 
     jobs.tick()

@@ -1,4 +1,4 @@
-"""Launches without an answer: found by their trace tag, or sent again once nothing can be there."""
+"""Launches without a response: adopted if found by trace tag, else resent once or unknown."""
 
 import datetime
 import time
@@ -13,27 +13,28 @@ from remediation.engine.launching import launch, lookup, recover
 from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
 from remediation.stackstorm import StackStormClient
-from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
+from tests.factories import make_bucket, make_execution, make_run
+from tests.remediation.engine.launching.due_executions import due_execution
 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
 FAULTS = ("drop_request_rate", "drop_answer_rate", "error_rate", "ghost_rate")
-PATIENCE_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
 @pytest.fixture
-def window_is_over(settings):
-    """Let what is not there at the first look be taken for what will never be there."""
+def ended_window(settings):
+    """End the look-up window before the first look-up."""
     settings.LAUNCH_LOOKUP_SECONDS = 0.0
 
 
 @pytest.fixture
 def launch_into(sandbox, st2):
-    """Launch a one-step run into a fault of StackStorm, which then is well again."""
+    """Return a function that launches a one-step run during a fault, which then ends."""
 
     def start(fault, **options):
-        execution = execution_of_one_step()
+        execution = due_execution()
         sandbox.configure(**{fault: 1.0}, **options)
         launch.launch_due(client=st2)
         sandbox.configure(**{fault: 0.0})
@@ -43,28 +44,22 @@ def launch_into(sandbox, st2):
     return start
 
 
-def execution_of_one_step(run_status="pending", **columns):
-    bucket = make_bucket()
-    make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
-    return make_execution(make_run(bucket, status=run_status), **columns)
-
-
 def look_up(client):
-    """Look everything up that waits for it, as if its time had come."""
+    """Make all look-ups due and run them."""
     waiting = ActionExecution.objects.filter(lookup_until__isnull=False, status=Status.LAUNCHING)
     waiting.update(due_at=timezone.now())
     lookup.look_up_due(client=client)
 
 
 def look_up_until(execution, status, client):
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + TIMEOUT_SECONDS
     while execution.status != status and time.monotonic() < until:
         look_up(client)
         execution.refresh_from_db()
     assert execution.status == status
 
 
-def launch_again(execution, client):
+def relaunch(execution, client):
     launch.launch_due(client=client)
     execution.refresh_from_db()
 
@@ -74,11 +69,11 @@ def moves_of(row):
     return [move.to_status for move in rows.order_by("pk")]
 
 
-def words_of(sandbox):
+def remote_statuses(sandbox):
     return [execution["status"] for execution in sandbox.executions]
 
 
-def test_a_launch_without_an_answer_waits_to_be_looked_up_and_says_why(settings, launch_into):
+def test_a_launch_without_a_response_waits_for_its_look_up_with_the_reason(settings, launch_into):
     settings.LAUNCH_LOOKUP_SECONDS = 300.0
 
     execution = launch_into("drop_answer_rate")
@@ -86,11 +81,14 @@ def test_a_launch_without_an_answer_waits_to_be_looked_up_and_says_why(settings,
     assert (execution.status, execution.unanswered_launches) == (Status.LAUNCHING, 1)
     assert execution.due_at - execution.started_at < datetime.timedelta(seconds=30)
     assert execution.lookup_until - execution.due_at == datetime.timedelta(seconds=299)
-    assert "asked whether it has it: StackStorm gave no answer" in execution.error_message
+    assert (
+        "Looking for the execution in StackStorm: StackStorm gave no answer"
+        in execution.error_message
+    )
     assert moves_of(execution) == ["launching"]
 
 
-def test_a_launch_whose_answer_was_cut_is_adopted_and_was_sent_once(sandbox, st2, launch_into):
+def test_a_launch_whose_response_was_lost_is_adopted_and_sent_once(sandbox, st2, launch_into):
     execution = launch_into("drop_answer_rate")
 
     look_up(st2)
@@ -106,7 +104,7 @@ def test_a_launch_whose_answer_was_cut_is_adopted_and_was_sent_once(sandbox, st2
     assert BucketRun.objects.get().status == "success"
 
 
-def test_a_workflow_whose_answer_was_cut_is_adopted_and_none_of_its_tasks(sandbox, st2):
+def test_a_workflow_whose_response_was_lost_is_adopted_but_not_its_tasks(sandbox, st2):
     bucket = make_bucket(
         use_stackstorm=True, st2_workflow_name="host_down", st2_workflow_pack="remediation"
     )
@@ -122,7 +120,7 @@ def test_a_workflow_whose_answer_was_cut_is_adopted_and_none_of_its_tasks(sandbo
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_inside_the_window_nothing_is_sent_again(fault, sandbox, st2, launch_into):
+def test_nothing_is_resent_within_the_look_up_window(fault, sandbox, st2, launch_into):
     execution = launch_into(fault, land_late_seconds=3600)
     sent = sandbox.posts_by_trace_tag()
 
@@ -137,7 +135,7 @@ def test_inside_the_window_nothing_is_sent_again(fault, sandbox, st2, launch_int
     assert not any(method == "DELETE" for method, _ in sandbox.requests)
 
 
-def test_a_launch_that_lands_late_is_adopted(sandbox, st2, launch_into):
+def test_a_launch_that_arrives_late_is_adopted(sandbox, st2, launch_into):
     execution = launch_into("drop_answer_rate", land_late_seconds=0.3)
 
     look_up_until(execution, Status.RUNNING, st2)
@@ -145,13 +143,13 @@ def test_a_launch_that_lands_late_is_adopted(sandbox, st2, launch_into):
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
-@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.usefixtures("ended_window")
 @pytest.mark.parametrize(
     ("fault", "posts"),
     [("drop_request_rate", 1), ("error_rate", 2)],
-    ids=["cut before it arrived", "500"],
+    ids=["lost request", "500"],
 )
-def test_what_is_not_there_after_the_window_is_sent_once_more(
+def test_a_launch_not_found_after_the_window_is_resent_once(
     fault, posts, sandbox, st2, launch_into
 ):
     execution = launch_into(fault)
@@ -160,23 +158,23 @@ def test_what_is_not_there_after_the_window_is_sent_once_more(
 
     execution.refresh_from_db()
     assert execution.status == Status.PENDING
-    assert execution.error_message.endswith("it is sent anew")
-    launch_again(execution, st2)
+    assert execution.error_message.endswith("none that ever began: resent")
+    relaunch(execution, st2)
     assert execution.status == Status.RUNNING
     assert moves_of(execution) == ["launching", "pending", "launching", "running"]
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: posts}
     assert len(sandbox.executions) == 1
 
 
-@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.usefixtures("ended_window")
 @pytest.mark.parametrize("fault", ["drop_request_rate", "error_rate"])
-def test_two_launches_without_an_answer_and_without_a_trace_are_unknown(
+def test_an_execution_is_unknown_after_two_launches_that_are_not_found(
     fault, sandbox, st2, launch_into
 ):
     execution = launch_into(fault)
     look_up(st2)
     sandbox.configure(**{fault: 1.0})
-    launch_again(execution, st2)
+    relaunch(execution, st2)
     assert execution.unanswered_launches == 2
 
     look_up(st2)
@@ -193,8 +191,8 @@ def test_two_launches_without_an_answer_and_without_a_trace_are_unknown(
     assert not sandbox.executions
 
 
-@pytest.mark.usefixtures("window_is_over")
-def test_a_ghost_is_deleted_verified_and_sent_again(sandbox, st2, launch_into):
+@pytest.mark.usefixtures("ended_window")
+def test_a_ghost_is_canceled_verified_and_resent(sandbox, st2, launch_into):
     execution = launch_into("ghost_rate")
 
     look_up(st2)
@@ -202,62 +200,60 @@ def test_a_ghost_is_deleted_verified_and_sent_again(sandbox, st2, launch_into):
     execution.refresh_from_db()
     assert execution.status == Status.LAUNCHING
     assert execution.st2_ghost_ids == [sandbox.executions[0]["id"]]
-    assert words_of(sandbox) == ["canceled"]
+    assert remote_statuses(sandbox) == ["canceled"]
     look_up(st2)
     execution.refresh_from_db()
     assert execution.status == Status.PENDING
-    assert "nothing that it ever took up" in execution.error_message
-    launch_again(execution, st2)
+    assert "none that ever began" in execution.error_message
+    relaunch(execution, st2)
     assert execution.status == Status.RUNNING
     assert execution.st2_execution_id == sandbox.executions[1]["id"]
-    assert words_of(sandbox) == ["canceled", "succeeded"]
+    assert remote_statuses(sandbox) == ["canceled", "succeeded"]
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 2}
     assert not sandbox.started_twice()
 
 
-@pytest.mark.usefixtures("window_is_over")
-def test_ghosts_are_sent_again_as_often_as_needed(sandbox, st2, launch_into):
+@pytest.mark.usefixtures("ended_window")
+def test_ghosts_are_resent_without_a_limit(sandbox, st2, launch_into):
     execution = launch_into("ghost_rate")
     sandbox.configure(ghost_rate=1.0)
 
     for ghosts in (1, 2, 3):
-        assert words_of(sandbox) == ["canceled"] * (ghosts - 1) + ["requested"]
+        assert remote_statuses(sandbox) == ["canceled"] * (ghosts - 1) + ["requested"]
         assert execution.unanswered_launches == ghosts
         look_up(st2)
         look_up(st2)
         sandbox.configure(ghost_rate=1.0 if ghosts < 3 else 0.0)
-        launch_again(execution, st2)
+        relaunch(execution, st2)
 
     assert execution.status == Status.RUNNING
-    assert words_of(sandbox) == ["canceled"] * 3 + ["succeeded"]
+    assert remote_statuses(sandbox) == ["canceled"] * 3 + ["succeeded"]
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 4}
 
 
 class DyingClient(StackStormClient):
-    """Belongs to a worker that dies before it deletes anything."""
+    """The client of a worker that dies before it cancels a ghost."""
 
     def cancel(self, execution_id):
         raise KeyboardInterrupt
 
 
-@pytest.mark.usefixtures("window_is_over")
-def test_a_ghost_of_a_worker_that_died_is_still_deleted_before_anything_is_sent(
-    sandbox, st2, launch_into
-):
+@pytest.mark.usefixtures("ended_window")
+def test_a_ghost_is_canceled_before_a_resend_although_a_worker_died(sandbox, st2, launch_into):
     execution = launch_into("ghost_rate")
     dying = DyingClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
     with pytest.raises(KeyboardInterrupt):
         look_up(dying)
     dying.close()
-    assert words_of(sandbox) == ["requested"]
+    assert remote_statuses(sandbox) == ["requested"]
 
     look_up_until(execution, Status.PENDING, st2)
 
-    assert words_of(sandbox) == ["canceled"]
+    assert remote_statuses(sandbox) == ["canceled"]
 
 
 class OutdatedClient(StackStormClient):
-    """Finds executions as they were when they were stored."""
+    """A client that still finds executions as requested after they have begun."""
 
     def find_by_trace_tag(self, tag, **options):
         found = super().find_by_trace_tag(tag, **options)
@@ -271,16 +267,16 @@ def outdated(sandbox):
     client.close()
 
 
-@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.usefixtures("ended_window")
 @pytest.mark.parametrize(
-    ("word", "status", "run_status"),
+    ("remote_status", "status", "run_status"),
     [("succeeded", "success", "success"), ("running", "unknown", "unknown")],
-    ids=["it had ended", "it was deleted while it ran"],
+    ids=["it had ended", "it was canceled while it ran"],
 )
 def test_a_ghost_that_ran_after_all_is_adopted(
-    word, status, run_status, sandbox, st2, outdated, launch_into
+    remote_status, status, run_status, sandbox, st2, outdated, launch_into
 ):
-    execution = launch_into("drop_answer_rate", outcomes={"core.local": word})
+    execution = launch_into("drop_answer_rate", outcomes={"core.local": remote_status})
     look_up(outdated)
     execution.refresh_from_db()
     assert (execution.status, len(execution.st2_ghost_ids)) == (Status.LAUNCHING, 1)
@@ -294,27 +290,26 @@ def test_a_ghost_that_ran_after_all_is_adopted(
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
-@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.usefixtures("ended_window")
 @pytest.mark.parametrize("was_sent", [True, False])
-def test_a_launch_whose_worker_was_killed_is_looked_up_and_sent_once(was_sent, sandbox, st2):
-    execution = execution_of_one_step("running", status="launching")
+def test_a_launch_whose_worker_died_is_looked_up_and_sent_once(was_sent, sandbox, st2):
+    execution = due_execution(status="launching")
+    execution.run.mark_running(cause=Cause())
     if was_sent:
         st2.run_action("core.local", {"cmd": "true"}, trace_tag=execution.trace_tag)
 
     assert recover.recover() == 1
     look_up(st2)
-    launch_again(execution, st2)
+    relaunch(execution, st2)
 
     assert (execution.status, execution.unanswered_launches) == (Status.RUNNING, 1)
     assert execution.st2_execution_id == sandbox.executions[0]["id"]
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
-@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.usefixtures("ended_window")
 @pytest.mark.parametrize("fault", ["unavailable", "unauthorized"])
-def test_while_stackstorm_does_not_tell_it_stays_and_is_looked_up_later(
-    fault, sandbox, st2, launch_into
-):
+def test_a_failed_look_up_is_retried_later(fault, sandbox, st2, launch_into):
     execution = launch_into("drop_answer_rate")
     sandbox.configure(**{fault: True})
 
@@ -330,7 +325,7 @@ def test_while_stackstorm_does_not_tell_it_stays_and_is_looked_up_later(
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
-@pytest.mark.usefixtures("window_is_over")
+@pytest.mark.usefixtures("ended_window")
 @pytest.mark.parametrize(
     "context",
     [
@@ -340,9 +335,7 @@ def test_while_stackstorm_does_not_tell_it_stays_and_is_looked_up_later(
     ],
     ids=["task of a workflow", "retry policy", "re-run"],
 )
-def test_what_stackstorm_or_a_person_made_of_a_launch_is_no_launch(
-    context, sandbox, st2, launch_into
-):
+def test_executions_derived_from_a_launch_are_not_adopted(context, sandbox, st2, launch_into):
     execution = launch_into("drop_request_rate")
     trace_context = {"trace_context": {"trace_tag": execution.trace_tag}}
     requests.post(
@@ -363,7 +356,7 @@ def test_what_stackstorm_or_a_person_made_of_a_launch_is_no_launch(
 
 
 class SlowClient(StackStormClient):
-    """Answers only after somebody else has done something."""
+    """A client that calls ``meanwhile`` before it returns what it found."""
 
     meanwhile = staticmethod(lambda: None)
 
@@ -373,9 +366,13 @@ class SlowClient(StackStormClient):
         return found
 
 
-@pytest.mark.usefixtures("window_is_over")
-@pytest.mark.parametrize("launches", [1, 2], ids=["the one it looks at", "one it will look at"])
-def test_a_slow_look_sends_nothing_that_another_worker_sends(launches, sandbox, st2, launch_into):
+@pytest.mark.usefixtures("ended_window")
+@pytest.mark.parametrize(
+    "launches", [1, 2], ids=["the row being looked up", "a later row of the batch"]
+)
+def test_a_slow_look_up_does_not_resend_what_another_worker_resends(
+    launches, sandbox, st2, launch_into
+):
     executions = [launch_into("drop_request_rate") for _ in range(launches)]
     slow = SlowClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
     claimed = []
@@ -384,7 +381,7 @@ def test_a_slow_look_sends_nothing_that_another_worker_sends(launches, sandbox, 
         slow.meanwhile = SlowClient.meanwhile
         with time_machine.travel(timezone.now() + datetime.timedelta(seconds=5)):
             lookup.look_up_due(client=st2)
-            # It claims what it has released, and is about to send it when the slow one goes on.
+            # It claims the released rows and is about to send them when the slow worker continues.
             for row in ActionExecution.objects.filter(status=Status.PENDING):
                 row.claim(cause=Cause(), lease_until=timezone.now())
                 claimed.append(row)

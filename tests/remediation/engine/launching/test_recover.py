@@ -1,4 +1,4 @@
-"""What a dead worker leaves, and what becomes of it."""
+"""Executions whose worker died are looked up, retried or settled as unknown."""
 
 import datetime
 
@@ -22,7 +22,7 @@ def claimed(action=None, *, lease_until=PAST):
     )
 
 
-def test_a_launch_that_nobody_finished_is_looked_up():
+def test_a_launch_whose_worker_died_is_looked_up():
     execution = claimed()
 
     assert recover.recover() == 1
@@ -34,7 +34,7 @@ def test_a_launch_that_nobody_finished_is_looked_up():
     assert BucketRun.objects.get().status == "running"
 
 
-def test_a_lease_that_still_holds_is_left_alone():
+def test_an_execution_within_its_lease_is_not_recovered():
     execution = claimed(lease_until=timezone.now() + datetime.timedelta(minutes=1))
 
     assert recover.recover() == 0
@@ -46,7 +46,7 @@ def test_a_lease_that_still_holds_is_left_alone():
 @pytest.mark.parametrize(
     ("action_type", "status"), [("tcp_check", "pending"), ("http_request", "unknown")]
 )
-def test_a_local_action_is_run_again_only_if_it_may_be(action_type, status):
+def test_a_local_action_is_retried_only_if_it_is_repeatable(action_type, status):
     execution = claimed(make_local_action(action_type))
 
     recover.recover()
@@ -55,7 +55,7 @@ def test_a_local_action_is_run_again_only_if_it_may_be(action_type, status):
     assert execution.status == status
 
 
-def test_recovering_twice_changes_nothing_more():
+def test_a_second_recovery_changes_nothing():
     execution = claimed()
     recover.recover()
     execution.refresh_from_db()
@@ -67,7 +67,7 @@ def test_recovering_twice_changes_nothing_more():
     assert (execution.unanswered_launches, execution.lookup_until) == (1, before)
 
 
-def test_a_look_up_is_no_dead_worker_even_when_it_is_due():
+def test_a_due_look_up_is_not_recovered():
     execution = claimed()
     recover.recover()
     ActionExecution.objects.update(due_at=PAST)

@@ -1,4 +1,4 @@
-"""A launch in look-up ends too, whatever StackStorm does."""
+"""Look-ups that end as unknown: StackStorm stays unreachable, or a ghost began after all."""
 
 import datetime
 
@@ -32,7 +32,7 @@ def in_lookup():
 
 
 @pytest.mark.parametrize(("age", "status"), [(59, "launching"), (61, "unknown")])
-def test_it_rests_as_unknown_when_stackstorm_tells_nothing_for_too_long(
+def test_it_is_unknown_if_stackstorm_is_unreachable_for_launch_timeout(
     age, status, in_lookup, sandbox, st2, settings
 ):
     settings.LAUNCH_TIMEOUT = 60.0
@@ -48,7 +48,7 @@ def test_it_rests_as_unknown_when_stackstorm_tells_nothing_for_too_long(
     assert status == "launching" or in_lookup.trace_tag in in_lookup.error_message
 
 
-def test_a_ghost_that_began_while_it_was_deleted_waits_for_a_person(in_lookup):
+def test_a_ghost_that_began_while_it_was_canceled_is_unknown(in_lookup):
     remote = recording("ghost-begun-while-deleted-execution").body
     ActionExecution.objects.update(
         trace_tag=remote["context"]["trace_context"]["trace_tag"], st2_ghost_ids=[remote["id"]]

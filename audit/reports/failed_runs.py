@@ -62,19 +62,20 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailurePage:
-    """Runs that need an operator, whatever their age, and one page of failures.
+    """Runs and executions that need an operator, of any age, and one page of failed runs.
 
-    ``waiting``: unknown runs. ``asking``: executions that wait for an operator in StackStorm.
+    ``waiting_executions``: executions that wait for an operator in StackStorm.
+    ``*_cut``: there are more rows than shown.
     ``rejected``: the newest rejected alerts, on the first page only.
     ``next_before``: the ``before`` of the next page, None on the last page.
     """
 
     days: int
     before: int | None
-    waiting: tuple[Failure, ...]
-    waiting_is_cut: bool
-    asking: tuple[WaitingExecution, ...]
-    asking_is_cut: bool
+    unknown_runs: tuple[Failure, ...]
+    unknown_runs_cut: bool
+    waiting_executions: tuple[WaitingExecution, ...]
+    waiting_executions_cut: bool
     failures: tuple[Failure, ...]
     next_before: int | None
     rejected: tuple[RejectedAlert, ...] = ()
@@ -84,24 +85,24 @@ def recent_failures(
     *, days: int, at: datetime.datetime, before: int | None = None, size: int = PAGE_SIZE
 ) -> FailurePage:
     """Return the failed runs created in the ``days`` before ``at``, newest first."""
-    unknown = list(_newest(BucketRun.Status.UNKNOWN, None)[: size + 1])
-    # One query per status reads its index backwards and skips no successful runs.
+    unknown_keys = list(_newest(BucketRun.Status.UNKNOWN, None)[: size + 1])
+    # One query per status: each reads its index backwards, past no successful runs.
     candidates = [run for status in FAILED for run in _newest(status, before)[: size + 1]]
     since = at - datetime.timedelta(days=days)
     recent = [(pk, created) for pk, created in candidates if created >= since]
     newest = nlargest(size + 1, recent)
-    runs = _runs([*unknown, *newest])
-    waiting = [runs[pk] for pk, _ in unknown]
+    runs = _runs([*unknown_keys, *newest])
+    unknown = [runs[pk] for pk, _ in unknown_keys]
     failed = [runs[pk] for pk, _ in newest]
-    asking = executions_waiting_for_operator(size + 1) if before is None else []
-    executions = _failed_executions([*waiting[:size], *failed[:size]])
+    waiting = executions_waiting_for_operator(size + 1) if before is None else []
+    executions = _failed_executions([*unknown[:size], *failed[:size]])
     return FailurePage(
         days=days,
         before=before,
-        waiting=_failures(waiting[:size], executions),
-        waiting_is_cut=len(waiting) > size,
-        asking=tuple(asking[:size]),
-        asking_is_cut=len(asking) > size,
+        unknown_runs=_failures(unknown[:size], executions),
+        unknown_runs_cut=len(unknown) > size,
+        waiting_executions=tuple(waiting[:size]),
+        waiting_executions_cut=len(waiting) > size,
         failures=_failures(failed[:size], executions),
         next_before=failed[size - 1].pk if len(failed) > size else None,
         rejected=_rejected(since) if before is None else (),

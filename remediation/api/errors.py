@@ -95,7 +95,7 @@ class InternalError(exceptions.APIException):
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
-    """The inner object of an error, for the schema."""
+    """The error: its code, message and invalid fields."""
 
     code = serializers.CharField()
     message = serializers.CharField()
@@ -105,7 +105,7 @@ class ErrorSerializer(serializers.Serializer[Any]):
 
 
 class ErrorResponseSerializer(serializers.Serializer[Any]):
-    """The body of an error, for the schema."""
+    """The body of an error response."""
 
     error = ErrorSerializer()
     request_id = serializers.CharField(required=False)

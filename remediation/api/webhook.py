@@ -67,7 +67,7 @@ class NotificationResponseSerializer(serializers.Serializer[Any]):
 
 
 class CallbackResponseSerializer(serializers.Serializer[Any]):
-    """The result of a callback."""
+    """Whether the callback caused a poll."""
 
     request_id = serializers.CharField()
     status = serializers.ChoiceField(choices=["accepted", "unchanged", "ignored"])

@@ -31,7 +31,7 @@ def test_failures_come_newest_first_and_unknown_runs_are_separate():
 
     found = read_page()
 
-    assert run_ids(found.waiting) == [runs["unknown"].pk]
+    assert run_ids(found.unknown_runs) == [runs["unknown"].pk]
     failed = [runs[status].pk for status in ("failure", "timeout", "canceled")]
     assert run_ids(found.failures) == sorted(failed, reverse=True)
 
@@ -45,7 +45,7 @@ def test_old_failures_are_excluded_but_old_unknown_runs_are_not():
     found = read_page(at=now)
 
     assert run_ids(found.failures) == [recent.pk]
-    assert run_ids(found.waiting) == [waiting.pk]
+    assert run_ids(found.unknown_runs) == [waiting.pk]
 
 
 def test_a_failure_has_its_alert_and_last_failed_execution():
@@ -110,8 +110,8 @@ def test_too_many_unknown_runs_are_cut_and_marked():
 
     found = read_page(size=2)
 
-    assert len(found.waiting) == 2
-    assert found.waiting_is_cut
+    assert len(found.unknown_runs) == 2
+    assert found.unknown_runs_cut
 
 
 @pytest.mark.parametrize("size", [1, 6])
@@ -137,7 +137,7 @@ def test_waiting_executions_have_their_inquiry_and_command():
     canceled = make_run(status="running", stop="cancel")
     make_execution(canceled, status="running", asking_since=timezone.now(), inquiries=[inquiry])
 
-    [found] = read_page().asking
+    [found] = read_page().waiting_executions
 
     assert (found.execution_id, found.name) == (waiting.pk, "reboot")
     [shown] = found.inquiries
@@ -149,5 +149,5 @@ def test_waiting_executions_have_their_inquiry_and_command():
 def test_older_pages_omit_waiting_executions():
     make_execution(status="running", asking_since=timezone.now())
 
-    assert len(read_page().asking) == 1
-    assert read_page(before=99).asking == ()
+    assert len(read_page().waiting_executions) == 1
+    assert read_page(before=99).waiting_executions == ()

@@ -42,7 +42,7 @@ class CancelResultSerializer(serializers.Serializer[Any]):
     warning = serializers.SerializerMethodField()
 
     def get_warning(self, result: dict[str, Any]) -> str:
-        """Return the limits of cancel if StackStorm has executions of the run, else ''."""
+        """Commands and inquiries that cancel does not stop; empty if there are none."""
         if result["run"].stop != BucketRun.Stop.CANCEL:
             return ""
         rows = list(result["executions"])

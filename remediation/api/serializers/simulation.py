@@ -36,7 +36,7 @@ class StepResultBody(StrictBody):
 
 
 class SimulateBody(StrictBody):
-    """A stored alert, or the labels and annotations of a made-up one."""
+    """A stored alert, or the labels and annotations of a hypothetical one."""
 
     alert = serializers.PrimaryKeyRelatedField(
         queryset=Alert.objects.all(), default=None, allow_null=True

@@ -55,4 +55,4 @@ class RunBucket(MatchAgain):
 
     def perform(self, row: Alert, data: dict[str, Any], *, cause: Cause) -> Result:
         """Create the run."""
-        return new_run_result(retry.run_by_hand(data["bucket"], row, cause=cause))
+        return new_run_result(retry.run_manually(data["bucket"], row, cause=cause))

@@ -34,7 +34,7 @@ def read_time(value: object) -> tuple[datetime | None, str]:
     try:
         time, note = _read(value)
     except (OverflowError, ValueError):
-        return None, f"is {_show(value)}, which is no time: it counts as missing"
+        return None, f"is {_show(value)}, which is not a valid time: it counts as missing"
     if time is None or time < _UNSET_UNTIL:
         return None, ""
     if time.year > YEAR_MAX:

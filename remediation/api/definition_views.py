@@ -102,7 +102,7 @@ class BucketViewSet(DefinitionViewSet):
     def run(self, request: Request, **_lookup: str) -> Response:
         """Run the bucket for an alert, even if it does not match, and return the new run."""
         bucket, body = self.get_object(), read_body(RunBody, request)
-        run = retry.run_by_hand(bucket, body["alert"], cause=cause_of(request))
+        run = retry.run_manually(bucket, body["alert"], cause=cause_of(request))
         return Response(RunSerializer(run).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=SimulateBody, responses=SimulationSerializer)
@@ -120,8 +120,8 @@ class BucketViewSet(DefinitionViewSet):
 
 def _imagined_alert(body: dict[str, Any], request: Request) -> Alert:
     try:
-        return simulation.imagine(body["labels"], body["annotations"], at=cause_of(request).at)
-    except simulation.NotAnAlert as error:
+        return simulation.build_alert(body["labels"], body["annotations"], at=cause_of(request).at)
+    except simulation.InvalidLabels as error:
         raise ValidationError({"labels": [str(error)]}) from error
 
 

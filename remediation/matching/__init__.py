@@ -1,9 +1,9 @@
-"""Decide which buckets take an alert, and say why.
+"""Match alerts to buckets and explain the results.
 
-Expressions are RE2, as in Alertmanager, so no pattern can be made to hang.
+Regular expressions are RE2, as in Alertmanager, so no pattern can take exponential time.
 """
 
-from remediation.matching.buckets import BucketSpec, Matcher, Outcome, Verdict
+from remediation.matching.buckets import BucketSpec, Matcher, MatchOutcome, MatchResult
 from remediation.matching.label_matchers import (
     LabelMatcher,
     MatcherError,
@@ -15,11 +15,11 @@ from remediation.matching.patterns import PatternError, compile_pattern, literal
 __all__ = [
     "BucketSpec",
     "LabelMatcher",
+    "MatchOutcome",
+    "MatchResult",
     "Matcher",
     "MatcherError",
-    "Outcome",
     "PatternError",
-    "Verdict",
     "compile_pattern",
     "literal_warning",
     "matcher_warnings",

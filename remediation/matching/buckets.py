@@ -1,4 +1,4 @@
-"""Decide which buckets take an alert, and say why."""
+"""Match alerts to buckets and explain the results."""
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,11 +20,11 @@ from remediation.matching.patterns import (
 
 @dataclass(frozen=True, slots=True)
 class BucketSpec:
-    """What matching has to know of a bucket.
+    """The columns of a bucket that matching needs.
 
-    ``alert_name_pattern``: RE2 expression for the whole alert name, empty for any name.
-    ``label_matchers``: see parse_matchers, empty for any labels. A bucket with neither takes
-    nothing.
+    ``alert_name_pattern``: an RE2 expression for the complete alert name, '' for any name.
+    ``label_matchers``: see parse_matchers, '' for any labels. A bucket with neither matches no
+    alert.
     """
 
     id: int
@@ -35,8 +35,8 @@ class BucketSpec:
     label_matchers: str
 
 
-class Outcome(StrEnum):
-    """What became of one bucket in the search."""
+class MatchOutcome(StrEnum):
+    """The result of matching for one bucket."""
 
     MATCHED = "matched"
     NOT_MATCHED = "not_matched"
@@ -44,67 +44,67 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """One bucket's part in the decision; ``reason`` is for people."""
+class MatchResult:
+    """The outcome for one bucket, with a reason for operators."""
 
     spec: BucketSpec
-    outcome: Outcome
+    outcome: MatchOutcome
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Bucket:
-    """A bucket, compiled. With a ``fault`` it matches nothing."""
+class _CompiledBucket:
+    """A bucket with compiled patterns. With an ``error`` it matches no alert."""
 
     spec: BucketSpec
     name: Pattern | None = None
     matchers: tuple[LabelMatcher, ...] = ()
-    fault: str = ""
+    error: str = ""
 
     @classmethod
-    def compile(cls, spec: BucketSpec) -> "_Bucket":
+    def compile(cls, spec: BucketSpec) -> "_CompiledBucket":
         try:
             name = compile_pattern(spec.alert_name_pattern) if spec.alert_name_pattern else None
         except PatternError as error:
-            return cls(spec, fault=f"alert_name_pattern {error}")
+            return cls(spec, error=f"alert_name_pattern {error}")
         try:
             matchers = parse_matchers(spec.label_matchers)
         except MatcherError as error:
-            return cls(spec, fault=f"label_matchers: {error}")
+            return cls(spec, error=f"label_matchers: {error}")
         if name is None and not matchers:
-            return cls(spec, fault="has neither alert_name_pattern nor label_matchers")
+            return cls(spec, error="has neither alert_name_pattern nor label_matchers")
         return cls(spec, name, matchers)
 
-    def takes_name(self, alert_name: str) -> bool:
+    def matches_name(self, alert_name: str) -> bool:
         return self.name is None or self.name.fullmatch(encode(alert_name)) is not None
 
-    def takes_labels(self, labels: Mapping[str, str]) -> bool:
+    def matches_labels(self, labels: Mapping[str, str]) -> bool:
         return all(matcher.matches(labels) for matcher in self.matchers)
 
-    def objection(self, labels: Mapping[str, str]) -> str:
-        """Name the first clause that fails; empty if the bucket matches."""
-        if self.fault:
-            return self.fault
+    def mismatch(self, labels: Mapping[str, str]) -> str:
+        """Return why the bucket does not match, from its first failing condition, or ''."""
+        if self.error:
+            return self.error
         alert_name = labels.get("alertname", "")
-        if not self.takes_name(alert_name):
+        if not self.matches_name(alert_name):
             pattern = quote(self.spec.alert_name_pattern)
             if alert_name == self.spec.alert_name_pattern:
-                return f"alert_name_pattern {_unlike_itself(alert_name)}"
+                return f"alert_name_pattern {_literal_hint(alert_name)}"
             return f"alert_name_pattern {pattern} does not match {quote(alert_name)}"
         for matcher in self.matchers:
             if not matcher.matches(labels):
                 found = labels.get(matcher.label)
                 if found == matcher.value and matcher.operator == "=~":
-                    return f"{matcher.label}: {_unlike_itself(found)}"
+                    return f"{matcher.label}: {_literal_hint(found)}"
                 shown = "a missing label" if found is None else quote(found)
                 return f"{shorten(str(matcher))} does not match {shown}"
         return ""
 
 
-def _unlike_itself(text: str) -> str:
+def _literal_hint(text: str) -> str:
     return (
-        f"{quote(text)} is an expression, in which some of these characters are operators;"
-        f" for this very text write {quote(escape(text))}"
+        f"{quote(text)} is an expression in which some characters are operators;"
+        f" for this exact text write {quote(escape(text))}"
     )
 
 
@@ -116,46 +116,46 @@ class Matcher:
     """
 
     def __init__(self, specs: Iterable[BucketSpec]) -> None:
-        """Compile the buckets and put them in order: by priority, low first, then by id."""
+        """Compile the buckets and sort them by priority, low first, then by id."""
         ordered = sorted(specs, key=lambda spec: (spec.priority, spec.id))
-        self._buckets = tuple(_Bucket.compile(spec) for spec in ordered)
-        sound = [place for place, bucket in enumerate(self._buckets) if not bucket.fault]
-        self._any_name = [place for place in sound if self._buckets[place].name is None]
-        self._by_name = [place for place in sound if self._buckets[place].name is not None]
+        self._buckets = tuple(_CompiledBucket.compile(spec) for spec in ordered)
+        valid = [place for place, bucket in enumerate(self._buckets) if not bucket.error]
+        self._any_name = [place for place in valid if self._buckets[place].name is None]
+        self._by_name = [place for place in valid if self._buckets[place].name is not None]
         self._name_set = build_set(
             self._buckets[place].spec.alert_name_pattern for place in self._by_name
         )
 
     def match(self, labels: Mapping[str, str]) -> tuple[BucketSpec, ...]:
-        """Return the buckets that take the alert, in order.
+        """Return the matching buckets, in order.
 
-        The first that matches takes it; ``continue_matching`` of that bucket lets the search go on.
+        Matching stops at the first bucket without ``continue_matching``.
         """
-        taken = []
+        matched = []
         for bucket in self._candidates(labels.get("alertname", "")):
-            if bucket.takes_labels(labels):
-                taken.append(bucket.spec)
+            if bucket.matches_labels(labels):
+                matched.append(bucket.spec)
                 if not bucket.spec.continue_matching:
                     break
-        return tuple(taken)
+        return tuple(matched)
 
-    def explain(self, labels: Mapping[str, str]) -> tuple[Verdict, ...]:
-        """Return one verdict for every bucket, in order; those matched are what match returns."""
-        verdicts = []
-        taker: BucketSpec | None = None
+    def explain(self, labels: Mapping[str, str]) -> tuple[MatchResult, ...]:
+        """Return a result for every bucket, in order. The matched ones are those of ``match``."""
+        results = []
+        last_match: BucketSpec | None = None
         for bucket in self._buckets:
-            verdict = _judge(bucket, labels, taker)
-            verdicts.append(verdict)
-            if verdict.outcome is Outcome.MATCHED and not bucket.spec.continue_matching:
-                taker = bucket.spec
-        return tuple(verdicts)
+            result = _result(bucket, labels, last_match)
+            results.append(result)
+            if result.outcome is MatchOutcome.MATCHED and not bucket.spec.continue_matching:
+                last_match = bucket.spec
+        return tuple(results)
 
-    def _candidates(self, alert_name: str) -> Iterator[_Bucket]:
-        """Yield, in order, the sound buckets whose name pattern matches or that have none."""
+    def _candidates(self, alert_name: str) -> Iterator[_CompiledBucket]:
+        """Yield, in order, the valid buckets without a name pattern or with a matching one."""
         if self._name_set is None:
-            named = [p for p in self._by_name if self._buckets[p].takes_name(alert_name)]
+            named = [p for p in self._by_name if self._buckets[p].matches_name(alert_name)]
         else:
-            # None, not [], when nothing fits
+            # RE2 returns None, not [], if nothing matches.
             found = self._name_set.Match(encode(alert_name)) or ()
             named = [self._by_name[index] for index in found]
         places = self._any_name.copy()
@@ -164,14 +164,16 @@ class Matcher:
         return (self._buckets[place] for place in places)
 
 
-def _judge(bucket: _Bucket, labels: Mapping[str, str], taker: BucketSpec | None) -> Verdict:
-    if taker is not None:
-        reason = f"not reached: bucket {quote(taker.name)} took the alert"
-        return Verdict(bucket.spec, Outcome.NOT_REACHED, reason)
-    objection = bucket.objection(labels)
-    if objection:
-        return Verdict(bucket.spec, Outcome.NOT_MATCHED, objection)
-    reason = "takes the alert"
+def _result(
+    bucket: _CompiledBucket, labels: Mapping[str, str], last_match: BucketSpec | None
+) -> MatchResult:
+    if last_match is not None:
+        reason = f"not reached: matching stopped at bucket {quote(last_match.name)}"
+        return MatchResult(bucket.spec, MatchOutcome.NOT_REACHED, reason)
+    mismatch = bucket.mismatch(labels)
+    if mismatch:
+        return MatchResult(bucket.spec, MatchOutcome.NOT_MATCHED, mismatch)
+    reason = "matches the alert"
     if bucket.spec.continue_matching:
-        reason += ", the search goes on"
-    return Verdict(bucket.spec, Outcome.MATCHED, reason)
+        reason += ", matching continues"
+    return MatchResult(bucket.spec, MatchOutcome.MATCHED, reason)

@@ -26,17 +26,17 @@ _UNESCAPED = {"n": "\n", '"': '"', "\\": "\\"}
 _OTHER_QUOTES = ("'", "`")
 _DOUBLE_EQUALS = re.compile(r"=\s*[\w\"'`]")
 _CONJUNCTION = re.compile(
-    r"""(?:^|[\s"])(?P<word>(?:and|or)(?=\s)|&&|\|\|)\s*["\w:.-]+\s*[=!]""", re.IGNORECASE
+    r"""(?:^|[\s"])(?P<keyword>(?:and|or)(?=\s)|&&|\|\|)\s*["\w:.-]+\s*[=!]""", re.IGNORECASE
 )
 
 
 class MatcherError(ValueError):
-    """Label matchers cannot be read; the text names the matcher, the fault and an example."""
+    """The label matchers are invalid; the message names the matcher, the error and an example."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelMatcher:
-    """One test of one label; a label that is missing is empty.
+    """A condition on one label; a missing label counts as empty.
 
     ``operator`` is one of ``=``, ``!=``, ``=~`` and ``!~``. Raises PatternError or MatcherError.
     """
@@ -47,19 +47,19 @@ class LabelMatcher:
     _pattern: Pattern | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
-        """Compile the expression, if it is one."""
+        """Compile the value of a regular-expression operator."""
         if self.operator not in {"=", "!=", "=~", "!~"}:
-            raise MatcherError(f"{self.operator!r} is no operator: use =, !=, =~ or !~")
+            raise MatcherError(f"{self.operator!r} is not an operator: use =, !=, =~ or !~")
         if self.operator in _REGEX_OPERATORS:
             object.__setattr__(self, "_pattern", compile_pattern(self.value))
 
     def __str__(self) -> str:
-        """Write the matcher as Alertmanager does; parse_matchers reads it back."""
+        """Return the matcher in Alertmanager's syntax; parse_matchers can read it."""
         label = self.label if _NAME.fullmatch(self.label) else f'"{_escape(self.label)}"'
         return f'{label}{self.operator}"{_escape(self.value)}"'
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Say whether the label passes the test."""
+        """Return whether the labels fulfill the condition."""
         found = labels.get(self.label, "")
         if self._pattern is None:
             is_equal = found == self.value
@@ -77,14 +77,14 @@ def _unescape(text: str) -> str:
 
 
 def parse_matchers(text: str) -> tuple[LabelMatcher, ...]:
-    r"""Read label matchers in Alertmanager's syntax; raise MatcherError if they are wrong.
+    r"""Parse label matchers in Alertmanager's syntax; raise MatcherError if they are invalid.
 
-    Braces around the whole, quotes around a value and a comma at the end are optional. A label of
-    other characters than letters, digits, ``_`` and ``:`` needs quotes. In a label and a value
-    ``\"``, ``\\`` and ``\n`` are escapes, any other backslash is itself. Stricter than Alertmanager
-    where a value would not match what its writer means: a value with a brace needs quotes, because
-    Alertmanager's classic parser would cut ``web-\d{2}`` short at the end of the text; single
-    quotes, back quotes, ``==`` and ``and`` are refused.
+    Enclosing braces, quotes around a value and a trailing comma are optional. A label with
+    characters other than letters, digits, ``_`` and ``:`` needs quotes. In labels and values
+    ``\"``, ``\\`` and ``\n`` are escapes; any other backslash is literal. This parser is stricter
+    than Alertmanager's to catch mistakes: a value with a brace needs quotes, because Alertmanager's
+    classic parser would truncate ``web-\d{2}`` at the end of the text; single quotes, back quotes,
+    ``==`` and ``and`` are refused.
     Source: https://prometheus.io/docs/alerting/latest/configuration/#label-matchers
     """
     inner = text.strip()
@@ -129,51 +129,51 @@ def _parse_matcher(piece: str) -> LabelMatcher:
 
 def _explain_matcher(piece: str) -> str:
     if piece.startswith(_OTHER_QUOTES):
-        return "put the name of the label in double quotes, or in none"
+        return "put the name of the label in double quotes or in no quotes"
     if (name := _QUOTED.fullmatch(piece)) is not None:
-        return f'a label has no operator and value; for an alert name write alertname="{name[1]}"'
+        return f'the operator and value are missing; for an alert name write alertname="{name[1]}"'
     label, *rest = _OPERATOR.split(piece, maxsplit=1)
     if rest and label.strip() and not _NAME.fullmatch(label.strip()):
         return (
-            "a label is made of letters, digits, _ and : and does not begin with a digit;"
-            f' one of other characters needs double quotes: "{label.strip()}"'
+            "a label consists of letters, digits, _ and : and does not begin with a digit;"
+            f' put other names in double quotes: "{label.strip()}"'
         )
     return (
         "write a label, one of = != =~ !~, and a value; "
-        "a label is made of letters, digits, _ and : and does not begin with a digit"
+        "a label consists of letters, digits, _ and : and does not begin with a digit"
     )
 
 
 def _parse_value(raw: str) -> str:
     if not raw:
-        raise MatcherError('the value is missing, write "" for an empty one')
+        raise MatcherError('the value is missing; write "" for an empty one')
     value = (_QUOTED if raw.startswith('"') else _UNQUOTED).fullmatch(raw)
     if value is None or not raw.startswith('"'):
-        _refuse_other_languages(raw)
+        _refuse_other_syntax(raw)
     if value is None:
         raise MatcherError(
-            'put the whole value in double quotes, with \\" for a double quote inside'
+            'put the complete value in double quotes, with \\" for a double quote inside'
         )
     return _unescape(value["text"])
 
 
-def _refuse_other_languages(raw: str) -> None:
-    """Refuse a value that means something in PromQL or code, and here would match nothing."""
+def _refuse_other_syntax(raw: str) -> None:
+    """Refuse a value in the syntax of PromQL or a programming language: it would never match."""
     if raw.startswith(_OTHER_QUOTES):
         raise MatcherError(
             f"put the value in double quotes; {raw[0]} would be a character of the value"
         )
     if _DOUBLE_EQUALS.match(raw):
-        raise MatcherError("write = where other languages write ==")
+        raise MatcherError("write = instead of ==")
     if (found := _CONJUNCTION.search(raw)) is not None:
         advice = "separate matchers with a comma"
-        if found["word"].lower() in ("or", "||"):
+        if found["keyword"].lower() in ("or", "||"):
             advice = 'for one of several values write label=~"a|b"'
-        raise MatcherError(f"{found['word']} joins no matchers here: {advice}")
+        raise MatcherError(f"{found['keyword']} cannot join matchers: {advice}")
 
 
 def matcher_warnings(matchers: Iterable[LabelMatcher]) -> Iterator[str]:
-    """Yield what to say about expressions that look like texts and do not match them."""
+    """Yield a warning for each expression that looks like a plain text but does not match it."""
     for matcher in matchers:
         if matcher.operator in _REGEX_OPERATORS and (warning := literal_warning(matcher.value)):
             yield f"{matcher.label}: {warning}"

@@ -1,7 +1,7 @@
-"""RE2 expressions, as Alertmanager uses them: no pattern can be made to hang.
+"""RE2 expressions, as in Alertmanager: no pattern can take exponential time.
 
-They have to match the whole text, and a dot does not match a line feed. A lone surrogate counts as
-U+FFFD.
+They have to match the complete text, and a dot does not match a line feed. A lone surrogate counts
+as U+FFFD.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import Protocol
 import re2
 
 _OPTIONS = re2.Options()
-_OPTIONS.log_errors = False  # RE2 would print every wrong pattern on stderr
-# A budget, not an allocation: with RE2's 8 MiB a hundred patterns such as .*x.{200}y.* are refused.
+_OPTIONS.log_errors = False  # RE2 would print every invalid pattern to stderr
+# A limit, not an allocation. RE2's default of 8 MiB refuses a hundred patterns like .*x.{200}y.*.
 _OPTIONS.max_mem = 64 << 20
 
 _ADVICE = {
@@ -20,43 +20,43 @@ _ADVICE = {
     "unexpected )": "a ) has no opening (",
     "missing ]": "an opening [ has no closing ]",
     "bad repetition operator": "a repetition cannot be repeated",
-    "no argument for repetition operator": "there is nothing before it to repeat",
-    "invalid repetition size": "a repetition is at most 1000 in all, and {2,1} runs backwards",
-    "invalid perl operator": "RE2 has no lookahead, no lookbehind and no such flag",
-    "invalid escape sequence": "RE2 has neither this escape nor backreferences",
-    "invalid character class range": "the range runs backwards or names no such class",
+    "no argument for repetition operator": "there is nothing to repeat before it",
+    "invalid repetition size": "the maximum is 1000 repetitions in total, and {2,1} is reversed",
+    "invalid perl operator": "RE2 supports no lookahead, no lookbehind and not this flag",
+    "invalid escape sequence": "RE2 supports neither this escape nor backreferences",
+    "invalid character class range": "the range is reversed or the class does not exist",
     "trailing \\": r"write \\ for a backslash",
 }
 _SHOWN = 80  # characters of a value that a reason quotes
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
-# Who writes one of these means an expression and no name.
+# A pattern with one of these is meant as an expression, not as a name.
 _DELIBERATE = re.compile(r"\||\\|\.[*+]")
 
 
 class PatternError(ValueError):
-    """A pattern is no valid RE2 expression; the text says what is wrong and where."""
+    """A pattern is not a valid RE2 expression; the message names the error and its position."""
 
 
 class Pattern(Protocol):
-    """What is used of a compiled RE2 expression."""
+    """A compiled RE2 expression."""
 
     def fullmatch(self, text: bytes) -> object | None:
-        """Return a match of the whole text, or None."""
+        """Return a match of the complete text, or None."""
 
 
 def compile_pattern(pattern: str) -> Pattern:
-    """Compile an RE2 expression; raise PatternError if it is none."""
+    """Compile an RE2 expression; raise PatternError if it is invalid."""
     try:
         compiled: Pattern = re2.compile(encode(pattern), _OPTIONS)
     except re2.error as error:
         # The only argument is bytes, "reason: fragment"; RE2 reports no position.
         reason, _, fragment = error.args[0].decode(errors="replace").partition(": ")
-        raise PatternError(_explain_fault(pattern, reason, fragment)) from error
+        raise PatternError(_error_text(pattern, reason, fragment)) from error
     return compiled
 
 
-def _explain_fault(pattern: str, reason: str, fragment: str) -> str:
+def _error_text(pattern: str, reason: str, fragment: str) -> str:
     place = f" at {quote(fragment)}" if fragment else ""
     if fragment != pattern and pattern.count(fragment) == 1:
         place += f" (character {pattern.index(fragment) + 1})"
@@ -65,13 +65,13 @@ def _explain_fault(pattern: str, reason: str, fragment: str) -> str:
 
 
 class PatternSet(Protocol):
-    """Many expressions in one automaton."""
+    """Several expressions in one automaton."""
 
     def Match(self, text: bytes) -> list[int] | None: ...  # noqa: N802
 
 
 def build_set(patterns: Iterable[str]) -> PatternSet | None:
-    """Build one automaton for all patterns, or None if that would take too much memory."""
+    """Build one automaton for all patterns; return None if it needs too much memory."""
     pattern_set = re2.Set.FullMatchSet(_OPTIONS)
     for pattern in patterns:
         pattern_set.Add(encode(pattern))
@@ -84,14 +84,14 @@ def build_set(patterns: Iterable[str]) -> PatternSet | None:
 
 
 def escape(text: str) -> str:
-    """Return the expression that matches this very text."""
+    """Return the expression that matches exactly this text."""
     return _SPECIAL.sub(r"\\\g<0>", text)
 
 
 def literal_warning(pattern: str) -> str:
-    """Return what to say about a pattern that looks like a name and does not match it, or ''."""
+    """Return a warning if a pattern looks like a name but does not match it, or ''."""
     if pattern[:1] in ("'", '"', "`") and pattern[:1] == pattern[-1:] and len(pattern) > 1:
-        return f"The quotes of {pattern} are a part of it: write {quote(pattern[1:-1])[1:-1]}"
+        return f"The quotes are part of the pattern {pattern}: write {quote(pattern[1:-1])[1:-1]}"
     if _DELIBERATE.search(pattern) or compile_pattern(pattern).fullmatch(encode(pattern)):
         return ""
     return (
@@ -101,7 +101,7 @@ def literal_warning(pattern: str) -> str:
 
 
 def encode(text: str) -> bytes:
-    """Encode for RE2, which refuses lone surrogates."""
+    """Encode a text for RE2, which refuses lone surrogates."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -109,11 +109,11 @@ def encode(text: str) -> bytes:
 
 
 def quote(text: str) -> str:
-    """Quote for a reason: short, printable and storable."""
+    """Quote a text for a reason, shortened and printable."""
     shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[:_SHOWN])
     return f"'{shown}…'" if len(text) > _SHOWN else f"'{shown}'"
 
 
 def shorten(text: str) -> str:
-    """Cut a text for a reason."""
+    """Shorten a text for a reason."""
     return text if len(text) <= 2 * _SHOWN else text[: 2 * _SHOWN] + "…"

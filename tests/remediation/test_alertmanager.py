@@ -281,8 +281,8 @@ def test_a_time_that_cannot_be_read_leaves_a_note_and_the_alert():
 
     assert (alert.starts_at, alert.ends_at) == (None, None)
     assert alert.notes == (
-        "startsAt is 'yesterday', which is no time: it counts as missing",
-        "endsAt is ['x'], which is no time: it counts as missing",
+        "startsAt is 'yesterday', which is not a valid time: it counts as missing",
+        "endsAt is ['x'], which is not a valid time: it counts as missing",
     )
 
 

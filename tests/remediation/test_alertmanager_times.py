@@ -81,7 +81,7 @@ def test_what_is_no_time_is_none_and_leaves_a_short_note(sent):
 
     assert time is None
     assert note.startswith("is ")
-    assert note.endswith("which is no time: it counts as missing")
+    assert note.endswith("which is not a valid time: it counts as missing")
     assert len(note) < 200
 
 

@@ -292,8 +292,8 @@ def test_every_bucket_gets_a_verdict_with_the_clause_that_decided():
         "label_matchers: matcher 1 of 1, 'team': write a label, one of = != =~ !~, and a value; "
         "a label is made of letters, digits, _ and : and does not begin with a digit. "
         'Example: severity=~"critical|page", team!="db"',
-        "takes the alert, the search goes on",
-        "takes the alert",
+        "matches the alert, matching continues",
+        "matches the alert",
         "not reached: bucket 'disks' took the alert",
     ]
 

@@ -1,1 +1,1 @@
-"""What people and automation ask for: pause, retry, definitions, previews."""
+"""Operations that users and scripts request: pause, retry, set outcome, edit, simulate."""

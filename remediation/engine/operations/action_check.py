@@ -1,4 +1,4 @@
-"""Compare all actions with the connected StackStorm."""
+"""Check all actions against the connected StackStorm."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from remediation.stackstorm import StackStormClient
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong with one action, or with steps that use it; ``message`` is empty if nothing."""
+class CheckResult:
+    """The problems of an action and the steps that use it; ``message`` is '' if there are none."""
 
     action: Action
     message: str
 
 
-def check_actions(client: StackStormClient) -> list[Finding]:
-    """Ask StackStorm for every action of ours, keep its answers and return them, by name.
+def check_actions(client: StackStormClient) -> list[CheckResult]:
+    """Look up every action in StackStorm, store the results and return them by name.
 
-    Raises StackStormError when StackStorm does not answer; the answers before it are kept.
+    Raises StackStormError if a look-up fails; earlier results stay stored.
     """
-    findings = []
+    results = []
     for action in Action.objects.filter(use_stackstorm=True).order_by("name"):
         action_refresh.fetch([action], client)
         problems = [action.st2_check_message, *user_problems(action)]
-        findings.append(Finding(action, " ".join(filter(None, problems))))
-    return findings
+        results.append(CheckResult(action, " ".join(filter(None, problems))))
+    return results

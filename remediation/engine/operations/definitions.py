@@ -1,7 +1,7 @@
-"""Save what buckets do: every change ends as a version, or not at all.
+"""Save buckets, steps and actions. Every change creates a bucket version in its transaction.
 
-A change locks the buckets that it touches, in the order of their ids, so that step orders and
-version numbers are given once. API and admin come through here.
+A change locks the affected buckets in the order of their ids, so that step orders and version
+numbers are unique. The API and the admin both use this module.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from remediation.models import Action, Bucket, BucketStep, BucketVersion, Cause
 
 
 class HasHistoryError(Exception):
-    """A row that history refers to was about to be deleted."""
+    """A row cannot be deleted because history refers to it."""
 
 
 def save_bucket(
     bucket: Bucket, steps: Sequence[BucketStep] | None, *, cause: Cause
 ) -> BucketVersion:
-    """Save a bucket; ``steps``, unsaved and in their order, take the place of those it had.
+    """Save a bucket and replace its steps by ``steps``, which are unsaved and in order.
 
-    None leaves the steps alone. Raises ValidationError naming the fields, a step's as
+    None keeps the steps. Raises ValidationError by field; fields of a step have names such as
     ``steps.0.parameters``.
     """
     with templating.save_time_limit(), transaction.atomic():
@@ -40,12 +40,12 @@ def save_bucket(
 
 
 def save_action(action: Action, *, cause: Cause) -> None:
-    """Save an action and the versions of the buckets that use it."""
+    """Save an action and create new versions of the buckets that use it."""
     with templating.save_time_limit(), transaction.atomic():
         saved = Action.objects.select_for_update().filter(pk=action.pk).first()
         buckets = _lock(_users_of(action, saved)) if saved else []
         if saved is None or saved.st2_action_ref != action.st2_action_ref:
-            _forget_check(action)
+            _reset_check(action)
         action.full_clean()
         action.save()
         _check_users(action)
@@ -54,7 +54,7 @@ def save_action(action: Action, *, cause: Cause) -> None:
 
 
 def save_step(step: BucketStep, *, cause: Cause) -> BucketVersion:
-    """Save a step at the place that its ``step_order`` names; later steps move down."""
+    """Save a step at the position ``step_order``; later steps move down."""
     with transaction.atomic():
         _lock([step.bucket_id])
         step.full_clean()
@@ -80,9 +80,9 @@ def delete_bucket(bucket: Bucket) -> None:
 
 
 def delete_action(action: Action) -> None:
-    """Delete an action that no bucket uses or has ever used. Raises HasHistoryError."""
+    """Delete an action that no bucket has ever used. Raises HasHistoryError."""
     with transaction.atomic():
-        # A run in flight goes on by its version, whose actions no foreign key protects.
+        # A running run uses its bucket version, whose actions no foreign key protects.
         versions = BucketVersion.objects.only("definition").iterator()
         if any(step["action"]["id"] == action.pk for version in versions for step in version.steps):
             raise HasHistoryError(_has_history(action))
@@ -90,9 +90,9 @@ def delete_action(action: Action) -> None:
 
 
 def record(bucket: Bucket, *, cause: Cause) -> BucketVersion:
-    """Number the saved steps of a saved bucket from 1, check it as a whole, keep the version.
+    """Number the steps of a saved bucket from 1, check the bucket and create its version.
 
-    Raises ValidationError; the caller's transaction then has to be rolled back.
+    Raises ValidationError; the caller then has to roll its transaction back.
     """
     with transaction.atomic():
         (locked,) = _lock([bucket.pk])
@@ -103,30 +103,30 @@ def record(bucket: Bucket, *, cause: Cause) -> BucketVersion:
 
 
 def check(bucket: Bucket, *, step_count: int) -> None:
-    """Raise ValidationError for a bucket that could not be carried out, naming the field."""
+    """Raise ValidationError by field if the bucket could not run."""
     errors: dict[str, list[str]] = {}
     if bucket.use_stackstorm and step_count:
         errors["steps"] = [
-            "A bucket is steps or a workflow, not both: take out the steps, or switch"
-            " use_stackstorm off and clear st2_workflow_name."
+            "A bucket has either steps or a workflow: remove the steps, or switch use_stackstorm"
+            " off and clear st2_workflow_name."
         ]
     if bucket.is_enabled and not bucket.use_stackstorm and not step_count:
         errors["steps"] = [
-            "The bucket has no steps: add at least one, or name a workflow in st2_workflow_name"
-            " with use_stackstorm on, or save it disabled (is_enabled false) until it has them."
+            "The bucket has no steps: add at least one, or set st2_workflow_name and switch"
+            " use_stackstorm on, or disable the bucket (is_enabled false) until it has steps."
         ]
     if errors:
         raise ValidationError(errors)
 
 
 def _lock(buckets: Iterable[int | None]) -> list[Bucket]:
-    """Return the buckets of these ids as they are now, locked in the order of their ids."""
+    """Read and lock the buckets with these ids, in the order of the ids."""
     ids = [pk for pk in buckets if pk is not None]
     return list(Bucket.objects.filter(pk__in=ids).order_by("pk").select_for_update())
 
 
 def _users_of(action: Action, saved: Action) -> set[int]:
-    """Return the ids of the buckets whose definition holds the action, before or after."""
+    """Return the ids of the buckets that use the action before or after the change."""
     ids = set(Bucket.objects.filter(steps__action=action).values_list("pk", flat=True))
     refs = {saved.st2_action_ref, action.st2_action_ref}
     workflows = Bucket.objects.filter(use_stackstorm=True)
@@ -134,13 +134,13 @@ def _users_of(action: Action, saved: Action) -> set[int]:
 
 
 def _check_users(action: Action) -> None:
-    """Raise ValidationError when the mapping cannot take what a step hands it."""
+    """Raise ValidationError if a step's parameters do not fit the action's mapping."""
     if problems := user_problems(action):
         raise ValidationError({"st2_parameters": problems})
 
 
 def user_problems(action: Action) -> list[str]:
-    """Return what is wrong with the steps that use an action, as it is known now."""
+    """Return the problems of the steps that use an action."""
     steps = BucketStep.objects.filter(action=action).select_related("action", "bucket")
     return [
         f"In the bucket {step.bucket}, step {step.step_order}: {error}"
@@ -149,8 +149,8 @@ def user_problems(action: Action) -> list[str]:
     ]
 
 
-def _forget_check(action: Action) -> None:
-    """Forget what StackStorm said of another action: its runner decides what may be sent."""
+def _reset_check(action: Action) -> None:
+    """Reset StackStorm's check result: it belongs to the previous ``st2_action_ref``."""
     action.st2_check, action.st2_check_message = Action.Check.UNCHECKED, ""
     action.st2_checked_at, action.st2_runner = None, ""
     action.st2_parameter_names, action.st2_secret_parameters = [], []
@@ -163,24 +163,24 @@ def _steps(bucket_id: int, *, without: BucketStep | None = None) -> list[BucketS
 
 
 def _renumber(steps: Sequence[BucketStep]) -> None:
-    moved = []
+    changed = []
     for step_order, step in enumerate(steps, start=1):
         if step.step_order != step_order:
             step.step_order = step_order
-            moved.append(step)
-    BucketStep.objects.bulk_update(moved, ["step_order"])
+            changed.append(step)
+    BucketStep.objects.bulk_update(changed, ["step_order"])
 
 
 def _clean_steps(bucket: Bucket, steps: Sequence[BucketStep]) -> None:
-    """Give the steps their bucket and order; raise ValidationError naming step and field."""
+    """Set the bucket and order of the steps; raise ValidationError by step and field."""
     errors: dict[str, list[str]] = {}
-    for place, step in enumerate(steps):
-        step.bucket, step.step_order = bucket, place + 1
+    for index, step in enumerate(steps):
+        step.bucket, step.step_order = bucket, index + 1
         try:
             step.full_clean()
         except ValidationError as error:
             for name, texts in error.message_dict.items():
-                path = f"steps.{place}" + ("" if name == NON_FIELD_ERRORS else f".{name}")
+                path = f"steps.{index}" + ("" if name == NON_FIELD_ERRORS else f".{name}")
                 errors[path] = texts
     if errors:
         raise ValidationError(errors)
@@ -195,6 +195,6 @@ def _delete(row: Model) -> None:
 
 def _has_history(row: Model) -> str:
     return (
-        f"The {row._meta.verbose_name} {row} has history and stays: disable it instead"
+        f"The {row._meta.verbose_name} {row} has history and cannot be deleted: disable it instead"
         " (is_enabled false)."
     )

@@ -1,5 +1,5 @@
-"""The error that every operation raises when it cannot be done."""
+"""The error that all operations raise."""
 
 
 class NotPossible(Exception):
-    """What was asked for cannot be started now; the text says why and what to do."""
+    """The operation is not possible now; the message says why and what to do."""

@@ -1,11 +1,11 @@
-"""Say of every bucket why it would take an alert, or why not, as things stand now."""
+"""Explain for every bucket why it matches an alert now, or why not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from remediation.matching import Matcher
+from remediation.matching import Matcher, MatchOutcome
 from remediation.models import Alert, Bucket
 
 DISABLED = "disabled"
@@ -13,7 +13,7 @@ DISABLED = "disabled"
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One bucket's part in the decision; ``outcome`` is a word of matching, or disabled."""
+    """The result for one bucket; ``outcome`` is a matching outcome or DISABLED."""
 
     bucket: Bucket
     outcome: str
@@ -21,9 +21,9 @@ class Explanation:
 
 
 def explain(alert: Alert) -> list[Explanation]:
-    """Return a verdict for every bucket: those that firings start, then those for resolves.
+    """Return an explanation for every bucket: first buckets on firing, then buckets on resolved.
 
-    Each kind stands in the order in which the search goes through it, disabled buckets last.
+    Both are in matching order, disabled buckets last.
     """
     buckets = list(Bucket.objects.order_by("priority", "pk"))
     explanations: list[Explanation] = []
@@ -35,17 +35,15 @@ def explain(alert: Alert) -> list[Explanation]:
 
 
 def _enabled(alert: Alert, buckets: list[Bucket]) -> Iterable[Explanation]:
-    verdicts = Matcher(bucket.spec for bucket in buckets).explain(alert.labels)
+    results = Matcher(bucket.spec for bucket in buckets).explain(alert.labels)
     by_id = {bucket.pk: bucket for bucket in buckets}
-    for verdict in verdicts:
-        yield Explanation(by_id[verdict.spec.id], str(verdict.outcome), verdict.reason)
+    for result in results:
+        yield Explanation(by_id[result.spec.id], str(result.outcome), result.reason)
 
 
 def _disabled(alert: Alert, buckets: list[Bucket]) -> Iterable[Explanation]:
     for bucket in buckets:
-        (verdict,) = Matcher([bucket.spec]).explain(alert.labels)
-        yield Explanation(bucket, DISABLED, f"disabled; enabled, it {_would(verdict.reason)}")
-
-
-def _would(reason: str) -> str:
-    return reason if reason.startswith("takes the alert") else f"would not take it: {reason}"
+        (result,) = Matcher([bucket.spec]).explain(alert.labels)
+        is_match = result.outcome is MatchOutcome.MATCHED
+        effect = result.reason if is_match else f"would not match: {result.reason}"
+        yield Explanation(bucket, DISABLED, f"disabled; if enabled, it {effect}")

@@ -1,4 +1,4 @@
-"""Hold everything back, and let it go on. What is in flight goes on; intake too."""
+"""Pause and resume launches. Executions in flight and the intake of alerts continue."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Status = ActionExecution.Status
 
 
 class InvalidPause(Exception):
-    """A pause without a reason or in the past; the text says which."""
+    """A pause without a reason or with an end in the past."""
 
 
 def pause(*, reason: str, expires_at: datetime.datetime | None, cause: Cause) -> Pause:
-    """Start nothing from now on; a pause that holds is replaced. Raises InvalidPause."""
+    """Stop launching executions; replace the current pause. Raises InvalidPause."""
     if not reason.strip():
-        raise InvalidPause("reason: say why, for whoever wonders why nothing runs.")
+        raise InvalidPause("reason: give a reason; other users see it.")
     if expires_at and expires_at <= cause.at:
-        raise InvalidPause("expires_at: this time is over; name a later one or none.")
+        raise InvalidPause("expires_at: this time is in the past; give a later time or none.")
     with transaction.atomic():
         _end(cause=cause)
         return Pause.objects.create(
@@ -34,7 +34,7 @@ def pause(*, reason: str, expires_at: datetime.datetime | None, cause: Cause) ->
 
 
 def resume(*, cause: Cause) -> bool:
-    """Let everything go on; return whether it was held back."""
+    """Resume launches; return whether PoundCake was paused."""
     with transaction.atomic():
         was_paused = _end(cause=cause)
         queue.enqueue(queue.LAUNCH_DUE)
@@ -43,7 +43,7 @@ def resume(*, cause: Cause) -> bool:
 
 
 def in_flight() -> list[ActionExecution]:
-    """Return what goes on during a pause: started and not ended, oldest first."""
+    """Return the executions that continue during a pause, oldest first, at most 200."""
     rows = ActionExecution.objects.filter(
         status__in=(Status.LAUNCHING, Status.RUNNING), parent=None
     )
@@ -51,7 +51,7 @@ def in_flight() -> list[ActionExecution]:
 
 
 def _end(*, cause: Cause) -> bool:
-    holding = Pause.objects.filter(ended_at=None)
+    current = Pause.objects.filter(ended_at=None)
     was_paused = Pause.current(at=cause.at) is not None
-    holding.update(ended_at=cause.at, ended_by=cause.actor)
+    current.update(ended_at=cause.at, ended_by=cause.actor)
     return was_paused

@@ -1,6 +1,7 @@
-"""Start what people ask for: again, by hand, or matched anew. A final run never changes.
+"""Start runs on request: retries, manual runs and matching again.
 
-Each is a new run with the next number. Of two people at once one wins, by that number.
+Each is a new run with the next number; a finished run never changes. The number is unique, so of
+two concurrent requests one fails.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from remediation.models import (
 )
 
 Status = ActionExecution.Status
-AT_ONCE = 0  # the priority of what a person asked for, who waits for it
-UNSETTLED = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING, BucketRun.Status.UNKNOWN)
+REQUESTED_PRIORITY = 0  # before all automatic runs, since a user waits
+BLOCKING = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING, BucketRun.Status.UNKNOWN)
 
 
 def retry_from_failed(run: BucketRun, *, cause: Cause) -> BucketRun:
-    """Repeat a run by the same plan from its first failed step. Raises NotPossible."""
+    """Retry a run with the same plan from its first failed step. Raises NotPossible."""
     last = last_attempts(run)
     failed = next((row for row in last if row.status in ActionExecution.FAILED), None)
     if failed is None:
@@ -47,24 +48,24 @@ def retry_from_failed(run: BucketRun, *, cause: Cause) -> BucketRun:
 
 
 def retry_from_start(run: BucketRun, *, cause: Cause) -> BucketRun:
-    """Repeat a run by the bucket as it is now. Raises NotPossible."""
+    """Retry a run with the current version of its bucket. Raises NotPossible."""
     return _start(run.alert, run.bucket, trigger=BucketRun.Trigger.RETRY, cause=cause, retry_of=run)
 
 
-def run_by_hand(bucket: Bucket, alert: Alert, *, cause: Cause) -> BucketRun:
-    """Carry a bucket out for an alert, whether it matches or not. Raises NotPossible."""
+def run_manually(bucket: Bucket, alert: Alert, *, cause: Cause) -> BucketRun:
+    """Run a bucket for an alert, even if it does not match. Raises NotPossible."""
     return _start(alert, bucket, trigger=BucketRun.Trigger.MANUAL, cause=cause)
 
 
 def match_again(alert: Alert, *, cause: Cause) -> list[BucketRun]:
-    """Run the buckets that take the alert now, all or none. Raises NotPossible."""
+    """Run all buckets that match the alert now, or none. Raises NotPossible."""
     buckets = Bucket.objects.filter(is_enabled=True, trigger_on=Bucket.TriggerOn.FIRING)
     by_id = {bucket.pk: bucket for bucket in buckets}
     specs = Matcher(bucket.spec for bucket in by_id.values()).match(alert.labels)
     if not specs:
         raise NotPossible(f"No bucket matches alert {alert} now.")
     with transaction.atomic():
-        return [run_by_hand(by_id[spec.id], alert, cause=cause) for spec in specs]
+        return [run_manually(by_id[spec.id], alert, cause=cause) for spec in specs]
 
 
 def _start(
@@ -103,40 +104,40 @@ def _start(
             return run
     except IntegrityError as error:
         raise NotPossible(
-            f"Somebody else has just started {bucket.name} for alert {alert}."
+            f"Another request has just started {bucket.name} for alert {alert}."
         ) from error
 
 
 def _next_number(alert: Alert, bucket: Bucket) -> int:
     runs = BucketRun.objects.filter(alert=alert, bucket=bucket)
-    unsettled = runs.filter(status__in=UNSETTLED).first()
-    if unsettled:
-        raise NotPossible(f"Run {unsettled} is {unsettled.status}: {_advice(unsettled)}.")
+    blocking = runs.filter(status__in=BLOCKING).first()
+    if blocking:
+        raise NotPossible(f"Run {blocking} is {blocking.status}: {_advice(blocking)}.")
     newest = runs.aggregate(number=Max("number"))["number"]
-    # Number 1 is the automatic run's alone.
+    # Number 1 is reserved for the automatic run.
     return max(newest or 0, BucketRun.AUTOMATIC) + 1
 
 
-def _advice(unsettled: BucketRun) -> str:
-    if unsettled.status == BucketRun.Status.UNKNOWN:
-        return "judge its unknown execution first"
-    if unsettled.held_until:
-        return f"{unsettled.reason}. Cancel it to start the bucket now"
-    return "wait for its end or cancel it"
+def _advice(blocking: BucketRun) -> str:
+    if blocking.status == BucketRun.Status.UNKNOWN:
+        return "set the outcome of its unknown execution first"
+    if blocking.held_until:
+        return f"{blocking.reason}. Cancel it to start the bucket now"
+    return "wait until it ends, or cancel it"
 
 
 def _make_executions(run: BucketRun, done: list[ActionExecution], *, cause: Cause) -> None:
-    """Make the rows of the steps that are not repeated, and the first one that is."""
+    """Create skipped executions for the ``done`` steps and a pending one for the next step."""
     for row in done:
         step = run.plan.step(row.step_order)
-        kept = ActionExecution.of_step(run, step, at=cause.at, priority=AT_ONCE)
-        kept.status, kept.due_at, kept.completed_at = Status.SKIPPED, None, cause.at
-        kept.done_in = row.done_in or row
-        kept.error_message = f"done in run {kept.done_in.run_id}"
-        kept.save()
-        kept.record(cause=cause, reason=kept.error_message)
+        skipped = ActionExecution.of_step(run, step, at=cause.at, priority=REQUESTED_PRIORITY)
+        skipped.status, skipped.due_at, skipped.completed_at = Status.SKIPPED, None, cause.at
+        skipped.done_in = row.done_in or row
+        skipped.error_message = f"done in run {skipped.done_in.run_id}"
+        skipped.save()
+        skipped.record(cause=cause, reason=skipped.error_message)
     step = run.plan.steps[len(done)]
-    first = ActionExecution.of_step(run, step, at=cause.at, priority=AT_ONCE)
+    first = ActionExecution.of_step(run, step, at=cause.at, priority=REQUESTED_PRIORITY)
     first.save()
     first.record(cause=cause)
     queue.enqueue(queue.LAUNCH_DUE if first.executed_via_stackstorm else queue.RUN_LOCAL)

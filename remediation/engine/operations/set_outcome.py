@@ -1,4 +1,4 @@
-"""Set the outcome of an unknown execution, as a person decides it."""
+"""Set the outcome of an unknown execution on behalf of a user."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ Status = ActionExecution.Status
 def set_outcome(
     execution: ActionExecution, status: ActionExecution.Status, *, reason: str, cause: Cause
 ) -> None:
-    """Settle an unknown execution by a person's word; its run goes on as if that had come in time.
+    """Settle an unknown execution with the given final status; its run continues.
 
     Raises NotPossible.
     """
     if execution.parent_id is not None:
         raise NotPossible(
-            f"Execution {execution} is a task of a workflow: judge execution #"
-            f"{execution.parent_id}, which is the whole."
+            f"Execution {execution} is a task of a workflow: set the outcome of the workflow"
+            f" execution #{execution.parent_id} instead."
         )
     if execution.status != Status.UNKNOWN:
-        raise NotPossible(f"Execution {execution} is {execution.status}: only unknown is judged.")
+        raise NotPossible(
+            f"Execution {execution} is {execution.status}: only an unknown outcome can be set."
+        )
     if status not in ActionExecution.FINAL:
-        raise NotPossible(f"status: say how it ended: {', '.join(sorted(ActionExecution.FINAL))}.")
+        raise NotPossible(f"status: use one of {', '.join(sorted(ActionExecution.FINAL))}.")
     if not reason.strip():
-        raise NotPossible("reason: say how you know how it ended.")
-    if not settle(execution, Outcome(status, f"judged by {cause.actor}: {reason}"), cause=cause):
-        raise NotPossible(f"Execution {execution} was settled by somebody else in the meantime.")
+        raise NotPossible("reason: say how you know the outcome.")
+    outcome = Outcome(status, f"outcome set by {cause.actor}: {reason}")
+    if not settle(execution, outcome, cause=cause):
+        raise NotPossible(f"Execution {execution} has been settled in the meantime.")

@@ -1,4 +1,4 @@
-"""Say what a bucket would do with an alert: nothing is executed and nothing is written."""
+"""Simulate a bucket for an alert without executing or writing anything."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from remediation.templating import TemplateError
 
 Status = ActionExecution.Status
 
-SIMULATE_SECONDS = 3.0  # after which no further step is rendered: a caller waits for the answer
-TOO_LATE = "is not simulated, since the steps before it took too long to render"
+SIMULATE_SECONDS = 3.0  # after this time no further step is rendered: the caller waits
+TOO_LATE = "is not simulated because rendering the earlier steps took too long"
 
 
-class NotAnAlert(Exception):
-    """Labels that no alert can have; the text names the field and what to do."""
+class InvalidLabels(Exception):
+    """The labels are not valid for an alert; the message names the field and says what to do."""
 
 
 class UnknownStep(Exception):
-    """Results were given for a step that the bucket does not have."""
+    """The bucket has no step of this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedStep:
-    """One step: whether it runs, and the parameters it would send, secrets masked.
+    """Whether a step runs, and the parameters it would send, with secrets masked.
 
-    ``reason``: why it does not run, or ''. ``error``: of a condition or a parameter; it fails the
-    step. ``parameters`` is None for a step that does not run, ``condition_holds`` when the
-    condition is not evaluated.
+    ``reason``: why it does not run, or ''. ``error``: an error in the condition or a parameter; the
+    step then fails. ``parameters`` is None if the step does not run; ``condition_holds`` is None if
+    the condition is not evaluated.
     """
 
     step_order: int
@@ -58,7 +58,7 @@ class SimulatedStep:
 
 @dataclass(frozen=True, slots=True)
 class _AssumedStep:
-    """How a simulation assumes that a step ended: as given, else as far as it decides itself."""
+    """The assumed end of a step: as the caller specifies, else as simulated."""
 
     step_order: int
     name: str
@@ -67,21 +67,21 @@ class _AssumedStep:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """Whether the bucket takes the alert, and its steps; ``problem``: why it could not run."""
+    """Whether the bucket matches the alert, and its steps; ``problem``: why it cannot run."""
 
     explanation: Explanation
     problem: str
     steps: list[SimulatedStep]
 
 
-def imagine(
+def build_alert(
     labels: Mapping[str, Any], annotations: Mapping[str, Any], *, at: datetime.datetime
 ) -> Alert:
-    """Return the unsaved alert that a webhook would make of these labels. Raises NotAnAlert."""
+    """Return the unsaved alert that the webhook would create. Raises InvalidLabels."""
     posted = {"labels": labels, "annotations": annotations}
     (incoming,) = alertmanager.parse(json.dumps({"alerts": [posted]}).encode()).alerts
     if isinstance(incoming, InvalidAlert):
-        raise NotAnAlert(incoming.reason)
+        raise InvalidLabels(incoming.reason)
     received = episodes.Received(
         request_id="", receiver="", group_key="", at=at, resolve_timeout=datetime.timedelta(0)
     )
@@ -89,15 +89,14 @@ def imagine(
 
 
 def simulate(bucket: Bucket, alert: Alert, *, steps: Mapping[str, Any]) -> Simulation:
-    """Return what a saved bucket would do with an alert, which may be unsaved.
+    """Return the steps that a saved bucket would run for an alert, which may be unsaved.
 
-    ``steps``: how steps end, ``{name: {"status": ..., "result": ...}}``. One that is not given is
-    assumed to succeed, with a result that templates cannot read. Raises UnknownStep for a name
-    that no step has.
+    ``steps``: the end of each step, ``{name: {"status": ..., "result": ...}}``. A missing step is
+    assumed to succeed without a result. Raises UnknownStep for an unknown name.
     """
-    (explanation,) = (found for found in explain(alert) if found.bucket.pk == bucket.pk)
+    (explanation,) = (one for one in explain(alert) if one.bucket.pk == bucket.pk)
     with transaction.atomic():
-        # The action of a whole workflow may be made on first use, and this is none.
+        # definition() may create the action of a workflow bucket; a simulation must not.
         definition = bucket.definition()
         transaction.set_rollback(True)
     plan = BucketVersion(bucket=bucket, definition=definition)
@@ -119,7 +118,7 @@ def _simulate_steps(run: BucketRun, given: Mapping[str, Any]) -> list[SimulatedS
             f"The bucket has no step {', '.join(unknown)}; its steps are {', '.join(names)}."
         )
     actions = Action.objects.in_bulk(step["action"]["id"] for step in plan_steps)
-    until = time.monotonic() + SIMULATE_SECONDS
+    deadline = time.monotonic() + SIMULATE_SECONDS
     simulated: list[SimulatedStep] = []
     ended: list[_AssumedStep] = []
     results: dict[str, dict[str, Any]] = {}
@@ -130,7 +129,7 @@ def _simulate_steps(run: BucketRun, given: Mapping[str, Any]) -> list[SimulatedS
             parameters.variables(run, steps=results, config=config),
             failed=failed[0] if failed else None,
             action=actions.get(step["action"]["id"]),
-            is_late=time.monotonic() > until,
+            is_late=time.monotonic() > deadline,
         )
         simulated.append(one)
         result = _result_of(one, given)
@@ -140,7 +139,7 @@ def _simulate_steps(run: BucketRun, given: Mapping[str, Any]) -> list[SimulatedS
 
 
 def _result_of(step: SimulatedStep, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``steps.NAME`` as the steps after it would read it."""
+    """Return ``steps.NAME`` as later steps would read it."""
     if step.error:
         return {"status": str(Status.FAILURE), "result": None}
     if not step.runs:

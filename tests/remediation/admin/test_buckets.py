@@ -84,7 +84,7 @@ def test_changing_a_step_records_a_version(operator):
         ({"steps__0__DELETE": "on"}, "The bucket has no steps: add at least one"),
         (
             {"use_stackstorm": "on", "st2_workflow_name": "remediation.host_down"},
-            "steps or a workflow, not both",
+            "either steps or a workflow",
         ),
         ({"st2_workflow_name": "remediation.host_down"}, "switch use_stackstorm on"),
         ({"use_stackstorm": "on", "steps__0__DELETE": "on"}, "Name the workflow"),

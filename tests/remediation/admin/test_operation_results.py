@@ -75,7 +75,7 @@ def test_retry_redirects_to_the_new_run(operator):
     ("make", "model", "name", "data", "message"),
     [
         (failed_run, BucketRun, "stop", {"reason": "no"}, "nothing is left to stop"),
-        (running_run, BucketRun, "retry_from_start", {}, "wait for its end or cancel it"),
+        (running_run, BucketRun, "retry_from_start", {}, "wait until it ends, or cancel it"),
         (running_run, BucketRun, "retry_from_failed", {}, "has no failed step"),
         (lambda: make_alert({"alertname": "Other"}), Alert, "match_again", {}, "No bucket matches"),
         (
@@ -83,7 +83,7 @@ def test_retry_redirects_to_the_new_run(operator):
             ActionExecution,
             "set_outcome",
             {"status": "success", "reason": "I looked"},
-            "only unknown is judged",
+            "only an unknown outcome can be set",
         ),
     ],
 )
@@ -105,7 +105,7 @@ def test_second_retry_of_the_same_run_is_rejected(operator):
     operator.post(url)
     response = operator.post(url, follow=True)
 
-    assert "wait for its end or cancel it" in messages_of(response)[-1]
+    assert "wait until it ends, or cancel it" in messages_of(response)[-1]
     assert BucketRun.objects.count() == 2
 
 
@@ -164,7 +164,7 @@ def test_set_outcome_settles_an_unknown_execution(operator, status):
 
     execution.refresh_from_db()
     assert execution.status == status
-    assert execution.error_message == "judged by maria: the log says so"
+    assert execution.error_message == "outcome set by maria: the log says so"
     assert execution.run.status == status
     assert response.redirect_chain[-1][0] == page(BucketRun, "change", execution.run_id)
 

@@ -309,4 +309,4 @@ def test_the_explanation_has_a_reason_for_every_bucket(reader: Client) -> None:
         ("after", "not_matched"),
     ]
     assert "'NodeDown' does not match 'HostDown'" in response["buckets"][0]["reason"]
-    assert response["buckets"][2]["reason"] == "disabled; enabled, it takes the alert"
+    assert response["buckets"][2]["reason"] == "disabled; if enabled, it matches the alert"

@@ -209,14 +209,14 @@ def test_setting_the_outcome_of_an_unknown_execution_continues_its_run(call: Ope
     assert response["run"]["status"] == "running"
     transition = Transition.objects.get(subject_id=execution.pk, to_status="success")
     assert (transition.actor, transition.cause_request_id) == (call.name, call.request_id)
-    assert transition.reason == f"judged by {call.name}: the log says so"
+    assert transition.reason == f"outcome set by {call.name}: the log says so"
 
 
 def test_only_unknown_executions_take_an_outcome(call: Operator) -> None:
     execution = make_ended(FAILED)
     body = {"status": "success", "reason": "I saw it"}
 
-    assert "only unknown is judged" in call.conflicts(
+    assert "only an unknown outcome can be set" in call.conflicts(
         f"executions/{execution.pk}/set-outcome", body
     )
 

@@ -54,7 +54,7 @@ def test_a_simulation_returns_parameters_and_stores_nothing(simulate: Reader) ->
         "bucket_name": "b",
         "trigger_on": "firing",
         "outcome": "matched",
-        "reason": "takes the alert",
+        "reason": "matches the alert",
     }
     assert response["problem"] == ""
     assert response["steps"] == [
@@ -91,7 +91,7 @@ def test_an_earlier_bucket_can_take_the_alert(simulate: Reader) -> None:
     _, response = simulate(make_bucket({}), labels=LABELS)
 
     assert response["explanation"]["outcome"] == "not_reached"
-    assert "'first' took the alert" in response["explanation"]["reason"]
+    assert "matching stopped at bucket 'first'" in response["explanation"]["reason"]
 
 
 def test_a_stored_alert_can_be_simulated(simulate: Reader) -> None:

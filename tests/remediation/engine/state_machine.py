@@ -291,7 +291,7 @@ class Machine(AlertEvents):
         alert, bucket = _newest(Alert, alert_place), _newest(Bucket, bucket_place)
         if alert and bucket:
             with self._refused_if_unsettled(alert, bucket):
-                retry.run_by_hand(bucket, alert, cause=self._cause("anna"))
+                retry.run_manually(bucket, alert, cause=self._cause("anna"))
 
     @rule(place=PLACES)
     def person_matches_again(self, place: int) -> None:

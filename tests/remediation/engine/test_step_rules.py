@@ -108,7 +108,7 @@ def test_a_manual_run_applies_the_rules_of_its_first_step(sandbox, st2):
     bucket = make_steps({"condition": "alert.severity == 'critical'"})
     alert = make_alert({"alertname": "FirstStep", "severity": "info"})
 
-    run = retry.run_by_hand(bucket, alert, cause=Cause(actor="ann"))
+    run = retry.run_manually(bucket, alert, cause=Cause(actor="ann"))
     launch.launch_due(client=st2)
 
     assert step_statuses(run) == ["a:skipped"]
@@ -229,7 +229,7 @@ class TestSimulation(TestCase):
             for letter in "abcd"[: len(steps)]
         }
 
-        run = retry.run_by_hand(bucket, alert, cause=Cause(actor="ann"))
+        run = retry.run_manually(bucket, alert, cause=Cause(actor="ann"))
         while (rows := run.executions.filter(status__in=(Status.PENDING, Status.RUNNING))).exists():
             launch.launch_due(client=self.st2)
             for row in rows.filter(status=Status.RUNNING):

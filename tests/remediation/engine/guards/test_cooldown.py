@@ -229,7 +229,7 @@ def test_a_manual_run_counts_for_the_cooldown_and_is_not_held():
     run_all()
     alert = Alert.objects.get()
 
-    retry.run_by_hand(bucket, alert, cause=Cause(actor="ann"))
+    retry.run_manually(bucket, alert, cause=Cause(actor="ann"))
     run_all()
 
     assert newest_run().status == "success"
@@ -240,7 +240,7 @@ def test_a_manual_run_is_refused_while_a_run_is_held():
     bucket, _receipt = run_and_fire_again()
 
     with pytest.raises(errors.NotPossible, match="Cancel it to start the bucket now"):
-        retry.run_by_hand(bucket, newest_run().alert, cause=Cause(actor="ann"))
+        retry.run_manually(bucket, newest_run().alert, cause=Cause(actor="ann"))
 
 
 def test_a_run_for_a_resolve_within_the_cooldown_is_skipped():

@@ -1,4 +1,4 @@
-"""Definitions: every change is checked, numbered and kept as a version, or leaves no trace."""
+"""Each change of a definition is checked and creates a bucket version, or changes nothing."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 CAUSE = Cause(at=timezone.now(), actor="ada", request_id="req")
 
 
-def orders(bucket):
+def steps_with_order(bucket):
     return list(bucket.steps.order_by("step_order").values_list("name", "step_order"))
 
 
@@ -28,7 +28,7 @@ def test_a_saved_bucket_has_a_version_with_its_actor():
     assert [step["name"] for step in version.steps] == ["a", "b"]
 
 
-def test_the_same_bucket_again_is_the_same_version():
+def test_saving_an_unchanged_bucket_creates_no_version():
     bucket = factories.make_step().bucket
     first = definitions.record(bucket, cause=CAUSE)
 
@@ -37,29 +37,29 @@ def test_the_same_bucket_again_is_the_same_version():
     assert second == first
 
 
-def test_a_refused_change_leaves_everything_as_it_was():
+def test_a_refused_change_changes_nothing():
     bucket = factories.make_step(name="a").bucket
     version = definitions.record(bucket, cause=CAUSE)
-    bad = BucketStep(action=factories.make_action(), parameters={"a": "{{ nope }}"})
+    invalid = BucketStep(action=factories.make_action(), parameters={"a": "{{ nope }}"})
     bucket.priority = 1
 
     with pytest.raises(ValidationError) as refusal:
-        definitions.save_bucket(bucket, [bad], cause=CAUSE)
+        definitions.save_bucket(bucket, [invalid], cause=CAUSE)
 
     assert list(refusal.value.message_dict) == ["steps.0.parameters"]
     assert BucketVersion.objects.get() == version
-    assert orders(bucket) == [("a", 1)]
+    assert steps_with_order(bucket) == [("a", 1)]
     assert Bucket.objects.get().priority == 100
 
 
-def test_orders_are_numbered_from_1_whatever_was_saved():
+def test_steps_are_renumbered_from_1():
     bucket = factories.make_bucket()
     for name, step_order in (("c", 7), ("a", 3), ("b", 3)):
         factories.make_step(bucket, name=name, step_order=step_order)
 
     version = definitions.record(bucket, cause=CAUSE)
 
-    assert orders(bucket) == [("a", 1), ("b", 2), ("c", 3)]
+    assert steps_with_order(bucket) == [("a", 1), ("b", 2), ("c", 3)]
     assert [step["step_order"] for step in version.steps] == [1, 2, 3]
 
 
@@ -73,7 +73,7 @@ def test_orders_are_numbered_from_1_whatever_was_saved():
         ("a", 99, "bca"),
     ],
 )
-def test_a_step_is_moved_to_its_place(moved, step_order, expected):
+def test_a_step_is_moved_to_its_step_order(moved, step_order, expected):
     bucket = factories.make_bucket()
     steps = {name: factories.make_step(bucket, name=name) for name in "abc"}
     step = steps[moved]
@@ -81,10 +81,12 @@ def test_a_step_is_moved_to_its_place(moved, step_order, expected):
 
     definitions.save_step(step, cause=CAUSE)
 
-    assert orders(bucket) == [(name, place) for place, name in enumerate(expected, start=1)]
+    assert steps_with_order(bucket) == [
+        (name, number) for number, name in enumerate(expected, start=1)
+    ]
 
 
-def test_a_changed_action_changes_every_bucket_that_uses_it():
+def test_a_changed_action_creates_versions_of_the_buckets_that_use_it():
     action = factories.make_action(name="old")
     used = [factories.make_step(action=action).bucket for _ in range(2)]
     unused = factories.make_step().bucket
@@ -98,7 +100,7 @@ def test_a_changed_action_changes_every_bucket_that_uses_it():
     assert numbers == {used[0].pk: 2, used[1].pk: 2, unused.pk: 1}
 
 
-def test_a_changed_workflow_action_changes_the_bucket_that_names_it():
+def test_a_changed_workflow_action_creates_a_version_of_its_bucket():
     bucket = factories.make_bucket(
         use_stackstorm=True, st2_workflow_pack="remediation", st2_workflow_name="host_down"
     )
@@ -112,7 +114,7 @@ def test_a_changed_workflow_action_changes_the_bucket_that_names_it():
     assert (newest.number, newest.steps[0]["name"]) == (2, "Host down")
 
 
-def test_a_mapping_that_a_step_makes_unsafe_is_refused():
+def test_a_mapping_that_is_unsafe_with_a_step_is_refused():
     action = factories.make_action(st2_parameters={"cmd": "ping {{ parameters.host | quote }}"})
     bucket = factories.make_bucket(name="b")
     factories.make_step(bucket, action, parameters={"host": "{{ alert.instance }}"})
@@ -126,7 +128,7 @@ def test_a_mapping_that_a_step_makes_unsafe_is_refused():
     assert "| quote" in text
 
 
-def test_a_step_that_makes_its_mapping_unsafe_is_refused():
+def test_a_step_that_is_unsafe_with_its_mapping_is_refused():
     action = factories.make_action(st2_parameters={"cmd": "ping {{ parameters.host }}"})
     step = BucketStep(
         bucket=factories.make_bucket(), action=action, parameters={"host": "{{ alert.instance }}"}
@@ -138,7 +140,7 @@ def test_a_step_that_makes_its_mapping_unsafe_is_refused():
     assert "| quote" in refusal.value.message_dict["parameters"][0]
 
 
-def test_what_stackstorm_said_of_another_action_is_forgotten():
+def test_changing_the_action_ref_resets_the_stackstorm_check():
     action = factories.make_action(
         st2_action_ref="core.local", st2_check="found", st2_runner="local-shell-cmd"
     )
@@ -170,7 +172,7 @@ def test_an_enabled_bucket_without_steps_is_refused():
         ({"timeout_seconds": 31 * 86_400}, "timeout_seconds"),
     ],
 )
-def test_a_rule_of_the_whole_run_that_does_not_exist_is_refused(columns, field):
+def test_an_invalid_setting_of_the_run_is_refused(columns, field):
     bucket = factories.make_step().bucket
     for name, value in columns.items():
         setattr(bucket, name, value)
@@ -182,7 +184,7 @@ def test_a_rule_of_the_whole_run_that_does_not_exist_is_refused(columns, field):
 
 
 @pytest.mark.parametrize("columns", [{"on_resolved": "cancel"}, {"timeout_seconds": 30 * 86_400}])
-def test_the_rules_of_the_whole_run_are_part_of_its_plan(columns):
+def test_the_settings_of_the_run_are_part_of_its_plan(columns):
     bucket = factories.make_step().bucket
     for name, value in columns.items():
         setattr(bucket, name, value)
@@ -192,7 +194,7 @@ def test_the_rules_of_the_whole_run_are_part_of_its_plan(columns):
     assert columns.items() <= version.definition["bucket"].items()
 
 
-def test_an_action_of_an_earlier_version_stays():
+def test_an_action_of_an_earlier_version_cannot_be_deleted():
     step = factories.make_step()
     action = step.action
     bucket = step.bucket
@@ -203,7 +205,7 @@ def test_an_action_of_an_earlier_version_stays():
         definitions.delete_action(action)
 
 
-def test_a_bucket_that_was_saved_here_stays():
+def test_a_bucket_with_a_version_cannot_be_deleted():
     bucket = factories.make_step().bucket
     definitions.record(bucket, cause=CAUSE)
 

@@ -1,4 +1,4 @@
-"""Paused: nothing new starts, intake and what is in flight go on."""
+"""During a pause nothing is launched; executions in flight and intake continue."""
 
 import datetime
 
@@ -21,21 +21,21 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 
-def hold(**how):
-    values = {"reason": "network work", "expires_at": None, "cause": Cause(actor="ann")} | how
+def start_pause(**options):
+    values = {"reason": "network work", "expires_at": None, "cause": Cause(actor="ann")} | options
     return pause.pause(**values)
 
 
-def due(action=None):
+def make_due(action=None):
     bucket = make_bucket()
     make_step(bucket, action or make_action(), parameters={"cmd": "true"})
     return make_execution(make_run(bucket))
 
 
-def test_nothing_is_claimed_while_paused_and_all_goes_on_after(sandbox, st2):
-    execution = due()
-    local = due(make_local_action())
-    hold()
+def test_nothing_is_claimed_during_a_pause_and_launches_resume_after_it(sandbox, st2):
+    execution = make_due()
+    local = make_due(make_local_action())
+    start_pause()
 
     launch.launch_due(client=st2)
     assert not launch.run_local()
@@ -49,9 +49,9 @@ def test_nothing_is_claimed_while_paused_and_all_goes_on_after(sandbox, st2):
     assert local.status != "pending"
 
 
-def test_a_claim_that_is_under_way_sees_the_pause(sandbox, st2):
-    execution = due()
-    hold()
+def test_a_concurrent_claim_sees_the_pause(sandbox, st2):
+    execution = make_due()
+    start_pause()
 
     assert prepared_launch.prepare_and_claim_one(execution) is None
 
@@ -60,10 +60,10 @@ def test_a_claim_that_is_under_way_sees_the_pause(sandbox, st2):
     assert BucketRun.objects.get().status == "pending"
 
 
-def test_what_is_in_flight_is_followed_and_listed(sandbox, st2):
-    execution = due()
+def test_executions_in_flight_are_listed_and_polled(sandbox, st2):
+    execution = make_due()
     launch.launch_due(client=st2)
-    hold()
+    start_pause()
 
     assert pause.in_flight() == [execution]
 
@@ -73,9 +73,9 @@ def test_what_is_in_flight_is_followed_and_listed(sandbox, st2):
     assert BucketRun.objects.get().status == "success"
 
 
-def test_a_pause_ends_by_itself_at_its_time(sandbox, st2):
-    execution = due()
-    hold(expires_at=timezone.now() + datetime.timedelta(minutes=30))
+def test_a_pause_expires(sandbox, st2):
+    execution = make_due()
+    start_pause(expires_at=timezone.now() + datetime.timedelta(minutes=30))
     Pause.objects.update(expires_at=timezone.now())
 
     launch.launch_due(client=st2)
@@ -83,9 +83,9 @@ def test_a_pause_ends_by_itself_at_its_time(sandbox, st2):
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
-def test_a_new_pause_takes_the_place_of_the_old_one():
-    hold(reason="first")
-    hold(reason="second")
+def test_a_new_pause_replaces_the_old_one():
+    start_pause(reason="first")
+    start_pause(reason="second")
 
     assert Pause.current(at=timezone.now()).reason == "second"
     assert Pause.objects.filter(ended_at=None).count() == 1
@@ -95,18 +95,18 @@ def test_a_new_pause_takes_the_place_of_the_old_one():
 
 
 @pytest.mark.parametrize(
-    ("how", "field"),
+    ("options", "field"),
     [
         ({"reason": "  "}, "reason"),
         ({"expires_at": timezone.now() - datetime.timedelta(hours=1)}, "expires_at"),
     ],
 )
-def test_a_pause_needs_a_reason_and_a_time_to_come(how, field):
+def test_a_pause_needs_a_reason_and_a_future_end(options, field):
     with pytest.raises(pause.InvalidPause, match=field):
-        hold(**how)
+        start_pause(**options)
 
     assert not Pause.objects.exists()
 
 
-def test_resuming_what_is_not_paused_says_so():
+def test_resuming_without_a_pause_returns_false():
     assert pause.resume(cause=Cause()) is False

@@ -1,59 +1,33 @@
-"""What people start: retries, runs by hand, matches anew, and their word on what is unknown."""
+"""Retries, manual runs and matching again."""
 
 import pytest
-from django.utils import timezone
 
 from remediation.engine.launching import parameters
-from remediation.engine.operations import errors, retry, set_outcome
+from remediation.engine.operations import errors, retry
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
 from tests.factories import (
     make_action,
     make_alert,
     make_bucket,
-    make_execution,
     make_run,
     make_step,
+)
+from tests.remediation.engine.operations.ended_runs import (
+    ANN,
+    DONE,
+    FAILED,
+    ended_run,
+    finish,
+    step_statuses,
 )
 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-ANN = Cause(at=timezone.now(), actor="ann", request_id="call-9")
 
 
-def ended_run(*outcomes, alert=None, bucket=None):
-    """Return a run of three steps a, b, c whose executions ended with these outcomes."""
-    if bucket is None:
-        bucket = make_bucket()
-        for name in "abc":
-            make_step(bucket, name=name)
-    run = make_run(bucket, alert)
-    make_execution(run)
-    run.mark_running(cause=Cause())
-    finish(run, *outcomes)
-    return run
-
-
-def finish(run, *outcomes):
-    for outcome in outcomes:
-        execution = run.executions.get(status=Status.PENDING)
-        execution.claim(cause=Cause(), lease_until=timezone.now())
-        settle(execution, outcome, cause=Cause())
-    run.refresh_from_db()
-
-
-def states(run):
-    rows = run.executions.order_by("step_order", "attempt")
-    return [f"{row.name}:{row.status}" for row in rows]
-
-
-DONE = Outcome(Status.SUCCESS, values={"st2_result": {"stdout": "5"}})
-FAILED = Outcome.failure("broken")
-
-
-def test_a_retry_from_the_failed_step_keeps_what_was_done():
+def test_a_retry_from_the_failed_step_skips_the_successful_steps():
     failed = ended_run(DONE, FAILED)
 
     run = retry.retry_from_failed(failed, cause=ANN)
@@ -61,17 +35,17 @@ def test_a_retry_from_the_failed_step_keeps_what_was_done():
     assert (run.number, run.trigger, run.retry_of, run.actor) == (2, "retry", failed, "ann")
     assert run.plan == failed.plan
     assert run.request_id == failed.request_id
-    assert states(run) == ["a:skipped", "b:pending"]
-    kept = run.executions.get(step_order=1)
-    assert (kept.error_message, kept.done_in.run) == (f"done in run {failed.pk}", failed)
+    assert step_statuses(run) == ["a:skipped", "b:pending"]
+    skipped = run.executions.get(step_order=1)
+    assert (skipped.error_message, skipped.done_in.run) == (f"done in run {failed.pk}", failed)
     run.mark_running(cause=Cause())
     finish(run, DONE, DONE)
-    assert (run.status, states(run)) == ("success", ["a:skipped", "b:success", "c:success"])
+    assert (run.status, step_statuses(run)) == ("success", ["a:skipped", "b:success", "c:success"])
     failed.refresh_from_db()
     assert failed.status == "failure"
 
 
-def bucket_whose_second_step_reads_the_first():
+def make_bucket_whose_second_step_reads_the_first():
     bucket = make_bucket()
     make_step(bucket, name="a")
     reads = {"text": "{{ steps.a.status }} {{ steps.a.result.stdout }}"}
@@ -83,16 +57,16 @@ def rendered_text(run):
     return parameters.render(run.executions.get(status=Status.PENDING)).sent["text"]
 
 
-def test_earlier_results_are_read_from_the_run_that_made_them():
-    failed = ended_run(DONE, FAILED, bucket=bucket_whose_second_step_reads_the_first())
+def test_a_retry_reads_the_results_of_the_original_run():
+    failed = ended_run(DONE, FAILED, bucket=make_bucket_whose_second_step_reads_the_first())
 
     run = retry.retry_from_failed(failed, cause=ANN)
 
     assert rendered_text(run) == "success 5"
 
 
-def test_a_retry_of_a_retry_reads_on():
-    failed = ended_run(DONE, FAILED, bucket=bucket_whose_second_step_reads_the_first())
+def test_a_retry_of_a_retry_reads_the_results_of_the_first_run():
+    failed = ended_run(DONE, FAILED, bucket=make_bucket_whose_second_step_reads_the_first())
     run = retry.retry_from_failed(failed, cause=ANN)
     run.mark_running(cause=Cause())
     finish(run, FAILED)
@@ -102,17 +76,17 @@ def test_a_retry_of_a_retry_reads_on():
     assert rendered_text(again) == "success 5"
 
 
-def test_a_retry_from_the_start_takes_the_bucket_as_it_is_now():
+def test_a_retry_from_the_start_uses_the_current_bucket_version():
     failed = ended_run(FAILED)
     failed.bucket.steps.filter(name="c").delete()
 
     run = retry.retry_from_start(failed, cause=ANN)
 
-    assert states(run) == ["a:pending"]
+    assert step_statuses(run) == ["a:pending"]
     assert [step["name"] for step in run.plan.steps] == ["a", "b"]
 
 
-def test_the_actor_and_the_call_are_on_record():
+def test_the_actor_and_the_request_are_recorded():
     run = retry.retry_from_start(ended_run(FAILED), cause=ANN)
 
     first = Transition.objects.filter(subject_type="run", subject_id=run.pk).first()
@@ -123,18 +97,18 @@ def test_the_actor_and_the_call_are_on_record():
     )
 
 
-def test_there_is_nothing_to_repeat_where_nothing_failed():
+def test_a_retry_from_the_failed_step_needs_a_failed_step():
     with pytest.raises(errors.NotPossible, match="from the start"):
         retry.retry_from_failed(ended_run(DONE, DONE, DONE), cause=ANN)
 
 
 @pytest.mark.parametrize("outcomes", [(), (DONE,), (Outcome.unknown("no answer"),)])
-def test_while_a_run_is_open_or_unknown_no_other_is_started(outcomes):
+def test_an_open_or_unknown_run_blocks_new_runs(outcomes):
     run = ended_run(*outcomes)
 
     for start in (
         lambda: retry.retry_from_start(run, cause=ANN),
-        lambda: retry.run_by_hand(run.bucket, run.alert, cause=ANN),
+        lambda: retry.run_manually(run.bucket, run.alert, cause=ANN),
         lambda: retry.match_again(run.alert, cause=ANN),
     ):
         with pytest.raises(errors.NotPossible, match=f"Run #{run.pk}"):
@@ -142,21 +116,21 @@ def test_while_a_run_is_open_or_unknown_no_other_is_started(outcomes):
     assert BucketRun.objects.count() == 1
 
 
-def test_a_run_by_hand_needs_no_match_and_leaves_number_one_free():
+def test_a_manual_run_needs_no_match_and_does_not_take_number_one():
     bucket = make_step(make_bucket(alert_name_pattern="SomethingElse")).bucket
 
-    run = retry.run_by_hand(bucket, make_alert(), cause=ANN)
+    run = retry.run_manually(bucket, make_alert(), cause=ANN)
 
     assert (run.number, run.trigger, run.status) == (2, "manual", "pending")
     assert run.executions.count() == 1
 
 
-def test_a_bucket_that_cannot_be_carried_out_is_not_started():
+def test_an_invalid_bucket_is_not_started():
     with pytest.raises(errors.NotPossible, match="no steps"):
-        retry.run_by_hand(make_bucket(), make_alert(), cause=ANN)
+        retry.run_manually(make_bucket(), make_alert(), cause=ANN)
 
 
-def test_matching_again_starts_what_takes_the_alert_now():
+def test_matching_again_starts_the_buckets_that_match_now():
     alert = make_alert()
     for name, priority, continues in (("a", 1, True), ("b", 2, False), ("c", 3, False)):
         make_step(make_bucket(name=name, priority=priority, continue_matching=continues))
@@ -166,7 +140,7 @@ def test_matching_again_starts_what_takes_the_alert_now():
     assert [run.bucket.name for run in runs] == ["a", "b"]
 
 
-def test_matching_again_starts_all_or_none():
+def test_matching_again_starts_all_buckets_or_none():
     alert = make_alert()
     first = make_step(make_bucket(priority=1, continue_matching=True)).bucket
     second = make_step(make_bucket(priority=2)).bucket
@@ -178,58 +152,13 @@ def test_matching_again_starts_all_or_none():
     assert not first.runs.exists()
 
 
-def test_matching_again_says_when_nothing_matches():
+def test_matching_again_needs_a_matching_bucket():
     with pytest.raises(errors.NotPossible, match="No bucket matches"):
         retry.match_again(make_alert(), cause=ANN)
-
-
-def test_a_persons_word_settles_what_is_unknown_and_the_run_goes_on():
-    run = ended_run(DONE, Outcome.unknown("no answer"))
-    execution = run.executions.get(status="unknown")
-
-    set_outcome.set_outcome(execution, Status.SUCCESS, reason="the log says so", cause=ANN)
-
-    run.refresh_from_db()
-    assert run.status == "running"
-    assert states(run) == ["a:success", "b:success", "c:pending"]
-    move = Transition.objects.get(subject_id=execution.pk, to_status="success")
-    assert (move.actor, move.reason) == ("ann", "judged by ann: the log says so")
-
-
-@pytest.mark.parametrize(
-    ("status", "reason", "message"),
-    [
-        (Status.RUNNING, "it runs", "status"),
-        (Status.UNKNOWN, "who knows", "status"),
-        (Status.SUCCESS, " ", "reason"),
-    ],
-)
-def test_a_word_needs_an_end_and_a_reason(status, reason, message):
-    run = ended_run(Outcome.unknown("no answer"))
-
-    with pytest.raises(errors.NotPossible, match=message):
-        set_outcome.set_outcome(run.executions.get(), status, reason=reason, cause=ANN)
-
-
-def test_a_task_of_a_workflow_is_not_judged_by_itself():
-    parent = ended_run(Outcome.unknown("no answer")).executions.get()
-    task = make_execution(parent.run, parent=parent, attempt=2, status="unknown")
-
-    with pytest.raises(errors.NotPossible, match=f"judge execution #{parent.pk}"):
-        set_outcome.set_outcome(task, Status.SUCCESS, reason="I saw it", cause=ANN)
-
-
-def test_only_what_is_unknown_is_judged():
-    run = ended_run(FAILED)
-
-    with pytest.raises(errors.NotPossible, match="only unknown"):
-        set_outcome.set_outcome(
-            run.executions.get(step_order=1), Status.SUCCESS, reason="no", cause=ANN
-        )
 
 
 def test_a_disabled_bucket_is_not_started():
     bucket = make_step(make_bucket(is_enabled=False)).bucket
 
     with pytest.raises(errors.NotPossible, match="enable it first"):
-        retry.run_by_hand(bucket, make_alert(), cause=ANN)
+        retry.run_manually(bucket, make_alert(), cause=ANN)

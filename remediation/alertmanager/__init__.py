@@ -1,4 +1,4 @@
-"""Alertmanager's webhook format, version 4, and the formats that come close to it."""
+"""Parse Alertmanager's webhook format, version 4, and similar formats."""
 
 from remediation.alertmanager.notification import (
     ALERT_BYTES_MAX,

@@ -1,8 +1,8 @@
-"""Read what Alertmanager posts: its webhook format, version 4, and what is close to it.
+"""Parse Alertmanager's webhook format, version 4, and similar formats.
 
-A body is refused as a whole only if no alert can be found in it. What a database cannot hold is
-cleaned, what cannot be acted on is reported alert by alert, and one bad alert loses no other.
-Unknown keys are ignored, missing ones have a default.
+A body without a list of alerts is refused. Values that a database cannot store are cleaned. An
+invalid alert is reported and does not affect the others. Unknown keys are ignored, missing keys
+have defaults.
 Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 """
 
@@ -17,18 +17,18 @@ from remediation.alertmanager.times import read_time
 
 NAME_MAX = 255  # characters of alert_name, severity, instance and receiver
 URL_MAX = 2000  # characters of generator_url and external_url
-# Characters of the group key, and of the group labels as JSON: every alert of a group stores them.
+# Characters of the group key, and of the group labels as JSON: each alert of a group stores both.
 GROUP_KEY_MAX = GROUP_LABELS_MAX = 10_000
-# Levels of nesting kept of one alert: MariaDB refuses JSON of 32 levels, and a body adds two.
+# Levels of nesting kept in an alert: MariaDB refuses JSON of 32 levels, and a body adds two.
 DEPTH_MAX = 20
-# Bytes of one alert as JSON: MariaDB's default packet is 16 MiB, and a row holds labels twice.
+# Bytes of one alert as JSON: MariaDB's default packet is 16 MiB, and a row stores labels twice.
 ALERT_BYTES_MAX = 1 << 20
-COUNT_MAX = 2**31 - 1  # what an integer column holds
+COUNT_MAX = 2**31 - 1  # limit of an integer column
 
 TOO_DEEP = "[nested too deeply]"
 REPLACEMENT = "\ufffd"
 
-_INTEGER_DIGITS_MAX = 18  # what fits 64 bits, sign included
+_INTEGER_DIGITS_MAX = 18  # fits 64 bits with a sign
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
@@ -36,20 +36,20 @@ _EXPECTED = 'send an object with a list "alerts", as Alertmanager\'s webhook doe
 
 
 class PayloadError(ValueError):
-    """The body holds no alerts that could be read; the text names the field and what to do."""
+    """The body has no list of alerts; the message names the field and says what to do."""
 
 
 class _AlertError(ValueError):
-    """One alert cannot be acted on; the text names its field."""
+    """An alert is invalid; the message names the field."""
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingAlert:
-    """One alert as it was posted.
+    """A posted alert.
 
-    ``labels`` and ``annotations`` are whole, ``raw`` is the posted object, cleaned. Times are in
-    UTC, None where none was sent. ``status`` is ``firing`` or ``resolved``. ``notes``: sentences
-    on what could not be taken as it was sent.
+    ``labels`` and ``annotations`` are complete; ``raw`` is the cleaned posted object. Times are in
+    UTC, None if missing. ``status`` is ``firing`` or ``resolved``. ``notes``: sentences about
+    values that were not used as sent.
     """
 
     fingerprint: str
@@ -64,29 +64,32 @@ class IncomingAlert:
 
     @property
     def alert_name(self) -> str:
-        """Return the label alertname, cut to NAME_MAX, or ""."""
+        """The label alertname, cut to NAME_MAX, or ''."""
         return self.labels.get("alertname", "")[:NAME_MAX]
 
     @property
     def severity(self) -> str:
-        """Return the label severity, cut to NAME_MAX, or ""."""
+        """The label severity, cut to NAME_MAX, or ''."""
         return self.labels.get("severity", "")[:NAME_MAX]
 
     @property
     def instance(self) -> str:
-        """Return the label instance, cut to NAME_MAX, or ""."""
+        """The label instance, cut to NAME_MAX, or ''."""
         return self.labels.get("instance", "")[:NAME_MAX]
 
     @property
     def values(self) -> dict[str, Any]:
-        """Return the values that the alert's expressions had, as Grafana sends them, or {}."""
+        """The values of the alert's expressions, as Grafana sends them, or {}."""
         values = self.raw.get("values")
         return values if isinstance(values, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidAlert:
-    """An alert that cannot be acted on: where it stood in the list, why, and who it is if known."""
+    """A posted alert that cannot be stored.
+
+    ``index``: its position in the list. ``fingerprint`` and ``alert_name`` are '' if unknown.
+    """
 
     index: int
     reason: str
@@ -96,11 +99,11 @@ class InvalidAlert:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One webhook call: the alerts of one group, in their order.
+    """A webhook request: the alerts of one group, in order.
 
-    ``truncated_alerts``: how many the sender left out (max_alerts); they may never come.
-    ``group_labels``: those that all its alerts have in common, {} where they are not sent.
-    ``size``: of the body, in bytes.
+    ``truncated_alerts``: the number of alerts that the sender omitted (max_alerts).
+    ``group_labels``: the labels that define the group, {} if missing. ``size``: of the body, in
+    bytes.
     """
 
     receiver: str
@@ -113,12 +116,12 @@ class Notification:
 
 
 def parse(body: bytes, *, at: datetime | None = None) -> Notification:
-    """Read a webhook body; raise PayloadError if it is not an object with a list of alerts."""
+    """Parse a webhook body; raise PayloadError if it is not an object with a list of alerts."""
     return read(decode(body), size=len(body), at=at)
 
 
 def decode(body: bytes) -> object:
-    """Return the JSON value of a body, numbers that no database holds as text.
+    """Return the JSON value of a body, with numbers that no database can store as strings.
 
     Raises PayloadError.
     """
@@ -138,7 +141,7 @@ def decode(body: bytes) -> object:
 
 
 def read(payload: object, *, size: int, at: datetime | None = None) -> Notification:
-    """Read a decoded body that had ``size`` bytes; raise PayloadError as ``parse`` does.
+    """Read a decoded body of ``size`` bytes. Raises PayloadError.
 
     ``at``: the time of receipt, by default now.
     """
@@ -149,9 +152,9 @@ def read(payload: object, *, size: int, at: datetime | None = None) -> Notificat
     alerts = payload["alerts"]
     if not isinstance(alerts, list):
         raise PayloadError(f"alerts is {_kind(alerts)}: {_EXPECTED}.")
-    # Only a large body is worth measuring: JSON with \uXXXX takes at most three times its UTF-8.
+    # A small body needs no check of alert sizes: escaping makes JSON at most three times as long.
     is_large = size > ALERT_BYTES_MAX // 3
-    group = _Group(_status_word(payload.get("status")), at or datetime.now(UTC), is_large)
+    group = _Group(_known_status(payload.get("status")), at or datetime.now(UTC), is_large)
     return Notification(
         receiver=_text(payload.get("receiver"))[:NAME_MAX],
         group_key=_text(payload.get("groupKey"))[:GROUP_KEY_MAX],
@@ -164,10 +167,10 @@ def read(payload: object, *, size: int, at: datetime | None = None) -> Notificat
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
-    """Return the 16 hex digits that Prometheus gives these labels.
+    """Return Prometheus' fingerprint of these labels, 16 hex digits.
 
-    FNV-1a, 64 bits, over the names and values sorted by name, each followed by the byte 0xff; an
-    empty label counts as missing.
+    64-bit FNV-1a over the names and values sorted by name, each followed by the byte 0xff. Empty
+    labels count as missing.
     Source: https://github.com/prometheus/common/blob/main/model/labelset.go
     """
     digest = 0xCBF29CE484222325
@@ -179,25 +182,25 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 
 def _integer(digits: str) -> int | str:
-    """Read a JSON integer; one that a database would not hold stays text."""
+    """Convert a JSON integer; return it as a string if a database cannot store it."""
     return int(digits) if len(digits) <= _INTEGER_DIGITS_MAX else digits
 
 
 def _real(digits: str) -> float | str:
-    """Read a JSON number; one beyond what a float holds (1e400) stays text."""
+    """Convert a JSON number; return it as a string if it exceeds a float (1e400)."""
     number = float(digits)
     return digits if number in (float("inf"), float("-inf")) else number
 
 
-# NaN and Infinity, which Python reads and no database stores, become text.
+# Python reads NaN and Infinity, but no database stores them: they become strings.
 _DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_real, parse_constant=str)
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """What reading an alert has to know of its notification.
+    """The attributes of a notification that are needed to read its alerts.
 
-    ``status``: firing, resolved, or '' for any other or none.
+    ``status``: firing, resolved, or '' if missing or unknown.
     """
 
     status: str
@@ -236,7 +239,7 @@ def _read_alert(index: int, posted: object, group: _Group) -> IncomingAlert | In
 
 
 def _clean(value: object, levels: int = DEPTH_MAX) -> Any:
-    """Copy a decoded value so that every database can hold it as JSON."""
+    """Return a copy of a decoded value that every database can store as JSON."""
     if isinstance(value, str):
         return _UNSTORABLE.sub(REPLACEMENT, value)
     if not isinstance(value, dict | list):
@@ -252,19 +255,19 @@ def _check_size(raw: dict[str, Any]) -> None:
     size = len(json.dumps(raw))
     if size > ALERT_BYTES_MAX:
         raise _AlertError(
-            f"the alert takes {size} bytes of JSON: shorten its labels and annotations, "
-            f"at most {ALERT_BYTES_MAX} are stored"
+            f"the alert has {size} bytes of JSON, the limit is {ALERT_BYTES_MAX}: shorten its"
+            " labels and annotations"
         )
 
 
 def _read_labels(value: object) -> dict[str, str]:
-    """Return the labels as texts; null counts as a missing label, as an empty one does."""
+    """Return the labels as strings; a null value counts as a missing label."""
     if not isinstance(value, dict):
         problem = "is missing" if value is None else f"is {_kind(value)}"
-        raise _AlertError(f"labels {problem}: send an object of names and texts")
+        raise _AlertError(f"labels {problem}: send an object with string values")
     labels = {name: _label(name, item) for name, item in value.items() if item is not None}
     if not any(labels.values()):
-        raise _AlertError("labels is empty: send at least one label, best alertname")
+        raise _AlertError("labels is empty: send at least one label, preferably alertname")
     return labels
 
 
@@ -283,23 +286,23 @@ def _read_fingerprint(value: object, labels: Mapping[str, str]) -> str:
 
 
 def _read_status(value: object, ends_at: datetime | None, group: _Group) -> str:
-    """Return firing or resolved: the alert's own status, else the group's, else as endsAt says."""
+    """Return the status of the alert, else of the group, else derive it from endsAt."""
     if value is None or value == "":
         has_ended = ends_at is not None and ends_at <= group.at
         return group.status or ("resolved" if has_ended else "firing")
-    if word := _status_word(value):
-        return word
+    if status := _known_status(value):
+        return status
     shown = repr(value[:NAME_MAX]) if isinstance(value, str) else _kind(value)
     raise _AlertError(f"status is {shown}: send firing or resolved")
 
 
-def _status_word(value: object) -> str:
-    word = value.strip().lower() if isinstance(value, str) else ""
-    return word if word in ("firing", "resolved") else ""
+def _known_status(value: object) -> str:
+    status = value.strip().lower() if isinstance(value, str) else ""
+    return status if status in ("firing", "resolved") else ""
 
 
 def _read_annotations(value: object) -> dict[str, str]:
-    """Return the annotations as texts; they decide nothing, so none is refused."""
+    """Return the annotations as strings. None is refused, since they affect no decision."""
     if not isinstance(value, dict):
         return {}
     return {

@@ -1,4 +1,4 @@
-"""The webhook's wire format: everything recorded is read, nothing posted can break the reader."""
+"""Parsing of the webhook format: recorded requests, and every kind of invalid input."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ def parse_alert(**fields: object) -> IncomingAlert | InvalidAlert:
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_every_recording_is_read_whole(name):
+def test_every_recording_is_read_completely(name):
     posted = RECORDINGS[name]["body"]
 
     notification = parse(json.dumps(posted).encode())
@@ -56,7 +56,7 @@ def test_every_recording_is_read_whole(name):
         assert alert.alert_name == sent["labels"]["alertname"]
 
 
-def test_the_recordings_show_what_the_tests_rely_on():
+def test_the_recordings_contain_the_cases_that_the_tests_need():
     truncated = [each["body"]["truncatedAlerts"] for each in RECORDINGS.values()]
 
     assert len(RECORDED_ALERTS) == 21
@@ -64,18 +64,18 @@ def test_the_recordings_show_what_the_tests_rely_on():
 
 
 @pytest.mark.parametrize("alert", RECORDED_ALERTS)
-def test_a_computed_fingerprint_is_the_one_alertmanager_sends(alert):
+def test_a_computed_fingerprint_equals_the_one_alertmanager_sends(alert):
     assert fingerprint(alert["labels"]) == alert["fingerprint"]
 
 
-def test_a_fingerprint_ignores_order_and_empty_labels_and_reads_bytes():
+def test_a_fingerprint_ignores_order_and_empty_labels_and_hashes_utf8():
     assert fingerprint({"b": "2", "a": "1", "c": ""}) == fingerprint({"a": "1", "b": "2"})
     assert fingerprint({"a": "ü漢"}) != fingerprint({"a": "u"})
     assert fingerprint({}) == "cbf29ce484222325"
 
 
 @pytest.mark.parametrize(
-    ("sent", "is_taken"),
+    ("sent", "is_valid"),
     [
         ("b7279a1f35f409de", True),
         ("B7279A1F35F409DE", False),
@@ -87,13 +87,13 @@ def test_a_fingerprint_ignores_order_and_empty_labels_and_reads_bytes():
         (7279135409, False),
     ],
 )
-def test_sixteen_lower_case_hex_digits_are_taken_anything_else_is_computed(sent, is_taken):
+def test_an_invalid_fingerprint_is_replaced_by_a_computed_one(sent, is_valid):
     alert = parse_alert(fingerprint=sent)
 
-    assert alert.fingerprint == (sent if is_taken else fingerprint({"alertname": "HostDown"}))
+    assert alert.fingerprint == (sent if is_valid else fingerprint({"alertname": "HostDown"}))
 
 
-def test_the_smallest_alert_fires_with_everything_else_empty():
+def test_a_minimal_alert_is_read_with_empty_defaults():
     body = b"""{
   "alerts": [{
     "labels": {"alertname": "HostDown", "instance": "server-01:9100"},
@@ -147,7 +147,7 @@ PAST, FUTURE = "2020-01-01T00:00:00Z", "9000-01-01T00:00:00Z"
         (["x"], {}, "firing"),
     ],
 )
-def test_the_status_is_the_alerts_else_the_groups_else_as_ends_at_says(group, alert, expected):
+def test_the_status_comes_from_the_alert_else_the_group_else_ends_at(group, alert, expected):
     (read,) = parse_alerts({"labels": {"alertname": "HostDown"}, **alert}, status=group)
 
     assert read.status == expected
@@ -164,13 +164,13 @@ def test_ends_at_is_compared_with_the_time_of_receipt():
     assert statuses == ["firing", "resolved"]
 
 
-@pytest.mark.parametrize("word", ["FIRING", "Firing", " firing\n", "RESOLVED", "rEsolved"])
-def test_a_status_is_read_in_any_case(word):
-    assert parse_alert(status=word).status == word.strip().lower()
+@pytest.mark.parametrize("status", ["FIRING", "Firing", " firing\n", "RESOLVED", "rEsolved"])
+def test_a_status_is_read_in_any_case(status):
+    assert parse_alert(status=status).status == status.strip().lower()
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "parts"),
     [
         (b"", ["not JSON", "line 1, column 1"]),
         (b"alerts=1", ["not JSON"]),
@@ -191,20 +191,20 @@ def test_a_status_is_read_in_any_case(word):
         (b'{"alerts": ' + b"[" * 100_000, ["nested too deeply"]),
     ],
 )
-def test_a_body_without_a_list_of_alerts_is_refused_with_what_to_do(body, words):
+def test_a_body_without_a_list_of_alerts_is_refused_with_advice(body, parts):
     with pytest.raises(PayloadError) as caught:
         parse(body)
 
     message = str(caught.value)
-    assert all(word in message for word in words), message
+    assert all(part in message for part in parts), message
     assert "send" in message
 
 
-def test_a_byte_order_mark_and_an_empty_list_are_fine():
+def test_a_byte_order_mark_and_an_empty_list_are_accepted():
     assert parse(b'\xef\xbb\xbf{"alerts": []}').alerts == ()
 
 
-def test_of_a_key_written_twice_the_last_holds():
+def test_the_last_of_two_equal_keys_wins():
     notification = parse(b'{"alerts": 1, "alerts": [{"labels": {"a": "1", "a": "2"}}]}')
 
     assert notification.alerts[0].labels == {"a": "2"}
@@ -216,11 +216,11 @@ def test_of_a_key_written_twice_the_last_holds():
         (None, "the alert is null: send an object with labels"),
         ([], "the alert is a list: send an object with labels"),
         ("x", "the alert is a string: send an object with labels"),
-        ({}, "labels is missing: send an object of names and texts"),
-        ({"labels": []}, "labels is a list: send an object of names and texts"),
-        ({"labels": {}}, "labels is empty: send at least one label, best alertname"),
-        ({"labels": {"a": ""}}, "labels is empty: send at least one label, best alertname"),
-        ({"labels": {"a": None}}, "labels is empty: send at least one label, best alertname"),
+        ({}, "labels is missing: send an object with string values"),
+        ({"labels": []}, "labels is a list: send an object with string values"),
+        ({"labels": {}}, "labels is empty: send at least one label, preferably alertname"),
+        ({"labels": {"a": ""}}, "labels is empty: send at least one label, preferably alertname"),
+        ({"labels": {"a": None}}, "labels is empty: send at least one label, preferably alertname"),
         ({"labels": {"severity": {"a": 1}}}, "labels.severity is an object: send a string"),
         ({"labels": {"severity": ["a"]}}, "labels.severity is a list: send a string"),
         ({"labels": {"a": "b"}, "status": "up"}, "status is 'up': send firing or resolved"),
@@ -228,18 +228,18 @@ def test_of_a_key_written_twice_the_last_holds():
         ({"labels": {"a": "b"}, "status": False}, "status is a boolean: send firing or resolved"),
     ],
 )
-def test_a_bad_alert_is_reported_and_loses_no_other(alert, reason):
-    good = {"labels": {"alertname": "HostDown"}}
+def test_an_invalid_alert_is_reported_beside_valid_ones(alert, reason):
+    valid = {"labels": {"alertname": "HostDown"}}
 
-    first, bad, last = parse_alerts(good, alert, good)
+    first, invalid, last = parse_alerts(valid, alert, valid)
 
-    assert isinstance(bad, InvalidAlert)
-    assert (bad.index, bad.reason) == (1, reason)
+    assert isinstance(invalid, InvalidAlert)
+    assert (invalid.index, invalid.reason) == (1, reason)
     assert isinstance(first, IncomingAlert)
     assert first == last
 
 
-def test_a_bad_alert_says_who_it_is_when_its_labels_can_be_read():
+def test_an_invalid_alert_with_readable_labels_has_its_name():
     labels = {"alertname": "HostDown"}
 
     by_status, by_label = parse_alerts(
@@ -250,7 +250,7 @@ def test_a_bad_alert_says_who_it_is_when_its_labels_can_be_read():
     assert (by_label.fingerprint, by_label.alert_name) == ("", "")
 
 
-def test_a_reason_does_not_grow_with_what_was_sent():
+def test_a_reason_is_short_for_any_input():
     alerts = parse_alerts(
         {"labels": {"a": "b"}, "status": "x" * 100_000},
         {"labels": {"a" * 100_000: []}},
@@ -259,7 +259,7 @@ def test_a_reason_does_not_grow_with_what_was_sent():
     assert all(len(alert.reason) < 400 for alert in alerts)
 
 
-def test_numbers_and_booleans_in_labels_are_texts_and_null_is_a_missing_label():
+def test_label_values_become_strings_and_null_is_a_missing_label():
     alert = parse_alert(
         labels={"alertname": "X", "code": 500, "load": 1.5, "on": True, "off": False, "no": None}
     )
@@ -272,11 +272,11 @@ def test_numbers_and_booleans_in_labels_are_texts_and_null_is_a_missing_label():
 
 
 @pytest.mark.parametrize(("sent", "values"), [({"B": 91.5}, {"B": 91.5}), (None, {}), ([1], {})])
-def test_the_values_of_grafana_are_kept(sent, values):
+def test_grafana_values_are_kept(sent, values):
     assert parse_alert(values=sent).values == values
 
 
-def test_a_time_that_cannot_be_read_leaves_a_note_and_the_alert():
+def test_an_invalid_time_adds_a_note_to_a_valid_alert():
     alert = parse_alert(startsAt="yesterday", endsAt=["x"], status="firing")
 
     assert (alert.starts_at, alert.ends_at) == (None, None)
@@ -306,7 +306,7 @@ def test_a_case_is_read(case, expected):
     assert [(a.status, a.labels.get("instance"), a.labels.get("i")) for a in alerts] == expected
 
 
-def test_ends_at_of_a_firing_alert_decides_nothing():
+def test_ends_at_does_not_change_a_firing_status():
     alerts = parse(json.dumps(CASES["13"]).encode()).alerts
 
     assert [alert.starts_at for alert in alerts] == [datetime(2026, 11, 28, 9, tzinfo=UTC)] * 3
@@ -314,13 +314,13 @@ def test_ends_at_of_a_firing_alert_decides_nothing():
     assert [len(alert.notes) for alert in alerts] == [0, 0, 1]
 
 
-def test_a_number_as_label_value_is_its_text():
+def test_a_number_as_label_value_becomes_a_string():
     (alert,) = parse(json.dumps(CASES["14"]).encode()).alerts
 
     assert alert.labels == {"alertname": "NumberLabel", "code": "500"}
 
 
-def test_what_no_database_stores_becomes_text():
+def test_values_that_no_database_stores_become_strings():
     body = (
         '{"alerts": [{"labels": '
         '{"a": "x\\ud800\\u0000\\udfffy", "n\\u0000": "\\ud83d\\ude00", "v": NaN},'
@@ -337,7 +337,7 @@ def test_what_no_database_stores_becomes_text():
     assert alert.raw["long"] == "9" * 5000
 
 
-def test_annotations_that_are_no_texts_are_kept_as_json_and_lose_no_alert():
+def test_annotations_that_are_not_strings_are_kept_as_json():
     assert parse_alert(annotations={"a": 1, "b": None, "c": {"d": []}, "e": "f"}).annotations == {
         "a": "1", "b": "null", "c": '{"d": []}', "e": "f",
     }  # fmt: skip
@@ -345,7 +345,7 @@ def test_annotations_that_are_no_texts_are_kept_as_json_and_lose_no_alert():
     assert parse_alert(annotations=None).annotations == {}
 
 
-def test_long_values_are_whole_in_labels_and_cut_where_a_column_is_short():
+def test_long_values_are_complete_in_labels_and_cut_for_short_columns():
     long = "x" * 100_000
     body = {
         "receiver": long,
@@ -371,27 +371,29 @@ def test_long_values_are_whole_in_labels_and_cut_where_a_column_is_short():
 
 
 @pytest.mark.parametrize("character", ["x", "ü", "漢", "😀"])
-def test_an_alert_too_large_for_one_row_is_reported_and_loses_no_other(character):
+def test_an_alert_too_large_for_one_row_is_reported_beside_valid_ones(character):
     stored = len(json.dumps(character)) - 2
     fitting = character * ((ALERT_BYTES_MAX - 1000) // stored)
     large = character * (ALERT_BYTES_MAX // stored)
     body = {"alerts": [{"labels": {"a": fitting}}, {"labels": {"a": large}}]}
 
     alerts = parse(json.dumps(body, ensure_ascii=False).encode()).alerts
-    (alone,) = parse(json.dumps({"alerts": body["alerts"][1:]}, ensure_ascii=False).encode()).alerts
+    (single,) = parse(
+        json.dumps({"alerts": body["alerts"][1:]}, ensure_ascii=False).encode()
+    ).alerts
 
     assert isinstance(alerts[0], IncomingAlert)
     assert isinstance(alerts[1], InvalidAlert)
-    assert "bytes of JSON: shorten its labels" in alone.reason
+    assert f"bytes of JSON, the limit is {ALERT_BYTES_MAX}: shorten its" in single.reason
 
 
 @pytest.mark.parametrize("sent", [True, -1, 1.5, "3", None, 2**31, [1]])
-def test_a_truncated_count_that_is_no_count_is_zero(sent):
+def test_an_invalid_truncated_count_is_zero(sent):
     assert parse(json.dumps({"alerts": [], "truncatedAlerts": sent}).encode()).truncated_alerts == 0
 
 
 @pytest.mark.parametrize("sent", [None, 1, ["x"], {"a": 1}])
-def test_fields_of_the_group_that_are_no_text_are_empty(sent):
+def test_group_fields_that_are_not_strings_are_empty(sent):
     body = {"alerts": [], "receiver": sent, "groupKey": sent, "externalURL": sent}
 
     notification = parse(json.dumps(body).encode())

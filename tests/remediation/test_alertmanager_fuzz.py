@@ -1,4 +1,4 @@
-"""Whatever is posted: the reader names the fault or returns what every database can hold."""
+"""For any input the parser raises PayloadError or returns values that every database can store."""
 
 import json
 from datetime import UTC
@@ -30,7 +30,7 @@ def assert_storable(value: object) -> None:
     assert "\\u0000" not in text.replace("\\\\", "")
 
 
-def test_what_is_nested_deeper_than_mariadb_stores_is_cut():
+def test_values_nested_too_deeply_for_mariadb_are_cut():
     nested: object = "core"
     for _level in range(200):
         nested = [{"x": nested}]
@@ -62,7 +62,7 @@ alert_like = st.dictionaries(st.sampled_from(ALERT_KEYS), anything) | st.fixed_d
 
 
 @given(st.lists(alert_like | anything, max_size=5), anything)
-def test_no_alert_breaks_the_reader_and_all_it_takes_can_be_stored(alerts, field):
+def test_any_alert_is_parsed_and_can_be_stored(alerts, field):
     body = {"alerts": [*alerts, {"labels": {"a": "b"}}], "receiver": field, "groupKey": field}
 
     notification = parse(json.dumps(body).encode())
@@ -84,7 +84,7 @@ def test_no_alert_breaks_the_reader_and_all_it_takes_can_be_stored(alerts, field
 
 
 @given(st.binary() | anything.map(lambda value: json.dumps(value).encode()))
-def test_no_body_raises_anything_but_a_payload_error(body):
+def test_any_body_raises_only_payload_errors(body):
     try:
         parse(body)
     except PayloadError as error:
@@ -96,7 +96,7 @@ def test_no_body_raises_anything_but_a_payload_error(body):
     st.integers(min_value=0, max_value=2000),
     st.binary(max_size=4),
 )
-def test_no_damage_to_a_real_body_raises_anything_but_a_payload_error(body, place, damage):
+def test_a_damaged_body_raises_only_payload_errors(body, place, damage):
     try:
         parse(body[:place] + damage + body[place + 1 :])
     except PayloadError as error:

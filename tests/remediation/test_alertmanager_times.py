@@ -1,4 +1,4 @@
-"""Every form in which senders write a time, and what is left of one that is none."""
+"""The time formats of senders, and invalid times."""
 
 from datetime import UTC, datetime
 
@@ -41,7 +41,7 @@ NINE = datetime(2026, 11, 28, 9, tzinfo=UTC)
         ("1795856400123", NINE.replace(microsecond=123_000)),
         ("1795856400123456", NINE.replace(microsecond=123_456)),
         ("1795856400123456789", NINE.replace(microsecond=123_456)),
-        # Unset: what the beginnings of clocks look like.
+        # Unset: the zero values of clocks.
         ("0001-01-01T00:00:00Z", None),
         ("0001-01-01T00:00:00+14:00", None),
         ("0001-01-01T08:05:43+08:05", None),
@@ -58,14 +58,14 @@ NINE = datetime(2026, 11, 28, 9, tzinfo=UTC)
         (None, None),
     ],
 )
-def test_a_time_is_read_in_every_form(sent, expected):
+def test_a_time_is_read_in_every_format(sent, expected):
     assert read_time(sent) == (expected, "")
     assert expected is None or read_time(sent)[0].tzinfo is UTC
 
 
-def test_a_time_without_a_zone_is_utc_and_leaves_a_note():
+def test_a_time_without_a_zone_is_utc_and_has_a_note():
     for sent in ("2026-11-28T09:00:00", "2026-11-28 09:00:00", "2026-W48-6T09:00:00"):
-        assert read_time(sent) == (NINE, f"is {sent!r}, without a zone: it is read as UTC")
+        assert read_time(sent) == (NINE, f"is {sent!r}, without a time zone: UTC is assumed")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_time_without_a_zone_is_utc_and_leaves_a_note():
         "x" * 100_000, "9999-12-31T23:59:59-23:59", "1795856400 UTC",
     ],
 )  # fmt: skip
-def test_what_is_no_time_is_none_and_leaves_a_short_note(sent):
+def test_an_invalid_time_is_none_and_has_a_short_note(sent):
     time, note = read_time(sent)
 
     assert time is None

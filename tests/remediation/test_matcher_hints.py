@@ -1,11 +1,10 @@
-"""Quoted labels, and hints for what is valid elsewhere or probably not meant."""
+"""Quoted labels, and hints for syntax that is valid elsewhere or probably a mistake."""
 
 import json
 
 import pytest
 
 from remediation.matching import (
-    BucketSpec,
     LabelMatcher,
     Matcher,
     MatcherError,
@@ -16,20 +15,9 @@ from remediation.matching import (
     parse_matchers,
 )
 from tests.paths import CONTRACTS
+from tests.remediation.bucket_specs import spec
 
 CASES = CONTRACTS / "cases"
-
-
-def spec(number: int = 1, **overrides: object) -> BucketSpec:
-    values = {
-        "id": number,
-        "name": f"b{number}",
-        "priority": 100,
-        "continue_matching": False,
-        "alert_name_pattern": "",
-        "label_matchers": "",
-    }
-    return BucketSpec(**(values | overrides))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +32,7 @@ def spec(number: int = 1, **overrides: object) -> BucketSpec:
         ('"a=b"="c"', ("a=b", "=", "c")),
     ],
 )
-def test_a_label_of_any_characters_may_be_quoted(text, expected):
+def test_a_quoted_label_may_have_any_characters(text, expected):
     assert parse_matchers(text) == (LabelMatcher(*expected),)
 
 
@@ -57,9 +45,9 @@ def test_a_label_of_any_characters_may_be_quoted(text, expected):
         ("severity='a,b'", "double quotes"),
         ("'severity'=critical", "double quotes"),
         ("`severity`=critical", "double quotes"),
-        ('severity=="critical"', "write = where other languages write =="),
-        ("severity == critical", "write = where other languages write =="),
-        ('severity!=="critical"', "write = where other languages write =="),
+        ('severity=="critical"', "write = instead of =="),
+        ("severity == critical", "write = instead of =="),
+        ('severity!=="critical"', "write = instead of =="),
         ('severity="critical" and team="db"', "separate matchers with a comma"),
         ("severity=critical AND team=db", "separate matchers with a comma"),
         ('severity="critical" && team="db"', "separate matchers with a comma"),
@@ -67,11 +55,11 @@ def test_a_label_of_any_characters_may_be_quoted(text, expected):
         ('severity="critical" or severity="page"', 'label=~"a|b"'),
         ("severity=critical || severity=page", 'label=~"a|b"'),
         ('{"HostDown"}', 'for an alert name write alertname="HostDown"'),
-        ("host.name=web-01", 'needs double quotes: "host.name"'),
+        ("host.name=web-01", 'in double quotes: "host.name"'),
         ('""="x"', "the name of the label is empty"),
     ],
 )
-def test_what_other_languages_write_is_refused_with_a_hint(text, hint):
+def test_the_syntax_of_other_languages_is_refused_with_a_hint(text, hint):
     with pytest.raises(MatcherError) as caught:
         parse_matchers(text)
 
@@ -89,7 +77,7 @@ def test_what_other_languages_write_is_refused_with_a_hint(text, hint):
         ("a=android=1", "android=1"),
     ],
 )
-def test_the_same_characters_inside_of_a_value_are_the_value(text, value):
+def test_the_same_characters_inside_a_value_are_literal(text, value):
     assert parse_matchers(text)[0].value == value
 
 
@@ -119,7 +107,7 @@ def test_case_11_labels_of_opentelemetry_match(case):
         ("Disk $HOME", r"Disk \$HOME"),
     ],
 )
-def test_a_name_that_does_not_match_itself_is_warned_about(pattern, escaped):
+def test_a_name_that_does_not_match_itself_causes_a_warning(pattern, escaped):
     if pattern == "C++ build":
         with pytest.raises(PatternError):
             literal_warning(pattern)
@@ -132,16 +120,16 @@ def test_a_name_that_does_not_match_itself_is_warned_about(pattern, escaped):
 @pytest.mark.parametrize(
     "pattern", ["", "HostDown", "Host.Down", "Host.*", "Host.+", "HostDown|NodeDown", r"Host\d+"]
 )
-def test_an_expression_that_is_meant_is_not_warned_about(pattern):
+def test_an_intended_expression_causes_no_warning(pattern):
     assert literal_warning(pattern) == ""
 
 
-def test_quotes_around_a_pattern_are_warned_about():
+def test_quotes_around_a_pattern_cause_a_warning():
     for quote in "'\"`":
         assert literal_warning(f"{quote}HostDown{quote}").endswith("write HostDown")
 
 
-def test_the_explanation_says_why_a_name_does_not_match_itself():
+def test_the_reason_explains_why_a_name_does_not_match_itself():
     matcher = Matcher(
         [
             spec(1, alert_name_pattern="Memory (copy)"),
@@ -150,11 +138,13 @@ def test_the_explanation_says_why_a_name_does_not_match_itself():
         ]
     )
 
-    name, label, other = [v.reason for v in matcher.explain({"alertname": "Memory (copy)"})]
+    name, label, other = [
+        result.reason for result in matcher.explain({"alertname": "Memory (copy)"})
+    ]
 
     assert name == (
-        "alert_name_pattern 'Memory (copy)' is an expression, in which some of these characters"
-        r" are operators; for this very text write 'Memory \(copy\)'"
+        "alert_name_pattern 'Memory (copy)' is an expression in which some characters"
+        r" are operators; for this exact text write 'Memory \(copy\)'"
     )
     assert label.startswith("alertname: 'Memory (copy)' is an expression")
     assert other == "alertname!=\"Memory (copy)\" does not match 'Memory (copy)'"

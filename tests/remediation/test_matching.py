@@ -1,4 +1,4 @@
-"""Matching: Alertmanager's label algebra, the order of buckets, and the reasons given."""
+"""Matching: name patterns, label matchers, the order of buckets, and the reasons."""
 
 import pickle
 
@@ -11,23 +11,12 @@ from remediation.matching import (
     LabelMatcher,
     Matcher,
     MatcherError,
-    Outcome,
+    MatchOutcome,
     PatternError,
     compile_pattern,
     parse_matchers,
 )
-
-
-def spec(number: int = 1, **overrides: object) -> BucketSpec:
-    values = {
-        "id": number,
-        "name": f"b{number}",
-        "priority": 100,
-        "continue_matching": False,
-        "alert_name_pattern": "",
-        "label_matchers": "",
-    }
-    return BucketSpec(**(values | overrides))  # type: ignore[arg-type]
+from tests.remediation.bucket_specs import spec
 
 
 @pytest.mark.parametrize(
@@ -47,42 +36,42 @@ def spec(number: int = 1, **overrides: object) -> BucketSpec:
         ("Host�", "Host\ud800", True),
     ],
 )
-def test_a_name_pattern_has_to_match_the_whole_name(pattern, text, expected):
+def test_a_name_pattern_has_to_match_the_complete_name(pattern, text, expected):
     matcher = Matcher([spec(alert_name_pattern=pattern)])
 
     assert bool(matcher.match({"alertname": text})) is expected
 
 
 @pytest.mark.parametrize(
-    ("pattern", "words"),
+    ("pattern", "parts"),
     [
         ("Host(Down", ["missing )", "an opening ( has no closing )"]),
         ("HostDown)", ["unexpected )"]),
         ("[abc", ["missing ]"]),
         ("xa**", ["'**' (character 3)", "cannot be repeated"]),
         ("a+b+b++", ["bad repetition operator at '++' (character 6)"]),
-        ("*Down", ["nothing before it"]),
-        ("a{1001}", ["at most 1000"]),
+        ("*Down", ["nothing to repeat before it"]),
+        ("a{1001}", ["maximum is 1000"]),
         ("(?=x)", ["'(?='", "no lookahead"]),
         (r"(a)\1", [r"'\1' (character 4)", "backreferences"]),
-        ("[z-a]", ["'z-a'", "backwards"]),
+        ("[z-a]", ["'z-a'", "reversed"]),
         ("Host\\", ["trailing \\"]),
         ("(" * 5000, ["…'"]),
         ("(\ud800", ["'(\\ud800'"]),
     ],
 )
-def test_a_wrong_pattern_is_explained_in_words_and_nothing_is_printed(pattern, words, capfd):
+def test_an_invalid_pattern_is_explained_and_re2_prints_nothing(pattern, parts, capfd):
     with pytest.raises(PatternError) as caught:
         compile_pattern(pattern)
 
     message = str(caught.value)
-    assert all(word in message for word in words), message
+    assert all(part in message for part in parts), message
     assert "is not a valid RE2 expression" in message
     assert len(message) < 500
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_repeated_fragment_is_not_given_a_position():
+def test_a_repeated_fragment_has_no_position():
     with pytest.raises(PatternError) as caught:
         compile_pattern(r"a\1b\1")
 
@@ -123,12 +112,12 @@ def test_a_repeated_fragment_is_not_given_a_position():
         ('{a="}"}', [("a", "=", "}")]),
     ],
 )
-def test_matchers_are_read_as_alertmanager_reads_them(text, expected):
+def test_matchers_are_parsed_as_by_alertmanager(text, expected):
     assert parse_matchers(text) == tuple(LabelMatcher(*parts) for parts in expected)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "parts"),
     [
         ("severity", ["matcher 1 of 1, 'severity'", "one of = != =~ !~"]),
         ('{invalid-name = "valid label"}', ["'invalid-name = \"valid label\"'", "letters"]),
@@ -145,12 +134,12 @@ def test_matchers_are_read_as_alertmanager_reads_them(text, expected):
         ('"foo="bar""', ["matcher 1 of 1"]),
     ],
 )
-def test_wrong_matchers_are_named_with_the_fault_and_an_example(text, words):
+def test_invalid_matchers_are_refused_with_the_error_and_an_example(text, parts):
     with pytest.raises(MatcherError) as caught:
         parse_matchers(text)
 
     message = str(caught.value)
-    assert all(word in message for word in words), message
+    assert all(part in message for part in parts), message
     assert 'Example: severity=~"critical|page"' in message
 
 
@@ -160,7 +149,7 @@ def test_an_opening_brace_has_to_be_closed():
 
 
 def test_an_unknown_operator_is_refused():
-    with pytest.raises(MatcherError, match="'==' is no operator"):
+    with pytest.raises(MatcherError, match="'==' is not an operator"):
         LabelMatcher("a", "==", "b")
 
 
@@ -189,7 +178,7 @@ def test_an_unknown_operator_is_refused():
         ('team=~".*"', {"team": "\ud800"}, True),
     ],
 )
-def test_a_matcher_tests_one_label_and_a_missing_label_is_empty(matcher, labels, expected):
+def test_a_matcher_checks_one_label_and_a_missing_label_is_empty(matcher, labels, expected):
     (parsed,) = parse_matchers(matcher)
 
     assert parsed.matches(labels) is expected
@@ -214,14 +203,14 @@ any_text = st.text(st.characters(exclude_categories=()), max_size=30)
     operator=st.sampled_from(["=", "!="]),
     value=texts,
 )
-def test_what_a_matcher_prints_is_read_back(label, operator, value):
+def test_a_printed_matcher_can_be_parsed(label, operator, value):
     matcher = LabelMatcher(label, operator, value)
 
     assert parse_matchers(f"{{{matcher}, {matcher}}}") == (matcher, matcher)
 
 
 @given(any_text)
-def test_no_text_makes_the_parsers_fail_otherwise_than_they_say(text):
+def test_any_text_raises_only_the_documented_errors(text):
     for read, error in ((parse_matchers, MatcherError), (compile_pattern, PatternError)):
         try:
             read(text)
@@ -229,7 +218,7 @@ def test_no_text_makes_the_parsers_fail_otherwise_than_they_say(text):
             str(caught).encode()
 
 
-def test_buckets_are_tried_by_priority_then_id_and_the_first_takes_the_alert():
+def test_the_first_matching_bucket_by_priority_and_id_wins():
     matcher = Matcher(
         [
             spec(3, alert_name_pattern="HostDown"),
@@ -238,13 +227,13 @@ def test_buckets_are_tried_by_priority_then_id_and_the_first_takes_the_alert():
         ]
     )
 
-    assert [taken.id for taken in matcher.match({"alertname": "HostDown"})] == [2]
-    assert [taken.id for taken in matcher.match({"alertname": "HostDown", "team": "db"})] == [9]
+    assert [bucket.id for bucket in matcher.match({"alertname": "HostDown"})] == [2]
+    assert [bucket.id for bucket in matcher.match({"alertname": "HostDown", "team": "db"})] == [9]
     assert matcher.match({"alertname": "DiskFull"}) == ()
     assert matcher.match({}) == ()
 
 
-def test_continue_matching_lets_the_search_go_on_past_that_bucket_alone():
+def test_continue_matching_applies_to_its_own_bucket_only():
     matcher = Matcher(
         [
             spec(1, alert_name_pattern="Host.*", continue_matching=True),
@@ -254,12 +243,12 @@ def test_continue_matching_lets_the_search_go_on_past_that_bucket_alone():
         ]
     )
 
-    taken = matcher.match({"alertname": "HostDown", "severity": "page"})
+    matched = matcher.match({"alertname": "HostDown", "severity": "page"})
 
-    assert [bucket.id for bucket in taken] == [1, 3]
+    assert [bucket.id for bucket in matched] == [1, 3]
 
 
-def test_every_bucket_gets_a_verdict_with_the_clause_that_decided():
+def test_every_bucket_gets_a_result_with_the_deciding_condition():
     matcher = Matcher(
         [
             spec(1, alert_name_pattern="HostDown"),
@@ -274,15 +263,15 @@ def test_every_bucket_gets_a_verdict_with_the_clause_that_decided():
         ]
     )
 
-    verdicts = matcher.explain({"alertname": "DiskFull", "severity": "warning"})
+    results = matcher.explain({"alertname": "DiskFull", "severity": "warning"})
 
-    assert [verdict.spec.id for verdict in verdicts] == list(range(1, 10))
-    assert [verdict.outcome for verdict in verdicts] == ["not_matched"] * 6 + [
+    assert [result.spec.id for result in results] == list(range(1, 10))
+    assert [result.outcome for result in results] == ["not_matched"] * 6 + [
         "matched",
         "matched",
         "not_reached",
     ]
-    assert [verdict.reason for verdict in verdicts] == [
+    assert [result.reason for result in results] == [
         "alert_name_pattern 'HostDown' does not match 'DiskFull'",
         "severity=~\"critical|page\" does not match 'warning'",
         'team="db" does not match a missing label',
@@ -290,40 +279,40 @@ def test_every_bucket_gets_a_verdict_with_the_clause_that_decided():
         "alert_name_pattern 'Disk(Full' is not a valid RE2 expression: missing ) at 'Disk(Full': "
         "an opening ( has no closing )",
         "label_matchers: matcher 1 of 1, 'team': write a label, one of = != =~ !~, and a value; "
-        "a label is made of letters, digits, _ and : and does not begin with a digit. "
+        "a label consists of letters, digits, _ and : and does not begin with a digit. "
         'Example: severity=~"critical|page", team!="db"',
         "matches the alert, matching continues",
         "matches the alert",
-        "not reached: bucket 'disks' took the alert",
+        "not reached: matching stopped at bucket 'disks'",
     ]
 
 
-def test_reasons_stay_short_printable_and_storable():
+def test_reasons_are_short_and_printable():
     matcher = Matcher([spec(1, alert_name_pattern="x" * 9000), spec(2, label_matchers="a=b")])
 
-    verdicts = matcher.explain({"alertname": "\ud800\n" + "y" * 100_000, "a": "\x00"})
+    results = matcher.explain({"alertname": "\ud800\n" + "y" * 100_000, "a": "\x00"})
 
-    reasons = [verdict.reason for verdict in verdicts]
+    reasons = [result.reason for result in results]
     assert all(len(reason) < 300 and reason.isprintable() for reason in reasons), reasons
     assert "'\\ud800\\nyy" in reasons[0]
     assert "'\\x00'" in reasons[1]
 
 
-def test_without_buckets_nothing_matches():
+def test_nothing_matches_without_buckets():
     matcher = Matcher([])
 
     assert matcher.match({"alertname": "HostDown"}) == ()
     assert matcher.explain({"alertname": "HostDown"}) == ()
 
 
-def test_patterns_too_large_for_one_automaton_are_tried_one_by_one(capfd):
+def test_patterns_too_large_for_one_automaton_are_matched_one_by_one(capfd):
     specs = [spec(i, alert_name_pattern=f".*x{i}.{{900}}y.*") for i in range(200)]
     matcher = Matcher(specs)
 
-    taken = matcher.match({"alertname": "x77" + "é" * 900 + "y"})
+    matched = matcher.match({"alertname": "x77" + "é" * 900 + "y"})
 
     assert matcher._name_set is None
-    assert [bucket.id for bucket in taken] == [77]
+    assert [bucket.id for bucket in matched] == [77]
     assert capfd.readouterr() == ("", "")
 
 
@@ -349,24 +338,24 @@ labels = st.dictionaries(st.sampled_from(["alertname", "x", "y"]), values)
 def test_match_and_explain_agree_and_never_raise(specs, labels):
     matcher = Matcher(specs)
 
-    verdicts = matcher.explain(labels)
+    results = matcher.explain(labels)
 
-    matched = tuple(v.spec for v in verdicts if v.outcome is Outcome.MATCHED)
+    matched = tuple(v.spec for v in results if v.outcome is MatchOutcome.MATCHED)
     assert matcher.match(labels) == matched
-    assert len(verdicts) == len(specs)
-    order = [(verdict.spec.priority, verdict.spec.id) for verdict in verdicts]
+    assert len(results) == len(specs)
+    order = [(result.spec.priority, result.spec.id) for result in results]
     assert order == sorted(order)
     assert all(bucket.continue_matching for bucket in matched[:-1])
-    for verdict in verdicts:
-        verdict.reason.encode()
+    for result in results:
+        result.reason.encode()
 
 
 @given(specs=specs, labels=labels)
-def test_all_buckets_together_decide_as_each_alone(specs, labels):
-    alone = [bucket for bucket in specs if Matcher([bucket]).match(labels)]
-    alone.sort(key=lambda bucket: (bucket.priority, bucket.id))
+def test_buckets_match_together_as_they_do_one_by_one(specs, labels):
+    matching = [bucket for bucket in specs if Matcher([bucket]).match(labels)]
+    matching.sort(key=lambda bucket: (bucket.priority, bucket.id))
     expected = []
-    for bucket in alone:
+    for bucket in matching:
         expected.append(bucket)
         if not bucket.continue_matching:
             break

@@ -1,4 +1,4 @@
-"""What senders of alerts do, in any order: the alert rules of the stateful test."""
+"""The alert rules of the stateful test: any sequence of notifications."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ HOUR = datetime.timedelta(hours=1)
 
 
 class AlertEvents(RuleBasedStateMachine):
-    """Alerts of two hosts that fire, repeat, change, resolve, and arrive in the wrong order."""
+    """Alerts of two hosts that fire, repeat, change, resolve and arrive out of order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: Iterator[int] = itertools.count(1)
+        self.numbers: Iterator[int] = itertools.count(1)
         self.started: dict[str, datetime.datetime] = {}
 
     @rule(host=HOSTS, start=st.sampled_from(["same", "moved", "newer", "older", None]))
     def alert_fires(self, host: str, start: str | None) -> None:
-        """Deliver a new one, a repeat, a late copy, or the copy of an HA pair's other half."""
+        """Deliver a new alert, a repeat, a late copy, or the copy of an HA peer."""
         known = self.started.get(host, timezone.now())
         starts_at = {
             "same": known,
@@ -43,7 +43,7 @@ class AlertEvents(RuleBasedStateMachine):
             self._deliver(host, startsAt=None)
             return
         newest = _newest_of(host)
-        is_overtaken = not (newest and newest.is_open) and _is_overtaken(host, starts_at)
+        is_resolved_early = not (newest and newest.is_open) and _is_resolved_early(host, starts_at)
         runs = BucketRun.objects.count()
         self.started[host] = max(known, starts_at)
 
@@ -51,7 +51,7 @@ class AlertEvents(RuleBasedStateMachine):
 
         until = (newest.last_seen_at if newest.is_open else newest.ends_at) if newest else None
         is_known = newest and (starts_at <= newest.starts_at or (until and starts_at <= until))
-        if is_overtaken:
+        if is_resolved_early:
             assert (disposition, BucketRun.objects.count()) == ("ignored", runs)
             assert not Alert.objects.filter(instance=host, status="firing").exists()
         else:
@@ -68,7 +68,7 @@ class AlertEvents(RuleBasedStateMachine):
         end=st.sampled_from(["now", "older", None]),
     )
     def alert_resolves_by_its_start(self, host: str, start: str, end: str | None) -> None:
-        """Deliver the resolve of a known start, or one that overtakes its firing."""
+        """Deliver the resolve of a known start, or one that arrives before its firing alert."""
         known = self.started.get(host, timezone.now())
         starts_at = known if start == "same" else timezone.now()
         ends_at = timezone.now() - (HOUR if end == "older" else datetime.timedelta(0))
@@ -84,27 +84,27 @@ class AlertEvents(RuleBasedStateMachine):
 
         if newest and starts_at >= newest.starts_at:
             newest.refresh_from_db()
-            assert not newest.is_open, "a resolve of its start left the alert open"
+            assert not newest.is_open, "the alert is still open after its resolve"
 
     def _deliver(self, host: str, **members: Any) -> str:
-        """Deliver an alert; its annotations are new each time."""
-        call = str(next(self.calls))
-        labels, annotations = LABELS | {"instance": host}, {"call": call}
+        """Deliver an alert with unique annotations."""
+        number = str(next(self.numbers))
+        labels, annotations = LABELS | {"instance": host}, {"number": number}
         newest = _newest_of(host)
         payload = alert_payload(labels=labels, annotations=annotations, **members)
         notification = alertmanager.parse(json.dumps(notification_body(payload)).encode())
-        cause = Cause(actor="alertmanager", request_id=f"request-{call}")
+        cause = Cause(actor="alertmanager", request_id=f"request-{number}")
         [receipt] = receive.receive(notification, cause=cause, client="127.0.0.1")
-        self._check_annotations(newest, _newest_of(host), receipt.disposition, call)
+        self._check_annotations(newest, _newest_of(host), receipt.disposition, number)
         return receipt.disposition
 
     def _check_annotations(
-        self, before: Alert | None, after: Alert | None, disposition: str, call: str
+        self, before: Alert | None, after: Alert | None, disposition: str, number: str
     ) -> None:
-        """Of what is taken the annotations are the latest, and the first delivery is kept."""
+        """Check that an applied alert updates the annotations and keeps ``raw_data``."""
         is_same = before is not None and after is not None and before.pk == after.pk
         if after and (not is_same or disposition != "ignored"):
-            assert after.annotations == {"call": call}
+            assert after.annotations == {"number": number}
         if before and after and is_same:
             assert after.raw_data == before.raw_data
 
@@ -113,8 +113,8 @@ def _newest_of(host: str) -> Alert | None:
     return Alert.objects.filter(instance=host).order_by("pk").last()
 
 
-def _is_overtaken(host: str, starts_at: datetime.datetime) -> bool:
-    """Return whether a resolve of this start, or of a later one, came in before it."""
+def _is_resolved_early(host: str, starts_at: datetime.datetime) -> bool:
+    """Return whether a resolve with this start or a later one has already arrived."""
     key = alertmanager.fingerprint(LABELS | {"instance": host})
     early = EarlyResolve.objects.filter(labels_fingerprint=key).first()
     return early is not None and starts_at <= max(early.starts_at, early.ends_at)

@@ -1,4 +1,4 @@
-"""The buckets that a machine plays with: every kind of step, a whole workflow, and resolves."""
+"""The buckets of the stateful test: all kinds of steps, a workflow, and a bucket on resolved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.factories import make_action, make_bucket, make_local_action, make_st
 
 
 def make_buckets(columns: dict[str, Any], *, on_failure: str) -> None:
-    """Make them; ``columns`` are those of the first one, which takes every alert."""
+    """Make the buckets; ``columns`` are those of the first one, which matches every alert."""
     shell = make_action(st2_runner="local-shell-cmd")
     noop = make_action(st2_action_ref="core.noop", st2_runner="noop")
     limits = {"timeout_seconds": 60, "retry_delay_seconds": 5}

@@ -1,4 +1,4 @@
-"""A sandbox for StackStorm and a client that calls it."""
+"""A StackStorm sandbox and a client for it."""
 
 import pytest
 

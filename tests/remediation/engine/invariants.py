@@ -1,4 +1,4 @@
-"""What holds at every moment, whatever happened in whatever order."""
+"""The invariants of the stateful test: they hold after any sequence of events."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from remediation.models import ActionExecution, Alert, BucketRun, Pause, Transit
 from st2_sandbox import Sandbox
 
 OPEN = {"pending", "launching", "running"}
-# What StackStorm's final words mean here.
-MEANING = {
+# StackStorm's final statuses and ours.
+OUR_STATUS = {
     "succeeded": "success",
     "failed": "failure",
     "abandoned": "failure",
@@ -22,21 +22,21 @@ MEANING = {
 AUTOMATIC = {"alert", "resolved"}
 
 
-class Laws:
-    """Looks at all rows after each step. It remembers only what the transitions have told."""
+class InvariantChecks:
+    """Checks all rows after each step. It keeps only the statuses that the transitions show."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.last_id = 0
-        self.told: dict[tuple[str, int], str] = {}
+        self.statuses: dict[tuple[str, int], str] = {}
         self.stopped: set[int] = set()
-        # A clock that was set back puts later claims into the time of these.
+        # After the clock was set back, claims have times before the end of these pauses.
         self.ended_pauses: set[int] = set()
         self.runs: list[BucketRun] = []
         self.executions: list[ActionExecution] = []
 
     def check(self) -> None:
-        """Raise AssertionError for what must not be."""
+        """Raise AssertionError if an invariant does not hold."""
         self.runs = list(BucketRun.objects.select_related("alert").order_by("pk"))
         rows = ActionExecution.objects.filter(parent=None).select_related("run__plan")
         self.executions = list(rows.order_by("run", "step_order", "attempt"))
@@ -48,58 +48,62 @@ class Laws:
         self._check_attempts()
         self._check_starts()
 
-    def check_the_end(self) -> None:
-        """Raise AssertionError for what did not end."""
+    def check_end(self) -> None:
+        """Raise AssertionError for a row that has not ended."""
         for row in [*self.runs, *self.executions]:
-            assert row.status not in OPEN, f"{row} is {row.status} for ever"
+            assert row.status not in OPEN, f"{row} never ended: it is {row.status}"
             reason = row.reason if isinstance(row, BucketRun) else row.error_message
             assert row.status != "unknown" or reason, f"{row} is unknown without a reason"
-        # What rests as unknown, or was judged when it did, is the business of a person.
-        judged = Transition.objects.filter(
-            subject_type="execution", actor="judge", from_status="unknown"
+        # An operator handles executions that are or were unknown.
+        set_by_operator = Transition.objects.filter(
+            subject_type="execution", actor="operator", from_status="unknown"
         ).values_list("subject_id", flat=True)
-        resting = {
-            row.trace_tag for row in self.executions if row.status == "unknown" or row.pk in judged
+        unknown = {
+            row.trace_tag
+            for row in self.executions
+            if row.status == "unknown" or row.pk in set_by_operator
         }
         for remote in self._remotes():
-            # StackStorm never cancels an open question; its row ended all the same.
-            is_over = remote["status"] in {*MEANING, "pending"} or _tag_of(remote) in resting
-            assert is_over, f"{remote['id']} is {remote['status']} and nobody follows it"
+            # StackStorm never cancels an open inquiry, but its row has ended.
+            is_over = remote["status"] in {*OUR_STATUS, "pending"} or _tag_of(remote) in unknown
+            assert is_over, f"{remote['id']} is {remote['status']} and has no open row"
 
     def _check_transitions(self) -> None:
-        """Every state is told by transitions, and nothing leaves a final one."""
+        """Transitions explain each status, and none leaves a final status."""
         for move in Transition.objects.filter(pk__gt=self.last_id).order_by("pk"):
             self.last_id = move.pk
             subject = (move.subject_type, move.subject_id)
-            assert self.told.get(subject, "") == move.from_status, f"{move} has a gap"
+            assert self.statuses.get(subject, "") == move.from_status, f"{move} has a gap"
             assert not _is_final(move.subject_type, move.from_status), f"{move} was final"
             if move.data.get("stop"):
                 self.stopped.add(move.run_id or 0)
             if (move.subject_type, move.to_status) == ("execution", "launching"):
                 self._check_claim(move)
-            self.told[subject] = move.to_status
+            self.statuses[subject] = move.to_status
         rows = [*Alert.objects.all(), *self.runs, *ActionExecution.objects.all()]
-        states = {(row.SUBJECT_TYPE, row.pk): row.status for row in rows}
-        assert states == self.told
+        actual = {(row.SUBJECT_TYPE, row.pk): row.status for row in rows}
+        assert actual == self.statuses
 
     def _check_claim(self, move: Transition) -> None:
         assert move.run_id not in self.stopped, f"{move} after the run was stopped"
-        assert self.told["run", move.run_id or 0] == "running", f"{move} in a run that rests"
-        holding = Pause.objects.filter(
+        assert self.statuses["run", move.run_id or 0] == "running", (
+            f"{move} in a run that is not running"
+        )
+        pauses = Pause.objects.filter(
             Q(ended_at=None) | Q(ended_at__gt=move.at),
             Q(expires_at=None) | Q(expires_at__gt=move.at),
             created_at__lte=move.at,
         ).exclude(pk__in=self.ended_pauses)
-        assert not holding.exists(), f"{move} during a pause"
+        assert not pauses.exists(), f"{move} during a pause"
 
     def _check_alerts(self) -> None:
         firing = Counter(
             Alert.objects.filter(status="firing").values_list("fingerprint", flat=True)
         )
         assert all(count == 1 for count in firing.values()), f"open twice: {firing}"
-        is_marked = Q(status="firing", active_fingerprint=F("fingerprint"))
+        is_open = Q(status="firing", active_fingerprint=F("fingerprint"))
         is_closed = Q(status="resolved", active_fingerprint=None)
-        assert not Alert.objects.exclude(is_marked | is_closed).exists()
+        assert not Alert.objects.exclude(is_open | is_closed).exists()
         assert not Alert.objects.filter(ends_at__lt=F("starts_at")).exists()
 
     def _check_runs(self) -> None:
@@ -118,30 +122,32 @@ class Laws:
             is_too_late = run.trigger == "alert" and not run.alert.is_open
             was_canceled = run.stop == "cancel" and run.status in BucketRun.FINAL
             assert not was_canceled or run.status in ("canceled", "timeout"), f"{run}: {statuses}"
-            assert run.status != "pending" or not is_too_late, f"{run} begins after its alert"
+            assert run.status != "pending" or not is_too_late, (
+                f"{run} is pending after its alert ended"
+            )
             assert (run.completed_at is None) == (run.status in OPEN), f"{run} {run.completed_at}"
 
     def _check_executions(self) -> None:
         for row in self.executions:
             is_final = row.status in ActionExecution.FINAL
-            assert not (is_final and row.due_at), f"{row} has ended and is due"
+            assert not (is_final and row.due_at), f"{row} has ended but is due"
             assert is_final or row.due_at or row.status == "unknown", f"{row} is never due"
             assert is_final or row.status == "unknown" or not row.completed_at, row
 
     def _check_attempts(self) -> None:
-        """An attempt follows a failure, and never one that we cancelled and that may still run."""
-        by_place = {(row.run_id, row.step_order, row.attempt): row for row in self.executions}
-        for (run_id, step_order, attempt), row in by_place.items():
-            before = by_place.get((run_id, step_order, attempt - 1))
+        """An attempt follows a failed one, never a canceled one that may still run."""
+        by_key = {(row.run_id, row.step_order, row.attempt): row for row in self.executions}
+        for (run_id, step_order, attempt), row in by_key.items():
+            before = by_key.get((run_id, step_order, attempt - 1))
             assert attempt <= row.run.plan.step(step_order)["max_attempts"], row
-            assert (before is not None) == (attempt > 1), f"{row} has no attempt before it"
+            assert (before is not None) == (attempt > 1), f"{row} has no previous attempt"
             assert before is None or before.status in ActionExecution.FAILED, f"{row}: {before}"
-            status_there = before.st2_action_execution_status if before else ""
-            may_still_run = status_there in ("canceling", "canceled", "pending")
-            assert not may_still_run, f"{row} beside {before}, which may still run"
+            remote_status = before.st2_action_execution_status if before else ""
+            may_still_run = remote_status in ("canceling", "canceled", "pending")
+            assert not may_still_run, f"{row} although {before} may still run"
 
     def _check_starts(self) -> None:
-        """What StackStorm started is ours, was started once, and is told as StackStorm tells it."""
+        """StackStorm starts only our executions, once each, and rows show their outcome."""
         assert self.sandbox.started_twice() == [], "StackStorm started it twice"
         by_tag = {row.trace_tag: row for row in self.executions}
         by_id = {row.st2_execution_id: row for row in self.executions if row.st2_execution_id}
@@ -149,7 +155,7 @@ class Laws:
             row = by_tag[_tag_of(remote)]
             if any(change["status"] == "running" for change in remote["log"]):
                 assert row.status != "pending", f"{row} would be started twice"
-                assert row.status != "skipped" or row.st2_execution_id, f"{row} runs unseen"
+                assert row.status != "skipped" or row.st2_execution_id, f"{row} runs but is skipped"
             if remote["id"] in by_id:
                 self._check_outcome(row, remote)
 
@@ -157,16 +163,17 @@ class Laws:
         return [remote for remote in self.sandbox.executions if "parent" not in remote]
 
     def _check_outcome(self, row: ActionExecution, remote: dict[str, Any]) -> None:
-        judged = Transition.objects.filter(subject_id=row.pk, subject_type="execution")
-        if row.status not in ActionExecution.FINAL or judged.filter(actor="judge").exists():
+        transitions = Transition.objects.filter(subject_id=row.pk, subject_type="execution")
+        if row.status not in ActionExecution.FINAL or transitions.filter(actor="operator").exists():
             return
         assert row.st2_action_execution_status == remote["status"], row
         if remote["status"] == "pending":
             assert row.status in {"skipped", "timeout"}, row
             return
-        meant = MEANING[remote["status"]]
-        # At its deadline what we cancelled ends as timeout.
-        assert row.status in {meant, "timeout" if remote["status"] == "canceled" else meant}, row
+        expected = OUR_STATUS[remote["status"]]
+        # An execution canceled at its time limit ends as timeout.
+        allowed = {expected, "timeout" if remote["status"] == "canceled" else expected}
+        assert row.status in allowed, row
 
 
 def _is_final(subject_type: str, status: str) -> bool:

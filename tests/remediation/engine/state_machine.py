@@ -1,4 +1,4 @@
-"""What alerts, StackStorm, workers and people can do, in any order."""
+"""The state machine of the stateful test: any sequence of events and faults."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ from st2_sandbox import Sandbox
 from st2_sandbox.timeline import STATUSES
 from tests.remediation.engine.alert_events import AlertEvents
 from tests.remediation.engine.buckets import make_buckets
-from tests.remediation.engine.invariants import OPEN, Laws
+from tests.remediation.engine.invariants import OPEN, InvariantChecks
 from tests.remediation.engine.slow_client import SlowClient
 
 BEGIN = datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC)
-WELL = {
+NO_FAULTS = {
     "drop_request_rate": 0.0,
     "drop_answer_rate": 0.0,
     "error_rate": 0.0,
@@ -70,11 +70,11 @@ FAULTS = [
     {"unavailable": True},
     {"unauthorized": True},
 ]
-WORDS = [
+REMOTE_STATUSES = [
     *STATUSES,
     *["failed", "timeout", "succeeded"] * 3,
-]  # those that let a run go on are likelier
-PLACES = st.integers(0, 3)  # counted from the newest
+]  # final statuses are more likely, so that runs continue
+POSITIONS = st.integers(0, 3)  # 0 is the newest row
 SECONDS = st.sampled_from([0, 1, 6, 6, 70, 400, 400, 4_000])
 TICK_SECONDS = 60
 LIMITS = {
@@ -90,7 +90,7 @@ DRAIN_ROUNDS = 300
 
 
 class SteppingClock(shared_clock.MachineClock):
-    """The clock of PoundCake, which people set; StackStorm and Alertmanager have theirs."""
+    """The clock of PoundCake, which the test sets; StackStorm and Alertmanager have their own."""
 
     ahead = datetime.timedelta(0)
 
@@ -98,8 +98,8 @@ class SteppingClock(shared_clock.MachineClock):
         return super().now() + self.ahead
 
 
-class Machine(AlertEvents):
-    """Two hosts, three buckets, any number of workers, and people who interfere."""
+class RemediationMachine(AlertEvents):
+    """Two hosts, three buckets, several workers, and users who interfere."""
 
     sandbox: ClassVar[Sandbox]
     client: ClassVar[SlowClient]
@@ -112,10 +112,10 @@ class Machine(AlertEvents):
         self.shared = SteppingClock()
         shared_clock._shared = lambda: self.shared
         self.sandbox.reset()
-        self.sandbox.configure(**WELL, outcomes={}, duration_seconds=0)
-        self.laws = Laws(self.sandbox)
-        self.requests: list[prepared_launch.PreparedLaunch] = []
-        self.answers: list[tuple[prepared_launch.PreparedLaunch, Future[Execution]]] = []
+        self.sandbox.configure(**NO_FAULTS, outcomes={}, duration_seconds=0)
+        self.invariant_checks = InvariantChecks(self.sandbox)
+        self.claimed: list[prepared_launch.PreparedLaunch] = []
+        self.responses: list[tuple[prepared_launch.PreparedLaunch, Future[Execution]]] = []
 
     @initialize(
         columns=st.fixed_dictionaries(
@@ -126,22 +126,22 @@ class Machine(AlertEvents):
             }
         ),
         on_failure=st.sampled_from(["stop", "continue"]),
-        word=st.sampled_from(["succeeded", "failed", "running"]),
+        remote_status=st.sampled_from(["succeeded", "failed", "running"]),
         faults=st.sampled_from([{}, *FAULTS]),
     )
     def begin(
-        self, columns: dict[str, Any], on_failure: str, word: str, faults: dict[str, Any]
+        self, columns: dict[str, Any], on_failure: str, remote_status: str, faults: dict[str, Any]
     ) -> None:
         make_buckets(columns, on_failure=on_failure)
         self.alert_fires("web-01:9100", "newer")
-        self.executions_end_as(word, 3)
+        self.executions_end_as(remote_status, 3)
         self.sandbox.configure(**faults)
 
     # Workers
 
     @rule(data=st.data())
     def worker_works(self, data: st.DataObject) -> None:
-        """Do one job, in the middle of which another worker may do another one."""
+        """Run one job; another worker may run another job during it."""
         jobs = st.sampled_from(list(self._jobs()))
         name, meanwhile = data.draw(jobs), data.draw(st.none() | jobs)
         self.client.meanwhile = self._jobs()[meanwhile] if meanwhile else None
@@ -150,11 +150,11 @@ class Machine(AlertEvents):
 
     @rule(seconds=SECONDS, rounds=st.integers(1, 4))
     def workers_work(self, seconds: int, rounds: int) -> None:
-        """Let some time pass, and the workers then do whatever there is to do; again and again."""
+        """Repeatedly let time pass and run all jobs."""
         for _ in range(rounds):
             self.clock.shift(seconds)
             self._work()
-            self.laws.check()
+            self.invariant_checks.check()
 
     def _work(self) -> None:
         for job in self._jobs().values():
@@ -178,158 +178,168 @@ class Machine(AlertEvents):
 
     @rule(fate=st.sampled_from(["dies", "dies after sending", "sends later", "records later"]))
     def worker_claims(self, fate: str) -> None:
-        """Begin a launch that does not go to its end at once."""
+        """Claim a launch that is not completed at once."""
         for execution in launch.stackstorm_due()[:1]:
             request = prepared_launch.prepare_and_claim_one(execution)
             if request is None or fate == "dies":
                 continue
             if fate == "sends later":
-                self.requests.append(request)
+                self.claimed.append(request)
                 continue
-            answer = self._send(request)
+            response = self._send(request)
             if fate == "records later":
-                self.answers.append((request, answer))
+                self.responses.append((request, response))
 
-    @precondition(lambda self: self.requests)
+    @precondition(lambda self: self.claimed)
     @rule()
     def worker_sends(self) -> None:
-        """A worker that was stopped after its claim goes on, before or after its lease."""
-        request = self.requests.pop(0)
-        self.answers.append((request, self._send(request)))
+        """A worker that stalled after its claim continues, before or after its lease expires."""
+        request = self.claimed.pop(0)
+        self.responses.append((request, self._send(request)))
 
     def _send(self, request: prepared_launch.PreparedLaunch) -> Future[Execution]:
-        answer: Future[Execution] = Future()
+        response: Future[Execution] = Future()
         try:
-            answer.set_result(request.send(self.client))
+            response.set_result(request.send(self.client))
         except (StackStormError, TooLateToSend) as error:
-            answer.set_exception(error)
-        return answer
+            response.set_exception(error)
+        return response
 
-    @precondition(lambda self: self.answers)
+    @precondition(lambda self: self.responses)
     @rule()
     def worker_records(self) -> None:
-        launch_responses.record(*self.answers.pop(0), client=self.client)
+        launch_responses.record(*self.responses.pop(0), client=self.client)
 
     @rule()
     def clock_is_set_back(self) -> None:
-        """All that was stamped before is from the future then."""
+        """Set the clock back, so that existing timestamps are in the future."""
         self.shared.ahead -= SET_BACK
 
     # StackStorm
 
     @rule(faults=st.sampled_from(FAULTS))
-    def stackstorm_misbehaves(self, faults: dict[str, Any]) -> None:
-        self.sandbox.configure(**WELL | faults)
+    def stackstorm_gets_faults(self, faults: dict[str, Any]) -> None:
+        self.sandbox.configure(**NO_FAULTS | faults)
 
-    @precondition(lambda self: self._is_unwell())
+    @precondition(lambda self: self._has_faults())
     @rule()
-    def stackstorm_gets_well(self) -> None:
-        self.sandbox.configure(**WELL)
+    def stackstorm_recovers(self) -> None:
+        self.sandbox.configure(**NO_FAULTS)
 
-    def _is_unwell(self) -> bool:
-        return any(getattr(self.sandbox.options, name) for name in WELL)
+    def _has_faults(self) -> bool:
+        return any(getattr(self.sandbox.options, name) for name in NO_FAULTS)
 
-    @rule(word=st.sampled_from(WORDS), seconds=st.sampled_from([0, 3, 90]))
-    def executions_end_as(self, word: str, seconds: int) -> None:
+    @rule(remote_status=st.sampled_from(REMOTE_STATUSES), seconds=st.sampled_from([0, 3, 90]))
+    def executions_end_as(self, remote_status: str, seconds: int) -> None:
         refs = ("core.local", "core.noop", "remediation.host_down")
-        self.sandbox.configure(outcomes=dict.fromkeys(refs, word), duration_seconds=seconds)
+        self.sandbox.configure(
+            outcomes=dict.fromkeys(refs, remote_status), duration_seconds=seconds
+        )
 
-    @rule(place=PLACES)
-    def somebody_cancels_in_stackstorm(self, place: int) -> None:
+    @rule(position=POSITIONS)
+    def user_cancels_in_stackstorm(self, position: int) -> None:
         if remotes := [remote for remote in self.sandbox.executions if "parent" not in remote]:
             with contextlib.suppress(StackStormError):
-                self.client.cancel(remotes[-1 - place % len(remotes)]["id"])
+                self.client.cancel(remotes[-1 - position % len(remotes)]["id"])
 
-    @rule(place=PLACES, key=st.sampled_from(["st2_execution_id", "trace_tag", "both", "none"]))
-    def callback_comes(self, place: int, key: str) -> None:
-        """It may come before the POST's answer, late, again, or be about nothing of ours."""
-        row = _newest(ActionExecution, place, parent=None, executed_via_stackstorm=True)
+    @rule(
+        position=POSITIONS, key=st.sampled_from(["st2_execution_id", "trace_tag", "both", "none"])
+    )
+    def callback_arrives(self, position: int, key: str) -> None:
+        """A callback may arrive before the POST's response, late, twice or for no execution."""
+        row = _newest(ActionExecution, position, parent=None, executed_via_stackstorm=True)
         names = {"st2_execution_id": "f" * 24, "trace_tag": "poundcake-forged"}
         if row and key != "none":
             names = {"st2_execution_id": row.st2_execution_id or "", "trace_tag": row.trace_tag}
             names |= {name: "" for name in names if key not in (name, "both")}
-        before = self._states()
+        before = self._statuses()
 
-        word = poll_hints.hint(**names)
+        result = poll_hints.hint(**names)
 
         is_named = row is not None and key != "none" and any(names.values())
         is_final = row is not None and row.status in ActionExecution.FINAL
-        assert word == (("unchanged" if is_final else "accepted") if is_named else "ignored")
-        assert self._states() == before
+        assert result == (("unchanged" if is_final else "accepted") if is_named else "ignored")
+        assert self._statuses() == before
 
-    # People
+    # Users
 
-    @rule(place=PLACES, stop=st.sampled_from([BucketRun.Stop.STOP, BucketRun.Stop.CANCEL]))
-    def person_stops_a_run(self, place: int, stop: BucketRun.Stop) -> None:
-        run = _newest(BucketRun, place)
+    @rule(position=POSITIONS, stop=st.sampled_from([BucketRun.Stop.STOP, BucketRun.Stop.CANCEL]))
+    def user_stops_a_run(self, position: int, stop: BucketRun.Stop) -> None:
+        run = _newest(BucketRun, position)
         if run is None:
             return
         was_open = run.status in OPEN
         try:
-            cancel.cancel(run, stop=stop, reason="by hand", cause=self._cause("anna"))
+            cancel.cancel(run, stop=stop, reason="manual", cause=self._cause("anna"))
         except IllegalTransitionError:
             assert not was_open
         else:
             assert was_open
 
-    @precondition(lambda self: any(run.status == "failure" for run in self.laws.runs))
-    @rule(place=PLACES)
-    def person_repeats_what_failed(self, place: int) -> None:
-        run = _newest(BucketRun, place, status="failure")
-        with self._refused_if_unsettled(run.alert, run.bucket):
+    @precondition(lambda self: any(run.status == "failure" for run in self.invariant_checks.runs))
+    @rule(position=POSITIONS)
+    def user_retries_from_failed(self, position: int) -> None:
+        run = _newest(BucketRun, position, status="failure")
+        with self._expect_refusal_if_blocked(run.alert, run.bucket):
             retry.retry_from_failed(run, cause=self._cause("anna"))
 
-    @precondition(lambda self: any(run.completed_at for run in self.laws.runs))
-    @rule(place=PLACES)
-    def person_repeats_a_run(self, place: int) -> None:
-        run = _newest(BucketRun, place, completed_at__isnull=False)
-        with self._refused_if_unsettled(run.alert, run.bucket):
+    @precondition(lambda self: any(run.completed_at for run in self.invariant_checks.runs))
+    @rule(position=POSITIONS)
+    def user_retries_from_start(self, position: int) -> None:
+        run = _newest(BucketRun, position, completed_at__isnull=False)
+        with self._expect_refusal_if_blocked(run.alert, run.bucket):
             retry.retry_from_start(run, cause=self._cause("anna"))
 
-    @rule(alert_place=PLACES, bucket_place=PLACES)
-    def person_runs_a_bucket(self, alert_place: int, bucket_place: int) -> None:
-        alert, bucket = _newest(Alert, alert_place), _newest(Bucket, bucket_place)
+    @rule(alert_position=POSITIONS, bucket_position=POSITIONS)
+    def user_runs_a_bucket(self, alert_position: int, bucket_position: int) -> None:
+        alert, bucket = _newest(Alert, alert_position), _newest(Bucket, bucket_position)
         if alert and bucket:
-            with self._refused_if_unsettled(alert, bucket):
+            with self._expect_refusal_if_blocked(alert, bucket):
                 retry.run_manually(bucket, alert, cause=self._cause("anna"))
 
-    @rule(place=PLACES)
-    def person_matches_again(self, place: int) -> None:
-        if alert := _newest(Alert, place):
+    @rule(position=POSITIONS)
+    def user_matches_again(self, position: int) -> None:
+        if alert := _newest(Alert, position):
             with contextlib.suppress(NotPossible):
                 retry.match_again(alert, cause=self._cause("anna"))
 
     @contextlib.contextmanager
-    def _refused_if_unsettled(self, alert: Alert, bucket: Bucket) -> Iterator[None]:
+    def _expect_refusal_if_blocked(self, alert: Alert, bucket: Bucket) -> Iterator[None]:
         runs = BucketRun.objects.filter(alert=alert, bucket=bucket)
-        is_unsettled = runs.filter(status__in=[*OPEN, "unknown"]).exists()
+        is_blocked = runs.filter(status__in=[*OPEN, "unknown"]).exists()
         try:
             yield
         except NotPossible:
             return
-        assert not is_unsettled
+        assert not is_blocked
 
-    @precondition(lambda self: any(row.status == "unknown" for row in self.laws.executions))
-    @rule(place=PLACES, status=st.sampled_from(sorted(ActionExecution.FINAL)))
-    def person_judges(self, place: int, status: ActionExecution.Status) -> None:
-        if row := _newest(ActionExecution, place, status="unknown", parent=None):
-            word = ActionExecution.Status(status)
-            set_outcome.set_outcome(row, word, reason="I looked", cause=self._cause("judge"))
+    @precondition(
+        lambda self: any(row.status == "unknown" for row in self.invariant_checks.executions)
+    )
+    @rule(position=POSITIONS, status=st.sampled_from(sorted(ActionExecution.FINAL)))
+    def user_sets_outcome(self, position: int, status: ActionExecution.Status) -> None:
+        if row := _newest(ActionExecution, position, status="unknown", parent=None):
+            set_outcome.set_outcome(
+                row,
+                ActionExecution.Status(status),
+                reason="I looked",
+                cause=self._cause("operator"),
+            )
 
     @rule(seconds=SECONDS)
-    def person_pauses(self, seconds: int) -> None:
-        """Hold all back for a time, or until somebody lets it go on."""
+    def user_pauses(self, seconds: int) -> None:
+        """Pause for a time, or until a user resumes."""
         expires_at = timezone.now() + datetime.timedelta(seconds=seconds) if seconds else None
         pause.pause(reason="maintenance", expires_at=expires_at, cause=self._cause("anna"))
 
     @rule()
-    def person_resumes(self) -> None:
+    def user_resumes(self) -> None:
         pause.resume(cause=self._cause("anna"))
 
-    @rule(place=PLACES, model=st.sampled_from([Bucket, Action]))
-    def person_switches(self, place: int, model: type[Bucket] | type[Action]) -> None:
-        """Switch a bucket or an action off; or on, when one is off."""
-        row = _newest(model, place)
+    @rule(position=POSITIONS, model=st.sampled_from([Bucket, Action]))
+    def user_switches(self, position: int, model: type[Bucket] | type[Action]) -> None:
+        """Disable a bucket or an action, or enable it if one is disabled."""
+        row = _newest(model, position)
         if not model.objects.filter(is_enabled=False).update(is_enabled=True):
             model.objects.filter(pk=row.pk).update(is_enabled=False)
 
@@ -338,22 +348,22 @@ class Machine(AlertEvents):
         self.clock.shift(seconds)
 
     @invariant()
-    def laws_hold(self) -> None:
-        self.clock.shift(0.001)  # whatever happens takes some time
-        self.laws.check()
+    def invariants_hold(self) -> None:
+        self.clock.shift(0.001)  # each event takes some time
+        self.invariant_checks.check()
 
     def teardown(self) -> None:
         try:
             self._drain()
-            self.laws.check_the_end()
+            self.invariant_checks.check_end()
         finally:
             self.traveling.stop()
             shared_clock._shared = shared_clock.MachineClock
             transaction.savepoint_rollback(self.savepoint)
 
     def _drain(self) -> None:
-        """Let everything end once nobody interferes any more."""
-        self.sandbox.configure(**WELL)
+        """Let everything end without further interference."""
+        self.sandbox.configure(**NO_FAULTS)
         pause.resume(cause=self._cause("anna"))
         for _ in range(DRAIN_ROUNDS):
             self.clock.shift(TICK_SECONDS)
@@ -364,16 +374,16 @@ class Machine(AlertEvents):
             if due is None:
                 break
             self.clock.move_to(max(due - self.shared.ahead, timezone.now()))
-        self.laws.check()
+        self.invariant_checks.check()
 
-    def _states(self) -> list[tuple[int, str]]:
+    def _statuses(self) -> list[tuple[int, str]]:
         return list(ActionExecution.objects.order_by("pk").values_list("pk", "status"))
 
     def _cause(self, actor: str) -> Cause:
-        return Cause(actor=actor, request_id=f"request-{next(self.calls)}")
+        return Cause(actor=actor, request_id=f"request-{next(self.numbers)}")
 
 
-def _newest(model: Any, place: int, **columns: Any) -> Any:
-    """Return a row counted from the newest, or None if there is none at all."""
+def _newest(model: Any, position: int, **columns: Any) -> Any:
+    """Return the row at this position from the newest, or None if there are no rows."""
     rows = list(model.objects.filter(**columns).order_by("-pk"))
-    return rows[place % len(rows)] if rows else None
+    return rows[position % len(rows)] if rows else None

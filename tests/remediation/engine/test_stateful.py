@@ -1,4 +1,4 @@
-"""Any order of events keeps the guarantees: random ones, with the laws checked after each."""
+"""Random sequences of events, with all invariants checked after each event."""
 
 from __future__ import annotations
 
@@ -12,38 +12,40 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from st2_sandbox import Sandbox, SandboxOptions
 from tests.remediation.engine.slow_client import SlowClient
-from tests.remediation.engine.state_machine import LIMITS, Machine
+from tests.remediation.engine.state_machine import LIMITS, RemediationMachine
 
-GAMES = 40
+EXAMPLES = 40
 
 
 @pytest.fixture
-def played(settings):
+def machine(settings):
     for name, seconds in LIMITS.items():
         setattr(settings, name, seconds)
-    # Its clock is ours, which is set forward.
+    # The sandbox shares the clock of the test, which is moved forward.
     options = SandboxOptions(duration_seconds=0)
     with Sandbox(api_key="sandbox-key", options=options, clock=time.time) as sandbox:
-        Machine.sandbox = sandbox
-        Machine.client = SlowClient(api_url=sandbox.url, api_key="sandbox-key", timeout=2)
-        yield Machine
-        Machine.client.close()
+        RemediationMachine.sandbox = sandbox
+        RemediationMachine.client = SlowClient(
+            api_url=sandbox.url, api_key="sandbox-key", timeout=2
+        )
+        yield RemediationMachine
+        RemediationMachine.client.close()
 
 
 @pytest.mark.django_db
-def test_any_order_of_events_keeps_the_guarantees(played):
-    # Of many examples in one go most are variations of the same few.
-    # In CI the games are the same every time, and each is another one.
+def test_the_invariants_hold_for_any_sequence_of_events(machine):
+    # One call with many examples would mostly vary the same few, so each example has its own seed.
+    # In CI the seeds are fixed.
     first = 0 if example_settings().derandomize else random.randrange(2**32)
-    for game in range(GAMES):
-        seed(first + game)(played)
+    for example in range(EXAMPLES):
+        seed(first + example)(machine)
         run_state_machine_as_test(
-            played,
+            machine,
             settings=example_settings(
                 max_examples=2,
                 stateful_step_count=30,
                 deadline=None,
-                # Shrinking would play a failure again for minutes.
+                # Shrinking would rerun a failure for minutes.
                 phases=[Phase.reuse, Phase.generate],
                 suppress_health_check=list(HealthCheck),
             ),

@@ -11,7 +11,7 @@ from remediation.engine.outcomes import poll, poll_hints
 from remediation.models import ActionExecution, BucketRun, Transition
 from remediation.stackstorm import KNOWN_STATUSES, StackStormClient
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
-from tests.remediation.engine.invariants import MEANING
+from tests.remediation.engine.invariants import OUR_STATUS
 
 pytestmark = pytest.mark.django_db
 
@@ -91,7 +91,7 @@ def test_a_started_execution_is_settled_by_a_final_status_and_stores_any_other(
 ):
     row = apply_status(remote_status, status)
 
-    assert row.status == MEANING.get(remote_status, status)
+    assert row.status == OUR_STATUS.get(remote_status, status)
     assert row.st2_action_execution_status == remote_status[:50]
     assert BucketRun.objects.get().status == RUN_STATUS_AFTER.get(row.status, status)
 

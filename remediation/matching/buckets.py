@@ -111,19 +111,19 @@ def _literal_hint(text: str) -> str:
 class Matcher:
     """All buckets, compiled once. Immutable and safe to share between threads.
 
-    Building costs about 0.1 ms a bucket, so keep one for as long as the specs stay equal. A spec
-    that cannot be compiled (SQL went past the form) matches nothing and says so in its verdict.
+    Compiling takes about 0.1 ms per bucket, so reuse a matcher until the specs change. A spec that
+    cannot be compiled (for example after a change by SQL) matches no alert; ``explain`` says why.
     """
 
     def __init__(self, specs: Iterable[BucketSpec]) -> None:
         """Compile the buckets and sort them by priority, low first, then by id."""
         ordered = sorted(specs, key=lambda spec: (spec.priority, spec.id))
         self._buckets = tuple(_CompiledBucket.compile(spec) for spec in ordered)
-        valid = [place for place, bucket in enumerate(self._buckets) if not bucket.error]
-        self._any_name = [place for place in valid if self._buckets[place].name is None]
-        self._by_name = [place for place in valid if self._buckets[place].name is not None]
+        valid = [index for index, bucket in enumerate(self._buckets) if not bucket.error]
+        self._any_name = [index for index in valid if self._buckets[index].name is None]
+        self._by_name = [index for index in valid if self._buckets[index].name is not None]
         self._name_set = build_set(
-            self._buckets[place].spec.alert_name_pattern for place in self._by_name
+            self._buckets[index].spec.alert_name_pattern for index in self._by_name
         )
 
     def match(self, labels: Mapping[str, str]) -> tuple[BucketSpec, ...]:
@@ -153,15 +153,15 @@ class Matcher:
     def _candidates(self, alert_name: str) -> Iterator[_CompiledBucket]:
         """Yield, in order, the valid buckets without a name pattern or with a matching one."""
         if self._name_set is None:
-            named = [p for p in self._by_name if self._buckets[p].matches_name(alert_name)]
+            named = [i for i in self._by_name if self._buckets[i].matches_name(alert_name)]
         else:
             # RE2 returns None, not [], if nothing matches.
             found = self._name_set.Match(encode(alert_name)) or ()
             named = [self._by_name[index] for index in found]
-        places = self._any_name.copy()
-        for place in named:
-            insort(places, place)
-        return (self._buckets[place] for place in places)
+        indexes = self._any_name.copy()
+        for index in named:
+            insort(indexes, index)
+        return (self._buckets[index] for index in indexes)
 
 
 def _result(

@@ -27,7 +27,7 @@ _ADVICE = {
     "invalid character class range": "the range is reversed or the class does not exist",
     "trailing \\": r"write \\ for a backslash",
 }
-_SHOWN = 80  # characters of a value that a reason quotes
+_SHOWN = 80  # characters of a value in a reason
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 # A pattern with one of these is meant as an expression, not as a name.
@@ -57,11 +57,11 @@ def compile_pattern(pattern: str) -> Pattern:
 
 
 def _error_text(pattern: str, reason: str, fragment: str) -> str:
-    place = f" at {quote(fragment)}" if fragment else ""
+    position = f" at {quote(fragment)}" if fragment else ""
     if fragment != pattern and pattern.count(fragment) == 1:
-        place += f" (character {pattern.index(fragment) + 1})"
+        position += f" (character {pattern.index(fragment) + 1})"
     advice = f": {_ADVICE[reason]}" if reason in _ADVICE else ""
-    return f"{quote(pattern)} is not a valid RE2 expression: {reason}{place}{advice}"
+    return f"{quote(pattern)} is not a valid RE2 expression: {reason}{position}{advice}"
 
 
 class PatternSet(Protocol):

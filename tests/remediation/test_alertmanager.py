@@ -205,9 +205,9 @@ def test_a_byte_order_mark_and_an_empty_list_are_accepted():
 
 
 def test_the_last_of_two_equal_keys_wins():
-    notification = parse(b'{"alerts": 1, "alerts": [{"labels": {"a": "1", "a": "2"}}]}')
+    (alert,) = parse(b'{"alerts": 1, "alerts": [{"labels": {"a": "1", "a": "2"}}]}').alerts
 
-    assert notification.alerts[0].labels == {"a": "2"}
+    assert alert.labels == {"a": "2"}
 
 
 @pytest.mark.parametrize(
@@ -377,13 +377,12 @@ def test_an_alert_too_large_for_one_row_is_reported_beside_valid_ones(character)
     large = character * (ALERT_BYTES_MAX // stored)
     body = {"alerts": [{"labels": {"a": fitting}}, {"labels": {"a": large}}]}
 
-    alerts = parse(json.dumps(body, ensure_ascii=False).encode()).alerts
-    (single,) = parse(
-        json.dumps({"alerts": body["alerts"][1:]}, ensure_ascii=False).encode()
-    ).alerts
+    first, second = parse(json.dumps(body, ensure_ascii=False).encode()).alerts
+    body["alerts"].pop(0)
+    (single,) = parse(json.dumps(body, ensure_ascii=False).encode()).alerts
 
-    assert isinstance(alerts[0], IncomingAlert)
-    assert isinstance(alerts[1], InvalidAlert)
+    assert isinstance(first, IncomingAlert)
+    assert isinstance(second, InvalidAlert)
     assert f"bytes of JSON, the limit is {ALERT_BYTES_MAX}: shorten its" in single.reason
 
 

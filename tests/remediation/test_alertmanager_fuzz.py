@@ -96,8 +96,8 @@ def test_any_body_raises_only_payload_errors(body):
     st.integers(min_value=0, max_value=2000),
     st.binary(max_size=4),
 )
-def test_a_damaged_body_raises_only_payload_errors(body, place, damage):
+def test_a_damaged_body_raises_only_payload_errors(body, position, damage):
     try:
-        parse(body[:place] + damage + body[place + 1 :])
+        parse(body[:position] + damage + body[position + 1 :])
     except PayloadError as error:
         str(error).encode()

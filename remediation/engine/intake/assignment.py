@@ -64,13 +64,13 @@ def assign(
             plans[bucket.pk] = buckets.plan(bucket.pk, cause=Cause(at=cause.at))
         run = _new_run(alert, bucket, plans[bucket.pk], cause=cause)
         run.identity = key
-        _end_or_hold_if_not_startable(run, latest_starts.get((bucket.pk, key)), cause=cause)
+        _end_or_hold(run, latest_starts.get((bucket.pk, key)), cause=cause)
         assignments.by_alert[alert.pk].append(run)
     _set_reasons(assignments)
     return assignments
 
 
-def without_bucket(alerts: Sequence[Alert]) -> list[Alert]:
+def without_run(alerts: Sequence[Alert]) -> list[Alert]:
     """Return the repeated alerts that have no automatic run yet.
 
     They all have a reason, since an alert that no bucket matched gets one.
@@ -126,9 +126,7 @@ def trigger_of(bucket: Bucket) -> BucketRun.Trigger:
     return BucketRun.Trigger.ALERT if is_for_firing else BucketRun.Trigger.RESOLVED
 
 
-def _end_or_hold_if_not_startable(
-    run: BucketRun, latest_start: datetime.datetime | None, *, cause: Cause
-) -> None:
+def _end_or_hold(run: BucketRun, latest_start: datetime.datetime | None, *, cause: Cause) -> None:
     """End a run that cannot start, or hold it during a cooldown."""
     if problem := run.plan.problem:
         run.status, run.reason = BucketRun.Status.FAILURE, problem

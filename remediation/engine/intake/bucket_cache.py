@@ -90,7 +90,7 @@ def _definition(bucket: Bucket) -> Rows:
 def _buckets_sql() -> str:
     columns = ", ".join(f"b.{field.column}" for field in Bucket._meta.concrete_fields)
     return (
-        f"SELECT {columns}, (SELECT v.id FROM {BucketVersion._meta.db_table} v"  # noqa: S608
+        f"SELECT {columns}, (SELECT v.id FROM {BucketVersion._meta.db_table} v"  # noqa: S608 - names from our models
         " WHERE v.bucket_id = b.id ORDER BY v.number DESC LIMIT 1)"
         f" FROM {Bucket._meta.db_table} b ORDER BY b.id"
     )
@@ -99,7 +99,7 @@ def _buckets_sql() -> str:
 @lru_cache(maxsize=1)
 def _steps_sql() -> str:
     return (
-        f"SELECT s.*, a.* FROM {BucketStep._meta.db_table} s"  # noqa: S608
+        f"SELECT s.*, a.* FROM {BucketStep._meta.db_table} s"  # noqa: S608 - names from our models
         f" JOIN {Action._meta.db_table} a ON a.id = s.action_id"
         " WHERE s.bucket_id = %s ORDER BY s.id"
     )
@@ -108,6 +108,6 @@ def _steps_sql() -> str:
 @lru_cache(maxsize=1)
 def _workflow_sql() -> str:
     return (
-        f"SELECT a.* FROM {Action._meta.db_table} a"  # noqa: S608
+        f"SELECT a.* FROM {Action._meta.db_table} a"  # noqa: S608 - names from our models
         " WHERE a.action_type = 'workflow' AND a.st2_action_ref = %s ORDER BY a.id"
     )

@@ -19,7 +19,7 @@ from remediation.engine import wake_ups
 from remediation.engine.guards import cooldown
 from remediation.engine.intake import rejections
 from remediation.engine.intake.alert_changes import AlertChanges
-from remediation.engine.intake.assignment import Assignments, assign, without_bucket
+from remediation.engine.intake.assignment import Assignments, assign, without_run
 from remediation.engine.intake.episodes import Received
 from remediation.engine.intake.new_runs import save_runs
 from remediation.engine.intake.receipts import Receipt, receipt_of
@@ -91,7 +91,7 @@ def _store(
     changes.write(cause=cause, client=client, body_size=notification.size, batch=batch)
     rejections.record(_invalid(notification.alerts), received=received, client=client)
     waiting = [alert for alert in changes.repeated if alert.reason and alert.is_open]
-    matched_again = without_bucket(waiting)
+    matched_again = without_run(waiting)
     assignments = assign(changes.opened, changes.resolved, cause=cause, repeated=matched_again)
     skip_pending_runs(changes.status_changes, cause=cause, batch=batch)
     stop_running_runs(changes.status_changes, cause=cause, batch=batch)

@@ -70,31 +70,34 @@ class InvariantChecks:
 
     def _check_transitions(self) -> None:
         """Transitions explain each status, and none leaves a final status."""
-        for move in Transition.objects.filter(pk__gt=self.last_id).order_by("pk"):
-            self.last_id = move.pk
-            subject = (move.subject_type, move.subject_id)
-            assert self.statuses.get(subject, "") == move.from_status, f"{move} has a gap"
-            assert not _is_final(move.subject_type, move.from_status), f"{move} was final"
-            if move.data.get("stop"):
-                self.stopped.add(move.run_id or 0)
-            if (move.subject_type, move.to_status) == ("execution", "launching"):
-                self._check_claim(move)
-            self.statuses[subject] = move.to_status
+        for transition in Transition.objects.filter(pk__gt=self.last_id).order_by("pk"):
+            self.last_id = transition.pk
+            subject = (transition.subject_type, transition.subject_id)
+            assert self.statuses.get(subject, "") == transition.from_status, (
+                f"{transition} has a gap"
+            )
+            assert not _is_final(transition.subject_type, transition.from_status), (
+                f"{transition} was final"
+            )
+            if transition.data.get("stop"):
+                self.stopped.add(transition.run_id or 0)
+            if (transition.subject_type, transition.to_status) == ("execution", "launching"):
+                self._check_claim(transition)
+            self.statuses[subject] = transition.to_status
         rows = [*Alert.objects.all(), *self.runs, *ActionExecution.objects.all()]
         actual = {(row.SUBJECT_TYPE, row.pk): row.status for row in rows}
         assert actual == self.statuses
 
-    def _check_claim(self, move: Transition) -> None:
-        assert move.run_id not in self.stopped, f"{move} after the run was stopped"
-        assert self.statuses["run", move.run_id or 0] == "running", (
-            f"{move} in a run that is not running"
-        )
+    def _check_claim(self, transition: Transition) -> None:
+        assert transition.run_id not in self.stopped, f"{transition} after the run was stopped"
+        run_status = self.statuses["run", transition.run_id or 0]
+        assert run_status == "running", f"{transition} in a run that is {run_status}"
         pauses = Pause.objects.filter(
-            Q(ended_at=None) | Q(ended_at__gt=move.at),
-            Q(expires_at=None) | Q(expires_at__gt=move.at),
-            created_at__lte=move.at,
+            Q(ended_at=None) | Q(ended_at__gt=transition.at),
+            Q(expires_at=None) | Q(expires_at__gt=transition.at),
+            created_at__lte=transition.at,
         ).exclude(pk__in=self.ended_pauses)
-        assert not pauses.exists(), f"{move} during a pause"
+        assert not pauses.exists(), f"{transition} during a pause"
 
     def _check_alerts(self) -> None:
         firing = Counter(

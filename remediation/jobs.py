@@ -71,7 +71,7 @@ def launch_due(**_newer: object) -> bool:
     """Start what is due in StackStorm, a bounded batch."""
     _show_life()
     queue.absorb(queue.LAUNCH_DUE)
-    if (client := _stackstorm()) and not outage.is_held(at=clock.now()):
+    if (client := _stackstorm()) and not outage.blocks_calls(at=clock.now()):
         launch.launch_due(client=client)
     return True
 
@@ -116,7 +116,7 @@ def tick(**_newer: object) -> bool:
         return False
     problems.begin("tick")
     what_is_due = [recover.recover, launch_timeout.expire, cancel.cancel_overdue, _prune]
-    what_is_due += [_look_at_clocks, _refresh_actions, problems.end_quiet]
+    what_is_due += [_look_at_clocks, _refresh_actions, problems.end_unreported]
     try:
         _each_in_turn([_wake_launchers, *follow, *what_is_due])
     finally:
@@ -141,7 +141,7 @@ def _each_in_turn(parts: Iterable[Callable[[], object]]) -> None:
 def _follow(planned: datetime.datetime) -> None:
     """Ask StackStorm how the executions are, unless it asked not to be called."""
     client = _stackstorm()
-    if client is None or outage.is_held(at=clock.now()):
+    if client is None or outage.blocks_calls(at=clock.now()):
         return
     asked = poll.poll_due(client=client) + lookup.look_up_due(client=client)
     asked += reruns.check_due(client=client)
@@ -155,7 +155,7 @@ def _wake_launchers() -> None:
     """Wake those who start what time has made due."""
     if launch.is_local_due():
         queue.enqueue(queue.RUN_LOCAL)
-    if not outage.is_held(at=clock.now()) and launch.is_stackstorm_due():
+    if not outage.blocks_calls(at=clock.now()) and launch.is_stackstorm_due():
         queue.enqueue(queue.LAUNCH_DUE)
 
 

@@ -21,7 +21,7 @@ from audit.reports.story_parts import (
     RunStory,
     StoryTransition,
 )
-from remediation.engine.waiting import Holds
+from remediation.engine.waiting import WaitReasons
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
 
 ALERTS_MAX = 200
@@ -121,7 +121,7 @@ def _executions_of(runs: list[BucketRun]) -> dict[int, list[ExecutionStory]]:
         if row.parent_id is not None:
             tasks[row.parent_id].append(ExecutionStory.of(row, result=_result(row)))
     executions: dict[int, list[ExecutionStory]] = defaultdict(list)
-    holds = Holds()
+    wait_reasons = WaitReasons()
     for row in rows:
         if row.parent_id is None:
             executions[row.run_id].append(
@@ -129,7 +129,7 @@ def _executions_of(runs: list[BucketRun]) -> dict[int, list[ExecutionStory]]:
                     row,
                     result=_result(row),
                     tasks=tasks[row.pk],
-                    waiting_for=holds.reason(row),
+                    waiting_for=wait_reasons.reason(row),
                 )
             )
     return executions

@@ -22,7 +22,7 @@ from remediation.admin.related_tables import (
     transition_table,
 )
 from remediation.admin.set_outcome import SetOutcome
-from remediation.engine.waiting import Holds
+from remediation.engine.waiting import WaitReasons
 from remediation.models import ActionExecution, Alert, Transition
 
 OUTPUT_NAMES = ("stdout", "stderr", "traceback")
@@ -89,9 +89,9 @@ class ActionExecutionAdmin(OperationAdmin[ActionExecution]):
 
     def annotate_page(self, rows: Sequence[ActionExecution]) -> None:
         """Add to each execution the reason why it waits."""
-        holds = Holds()
+        wait_reasons = WaitReasons()
         for row in rows:
-            row.waiting_for = holds.reason(row)  # type: ignore[attr-defined]  # no column
+            row.waiting_for = wait_reasons.reason(row)  # type: ignore[attr-defined]  # no column
 
     def notices(self, obj: ActionExecution) -> list[Notice]:
         """Return why the execution waits, and anything unusual about its launch."""

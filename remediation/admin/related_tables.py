@@ -9,7 +9,7 @@ from django.db import models
 from django.utils.html import format_html
 
 from remediation.admin import formatting
-from remediation.engine.waiting import Holds
+from remediation.engine.waiting import WaitReasons
 from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
 TRANSITIONS_MAX = 200  # rows; the story page shows all
@@ -52,7 +52,7 @@ def execution_table(
     executions: Iterable[ActionExecution], *, title: str, empty: str
 ) -> RelatedTable:
     """Return a table of executions in the given order, with the reason why each waits."""
-    holds = Holds()
+    wait_reasons = WaitReasons()
     rows = [
         (
             step_cell(execution),
@@ -60,7 +60,7 @@ def execution_table(
             formatting.badge(execution.status),
             formatting.shorten_json(execution.parameters),
             stackstorm_cell(execution),
-            formatting.shorten(holds.reason(execution) or execution.error_message, 160),
+            formatting.shorten(wait_reasons.reason(execution) or execution.error_message, 160),
             formatting.utc_time(execution.started_at),
             formatting.duration(execution.started_at, execution.completed_at),
         )

@@ -19,7 +19,7 @@ from remediation.admin.related_tables import (
 )
 from remediation.admin.run_operations import Cancel, RetryFromFailed, RetryFromStart, Stop
 from remediation.admin.set_outcome import SetOutcome
-from remediation.engine.waiting import Holds, open_executions
+from remediation.engine.waiting import WaitReasons, open_executions
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
 
 
@@ -68,9 +68,9 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
 
     def annotate_page(self, rows: Sequence[BucketRun]) -> None:
         """Add to each run the reason why it waits."""
-        holds, steps = Holds(), open_executions(rows)
+        wait_reasons, steps = WaitReasons(), open_executions(rows)
         for run in rows:
-            reason = holds.reason_of_run(run, steps.get(run.pk, []))
+            reason = wait_reasons.reason_of_run(run, steps.get(run.pk, []))
             run.waiting_for = reason  # type: ignore[attr-defined]  # no column
 
     def notices(self, obj: BucketRun) -> list[Notice]:

@@ -53,14 +53,14 @@ def current() -> Problem | None:
     return Problem.objects.filter(name=STACKSTORM).first()
 
 
-def is_held(*, at: datetime.datetime) -> bool:
+def blocks_calls(*, at: datetime.datetime) -> bool:
     """Return whether StackStorm must not be called yet."""
     # A time too far in the future comes from a wrong clock and is ignored.
     longest = datetime.timedelta(seconds=MAX_RETRY_AFTER) + clock.TOLERANCE
-    held = Problem.objects.filter(
+    delayed = Problem.objects.filter(
         name=STACKSTORM, next_try_at__gt=at, next_try_at__lte=at + longest
     )
-    return held.exists()
+    return delayed.exists()
 
 
 def end_by_launch(*, at: datetime.datetime) -> None:
@@ -102,7 +102,7 @@ def probe(*, client: StackStormClient) -> bool:
     return True
 
 
-def sentence(problem: Problem) -> str:
+def describe(problem: Problem) -> str:
     """Return a text with the problem, its start and the time of the next call."""
     return (
         f"StackStorm has accepted no requests since {problem.since:%Y-%m-%d %H:%M:%S} UTC:"

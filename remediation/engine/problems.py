@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 BEGUN_MAX = 3  # starts in a row without an end before they are a problem
 TEXT_MAX = 500  # characters of an error
 # Without a report for this time a problem has ended. Longer than row_by_row.POSTPONED_FOR.
-QUIET = datetime.timedelta(minutes=10)
+UNREPORTED = datetime.timedelta(minutes=10)
 NEGLECTED = datetime.timedelta(seconds=60)  # age of a due wake-up that shows a missing worker
 TITLES = {
     STACKSTORM: "StackStorm cannot be reached",
@@ -82,9 +82,9 @@ def end(job: str) -> None:
         Problem.clear(job)
 
 
-def end_quiet() -> None:
-    """End the problems not reported for QUIET: their rows have been handled or deleted."""
-    before = clock.now() - QUIET
+def end_unreported() -> None:
+    """End the problems not reported for UNREPORTED: their rows have been handled or deleted."""
+    before = clock.now() - UNREPORTED
     Problem.objects.filter(reported_at__lt=before).exclude(name=STACKSTORM).delete()
 
 

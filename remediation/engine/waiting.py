@@ -14,7 +14,7 @@ from remediation.models import ActionExecution, BucketRun, Pause, Problem
 Status = ActionExecution.Status
 
 
-class Holds:
+class WaitReasons:
     """The current reasons for executions to wait. Each is queried once, when first needed."""
 
     @cached_property
@@ -61,7 +61,7 @@ class Holds:
         if self.pause:
             return f"PoundCake is {self.pause}."
         if row.executed_via_stackstorm and self.stackstorm:
-            return outage.sentence(self.stackstorm)
+            return outage.describe(self.stackstorm)
         if row.due_at and row.due_at > self.at:
             if row.run.held_until:
                 return cooldown.waiting_text(row.run)
@@ -76,7 +76,7 @@ class Holds:
         if row.asking_since:
             return "It waits for a user's response in StackStorm."
         if row.executed_via_stackstorm and self.stackstorm:
-            return f"Its progress is unknown. {outage.sentence(self.stackstorm)}"
+            return f"Its progress is unknown. {outage.describe(self.stackstorm)}"
         # The error of the last poll, if its result could not be recorded.
         return row.error_message
 

@@ -253,7 +253,7 @@ def test_query_count_does_not_depend_on_the_size_of_a_story(size, django_assert_
     make_call("req-a", response_body={"alerts": [receipt]})
     make_call("req-b")
 
-    # Two of the queries read the holds: the pause and the problem with StackStorm.
+    # Two of the queries read the wait reasons: the pause and the problem with StackStorm.
     with django_assert_num_queries(12):
         story = read_story("req-a")
 

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from remediation.engine.outcomes.inquiry_display import questions, respond_command
-from remediation.engine.waiting import Holds
+from remediation.engine.waiting import WaitReasons
 from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
 RUN_STEPS = Prefetch(
@@ -94,7 +94,7 @@ class RunSerializer(serializers.ModelSerializer[BucketRun]):
 
     def get_waiting_for(self, run: BucketRun) -> str:
         """Return why the run waits."""
-        return shared_holds(self).reason_of_run(run, steps_of_run(run))
+        return shared_wait_reasons(self).reason_of_run(run, steps_of_run(run))
 
     class Meta:
         model = BucketRun
@@ -155,7 +155,7 @@ class ExecutionSerializer(serializers.ModelSerializer[ActionExecution]):
 
     def get_waiting_for(self, execution: ActionExecution) -> str:
         """Return why the execution waits."""
-        return shared_holds(self).reason(execution)
+        return shared_wait_reasons(self).reason(execution)
 
     reruns = RerunSerializer(many=True)
 
@@ -224,12 +224,12 @@ class TransitionSerializer(serializers.ModelSerializer[Transition]):
         ]
 
 
-def shared_holds(serializer: serializers.BaseSerializer[Any]) -> Holds:
-    """Return the holds, read once per response."""
+def shared_wait_reasons(serializer: serializers.BaseSerializer[Any]) -> WaitReasons:
+    """Return the wait reasons, read once per response."""
     root: Any = serializer.root
-    if not hasattr(root, "holds"):
-        root.holds = Holds()
-    return cast("Holds", root.holds)
+    if not hasattr(root, "wait_reasons"):
+        root.wait_reasons = WaitReasons()
+    return cast("WaitReasons", root.wait_reasons)
 
 
 def steps_of_run(run: BucketRun) -> Iterable[ActionExecution]:

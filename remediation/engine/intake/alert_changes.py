@@ -102,9 +102,9 @@ class AlertChanges:
         """Lock the newest episodes of the alerts; return the alerts with unique fingerprints."""
         sent = [alert for alert in alerts if isinstance(alert, IncomingAlert)]
         self._lock({alert.fingerprint for alert in sent})
-        known = list(episodes.identify(sent, self._newest))
+        known = list(episodes.with_unique_fingerprints(sent, self._newest))
         self._lock({alert.fingerprint for alert in known} - {alert.fingerprint for alert in sent})
-        self._early = EarlyResolves.of(alert for alert in known if not self._concerns_open(alert))
+        self._early = EarlyResolves.load(alert for alert in known if not self._concerns_open(alert))
         identified = iter(known)
         return [alert if isinstance(alert, InvalidAlert) else next(identified) for alert in alerts]
 
@@ -146,7 +146,7 @@ class AlertChanges:
 
     def _apply_resolve(self, incoming: IncomingAlert, newest: Alert | None) -> Disposition:
         if episodes.is_early(incoming, newest, self.received):
-            self._early.remember(incoming, at=self.received.at)
+            self._early.add(incoming, at=self.received.at)
         if newest is None or not episodes.resolves(incoming, newest, self.received):
             return Disposition.IGNORED
         self._refresh(newest, incoming)

@@ -32,7 +32,7 @@ class EarlyResolves:
     fingerprints: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, alerts: Iterable[IncomingAlert]) -> EarlyResolves:
+    def load(cls, alerts: Iterable[IncomingAlert]) -> EarlyResolves:
         """Read the early resolves of alerts that may open an episode."""
         keys = {fingerprint(alert.labels) for alert in alerts}
         return cls(known=_find(keys, is_locked=False))
@@ -44,7 +44,7 @@ class EarlyResolves:
             return None
         return early if firing.starts_at <= max(early.starts_at, early.ends_at) else None
 
-    def remember(self, resolve: IncomingAlert, *, at: datetime.datetime) -> bool:
+    def add(self, resolve: IncomingAlert, *, at: datetime.datetime) -> bool:
         """Keep a resolve until its firing alert arrives; return False if it has no start time."""
         if resolve.starts_at is None:
             return False

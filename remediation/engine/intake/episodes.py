@@ -41,7 +41,7 @@ class Received:
     group_labels: dict[str, str] = field(default_factory=dict)
 
 
-def identify(
+def with_unique_fingerprints(
     alerts: Iterable[IncomingAlert], newest: Mapping[str, Alert]
 ) -> Iterator[IncomingAlert]:
     """Yield the alerts, each with a fingerprint that no other label set uses.

@@ -109,7 +109,9 @@ def test_an_invalid_time_is_noted_in_the_receipt(sender: Client) -> None:
 
     [receipt] = response.json()["alerts"]
     assert receipt["disposition"] == "unmatched"
-    assert receipt["notes"] == ["startsAt is 'soon', which is not a valid time: it counts as missing"]
+    assert receipt["notes"] == [
+        "startsAt is 'soon', which is not a valid time: it counts as missing"
+    ]
 
 
 def test_the_transition_has_the_token_and_the_request_id(sender: Client) -> None:

@@ -164,11 +164,11 @@ def test_a_row_that_cannot_be_stored_is_a_problem_until_reports_stop():
     [problem] = problems.current()
     assert problem.name == "storage"
     assert problem.text == f"{execution}: ValueError: Data too long"
-    problems.end_quiet()
+    problems.end_unreported()
     assert problems.current() == [problem]
     later = timezone.now() + datetime.timedelta(minutes=11)
     with time_machine.travel(later):
-        problems.end_quiet()
+        problems.end_unreported()
         assert problems.current() == []
 
 

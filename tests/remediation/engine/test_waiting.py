@@ -9,7 +9,7 @@ from django.utils import timezone
 from remediation.engine import outage
 from remediation.engine.launching import launch
 from remediation.engine.operations import pause
-from remediation.engine.waiting import Holds
+from remediation.engine.waiting import WaitReasons
 from remediation.models import ActionExecution, Cause, Problem
 from tests.factories import (
     make_bucket,
@@ -33,7 +33,7 @@ def start_outage():
 
 
 def reason(row):
-    return Holds().reason(row)
+    return WaitReasons().reason(row)
 
 
 def test_executions_wait_for_the_next_call_during_an_outage():

@@ -11,7 +11,7 @@ from remediation.engine.intake import receive
 from remediation.engine.launching import launch, launch_timeout
 from remediation.engine.operations import errors, retry
 from remediation.engine.operations.bucket_warnings import warnings_of
-from remediation.engine.waiting import Holds
+from remediation.engine.waiting import WaitReasons
 from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause, Transition
 from tests.factories import (
     LABELS,
@@ -99,7 +99,7 @@ def test_a_run_within_the_cooldown_is_held_and_shows_until_when():
     assert run.alert.reason == receipt.reason
     execution = run.executions.get()
     assert (execution.status, execution.error_message) == ("pending", run.reason)
-    assert Holds().reason(execution) == (
+    assert WaitReasons().reason(execution) == (
         f"It is {run.reason}. It begins when the alert is repeated after that."
     )
 

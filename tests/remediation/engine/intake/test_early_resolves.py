@@ -19,7 +19,7 @@ def test_a_resolve_is_retried_if_its_episode_was_opened_concurrently():
     body = notification_body(alert_payload(status="resolved"))
     [resolve] = parse(json.dumps(body).encode()).alerts
     early = EarlyResolves()
-    early.remember(resolve, at=timezone.now())
+    early.add(resolve, at=timezone.now())
     concurrent = make_alert(fingerprint=resolve.fingerprint, active_fingerprint=resolve.fingerprint)
 
     early._check_firings([concurrent])
@@ -32,7 +32,7 @@ def test_a_resolve_is_retried_if_its_episode_was_opened_concurrently():
 def test_a_firing_alert_is_retried_if_its_resolve_was_stored_concurrently():
     [resolve] = parse(json.dumps(notification_body(alert_payload())).encode()).alerts
     concurrent = EarlyResolves()
-    concurrent.remember(resolve, at=timezone.now())
+    concurrent.add(resolve, at=timezone.now())
     concurrent.write([])
     alert = make_alert(labels=LABELS)
 

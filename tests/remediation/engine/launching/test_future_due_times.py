@@ -115,11 +115,11 @@ def test_a_heartbeat_of_the_future_does_not_count_as_alive(clock, settings):
 def test_a_retry_after_of_the_future_holds_nothing(clock):
     later = timezone.now() + datetime.timedelta(seconds=10)
     Problem.report("stackstorm", "refused", at=timezone.now(), next_try_at=later)
-    assert outage.is_held(at=timezone.now())
+    assert outage.blocks_calls(at=timezone.now())
 
     clock.shift(-STEP)
 
-    assert not outage.is_held(at=timezone.now())
+    assert not outage.blocks_calls(at=timezone.now())
 
 
 def test_a_running_execution_is_polled_soon(clock, execution, sandbox, st2):

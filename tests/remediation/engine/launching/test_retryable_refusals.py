@@ -146,8 +146,8 @@ def test_after_a_429_it_is_due_when_retry_after_says(sandbox, st2):
     assert 39 <= (execution.due_at - before).total_seconds() <= 45
     at = f"{execution.due_at:%Y-%m-%d %H:%M:%S} UTC"
     assert execution.error_message.endswith(f"PoundCake retries from {at} on.")
-    assert outage.is_held(at=before + datetime.timedelta(seconds=38))
-    assert not outage.is_held(at=execution.due_at)
+    assert outage.blocks_calls(at=before + datetime.timedelta(seconds=38))
+    assert not outage.blocks_calls(at=execution.due_at)
 
 
 @pytest.mark.usefixtures("st2_settings")
@@ -295,7 +295,7 @@ def test_a_poll_that_is_refused_is_on_record_and_the_row_stays(sandbox, st2):
     execution.refresh_from_db()
     assert execution.status == Status.RUNNING
     assert "(429)" in note()
-    assert outage.is_held(at=timezone.now() + datetime.timedelta(seconds=8))
+    assert outage.blocks_calls(at=timezone.now() + datetime.timedelta(seconds=8))
 
 
 def test_pauses_between_tries_grow_with_the_outage():

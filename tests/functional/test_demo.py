@@ -22,7 +22,7 @@ def checkout(tmp_path_factory):
     """A copy of the code, so that nothing of this checkout's own demo is touched."""
     copy = tmp_path_factory.mktemp("checkout")
     shutil.copy(ROOT / "manage.py", copy)
-    for name in ("poundcake", "audit", "remediation", "templates"):
+    for name in ("poundcake", "audit", "remediation", "st2_sandbox", "templates"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     return copy
 

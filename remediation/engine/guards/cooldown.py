@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db.models import Max
 
 from remediation import alertmanager
+from remediation.engine.alert_reasons import STARTS_WITH_REPEAT
 from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause, TransitionBatch
 
 BucketIdentity = tuple[int, str]  # a bucket's id and an identity
@@ -76,7 +77,7 @@ def reason(bucket: Bucket, until: datetime.datetime) -> str:
 
 def waiting_text(run: BucketRun) -> str:
     """Return why a held run waits and when it starts."""
-    return f"It is {run.reason}. It begins when the alert is repeated after that."
+    return f"It is {run.reason}. {STARTS_WITH_REPEAT}"
 
 
 def waits_for_repeat(run: BucketRun) -> bool:

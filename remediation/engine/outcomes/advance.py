@@ -76,6 +76,7 @@ def end_stopped(run: BucketRun, *, cause: Cause, batch: TransitionBatch | None =
         run.finish(status, cause=cause, reason=reason, batch=batch)
         return
     reason = _stop_reason(run)
+    # Only the reason distinguishes a cancel at the time limit from an operator's or a resolve's.
     is_overdue = reason == time_limit_reason(run.plan)
     status = BucketRun.Status.TIMEOUT if is_overdue else BucketRun.Status.CANCELED
     if still_open := [inquiry["id"] for row in ended for inquiry in row.inquiries]:
@@ -108,8 +109,8 @@ def time_limit_reason(plan: BucketVersion) -> str:
 
 def _may_retry(run: BucketRun, last: ActionExecution) -> bool:
     step = run.plan.step(last.step_order)
-    # A canceled command may still run, so no attempt may start beside it, whoever canceled it. An
-    # inquiry that could not be canceled ("pending") is still open.
+    # A canceled command may still run, so no attempt may start beside it. An inquiry that
+    # could not be canceled ("pending") is still open.
     was_canceled = last.st2_action_execution_status in ("canceling", "canceled", "pending")
     is_failed = last.status in ActionExecution.FAILED and not was_canceled
     return is_failed and last.attempt < step["max_attempts"]
@@ -120,7 +121,8 @@ def _retry(
 ) -> list[ActionExecution]:
     step = run.plan.step(last.step_order)
     # Jitter spreads the retries of a storm.
-    at = cause.at + retry_delay(step, last.attempt + 1) * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
+    jitter = random.uniform(0.8, 1.0)  # noqa: S311 - no secret
+    at = cause.at + retry_delay(step, last.attempt + 1) * jitter
     attempt = ActionExecution.of_step(
         run, step, at=at, priority=last.priority, attempt=last.attempt + 1
     )

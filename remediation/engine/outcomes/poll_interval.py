@@ -15,7 +15,7 @@ MIN_FACTOR, MAX_FACTOR = 1 / 8, 8  # limits of an interval, times POLL_INTERVAL
 MIN_SECONDS = 0.05  # django-q2 reads its queue this often; a shorter interval has no effect
 UNKNOWN_INTERVAL = datetime.timedelta(minutes=5)  # of executions whose outcome is unknown
 FIRST_RERUN_CHECK = datetime.timedelta(seconds=60)  # after the end of an execution
-RERUN_CHECK_PERIOD = datetime.timedelta(days=1)  # after that, re-runs are not looked for
+RERUN_CHECK_PERIOD = datetime.timedelta(days=1)  # after the end, in which re-runs are checked for
 
 
 def next_interval(age: datetime.timedelta, *, is_streamed: bool) -> datetime.timedelta:

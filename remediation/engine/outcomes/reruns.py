@@ -43,12 +43,12 @@ def record_events(updates: Iterable[Execution]) -> None:
     reported = {remote.id: remote for remote in updates if remote.rerun_of}
     if not reported:
         return
-    repeated_rows = _owners({remote.rerun_of for remote in reported.values()})
+    execution_ids = _owners({remote.rerun_of for remote in reported.values()})
     for remote in reported.values():
-        if remote.rerun_of not in repeated_rows:
+        if remote.rerun_of not in execution_ids:
             continue
         with batches.isolate(f"re-run {remote.id}", job="reruns"):
-            _record(repeated_rows[remote.rerun_of], remote)
+            _record(execution_ids[remote.rerun_of], remote)
 
 
 def check_due(*, client: StackStormClient) -> int:

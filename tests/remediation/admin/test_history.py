@@ -326,7 +326,7 @@ def test_list_of_waiting_rows_needs_no_query_per_row(
     with django_assert_max_num_queries(12):
         response = operator.get(page(model, "changelist"))
 
-    assert response.content.decode().count("It begins when the alert is repeated") == 30
+    assert response.content.decode().count("It starts when the alert is repeated") == 30
 
 
 def failed_execution_without_ids():

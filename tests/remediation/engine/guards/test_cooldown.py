@@ -94,13 +94,13 @@ def test_a_run_within_the_cooldown_is_held_and_shows_until_when():
     assert (run.status, run.started_at) == ("pending", None)
     assert run.held_until - bucket.runs.first().started_at == HOUR
     assert run.reason.startswith("cooling down until ")
-    took = f"The bucket restart matched, but {run.reason}."
-    assert receipt.reason == f"{took} It begins when the alert is repeated after that."
+    matched = f"The bucket restart matched, but {run.reason}."
+    assert receipt.reason == f"{matched} It starts when the alert is repeated after that."
     assert run.alert.reason == receipt.reason
     execution = run.executions.get()
     assert (execution.status, execution.error_message) == ("pending", run.reason)
     assert WaitReasons().reason(execution) == (
-        f"It is {run.reason}. It begins when the alert is repeated after that."
+        f"It is {run.reason}. It starts when the alert is repeated after that."
     )
 
 
@@ -189,7 +189,7 @@ def test_a_hold_at_the_claim_has_a_transition():
     assert hold.reason == held.reason
     assert hold.data == {"held_until": held.held_until.isoformat()}
     assert "for the same alertname at" in held.reason
-    assert held.alert.reason.endswith("It begins when the alert is repeated after that.")
+    assert held.alert.reason.endswith("It starts when the alert is repeated after that.")
 
 
 def test_alerts_that_differ_in_other_labels_start_a_bucket_with_group_by_once():

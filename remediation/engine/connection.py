@@ -8,7 +8,7 @@ from django.conf import settings
 
 from remediation.stackstorm import StackStormClient
 
-STACKSTORM = "stackstorm"  # heartbeat; its note says why StackStorm cannot be reached
+STACKSTORM = "stackstorm"  # name of the problem while StackStorm cannot be reached
 
 
 class NotConfigured(Exception):

@@ -21,10 +21,10 @@ from remediation.redaction import mask_text
 
 logger = logging.getLogger(__name__)
 
-BEGUN_MAX = 3  # starts in a row without an end before they are a problem
+STARTS_MAX = 3  # starts in a row without an end before they are a problem
 TEXT_MAX = 500  # characters of an error
-# Without a report for this time a problem has ended. Longer than row_by_row.POSTPONED_FOR.
-UNREPORTED = datetime.timedelta(minutes=10)
+# A problem ends after this time without a report. Longer than row_by_row.POSTPONED_FOR.
+EXPIRY = datetime.timedelta(minutes=10)
 NEGLECTED = datetime.timedelta(seconds=60)  # age of a due wake-up that shows a missing worker
 TITLES = {
     STACKSTORM: "StackStorm cannot be reached",
@@ -83,15 +83,15 @@ def end(job: str) -> None:
 
 
 def end_unreported() -> None:
-    """End the problems not reported for UNREPORTED: their rows have been handled or deleted."""
-    before = clock.now() - UNREPORTED
+    """End the problems not reported for EXPIRY: their rows have been handled or deleted."""
+    before = clock.now() - EXPIRY
     Problem.objects.filter(reported_at__lt=before).exclude(name=STACKSTORM).delete()
 
 
 def begin(job: str) -> None:
     """Count a start of a job; report the job if its process was killed or hung each time."""
     unfinished = JobSchedule.count_start(job)
-    if unfinished >= BEGUN_MAX:
+    if unfinished >= STARTS_MAX:
         text = f"started {unfinished} times and never ended: its process was killed or hung"
         Problem.report(job, text, at=clock.now())
 

@@ -71,7 +71,7 @@ CASES = {
         [(1, firing(0), "unmatched"), (3, firing(1.01), "unmatched")],
         ["resolved", "firing"],
     ),
-    "a new episode while the resolve was lost": (
+    "a new episode after a lost resolve": (
         [(1, firing(0), "unmatched"), (10, firing(9), "unmatched")],
         ["resolved", "firing"],
     ),
@@ -79,7 +79,7 @@ CASES = {
         [(1, firing(0), "unmatched"), (5, resolved(4), "resolved")],
         ["resolved"],
     ),
-    "a resolve that comes twice": (
+    "a resolve that is sent twice": (
         [
             (1, firing(0), "unmatched"),
             (5, resolved(4), "resolved"),
@@ -99,7 +99,7 @@ CASES = {
         [(1, firing(0), "unmatched"), (5, resolved(None), "resolved")],
         ["resolved"],
     ),
-    "firing again after the resolve": (
+    "a new firing alert after the resolve": (
         [
             (1, firing(0), "unmatched"),
             (5, resolved(4), "resolved"),
@@ -123,7 +123,7 @@ CASES = {
         ],
         ["firing"],
     ),
-    "a late copy that is resolved again": (
+    "a late copy with a second resolve": (
         [
             (1, firing(0), "unmatched"),
             (5, resolved(4), "resolved"),
@@ -164,11 +164,11 @@ CASES = {
         [(1, firing(None), "unmatched"), (2, resolved(-9, starts=None), "ignored")],
         ["firing"],
     ),
-    "a resolve that overtakes its firing": (
+    "a resolve before its firing alert": (
         [(5, resolved(4), "ignored"), (6, firing(0), "ignored"), (7, firing(0), "ignored")],
         ["resolved"],
     ),
-    "a resolve that overtakes the firing of the next episode": (
+    "a resolve before the firing alert of the next episode": (
         [
             (1, firing(0), "unmatched"),
             (2, resolved(2), "resolved"),
@@ -177,7 +177,7 @@ CASES = {
         ],
         ["resolved", "resolved"],
     ),
-    "a resolve that overtakes the firing of the next episode while one is open": (
+    "a resolve before the firing alert of the next episode while one is open": (
         [
             (1, firing(0), "unmatched"),
             (9, resolved(8, starts=7), "resolved"),
@@ -185,15 +185,15 @@ CASES = {
         ],
         ["resolved"],
     ),
-    "a new episode after a resolve that overtook its firing": (
+    "a new episode after an early resolve": (
         [(5, resolved(4), "ignored"), (6, firing(5), "unmatched"), (7, firing(0), "repeated")],
         ["firing"],
     ),
-    "an episode that supersedes another after an overtaking resolve": (
+    "an episode that supersedes another after an early resolve": (
         [(5, resolved(4), "ignored"), (6, firing(5), "unmatched"), (8, firing(7), "unmatched")],
         ["resolved", "firing"],
     ),
-    "a late firing supersedes the open episode before it": (
+    "a late firing alert supersedes the open episode before it": (
         [
             (5, resolved(9, starts=8), "ignored"),
             (6, firing(None), "unmatched"),
@@ -202,7 +202,7 @@ CASES = {
         ],
         ["resolved", "resolved", "firing"],
     ),
-    "the late firing of a resolve that ended before it started": (
+    "a late firing alert whose resolve ended before it started": (
         [(5, resolved(-1), "ignored"), (6, firing(0), "ignored"), (7, firing(1), "unmatched")],
         ["resolved", "firing"],
     ),
@@ -214,7 +214,7 @@ CASES = {
         ],
         ["resolved", "firing"],
     ),
-    "without startsAt, seen lately": (
+    "without startsAt, recently seen": (
         [(1, firing(None), "unmatched"), (5, firing(None), "repeated")],
         ["firing"],
     ),

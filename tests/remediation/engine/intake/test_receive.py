@@ -84,11 +84,11 @@ def test_a_pause_is_the_reason_of_the_receipt_but_not_of_the_alert():
     pause.pause(reason="network work", expires_at=None, cause=Cause(actor="ann"))
 
     receipt, unmatched = deliver(alert_payload(), other)
-    [again] = deliver(alert_payload())
+    [repeated] = deliver(alert_payload())
 
     assert (receipt.disposition, receipt.reason) == ("created", "paused: network work")
     assert unmatched.reason == "No bucket matches this alert."
-    assert again.reason == ""
+    assert repeated.reason == ""
     assert Alert.objects.get(alert_name="HostDown").reason == ""
 
 
@@ -128,10 +128,10 @@ def test_a_bucket_on_resolved_runs_when_the_alert_first_resolves():
 
     [receipt] = deliver(alert_payload(status="resolved", startsAt=start, endsAt=end))
     deliver(alert_payload(startsAt=start))
-    [again] = deliver(alert_payload(status="resolved", startsAt=start, endsAt=end))
+    [repeated] = deliver(alert_payload(status="resolved", startsAt=start, endsAt=end))
 
     assert (receipt.disposition, receipt.buckets) == ("resolved", ["all_clear"])
-    assert (again.disposition, again.buckets) == ("resolved", [])
+    assert (repeated.disposition, repeated.buckets) == ("resolved", [])
     assert BucketRun.objects.get().trigger == "resolved"
 
 

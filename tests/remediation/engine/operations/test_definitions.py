@@ -43,10 +43,10 @@ def test_a_refused_change_changes_nothing():
     invalid = BucketStep(action=factories.make_action(), parameters={"a": "{{ nope }}"})
     bucket.priority = 1
 
-    with pytest.raises(ValidationError) as refusal:
+    with pytest.raises(ValidationError) as caught:
         definitions.save_bucket(bucket, [invalid], cause=CAUSE)
 
-    assert list(refusal.value.message_dict) == ["steps.0.parameters"]
+    assert list(caught.value.message_dict) == ["steps.0.parameters"]
     assert BucketVersion.objects.get() == version
     assert steps_with_order(bucket) == [("a", 1)]
     assert Bucket.objects.get().priority == 100
@@ -120,10 +120,10 @@ def test_a_mapping_that_is_unsafe_with_a_step_is_refused():
     factories.make_step(bucket, action, parameters={"host": "{{ alert.instance }}"})
     action.st2_parameters = {"cmd": "ping {{ parameters.host }}"}
 
-    with pytest.raises(ValidationError) as refusal:
+    with pytest.raises(ValidationError) as caught:
         definitions.save_action(action, cause=CAUSE)
 
-    (text,) = refusal.value.message_dict["st2_parameters"]
+    (text,) = caught.value.message_dict["st2_parameters"]
     assert text.startswith("In the bucket b, step 1: cmd: ")
     assert "| quote" in text
 
@@ -134,10 +134,10 @@ def test_a_step_that_is_unsafe_with_its_mapping_is_refused():
         bucket=factories.make_bucket(), action=action, parameters={"host": "{{ alert.instance }}"}
     )
 
-    with pytest.raises(ValidationError) as refusal:
+    with pytest.raises(ValidationError) as caught:
         definitions.save_step(step, cause=CAUSE)
 
-    assert "| quote" in refusal.value.message_dict["parameters"][0]
+    assert "| quote" in caught.value.message_dict["parameters"][0]
 
 
 def test_changing_the_action_ref_resets_the_stackstorm_check():
@@ -159,10 +159,10 @@ def test_changing_the_action_ref_resets_the_stackstorm_check():
 def test_an_enabled_bucket_without_steps_is_refused():
     bucket = factories.make_bucket()
 
-    with pytest.raises(ValidationError) as refusal:
+    with pytest.raises(ValidationError) as caught:
         definitions.record(bucket, cause=CAUSE)
 
-    assert list(refusal.value.message_dict) == ["steps"]
+    assert list(caught.value.message_dict) == ["steps"]
 
 
 @pytest.mark.parametrize(
@@ -177,10 +177,10 @@ def test_an_invalid_setting_of_the_run_is_refused(columns, field):
     for name, value in columns.items():
         setattr(bucket, name, value)
 
-    with pytest.raises(ValidationError) as refusal:
+    with pytest.raises(ValidationError) as caught:
         definitions.save_bucket(bucket, None, cause=CAUSE)
 
-    assert list(refusal.value.message_dict) == [field]
+    assert list(caught.value.message_dict) == [field]
 
 
 @pytest.mark.parametrize("columns", [{"on_resolved": "cancel"}, {"timeout_seconds": 30 * 86_400}])

@@ -71,9 +71,9 @@ def test_a_retry_of_a_retry_reads_the_results_of_the_first_run():
     run.mark_running(cause=Cause())
     finish(run, FAILED)
 
-    again = retry.retry_from_failed(run, cause=ANN)
+    second = retry.retry_from_failed(run, cause=ANN)
 
-    assert rendered_text(again) == "success 5"
+    assert rendered_text(second) == "success 5"
 
 
 def test_a_retry_from_the_start_uses_the_current_bucket_version():

@@ -59,7 +59,7 @@ class Processes:
         return done.stdout
 
     def start(self, name: str, command: list[str], **env: str) -> None:
-        """Start a child that runs deadline it is stopped."""
+        """Start a child that runs until it is stopped."""
         self.arguments[name] = (command, env)
         self.children[name] = subprocess.Popen(  # noqa: S603  # a command of ours
             command,
@@ -69,7 +69,7 @@ class Processes:
         )
 
     def start_manage(self, name: str, *arguments: str, **env: str) -> None:
-        """Start a management command that runs deadline it is stopped."""
+        """Start a management command that runs until it is stopped."""
         self.start(name, [sys.executable, str(MANAGE), *arguments], **env)
 
     def ended(self) -> list[str]:

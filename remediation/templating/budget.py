@@ -82,7 +82,7 @@ def add_renderer_time(seconds: float) -> None:
 
 
 class _SaveTimer:
-    """The CPU time seconds_left for the checks of one save, in this thread and in renderers."""
+    """The CPU time left for the checks of one save, in this thread and in renderers."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds_left = seconds

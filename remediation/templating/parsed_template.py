@@ -95,7 +95,7 @@ class ParsedTemplate:
 @lru_cache(maxsize=CACHED_TEMPLATES)
 def parse(source: str) -> ParsedTemplate:
     """Parse a template; raises jinja2.TemplateSyntaxError."""
-    return _parsed(ENVIRONMENT.parse(source))
+    return _analyze(ENVIRONMENT.parse(source))
 
 
 @lru_cache(maxsize=CACHED_TEMPLATES)
@@ -111,7 +111,7 @@ def parse_condition(source: str) -> ParsedTemplate:
         raise TemplateSyntaxError(f"a condition cannot read {DATASTORE}, StackStorm's datastore", 1)
     body = nodes.Template([nodes.Output([expression], lineno=1)], lineno=1)
     body.set_environment(ENVIRONMENT)
-    return _parsed(body)
+    return _analyze(body)
 
 
 def paths(node: nodes.Node) -> Iterator[Path]:
@@ -136,13 +136,13 @@ def _path(node: nodes.Node) -> Path | None:
     return None if owner is None else (*owner, key)
 
 
-def _parsed(body: nodes.Template) -> ParsedTemplate:
+def _analyze(body: nodes.Template) -> ParsedTemplate:
     expressions: list[Expression] = []
     for output in body.find_all(nodes.Output):
         for index, node in enumerate(output.nodes):
             if not isinstance(node, nodes.TemplateData):
-                output.nodes[index] = _numbered(node, len(expressions))
-                expressions.append(_expression(node))
+                output.nodes[index] = _wrap_output(node, len(expressions))
+                expressions.append(_analyze_expression(node))
     problems = tuple(_problems(body))
     return ParsedTemplate(
         body=body,
@@ -160,17 +160,17 @@ def _is_single_expression(body: nodes.Template) -> bool:
     return len(outputs) == 1 and not isinstance(outputs[0], nodes.TemplateData)
 
 
-def _numbered(node: nodes.Expr, number: int) -> nodes.Expr:
+def _wrap_output(node: nodes.Expr, number: int) -> nodes.Expr:
     # StackStorm resolves datastore references; they are not evaluated here.
-    value = nodes.Const(None) if _datastore(node) else node
+    value = nodes.Const(None) if _datastore_reference(node) else node
     method = nodes.EnvironmentAttribute("number_output")
     call = nodes.Call(method, [value, nodes.Const(number)], [], None, None, lineno=node.lineno)
     call.set_environment(ENVIRONMENT)
     return call
 
 
-def _expression(node: nodes.Expr) -> Expression:
-    datastore = _datastore(node)
+def _analyze_expression(node: nodes.Expr) -> Expression:
+    datastore = _datastore_reference(node)
     if datastore:
         return Expression(reads=frozenset(), unquoted=frozenset(), path=None, datastore=datastore)
     return Expression(
@@ -197,7 +197,7 @@ def _is_quote(node: nodes.Expr) -> bool:
     return isinstance(node, nodes.Filter) and node.name == "quote"
 
 
-def _datastore(node: nodes.Expr) -> DatastoreReference | None:
+def _datastore_reference(node: nodes.Expr) -> DatastoreReference | None:
     suffix = ""
     inner: nodes.Node | None = node
     if isinstance(node, nodes.Filter) and node.name == DECRYPT and not node.args:
@@ -223,7 +223,7 @@ def _problems(body: nodes.Template) -> Iterator[str]:
     tests = {use.name for use in body.find_all(nodes.Test)}
     for name in sorted(tests - set(ENVIRONMENT.tests)):
         yield f"unknown test {name}"
-    # _numbered has already removed the references that are alone in their braces.
+    # _wrap_output has already removed the references that are alone in their braces.
     if DECRYPT in filters or any(path[0] == DATASTORE for path in paths(body)):
         yield DATASTORE_ADVICE
 

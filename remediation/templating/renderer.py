@@ -17,7 +17,7 @@ from remediation.templating import budget, checking, errors, renderer_protocol, 
 from remediation.templating.errors import TemplateError
 
 BASE_MEMORY = 256 * 2**20  # bytes of address space for Python and the parsed templates
-MEMORY_PER_BYTE = 64  # bytes, for each byte of the size limit_process
+MEMORY_PER_BYTE = 64  # bytes, for each byte of the size limit
 RESIDENT_MAX = 128 * 2**20  # bytes; a renderer that uses more is replaced
 STATM = Path("/proc/self/statm")  # Linux only
 

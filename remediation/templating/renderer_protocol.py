@@ -59,7 +59,7 @@ def send(connection: socket.socket, message: object) -> None:
 def receive(
     connection: socket.socket, *, deadline: float | None = None, max_bytes: int = 2**31
 ) -> object:
-    """Return the next message. ``deadline``: deadline on the monotonic clock.
+    """Return the next message. ``deadline``: on the monotonic clock.
 
     Raises ConnectionClosed, TimeoutError, and ValueError for a message that is too long.
     """

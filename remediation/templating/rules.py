@@ -170,7 +170,7 @@ def _after_output(
 ) -> set[ShellState]:
     if isinstance(node, nodes.TemplateData):
         return {shell.advance(state, node.data) for state in states}
-    assert isinstance(node, nodes.Call)  # noqa: S101  # _numbered wraps every output
+    assert isinstance(node, nodes.Call)  # noqa: S101  # _wrap_output wraps every output
     number = node.args[1]
     assert isinstance(number, nodes.Const)  # noqa: S101  # as above
     if not expressions[number.value].is_quoted:

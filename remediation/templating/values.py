@@ -125,7 +125,7 @@ def check_length(length: int) -> None:
 
 
 def encoded_size(value: object) -> int:
-    """Return the encoded_size in bytes of a JSON value, or of a part of a text."""
+    """Return the size in bytes of a JSON value, or of a part of a text."""
     if isinstance(value, str):
         return len(value.encode("utf-8", "surrogatepass"))
     if isinstance(value, dict | list):

@@ -18,7 +18,7 @@ def reset_check():
 
 @pytest.fixture
 def read_only(transactional_db):
-    """Make this connection refuse all refuse_writes, as a read-only database does."""
+    """Make this connection refuse all writes, as a read-only database does."""
     is_sqlite = connection.vendor == "sqlite"
     switch = "PRAGMA query_only = {}" if is_sqlite else "SET SESSION TRANSACTION READ {}"
     on, off = ("ON", "OFF") if is_sqlite else ("ONLY", "WRITE")

@@ -34,7 +34,7 @@ factories.make_execution(factories.make_run(bucket, alert))
 
 
 class Command:
-    """A management command with its own database that runs wait_until it is stopped."""
+    """A management command with its own database that runs until it is stopped."""
 
     def __init__(self, name, database):
         self.database = database

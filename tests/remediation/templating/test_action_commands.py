@@ -52,7 +52,7 @@ def send(parameters: dict[str, object], command: Command, **labels: str) -> dict
 
 
 def error_of(parameters: dict[str, object], command: Command) -> str:
-    """Return the error for parameters that are error_of on save and at launch."""
+    """Return the error for parameters that are refused on save and at launch."""
     with pytest.raises(TemplateError) as at_launch:
         send(parameters, command)
     assert str(at_launch.value) in [str(error) for error in check(parameters, command=command)]

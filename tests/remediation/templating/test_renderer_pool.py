@@ -46,9 +46,9 @@ def pid_of(pool: RendererPool) -> int:
     return renderer._process.pid
 
 
-def wait_until(holds) -> None:
+def wait_until(condition) -> None:
     deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not holds():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

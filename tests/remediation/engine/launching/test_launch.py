@@ -1,4 +1,4 @@
-"""Claims, and what becomes of the calls that follow them."""
+"""Claims, and the results of the calls that follow them."""
 
 import datetime
 
@@ -22,28 +22,14 @@ from tests.factories import (
     make_alert,
     make_bucket,
     make_execution,
-    make_local_action,
     make_run,
     make_step,
 )
+from tests.remediation.engine.launching.due_executions import due_execution, due_local_execution
 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-
-
-def due_execution(parameters=None, **action):
-    """Return a due execution of a one-step run of core.local."""
-    bucket = make_bucket()
-    action.setdefault("st2_runner", "local-shell-cmd")
-    make_step(bucket, make_action(**action), parameters=parameters or {"cmd": "true"})
-    return make_execution(make_run(bucket))
-
-
-def local_execution(action_type, **parameters):
-    bucket = make_bucket()
-    make_step(bucket, make_local_action(action_type), parameters=parameters)
-    return make_execution(make_run(bucket))
 
 
 def moves_of(row):
@@ -51,7 +37,7 @@ def moves_of(row):
     return [move.to_status for move in rows.order_by("pk")]
 
 
-def test_a_due_execution_is_started_once_and_its_ids_are_kept(sandbox, st2):
+def test_a_due_execution_is_started_once_and_its_ids_are_stored(sandbox, st2):
     execution = due_execution()
 
     for _delivery in range(2):
@@ -69,7 +55,7 @@ def test_a_due_execution_is_started_once_and_its_ids_are_kept(sandbox, st2):
     assert execution.run.started_at is not None
 
 
-def test_many_are_started_side_by_side_each_once(sandbox, st2, settings):
+def test_many_executions_are_started_in_parallel_once_each(sandbox, st2, settings):
     settings.ST2_MAX_CONCURRENT_REQUESTS = 4
     executions = [due_execution() for _ in range(9)]
 
@@ -89,7 +75,7 @@ def test_many_are_started_side_by_side_each_once(sandbox, st2, settings):
     ],
     ids=["not due", "running", "sent before", "claimed", "unknown"],
 )
-def test_nothing_else_is_claimed(columns, sandbox, st2):
+def test_other_executions_are_not_claimed(columns, sandbox, st2):
     make_execution(**columns)
 
     launch.launch_due(client=st2)
@@ -131,7 +117,7 @@ def test_a_disabled_action_skips_the_run_and_is_named(sandbox, st2):
     assert BucketRun.objects.get().reason == f"the action {execution.action.name} is disabled"
 
 
-def test_the_cooldown_is_looked_at_again_at_the_first_claim(sandbox, st2):
+def test_the_cooldown_is_checked_again_at_the_first_claim(sandbox, st2):
     bucket = make_bucket(cooldown_seconds=3600)
     make_step(bucket, make_action(st2_runner="noop"))
     earlier = make_run(bucket)
@@ -149,7 +135,7 @@ def test_the_cooldown_is_looked_at_again_at_the_first_claim(sandbox, st2):
     assert run.reason.startswith("cooling down until")
 
 
-def test_a_person_is_not_held_back_by_the_cooldown(sandbox, st2):
+def test_the_cooldown_does_not_hold_a_manual_run(sandbox, st2):
     bucket = make_bucket(cooldown_seconds=3600)
     make_step(bucket, make_action(), parameters={"cmd": "true"})
     first = make_run(bucket)
@@ -161,7 +147,7 @@ def test_a_person_is_not_held_back_by_the_cooldown(sandbox, st2):
     assert BucketRun.objects.get(number=2).status == "running"
 
 
-def test_a_template_that_does_not_render_fails_the_step_and_names_the_field(sandbox, st2):
+def test_a_template_that_cannot_be_rendered_fails_the_step_and_names_the_field(sandbox, st2):
     execution = due_execution({"cmd": "echo {{ alert.labels.team | quote }}"})
 
     launch.launch_due(client=st2)
@@ -181,7 +167,7 @@ def test_a_template_that_does_not_render_fails_the_step_and_names_the_field(sand
         ({"cmd": "true", "nope": 1}, "core.local", "'nope' was unexpected"),
     ],
 )
-def test_what_stackstorm_rejects_fails_with_its_words_and_the_remedy(
+def test_a_rejected_launch_fails_with_the_message_and_the_remedy(
     parameters, ref, message, sandbox, st2
 ):
     bucket = make_bucket()
@@ -196,7 +182,7 @@ def test_what_stackstorm_rejects_fails_with_its_words_and_the_remedy(
 
 
 @pytest.mark.parametrize("faults", [{"unavailable": True}, {"unauthorized": True}])
-def test_what_cannot_have_been_sent_is_due_again_with_the_reason(faults, sandbox, st2):
+def test_an_unsent_launch_is_pending_again_with_the_reason(faults, sandbox, st2):
     execution = due_execution()
     sandbox.configure(**faults)
 
@@ -214,18 +200,18 @@ def test_what_cannot_have_been_sent_is_due_again_with_the_reason(faults, sandbox
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
-def test_a_stackstorm_that_is_away_ends_the_batch(settings):
+def test_an_unreachable_stackstorm_ends_the_batch(settings):
     settings.ST2_MAX_CONCURRENT_REQUESTS = 2
     for _ in range(6):
         due_execution()
-    nobody = StackStormClient(api_url="http://127.0.0.1:9", api_key="k", timeout=1)
+    unreachable = StackStormClient(api_url="http://127.0.0.1:9", api_key="k", timeout=1)
 
-    assert launch.launch_due(client=nobody) <= 4
+    assert launch.launch_due(client=unreachable) <= 4
 
     assert not ActionExecution.objects.exclude(status="pending").exists()
 
 
-def test_an_answer_that_was_cut_is_not_sent_again_but_looked_up(sandbox, st2):
+def test_a_launch_whose_response_was_lost_is_looked_up_and_not_resent(sandbox, st2):
     execution = due_execution()
     sandbox.configure(drop_answer_rate=1.0)
 
@@ -239,7 +225,7 @@ def test_an_answer_that_was_cut_is_not_sent_again_but_looked_up(sandbox, st2):
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
-def test_what_waited_too_long_ends_as_timeout(sandbox, st2, settings):
+def test_an_execution_that_waited_too_long_ends_as_timeout(sandbox, st2, settings):
     settings.LAUNCH_TIMEOUT = 60.0
     execution = due_execution()
     ActionExecution.objects.update(created_at=timezone.now() - datetime.timedelta(minutes=2))
@@ -251,12 +237,12 @@ def test_what_waited_too_long_ends_as_timeout(sandbox, st2, settings):
     assert execution.status == Status.TIMEOUT
     assert "LAUNCH_TIMEOUT" in execution.error_message
     run = BucketRun.objects.get()
-    # It never began, so no cooldown counts from it.
+    # The run never started, so it starts no cooldown.
     assert (run.status, run.started_at) == ("timeout", None)
     assert not sandbox.posts_by_trace_tag()
 
 
-def test_a_run_of_which_nothing_was_started_is_no_success(settings):
+def test_a_run_without_a_started_step_does_not_succeed(settings):
     settings.LAUNCH_TIMEOUT = 60.0
     bucket = make_bucket()
     make_step(bucket, make_action(), on_failure="continue")
@@ -269,7 +255,7 @@ def test_a_run_of_which_nothing_was_started_is_no_success(settings):
     assert (run.status, run.reason) == ("timeout", "no step was started in time")
 
 
-def test_secrets_are_sent_but_not_kept(sandbox, st2, settings):
+def test_secrets_are_sent_but_not_stored(sandbox, st2, settings):
     settings.CONFIG_SECRETS = {"database_password": "hunter2-hunter2"}
     execution = due_execution({"cmd": "login {{ config.database_password | quote }}"})
 
@@ -280,7 +266,7 @@ def test_secrets_are_sent_but_not_kept(sandbox, st2, settings):
 
 
 def test_a_local_action_runs_and_settles():
-    execution = local_execution("log_event", message="{{ alert.instance }} is down")
+    execution = due_local_execution("log_event", message="{{ alert.instance }} is down")
 
     assert launch.run_local()
 
@@ -293,7 +279,7 @@ def test_a_local_action_runs_and_settles():
 
 
 def test_a_local_action_with_wrong_parameters_fails_and_names_them():
-    execution = local_execution("tcp_check", host="127.0.0.1")
+    execution = due_local_execution("tcp_check", host="127.0.0.1")
 
     launch.run_local()
 
@@ -302,8 +288,8 @@ def test_a_local_action_with_wrong_parameters_fails_and_names_them():
     assert "'port'" in execution.error_message
 
 
-def test_wait_holds_no_worker_and_ends_when_its_time_has_passed():
-    execution = local_execution("wait", seconds=600)
+def test_a_wait_occupies_no_worker_and_succeeds_after_its_delay():
+    execution = due_local_execution("wait", seconds=600)
 
     launch.run_local()
 
@@ -317,9 +303,9 @@ def test_wait_holds_no_worker_and_ends_when_its_time_has_passed():
     assert execution.st2_result == {"waited_seconds": 600}
 
 
-def test_a_wait_whose_parameters_cannot_be_rendered_any_more_fails_and_names_the_reason():
+def test_a_wait_that_cannot_be_rendered_after_its_delay_fails_with_the_reason():
     seconds = ConfigValue.objects.create(key="patience", value=600)
-    execution = local_execution("wait", seconds="{{ config.patience }}")
+    execution = due_local_execution("wait", seconds="{{ config.patience }}")
     launch.run_local()
     seconds.delete()
     ActionExecution.objects.update(due_at=timezone.now())

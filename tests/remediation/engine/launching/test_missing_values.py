@@ -1,4 +1,4 @@
-"""What an alert does not have is undefined in templates, never an empty text."""
+"""Values that an alert lacks are undefined in templates, not empty strings."""
 
 import json
 
@@ -12,25 +12,24 @@ from tests.factories import (
     make_alert,
     make_bucket,
     make_client,
-    make_execution,
     make_local_action,
-    make_run,
     make_step,
 )
 from tests.paths import CONTRACTS
+from tests.remediation.engine.launching.due_executions import due_execution, due_execution_of
 
 pytestmark = pytest.mark.django_db
 
 CASE = CONTRACTS / "cases" / "04-missing-instance.json"
-DELETE = {"cmd": "rm -rf /srv/cache/{{ alert.instance | host | quote }}"}
-TELL = {"channel": "#a", "message": "{{ alert.instance | default('n/a') }} down"}
+DELETE_CACHE = {"cmd": "rm -rf /srv/cache/{{ alert.instance | host | quote }}"}
+POST_MESSAGE = {"channel": "#a", "message": "{{ alert.instance | default('n/a') }} down"}
 
 
-def test_a_command_without_its_instance_fails_and_the_next_step_tells_it(sandbox, st2):
+def test_a_command_without_an_instance_fails_and_the_next_step_runs(sandbox, st2):
     bucket = make_bucket(alert_name_pattern="NoInstance")
-    make_step(bucket, make_action(), parameters=DELETE, on_failure="continue")
+    make_step(bucket, make_action(), parameters=DELETE_CACHE, on_failure="continue")
     slack = make_action(st2_action_ref="slack.post_message")
-    make_step(bucket, slack, parameters=TELL)
+    make_step(bucket, slack, parameters=POST_MESSAGE)
 
     make_client("webhook").post(
         "/api/v1/webhook", CASE.read_bytes(), content_type="application/json"
@@ -49,7 +48,7 @@ def test_a_command_without_its_instance_fails_and_the_next_step_tells_it(sandbox
 
 @pytest.mark.parametrize("name", ["instance", "severity", "alert_name"])
 @pytest.mark.parametrize("text", ["", " "])
-def test_what_an_alert_lacks_is_not_defined(name, text):
+def test_a_missing_value_is_undefined(name, text):
     variables = {"alert": make_alert(labels={"team": ""}, **{name: text}).variables()}
 
     with pytest.raises(TemplateError, match=f"alert.{name} is not defined"):
@@ -58,7 +57,7 @@ def test_what_an_alert_lacks_is_not_defined(name, text):
     assert evaluate_condition(f"alert.{name} | default('x') == 'x'", variables)
 
 
-def test_a_label_without_a_text_is_one_that_is_not_there():
+def test_an_empty_label_is_undefined():
     variables = {"alert": make_alert(labels={"team": "", "pod": "a"}).variables()}
 
     assert evaluate_condition("alert.labels.team is undefined", variables)
@@ -73,10 +72,9 @@ def test_a_label_without_a_text_is_one_that_is_not_there():
         ("http_request", {"url": "http://{{ alert.annotations.where }}:80/x"}, "url"),
     ],
 )
-def test_a_local_action_without_its_target_is_not_run(action_type, parameters, name):
-    bucket = make_bucket()
-    make_step(bucket, make_local_action(action_type), parameters=parameters)
-    execution = make_execution(make_run(bucket, make_alert(annotations={"where": ""})))
+def test_a_local_action_with_an_empty_target_is_not_run(action_type, parameters, name):
+    alert = make_alert(annotations={"where": ""})
+    execution = due_execution(parameters, action=make_local_action(action_type), alert=alert)
 
     launch.run_local()
 
@@ -85,7 +83,7 @@ def test_a_local_action_without_its_target_is_not_run(action_type, parameters, n
     assert BucketRun.objects.get().status == "failure"
 
 
-def test_the_setting_names_further_targets(sandbox, st2, settings):
+def test_target_parameters_come_from_the_setting(sandbox, st2, settings):
     settings.TARGET_PARAMETERS = ["text"]
     sandbox.configure(
         actions={
@@ -93,9 +91,7 @@ def test_the_setting_names_further_targets(sandbox, st2, settings):
         }
     )
     for parameters in ({"text": ""}, {"host": ""}):
-        bucket = make_bucket()
-        make_step(bucket, make_action(st2_action_ref="acme.fix"), parameters=parameters)
-        make_execution(make_run(bucket))
+        due_execution_of("acme.fix", parameters)
 
     launch.launch_due(client=st2)
 

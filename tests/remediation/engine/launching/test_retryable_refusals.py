@@ -1,4 +1,4 @@
-"""Refused launches: due again or looked up, without harm to the others, and never unknown."""
+"""Refused launches are retried or looked up, do not affect others and do not become unknown."""
 
 import datetime
 
@@ -12,30 +12,24 @@ from remediation.engine.launching import launch, lookup
 from remediation.engine.outcomes import poll
 from remediation.models import ActionExecution, BucketRun, Problem, Transition
 from remediation.stackstorm import StackStormClient, StackStormError, StackStormRejected
-from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
+from tests.remediation.engine.launching.due_executions import due_executions
 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-GATEWAY = (502, 503, 504)
+GATEWAY_STATUSES = (502, 503, 504)
 
 
 @pytest.fixture
 def st2_settings(sandbox, settings):
-    """Let the jobs call the sandbox."""
+    """Make the jobs call the sandbox."""
     settings.ST2_API_URL, settings.ST2_API_KEY = sandbox.url, "sandbox-key"
     settings.ST2_MAX_CONCURRENT_REQUESTS = 4
     settings.LAUNCH_LOOKUP_SECONDS = 20.0
 
 
-def due_executions(count):
-    bucket = make_bucket()
-    make_step(bucket, make_action(st2_runner="local-shell-cmd"), parameters={"cmd": "true"})
-    return [make_execution(make_run(bucket)) for _ in range(count)]
-
-
-def live(seconds, clock):
-    """Let the workers do for some seconds what they do every two seconds."""
+def run_jobs(seconds, clock):
+    """Run the jobs of the workers every two seconds for some time."""
     for _ in range(seconds // 2):
         clock.shift(datetime.timedelta(seconds=2))
         jobs.tick()
@@ -51,7 +45,7 @@ def note():
     return problem.text if problem else ""
 
 
-LIMITERS = [
+REFUSALS = [
     {"refusal_status": 429},
     {"refusal_status": 429, "retry_after": "7"},
     {"refusal_status": 502},
@@ -68,12 +62,12 @@ LIMITERS = [
 
 
 @pytest.mark.usefixtures("st2_settings")
-@pytest.mark.parametrize("refusal", LIMITERS, ids=str)
-def test_twenty_runs_survive_refusals_of_thirty_seconds(refusal, sandbox):
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+def test_twenty_runs_succeed_after_thirty_seconds_of_refusals(refusal, sandbox):
     executions = due_executions(20)
     with time_machine.travel(timezone.now()) as clock:
         sandbox.configure(**refusal)
-        live(30, clock)
+        run_jobs(30, clock)
         assert "unknown" not in statuses()
         sandbox.configure(
             refusal_status=0,
@@ -82,7 +76,7 @@ def test_twenty_runs_survive_refusals_of_thirty_seconds(refusal, sandbox):
             unavailable=False,
             unauthorized=False,
         )
-        live(60, clock)
+        run_jobs(60, clock)
 
     assert statuses() == ["success"] * 20
     assert set(BucketRun.objects.values_list("status", flat=True)) == {"success"}
@@ -91,8 +85,8 @@ def test_twenty_runs_survive_refusals_of_thirty_seconds(refusal, sandbox):
     assert note() == ""
 
 
-@pytest.mark.parametrize("status", [429, *GATEWAY])
-def test_a_refusal_ends_the_batch_and_is_on_record(status, sandbox, st2, settings):
+@pytest.mark.parametrize("status", [429, *GATEWAY_STATUSES])
+def test_a_refusal_ends_the_batch_and_sets_the_problem(status, sandbox, st2, settings):
     settings.ST2_MAX_CONCURRENT_REQUESTS = 2
     due_executions(6)
     sandbox.configure(refusal_status=status)
@@ -104,21 +98,21 @@ def test_a_refusal_ends_the_batch_and_is_on_record(status, sandbox, st2, setting
     assert statuses().count("pending") == (6 if status == 429 else 5)
 
 
-def test_nothing_that_waits_for_a_thread_is_sent_after_a_refusal(sandbox, st2, settings):
+def test_launches_waiting_for_a_thread_are_not_sent_after_a_refusal(sandbox, st2, settings):
     settings.ST2_MAX_CONCURRENT_REQUESTS = 5
     due_executions(20)
-    # With this seed the first call passes and the eleven after it do not.
+    # With this seed the first call succeeds and the next eleven are refused.
     sandbox.configure(refusal_status=429, refusal_rate=0.9, seed=93, latency_seconds=0.05)
 
     launch.launch_due(client=st2)
 
-    # The one that passed, and one in each of the four threads.
+    # The one that succeeded, and one in each of the four threads.
     assert len(sandbox.requests) <= 5
     assert statuses().count("pending") == 19
     assert ActionExecution.objects.filter(error_message__startswith="not sent").exists()
 
 
-def test_while_there_is_a_problem_a_batch_begins_with_one_read(sandbox, st2):
+def test_a_batch_begins_with_one_read_during_a_problem(sandbox, st2):
     due_executions(3)
     sandbox.configure(refusal_status=503)
     launch.launch_due(client=st2)
@@ -134,7 +128,7 @@ def test_while_there_is_a_problem_a_batch_begins_with_one_read(sandbox, st2):
     assert note() == ""
 
 
-def test_after_a_429_it_is_due_when_retry_after_says(sandbox, st2):
+def test_a_429_makes_the_execution_due_after_retry_after(sandbox, st2):
     [execution] = due_executions(1)
     sandbox.configure(refusal_status=429, retry_after="40")
     before = timezone.now()
@@ -151,22 +145,22 @@ def test_after_a_429_it_is_due_when_retry_after_says(sandbox, st2):
 
 
 @pytest.mark.usefixtures("st2_settings")
-def test_nobody_calls_before_retry_after_is_over(sandbox):
+def test_stackstorm_is_not_called_before_retry_after_is_over(sandbox):
     due_executions(3)
     with time_machine.travel(timezone.now()) as clock:
         sandbox.configure(refusal_status=429, retry_after="20")
-        live(2, clock)
+        run_jobs(2, clock)
         sandbox.reset()
 
-        live(12, clock)
+        run_jobs(12, clock)
 
         assert sandbox.requests == ()
-        live(10, clock)
+        run_jobs(10, clock)
         assert len(sandbox.requests) >= 1
 
 
-@pytest.mark.parametrize("status", GATEWAY)
-def test_what_a_proxy_refused_is_looked_up_and_does_not_count_as_unanswered(
+@pytest.mark.parametrize("status", GATEWAY_STATUSES)
+def test_a_launch_refused_by_a_proxy_is_looked_up_and_does_not_count(
     status, sandbox, st2, settings
 ):
     settings.LAUNCH_LOOKUP_SECONDS = 0.0
@@ -188,8 +182,8 @@ def test_what_a_proxy_refused_is_looked_up_and_does_not_count_as_unanswered(
     assert not sandbox.executions
 
 
-@pytest.mark.parametrize("status", GATEWAY)
-def test_what_stackstorm_took_before_a_proxy_refused_is_adopted(status, sandbox, st2):
+@pytest.mark.parametrize("status", GATEWAY_STATUSES)
+def test_a_launch_that_arrived_before_a_proxy_refused_is_adopted(status, sandbox, st2):
     [execution] = due_executions(1)
     sandbox.configure(refusal_status=status, refusal_after=True)
     launch.launch_due(client=st2)
@@ -202,7 +196,7 @@ def test_what_stackstorm_took_before_a_proxy_refused_is_adopted(status, sandbox,
     assert (execution.status, len(sandbox.executions)) == (Status.RUNNING, 1)
 
 
-def test_the_text_of_a_refused_launch_says_when_it_is_sent_again(sandbox, st2, settings):
+def test_the_reason_of_a_refused_launch_says_when_it_is_resent(sandbox, st2, settings):
     settings.LAUNCH_LOOKUP_SECONDS = 300.0
     [execution] = due_executions(1)
     sandbox.configure(refusal_status=502)
@@ -212,10 +206,10 @@ def test_the_text_of_a_refused_launch_says_when_it_is_sent_again(sandbox, st2, s
     execution.refresh_from_db()
     at = f"{execution.lookup_until:%Y-%m-%d %H:%M:%S} UTC"
     assert "502 Bad Gateway" in execution.error_message
-    assert execution.error_message.endswith(f"If it shows nothing by {at}, it is sent again.")
+    assert execution.error_message.endswith(f"If none is found by {at}, it is resent.")
 
 
-def test_what_a_proxy_refuses_for_launch_timeout_is_for_a_person(sandbox, st2, settings):
+def test_a_launch_refused_by_a_proxy_for_launch_timeout_is_unknown(sandbox, st2, settings):
     settings.LAUNCH_LOOKUP_SECONDS, settings.LAUNCH_TIMEOUT = 0.0, 60.0
     [execution] = due_executions(1)
     sandbox.configure(refusal_status=502)
@@ -230,7 +224,7 @@ def test_what_a_proxy_refuses_for_launch_timeout_is_for_a_person(sandbox, st2, s
     assert execution.status == Status.UNKNOWN
 
 
-def test_looks_end_with_the_first_that_is_refused(sandbox, st2, settings):
+def test_a_batch_of_look_ups_ends_with_the_first_refusal(sandbox, st2, settings):
     settings.LAUNCH_LOOKUP_SECONDS = 0.0
     due_executions(3)
     sandbox.configure(drop_request_rate=1.0)
@@ -246,7 +240,7 @@ def test_looks_end_with_the_first_that_is_refused(sandbox, st2, settings):
     assert "(503)" in note()
 
 
-def test_an_answered_read_does_not_hide_that_launches_are_refused(sandbox, st2):
+def test_a_successful_read_does_not_clear_refused_launches(sandbox, st2):
     running, *_ = due_executions(2)
     sandbox.configure(outcomes={"core.local": "running"})
     launch.launch_due(client=st2)
@@ -263,7 +257,7 @@ def test_an_answered_read_does_not_hide_that_launches_are_refused(sandbox, st2):
     assert note() == ""
 
 
-def test_a_probe_does_not_hide_that_other_reads_are_rejected(sandbox, st2, monkeypatch):
+def test_a_successful_probe_does_not_clear_rejected_reads(sandbox, st2, monkeypatch):
     [execution] = due_executions(1)
     sandbox.configure(outcomes={"core.local": "running"})
     launch.launch_due(client=st2)
@@ -283,7 +277,7 @@ def test_a_probe_does_not_hide_that_other_reads_are_rejected(sandbox, st2, monke
     assert note() == ""
 
 
-def test_a_poll_that_is_refused_is_on_record_and_the_row_stays(sandbox, st2):
+def test_a_refused_poll_sets_the_problem_and_the_row_stays_running(sandbox, st2):
     [execution] = due_executions(1)
     sandbox.configure(outcomes={"core.local": "running"})
     launch.launch_due(client=st2)
@@ -298,28 +292,28 @@ def test_a_poll_that_is_refused_is_on_record_and_the_row_stays(sandbox, st2):
     assert outage.blocks_calls(at=timezone.now() + datetime.timedelta(seconds=8))
 
 
-def test_pauses_between_tries_grow_with_the_outage():
+def test_the_delay_between_retries_grows_with_the_outage():
     error = outage_error()
-    begun = timezone.now()
+    started = timezone.now()
     waits = []
     for seconds in (0, 10, 40, 400):
-        at = begun + datetime.timedelta(seconds=seconds)
+        at = started + datetime.timedelta(seconds=seconds)
         waits.append((outage.report(error, at=at) - at).total_seconds())
 
     assert waits == [1.0, 2.5, 10.0, 15.0]
-    assert Problem.objects.get(name="stackstorm").since == begun
+    assert Problem.objects.get(name="stackstorm").since == started
 
 
 def outage_error():
-    nobody = StackStormClient(api_url="http://127.0.0.1:9", api_key="k", timeout=1)
+    unreachable = StackStormClient(api_url="http://127.0.0.1:9", api_key="k", timeout=1)
     try:
-        nobody.version()
+        unreachable.version()
     except StackStormError as error:
         return error
-    raise AssertionError("nobody listens there")
+    raise AssertionError("a server listens there")
 
 
-def test_refusals_are_on_record_as_transitions(sandbox, st2):
+def test_refusals_are_recorded_as_transitions(sandbox, st2):
     [execution] = due_executions(1)
     sandbox.configure(refusal_status=429)
 

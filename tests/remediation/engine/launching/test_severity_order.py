@@ -1,4 +1,4 @@
-"""Severities in any case, and those that SEVERITY_ORDER does not know."""
+"""Severities in upper or lower case, and those that SEVERITY_ORDER does not list."""
 
 import json
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize(
-    ("severity", "place"),
+    ("severity", "priority"),
     [
         ("critical", 0),
         ("Critical", 0),
@@ -27,23 +27,27 @@ pytestmark = pytest.mark.django_db
         ("", 2),
     ],
 )
-def test_a_severity_has_its_place_in_any_case_and_an_unknown_one_the_middle(severity, place):
-    assert Alert(severity=severity).launch_priority == place
+def test_a_severity_is_ranked_ignoring_case_and_an_unlisted_one_in_the_middle(severity, priority):
+    assert Alert(severity=severity).launch_priority == priority
 
 
-def test_the_order_itself_may_be_in_capitals(settings):
+def test_the_setting_may_be_in_upper_case(settings):
     settings.SEVERITY_ORDER = ["P1", "P2", "P3"]
 
-    assert [Alert(severity=word).launch_priority for word in ("p1", "P3", "fatal")] == [0, 2, 1]
+    assert [Alert(severity=severity).launch_priority for severity in ("p1", "P3", "fatal")] == [
+        0,
+        2,
+        1,
+    ]
 
 
-def test_an_empty_order_puts_all_on_one_place(settings):
+def test_an_empty_setting_gives_all_severities_the_same_priority(settings):
     settings.SEVERITY_ORDER = []
 
     assert Alert(severity="critical").launch_priority == 0
 
 
-def test_case_20_critical_in_capitals_is_launched_before_a_storm_of_info():
+def test_case_20_a_capitalized_critical_is_launched_before_a_storm_of_info():
     make_step(make_bucket())
     alerts = [
         alert_payload(labels=LABELS | {"severity": severity, "instance": str(number)})
@@ -55,7 +59,7 @@ def test_case_20_critical_in_capitals_is_launched_before_a_storm_of_info():
     assert [row.alert.severity for row in LaunchQueue().take(3)] == ["Critical", "P1", "info"]
 
 
-def test_case_12_a_literal_name_is_warned_about_by_the_api():
+def test_case_12_the_api_warns_about_an_alert_name_with_special_characters():
     client = make_client("edit")
     steps = [{"action": make_action().pk}]
     bucket = {"name": "memory", "alert_name_pattern": "Memory (copy)", "steps": steps}

@@ -20,7 +20,7 @@ from audit.models import ApiCall
 from remediation import clock
 from remediation.engine.secrets import known_secrets
 from remediation.models import new_id
-from remediation.models.statements import insert
+from remediation.models.inserts import insert
 from remediation.redaction import mask, mask_headers, mask_query, mask_text
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from django_q.models import OrmQ, Task
 from django_q.tasks import async_task
 
 from remediation import clock
-from remediation.models.statements import insert
+from remediation.models.inserts import insert
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,10 @@ from collections.abc import Collection
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import models
 
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
+from remediation.models.statements import newest_alert_ids
 
 
 class Alert(models.Model):
@@ -77,16 +78,7 @@ class Alert(models.Model):
     @classmethod
     def newest_ids(cls, fingerprints: Collection[str]) -> list[int]:
         """Return the ids of the newest episode of each fingerprint that has one."""
-        if not fingerprints:
-            return []
-        marks = ", ".join(["%s"] * len(fingerprints))
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT MAX(id) FROM {cls._meta.db_table}"  # noqa: S608 - marks and our own name
-                f" WHERE fingerprint IN ({marks}) GROUP BY fingerprint",
-                list(fingerprints),
-            )
-            return [pk for (pk,) in cursor.fetchall()]
+        return newest_alert_ids(fingerprints)
 
     @property
     def is_open(self) -> bool:

@@ -7,7 +7,7 @@ import datetime
 from django.db import models
 from django.db.models import Q
 
-from remediation.models.statements import fetch
+from remediation.models.statements import is_any_pause_open
 
 
 class Pause(models.Model):
@@ -33,7 +33,7 @@ class Pause(models.Model):
     def current(cls, *, at: datetime.datetime) -> Pause | None:
         """Return the pause that holds at a time."""
         # It is asked with every call, and mostly there is none.
-        if not fetch(f"SELECT id FROM {cls._meta.db_table} WHERE ended_at IS NULL LIMIT 1"):  # noqa: S608
+        if not is_any_pause_open():
             return None
         holding = cls.objects.filter(Q(expires_at=None) | Q(expires_at__gt=at), ended_at=None)
         return holding.order_by("-pk").first()

@@ -1,30 +1,29 @@
-"""The statements that every alert needs, on rows with an ``id``, whose text is made once.
+"""All raw SQL of this package, except that of ``clock`` and ``queue``.
 
-Django's ORM builds a statement anew each time, which takes several times as long as executing it.
-The values go through the fields all the same, so the rows are those that the ORM would write.
+Django's ORM takes several times longer to build these statements than the database to run them.
+They run for every alert, request or event. Table and column names come from the models.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import CharField, Field, JSONField, Model, TextField
 
-ROWS_MAX = 500  # of one statement
-# Characters of the values of one statement. Each takes at most four bytes of SQL, so this is far
-# from MariaDB's default max_allowed_packet of 16 MiB.
-CHARACTERS_MAX = 2 << 20
+Rows = tuple[tuple[Any, ...], ...]
 
 
 def compare_and_set(row: Model, *, expected: Mapping[str, Any], **values: Any) -> bool:
-    """Write ``values`` if the row's columns are still as ``expected``; return whether they were.
+    """Write ``values`` if the row's columns still equal ``expected``; return whether they did.
 
-    Columns go by the names of their fields. Of several who expect the same one writes.
+    Columns are given by field name. Of several concurrent callers that expect the same, one writes.
+    It takes a fifth of the time of QuerySet.update, which is a tenth of an alert's CPU time.
     """
     connection = _connection()
     nulls = frozenset(name for name, value in expected.items() if value is None)
@@ -40,72 +39,143 @@ def compare_and_set(row: Model, *, expected: Mapping[str, Any], **values: Any) -
         return bool(cursor.rowcount == 1)
 
 
-def fetch(sql: str, parameters: Sequence[Any] = ()) -> tuple[tuple[Any, ...], ...]:
-    """Return the rows of a query as the driver gives them: fit to be compared, not to be read."""
+def valid_token_row(sha256: str) -> tuple[Any, ...] | None:
+    """Return the columns of a token that is not revoked. Runs for every request."""
+    table, pk, name, digest, scopes, expires_at, revoked_at = _names(
+        "ApiToken", "id", "name", "sha256", "scopes", "expires_at", "revoked_at"
+    )
+    rows = _fetch(
+        f"SELECT {pk}, {name}, {digest}, {scopes}, {expires_at} FROM {table}"  # noqa: S608 - our names
+        f" WHERE {digest} = %s AND {revoked_at} IS NULL",
+        [sha256],
+    )
+    return rows[0] if rows else None
+
+
+def is_any_pause_open() -> bool:
+    """Return whether a pause has not been ended. Runs for every request and batch."""
+    table, ended_at = _names("Pause", "ended_at")
+    return bool(_fetch(f"SELECT 1 FROM {table} WHERE {ended_at} IS NULL LIMIT 1"))  # noqa: S608 - our names
+
+
+def newest_alert_ids(fingerprints: Collection[str]) -> list[int]:
+    """Return the ids of the newest episode of each fingerprint. Runs for every notification."""
+    if not fingerprints:
+        return []
+    table, pk, fingerprint = _names("Alert", "id", "fingerprint")
+    rows = _fetch(
+        f"SELECT MAX({pk}) FROM {table} WHERE {fingerprint} IN ({_marks(fingerprints)})"  # noqa: S608 - our names
+        f" GROUP BY {fingerprint}",
+        list(fingerprints),
+    )
+    return [newest for (newest,) in rows]
+
+
+def bucket_rows() -> Rows:
+    """Return all columns of each bucket and the id of its newest version.
+
+    Runs for every notification, to check the cached buckets. For comparison only.
+    """
+    bucket, pk, *columns = _names("Bucket", *_field_names("Bucket"))
+    version, version_id, bucket_id, number = _names("BucketVersion", "id", "bucket", "number")
+    return _fetch(
+        f"SELECT {', '.join([pk, *columns])}, (SELECT {version_id} FROM {version}"  # noqa: S608 - our names
+        f" WHERE {bucket_id} = {pk} ORDER BY {number} DESC LIMIT 1) FROM {bucket} ORDER BY {pk}"
+    )
+
+
+def step_rows(bucket: int) -> Rows:
+    """Return all columns of a bucket's steps and their actions. Runs for every new run."""
+    step, pk, bucket_id, action_id = _names("BucketStep", "id", "bucket", "action")
+    action, action_pk = _names("Action", "id")
+    return _fetch(
+        f"SELECT {step}.*, {action}.* FROM {step} JOIN {action} ON {action_pk} = {action_id}"  # noqa: S608 - our names
+        f" WHERE {bucket_id} = %s ORDER BY {pk}",
+        [bucket],
+    )
+
+
+def workflow_rows(workflow_ref: str) -> Rows:
+    """Return all columns of the actions of a workflow. Runs for every new run of a workflow."""
+    table, pk, action_type, ref = _names("Action", "id", "action_type", "st2_action_ref")
+    return _fetch(
+        f"SELECT * FROM {table} WHERE {action_type} = 'workflow' AND {ref} = %s"  # noqa: S608 - our names
+        f" ORDER BY {pk}",
+        [workflow_ref],
+    )
+
+
+def next_waiting_value(column: str, at_least: int, **known: int) -> int | None:
+    """Return the lowest value of a field of the waiting StackStorm executions, from an index.
+
+    DISTINCT would read every waiting row, in MariaDB and in SQLite.
+    """
+    table, value, status, is_remote, *others = _names(
+        "ActionExecution", column, "status", "executed_via_stackstorm", *known
+    )
+    conditions = "".join(f" AND {name} = %s" for name in others)
+    [(found,)] = _fetch(
+        f"SELECT MIN({value}) FROM {table} WHERE {status} = 'pending' AND {is_remote} = 1"  # noqa: S608 - our names
+        f"{conditions} AND {value} >= %s",
+        [*known.values(), at_least],
+    )
+    return None if found is None else int(found)
+
+
+def due_in_bucket(priority: int, bucket: int, *, at: datetime.datetime, most: int) -> Rows:
+    """Return due time and id of the first due StackStorm executions of a bucket, from an index."""
+    table, pk, due_at, status, is_remote, priority_name, bucket_id = _names(
+        "ActionExecution",
+        *("id", "due_at", "status", "executed_via_stackstorm", "priority", "bucket"),
+    )
+    now = _connection().ops.adapt_datetimefield_value(at)
+    return _fetch(
+        f"SELECT {due_at}, {pk} FROM {table} WHERE {status} = 'pending' AND {is_remote} = 1"  # noqa: S608 - our names
+        f" AND {priority_name} = %s AND {bucket_id} = %s AND {due_at} <= %s"
+        f" ORDER BY {due_at}, {pk} LIMIT %s",
+        [priority, bucket, now, most],
+    )
+
+
+def executions_sql(st2_execution_ids: Collection[str]) -> str:
+    """Return the SQL of the executions with these ids, without workflow tasks and long columns.
+
+    Runs for every event of the stream.
+    """
+    shown = [name for name in _field_names("ActionExecution") if name not in _LONG]
+    table, *columns = _names("ActionExecution", *shown)
+    _, st2_id, parent = _names("ActionExecution", "st2_execution_id", "parent")
+    return (
+        f"SELECT {', '.join(columns)} FROM {table}"  # noqa: S608 - our names
+        f" WHERE {st2_id} IN ({_marks(st2_execution_ids)}) AND {parent} IS NULL"
+    )
+
+
+_LONG = ("parameters", "st2_result")
+
+
+def _fetch(sql: str, parameters: Sequence[Any] = ()) -> Rows:
+    """Return rows as the driver gives them."""
     with _connection().cursor() as cursor:
         cursor.execute(sql, parameters)
         return tuple(cursor.fetchall())
 
 
-def insert(rows: Sequence[Model]) -> None:
-    """Insert unsaved rows of one model, as few statements as there can be; they get their ids."""
-    if not rows:
-        return
-    connection = _connection()
-    fields = _fields(type(rows[0]))
-    most = min(connection.ops.bulk_batch_size(list(fields), list(rows)), ROWS_MAX)
-    prepare = _Preparation(connection)
-    batch: list[Model] = []
-    parameters: list[Any] = []
-    room = CHARACTERS_MAX
-    for row in rows:
-        values = [prepare(field, getattr(row, field.attname)) for field in fields]
-        length = sum(len(value) for value in values if isinstance(value, str))
-        if batch and (len(batch) == most or length > room):
-            _insert(batch, parameters, connection)
-            batch, parameters, room = [], [], CHARACTERS_MAX
-        batch.append(row)
-        parameters += values
-        room -= length
-    _insert(batch, parameters, connection)
-
-
-def _insert(
-    rows: Sequence[Model], parameters: Sequence[Any], connection: BaseDatabaseWrapper
-) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_insertion(type(rows[0]), len(rows)), parameters)
-        for row, (pk,) in zip(rows, cursor.fetchall(), strict=True):
-            row.pk = pk
-            row._state.adding, row._state.db = False, connection.alias
-
-
 def _prepared(row: Model, values: Mapping[str, Any], connection: BaseDatabaseWrapper) -> list[Any]:
-    prepare = _Preparation(connection)
-    return [prepare(_field(type(row), name), value) for name, value in values.items()]
+    return [_prepare(_field(type(row), name), value, connection) for name, value in values.items()]
 
 
-class _Preparation:
-    """Makes of values what the database takes, as their fields do; much is the same many times."""
-
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        self.connection = connection
-        self.times: dict[datetime.datetime, Any] = {}
-
-    def __call__(self, field: Field[Any, Any], value: Any) -> Any:
-        if value is None or isinstance(field, CharField | TextField):
-            return value
-        if type(value) in (int, bool) and not isinstance(field, JSONField):
-            return value
-        if not isinstance(value, datetime.datetime):
-            return field.get_db_prep_save(value, self.connection)
-        if value not in self.times:
-            self.times[value] = field.get_db_prep_save(value, self.connection)
-        return self.times[value]
+def _prepare(field: Field[Any, Any], value: Any, connection: BaseDatabaseWrapper) -> Any:
+    """Convert a value for the driver, with a short cut for texts and numbers."""
+    if value is None or isinstance(field, CharField | TextField):
+        return value
+    if type(value) in (int, bool) and not isinstance(field, JSONField):
+        return value
+    return field.get_db_prep_save(value, connection)
 
 
 def _connection() -> BaseDatabaseWrapper:
-    # Itself: Django's own name for it looks it up anew for every attribute of every value.
+    # Not django.db.connection, a proxy that looks the connection up for every attribute.
     return connections[DEFAULT_DB_ALIAS]
 
 
@@ -120,29 +190,30 @@ def _update(
         for name in expected
     )
     table = _quoted(model._meta.db_table)
-    return f"UPDATE {table} SET {changes} WHERE id = %s{guards}"  # noqa: S608 - our own names
+    return f"UPDATE {table} SET {changes} WHERE id = %s{guards}"  # noqa: S608 - our names
 
 
-def _insertion(model: type[Model], count: int) -> str:
-    head, places = _insertion_of_one(model)
-    return f"{head} VALUES {', '.join([places] * count)} RETURNING id"
+@lru_cache(maxsize=64)
+def _names(model_name: str, *fields: str) -> list[str]:
+    """Return the quoted table of a model and the qualified columns of its fields."""
+    model: type[Model] = apps.get_model("remediation", model_name)
+    table = _quoted(model._meta.db_table)
+    return [table, *(f"{table}.{_quoted(_field(model, name).column)}" for name in fields)]
 
 
-@lru_cache(maxsize=32)
-def _insertion_of_one(model: type[Model]) -> tuple[str, str]:
-    columns = [_quoted(field.column) for field in _fields(model)]
-    head = f"INSERT INTO {_quoted(model._meta.db_table)} ({', '.join(columns)})"
-    return head, f"({', '.join(['%s'] * len(columns))})"
-
-
-@lru_cache(maxsize=32)
-def _fields(model: type[Model]) -> tuple[Field[Any, Any], ...]:
-    return tuple(field for field in model._meta.concrete_fields if not field.primary_key)
+@lru_cache(maxsize=8)
+def _field_names(model_name: str) -> list[str]:
+    model = apps.get_model("remediation", model_name)
+    return [field.name for field in model._meta.concrete_fields]
 
 
 @lru_cache(maxsize=256)
 def _field(model: type[Model], name: str) -> Field[Any, Any]:
-    return next(field for field in _fields(model) if field.name == name)
+    return next(field for field in model._meta.concrete_fields if field.name == name)
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join(["%s"] * len(values))
 
 
 def _quoted(name: str | None) -> str:

@@ -13,7 +13,7 @@ from django.db import models
 
 from remediation import clock
 from remediation.models.fields import ExactCharField, KeyField, created_field
-from remediation.models.statements import fetch
+from remediation.models.statements import valid_token_row
 
 PREFIX_LENGTH = 12
 LAST_USED_GRAIN = datetime.timedelta(minutes=1)
@@ -98,8 +98,8 @@ class ApiToken(models.Model):
     def find(cls, text: str, *, at: datetime.datetime) -> ApiToken | None:
         """Return the valid token of this text and note its use, at most once a minute."""
         # It is asked with every call: what was read of a row is good for as long as the row is.
-        rows = fetch(_FIND, [digest(text)])
-        token = _token(rows[0]) if rows else None
+        row = valid_token_row(digest(text))
+        token = _token(row) if row else None
         if token is None or (token.expires_at and token.expires_at <= at):
             return None
         token._note_use(at=at)
@@ -121,12 +121,6 @@ class ApiToken(models.Model):
     def allows(self, scope: str) -> bool:
         """Return whether the token has the scope or one that implies it."""
         return scope in self.scopes or bool(IMPLIED_BY[Scope(scope)] & set(self.scopes))
-
-
-_FIND = (
-    "SELECT id, name, sha256, scopes, expires_at FROM api_tokens"
-    " WHERE sha256 = %s AND revoked_at IS NULL"
-)
 
 
 @lru_cache(maxsize=256)

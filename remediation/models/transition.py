@@ -12,7 +12,7 @@ from django.db import connection, models, transaction
 from remediation import clock
 from remediation.json_values import fit, fit_text
 from remediation.models.fields import ExactCharField, KeyField, one_of
-from remediation.models.statements import insert
+from remediation.models.inserts import insert
 
 
 class Subject(Protocol):

@@ -308,6 +308,7 @@ def test_every_request_is_recorded(caller, body, name):
     assert ApiCall.objects.filter(request_id=response["X-Request-ID"]).exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_failed_record_is_counted_and_keeps_the_response(caller, caplog):
     def fail_insert(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         return execute(sql.replace("api_calls", "no_such_table"), params, many, context)

@@ -15,7 +15,7 @@ from remediation.engine.intake.early_resolves import EarlyResolves
 from remediation.engine.intake.episodes import Disposition, Received
 from remediation.engine.intake.status_changes import StatusChange
 from remediation.models import Alert, Cause, Transition, TransitionBatch
-from remediation.models.statements import ROWS_MAX, insert
+from remediation.models.inserts import ROWS_MAX, insert
 
 # Limit for the changed alerts of one statement. SQL escapes them; four times this size fits
 # MariaDB's default max_allowed_packet of 16 MiB.

@@ -8,14 +8,11 @@ the cached ones.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import cached_property
 
 from remediation.matching import Matcher
-from remediation.models import Action, Bucket, BucketStep, BucketVersion, Cause
-from remediation.models.statements import fetch
-
-Rows = tuple[tuple[Any, ...], ...]
+from remediation.models import Bucket, BucketVersion, Cause
+from remediation.models.statements import Rows, bucket_rows, step_rows, workflow_rows
 
 
 class Snapshot:
@@ -70,7 +67,7 @@ class _Cache:
 
 def current() -> Snapshot:
     """Return a snapshot of the buckets in the database."""
-    rows = fetch(_buckets_sql())
+    rows = bucket_rows()
     snapshot = _Cache.snapshot
     if rows != snapshot.rows:
         snapshot = Snapshot(rows, Bucket.objects.filter(pk__in=[row[0] for row in rows]))
@@ -80,34 +77,7 @@ def current() -> Snapshot:
 
 def _definition(bucket: Bucket) -> Rows:
     """Return the rows of a bucket's steps and their actions."""
-    rows = fetch(_steps_sql(), [bucket.pk])
+    rows = step_rows(bucket.pk)
     if bucket.use_stackstorm:
-        rows += fetch(_workflow_sql(), [bucket.workflow_ref])
+        rows += workflow_rows(bucket.workflow_ref)
     return rows
-
-
-@lru_cache(maxsize=1)
-def _buckets_sql() -> str:
-    columns = ", ".join(f"b.{field.column}" for field in Bucket._meta.concrete_fields)
-    return (
-        f"SELECT {columns}, (SELECT v.id FROM {BucketVersion._meta.db_table} v"  # noqa: S608 - names from our models
-        " WHERE v.bucket_id = b.id ORDER BY v.number DESC LIMIT 1)"
-        f" FROM {Bucket._meta.db_table} b ORDER BY b.id"
-    )
-
-
-@lru_cache(maxsize=1)
-def _steps_sql() -> str:
-    return (
-        f"SELECT s.*, a.* FROM {BucketStep._meta.db_table} s"  # noqa: S608 - names from our models
-        f" JOIN {Action._meta.db_table} a ON a.id = s.action_id"
-        " WHERE s.bucket_id = %s ORDER BY s.id"
-    )
-
-
-@lru_cache(maxsize=1)
-def _workflow_sql() -> str:
-    return (
-        f"SELECT a.* FROM {Action._meta.db_table} a"  # noqa: S608 - names from our models
-        " WHERE a.action_type = 'workflow' AND a.st2_action_ref = %s ORDER BY a.id"
-    )

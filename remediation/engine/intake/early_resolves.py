@@ -16,7 +16,7 @@ from django.db import OperationalError, connection
 from remediation.alertmanager import IncomingAlert, fingerprint
 from remediation.engine.retries import ROW_CHANGED
 from remediation.models import Alert, EarlyResolve
-from remediation.models.statements import insert
+from remediation.models.inserts import insert
 
 
 @dataclass(slots=True)

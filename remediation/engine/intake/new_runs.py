@@ -6,7 +6,7 @@ from remediation import queue
 from remediation.engine.guards import cooldown
 from remediation.engine.intake.assignment import Assignments
 from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition, TransitionBatch
-from remediation.models.statements import insert
+from remediation.models.inserts import insert
 
 
 def save_runs(assignments: Assignments, *, cause: Cause, batch: TransitionBatch) -> None:

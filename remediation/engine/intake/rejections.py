@@ -9,8 +9,8 @@ from remediation.alertmanager import InvalidAlert
 from remediation.engine.intake.episodes import Received
 from remediation.engine.secrets import known_secrets
 from remediation.models import RejectedAlert
+from remediation.models.inserts import insert
 from remediation.models.rejected_alert import ROWS_MAX
-from remediation.models.statements import insert
 from remediation.redaction import mask_text
 
 logger = logging.getLogger(__name__)

@@ -12,13 +12,12 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from django.db import connection
 from django.db.models import QuerySet
 
 from remediation import clock, queue
 from remediation.engine.launching import parameters
 from remediation.models import ActionExecution, Heartbeat, Pause
-from remediation.models.statements import fetch
+from remediation.models.statements import due_in_bucket, next_waiting_value
 
 READ_SIZE = 200  # ids read at once
 LAUNCHER_SHARE = 20  # executions that one launcher claims at about the same time
@@ -102,38 +101,28 @@ def executions_with_related() -> QuerySet[ActionExecution]:
 
 def next_ids(count: int) -> list[int]:
     """Return the ids of the first ``count`` due executions, without reading the later ones."""
-    now = connection.ops.adapt_datetimefield_value(clock.now())
+    now = clock.now()
     ids: list[int] = []
     for priority in _values("priority"):
         left = count - len(ids)
         if not left:
             break
         buckets = (
-            enumerate(fetch(_DUE_IN_BUCKET, [priority, bucket, now, left]))
-            for bucket in _values("bucket_id", priority=priority)
+            enumerate(due_in_bucket(priority, bucket, at=now, most=left))
+            for bucket in _values("bucket", priority=priority)
         )
         in_turn = sorted((turn, due_at, pk) for rows in buckets for turn, (due_at, pk) in rows)
         ids += [pk for *_, pk in in_turn[:left]]
     return ids
 
 
-def _values(column: str, **known: int) -> Iterator[int]:
-    """Yield the values of a column of all pending rows, ascending: one index lookup per value.
+def _values(field: str, **known: int) -> Iterator[int]:
+    """Yield the values of a field of all waiting rows, ascending: one index lookup per value.
 
-    DISTINCT would read every pending row, in MariaDB and in SQLite. The first lookup uses ``>= 0``
-    because MariaDB 10.11 treats ``> -1`` on an unsigned column as ``> 0``.
+    The first lookup uses ``>= 0`` because MariaDB 10.11 treats ``> -1`` on an unsigned column as
+    ``> 0``.
     """
-    conditions = "".join(f" AND {name} = %s" for name in known)
-    sql = f"SELECT MIN({column}) {_WAITING}{conditions} AND {column} >= %s"
-    [(value,)] = fetch(sql, [*known.values(), 0])
+    value = next_waiting_value(field, 0, **known)
     while value is not None:
         yield value
-        [(value,)] = fetch(sql, [*known.values(), value + 1])
-
-
-# Served by one index in this order. Raw SQL: the ORM takes longer to build it than it runs.
-_WAITING = "FROM action_executions WHERE status = 'pending' AND executed_via_stackstorm = 1"
-_DUE_IN_BUCKET = (
-    f"SELECT due_at, id {_WAITING} AND priority = %s AND bucket_id = %s AND due_at <= %s"
-    " ORDER BY due_at, id LIMIT %s"
-)
+        value = next_waiting_value(field, value + 1, **known)

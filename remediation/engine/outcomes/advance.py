@@ -22,7 +22,7 @@ from remediation.models import (
     Transition,
     TransitionBatch,
 )
-from remediation.models.statements import insert
+from remediation.models.inserts import insert
 
 Status = ActionExecution.Status
 

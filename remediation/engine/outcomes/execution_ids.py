@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from functools import cache
 
 from remediation.models import ActionExecution
+from remediation.models.statements import executions_sql
 
 
 class ExecutionIdTakenError(Exception):
@@ -30,17 +30,6 @@ def rows_by_st2_id(st2_execution_ids: Collection[str]) -> dict[str, ActionExecut
     """
     if not st2_execution_ids:
         return {}
-    # Raw SQL: this runs for every event, and the ORM takes longer to compile it than to run it.
-    marks = ", ".join(["%s"] * len(st2_execution_ids))
-    rows = ActionExecution.objects.raw(
-        f"SELECT {_columns()} FROM {ActionExecution._meta.db_table}"  # noqa: S608 - our own names
-        f" WHERE st2_execution_id IN ({marks}) AND parent_id IS NULL",
-        list(st2_execution_ids),
-    )
+    sql = executions_sql(st2_execution_ids)
+    rows = ActionExecution.objects.raw(sql, list(st2_execution_ids))
     return {row.st2_execution_id or "": row for row in rows}
-
-
-@cache
-def _columns() -> str:
-    fields = ActionExecution._meta.concrete_fields
-    return ", ".join(str(f.column) for f in fields if f.name not in ("parameters", "st2_result"))

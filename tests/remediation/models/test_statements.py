@@ -7,7 +7,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition, TransitionBatch
-from remediation.models.statements import ROWS_MAX, compare_and_set, insert
+from remediation.models.inserts import ROWS_MAX, insert
+from remediation.models.statements import compare_and_set
 from tests.factories import make_alert, make_execution, make_run
 
 pytestmark = pytest.mark.django_db

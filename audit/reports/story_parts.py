@@ -25,7 +25,7 @@ Part = TypeVar("Part")
 
 def _copy_columns(part: type[Part], row: Model, **others: Any) -> Part:
     """Return a part with the row's columns of the same names, and ``others``."""
-    names = {field.name for field in fields(part)} - others.keys()  # type: ignore[arg-type]
+    names = {field.name for field in fields(part)} - others.keys()  # type: ignore[arg-type]  # a dataclass
     return part(**{name: getattr(row, name) for name in names}, **others)
 
 

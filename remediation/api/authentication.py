@@ -76,7 +76,7 @@ def _read_token(header: bytes) -> str:
     raise AuthenticationFailed(f"Invalid Authorization header. {CREDENTIALS_HELP}") from None
 
 
-class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # untyped
     """OpenAPI security schemes of the tokens."""
 
     target_class = TokenAuthentication

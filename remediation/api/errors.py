@@ -114,16 +114,16 @@ class ErrorResponseSerializer(serializers.Serializer[Any]):
 def exception_handler(exception: Exception, context: dict[str, Any]) -> Response:
     """Return the response for an exception in an API view."""
     request = context["request"]
-    error = (
-        body_error(request) if isinstance(exception, BODY_READ_ERRORS) else _translate(exception)
-    )
+    error = _translate(exception)
+    if isinstance(exception, BODY_READ_ERRORS):
+        error = unreadable_body_reason(request)
     if isinstance(error, InternalError):
         logger.error("%s %s failed", request.method, request.path, exc_info=exception)
     elif isinstance(error, UnreadableBody):
         logger.warning("%s %s: %s", request.method, request.path, error.detail)
     elif isinstance(error, Unavailable):
         logger.warning("%s %s: database error: %s", request.method, request.path, exception)
-    response = Response(error_body(error, request), status=error.status_code)
+    response = Response(error_response_body(error, request), status=error.status_code)
     if header := getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = header
     if isinstance(error, Unavailable):
@@ -131,13 +131,13 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
     return response
 
 
-def body_error(request: Any) -> exceptions.APIException:
+def unreadable_body_reason(request: Any) -> exceptions.APIException:
     """Return the reason why the request body could not be read."""
     error: exceptions.APIException = getattr(request, "body_error", None) or TruncatedBody()
     return error
 
 
-def error_body(error: exceptions.APIException, request: Any) -> dict[str, Any]:
+def error_response_body(error: exceptions.APIException, request: Any) -> dict[str, Any]:
     """Return the response body of an error."""
     fields: Fields = {}
     if isinstance(error, exceptions.ValidationError):
@@ -237,4 +237,4 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
 
 
 def _json(error: exceptions.APIException, request: HttpRequest) -> HttpResponse:
-    return JsonResponse(error_body(error, request), status=error.status_code)
+    return JsonResponse(error_response_body(error, request), status=error.status_code)

@@ -26,7 +26,7 @@ from remediation.api.errors import (
     TooLarge,
     Unavailable,
     UnreadableBody,
-    body_error,
+    unreadable_body_reason,
 )
 from remediation.api.negotiation import JsonOnlyNegotiation
 from remediation.api.parsers import read_json
@@ -127,7 +127,7 @@ def _read_body(request: Request) -> bytes:
     try:
         body: bytes = request.body
     except BODY_READ_ERRORS as error:
-        cause = body_error(request)
+        cause = unreadable_body_reason(request)
         if isinstance(cause, TooLarge):
             raise cause from error
         # After a 4xx, Alertmanager would drop the alerts.

@@ -236,7 +236,7 @@ def steps_of_run(run: BucketRun) -> Iterable[ActionExecution]:
     """Return the step executions of a run with the columns for inquiries and waiting."""
     if not hasattr(run, "prefetched_steps"):
         prefetch_related_objects([run], RUN_STEPS)
-    steps: list[ActionExecution] = run.prefetched_steps  # type: ignore[attr-defined]
+    steps: list[ActionExecution] = run.prefetched_steps  # type: ignore[attr-defined]  # to_attr
     return steps
 
 

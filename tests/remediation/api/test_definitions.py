@@ -93,7 +93,7 @@ def test_the_trailing_slash_is_optional(call: Editor, slash: str) -> None:
         ({"st2_parameters": {"a": ["\x00"]}}, "st2_parameters", "Null characters"),
         ({"st2_parameters": {"\ud800": 1}}, "st2_parameters", "surrogates"),
         ({"st2_parameters": {"a": float("inf")}}, "st2_parameters", "not finite"),
-        ({"st2_parameters": {"a": eval("[" * 30 + "]" * 30)}}, "st2_parameters", "20 levels"),  # noqa: S307
+        ({"st2_parameters": {"a": json.loads("[" * 30 + "]" * 30)}}, "st2_parameters", "20 levels"),
         ({"nope": 1}, "nope", "Unknown field"),
     ],
 )
@@ -223,7 +223,11 @@ def test_patching_a_bucket_keeps_its_steps(call: Editor) -> None:
         ({"steps": [{"action": 1, "condition": "nope"}]}, "steps.0.condition", "nope"),
         ({"steps": [{"action": 1, "max_attempts": 0}]}, "steps.0.max_attempts", "1"),
         ({"steps": [{"action": 1, "run_when": "never"}]}, "steps.0.run_when", "never"),
-        ({"use_stackstorm": True, "st2_workflow_name": "a.b"}, "steps", "not both"),
+        (
+            {"use_stackstorm": True, "st2_workflow_name": "a.b"},
+            "steps",
+            "either steps or a workflow",
+        ),
         ({"use_stackstorm": True, "steps": []}, "st2_workflow_name", "Name the workflow"),
         ({"st2_workflow_name": "a.b"}, "st2_workflow_name", "steps or a workflow"),
         ({"st2_workflow_params": []}, "st2_workflow_params", "JSON object"),

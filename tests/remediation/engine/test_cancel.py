@@ -7,6 +7,7 @@ import time
 import pytest
 from django.utils import timezone
 
+from remediation import clock
 from remediation.alertmanager import parse
 from remediation.engine import cancel
 from remediation.engine.intake import receive
@@ -331,3 +332,14 @@ def test_a_run_canceled_at_its_time_limit_is_a_timeout_even_if_its_last_step_suc
     run.refresh_from_db()
     assert (run.status, statuses(run)) == ("timeout", ["success"])
     assert run.reason == "not ended within 60 s (timeout_seconds of the bucket)"
+
+
+@pytest.mark.parametrize(
+    ("early", "count"), [(datetime.timedelta(microseconds=1), 0), (datetime.timedelta(0), 1)]
+)
+def test_a_run_is_overdue_at_the_exact_time_limit(early, count, launched, monkeypatch):
+    run = launched(timeout_seconds=60)
+    now = run.started_at + datetime.timedelta(seconds=60) - early
+    monkeypatch.setattr(clock, "now", lambda: now)
+
+    assert cancel.cancel_overdue() == count

@@ -6,8 +6,10 @@ import time
 import pytest
 from django.utils import timezone
 
+from remediation import clock
 from remediation.engine.launching import launch
-from remediation.engine.outcomes import poll, poll_hints
+from remediation.engine.outcomes import poll, poll_hints, poll_interval
+from remediation.engine.outcomes.deadlines import deadline
 from remediation.engine.outcomes.outcome import OUTCOMES, Outcome
 from remediation.engine.outcomes.settle import settle
 from remediation.models import ActionExecution, BucketRun, Cause, Transition
@@ -348,3 +350,22 @@ def test_the_next_poll_is_not_after_the_deadline(sandbox, st2, launched, setting
 
     execution.refresh_from_db()
     assert execution.due_at < timezone.now() + datetime.timedelta(seconds=21)
+
+
+@pytest.mark.parametrize(
+    ("early", "status"),
+    [(datetime.timedelta(microseconds=1), "running"), (datetime.timedelta(0), "unknown")],
+)
+def test_an_execution_becomes_unknown_at_the_end_of_the_cancel_grace(
+    early, status, launched, monkeypatch
+):
+    execution = launched(timeout_seconds=30)
+    overdue = deadline(execution).at + poll.CANCEL_GRACE
+    monkeypatch.setattr(clock, "now", lambda: overdue - early)
+
+    poll._give_up_if_overdue(execution, "no response")
+
+    execution.refresh_from_db()
+    assert execution.status == status
+    if status == "unknown":
+        assert execution.due_at == overdue + poll_interval.UNKNOWN_INTERVAL

@@ -1,4 +1,4 @@
-"""Real parts as fixtures; one that is missing skips its tests, or fails them in CI."""
+"""Real servers as fixtures. Without the program a test is skipped; in CI it fails."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,14 +12,14 @@ from tests.servers.mariadb import MariaDB
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDB]:
-    """A MariaDB server beside the one that the tests may run on."""
+    """A MariaDB server, not the one that the other tests may use."""
     with skip_if_missing(mariadb.running()) as server:
         yield server
 
 
 @pytest.fixture
 def start_alertmanager() -> Iterator[Callable[..., Alertmanager]]:
-    """Start an Alertmanager for a webhook: takes what ``alertmanager.running`` takes."""
+    """Start an Alertmanager with the arguments of ``alertmanager.running``."""
     with ExitStack() as stack:
 
         def start(**options: str) -> Alertmanager:

@@ -1,7 +1,8 @@
-"""Eight threads do the same thing at once, over and over: ``python -m tests.functional.races``.
+"""Eight threads run the same operation at once, in many rounds.
 
-It uses the empty tables in the database of ``DATABASE_URL`` and prints as JSON what came of each
-round of each race. A process of its own, for the tests' database in memory knows no threads.
+``python -m tests.functional.races`` uses the empty tables in ``DATABASE_URL`` and prints the
+results of all rounds as JSON. It is a process of its own, since threads cannot share the tests'
+in-memory database.
 """
 
 import datetime
@@ -17,7 +18,7 @@ import django
 
 django.setup()
 
-from django.db import connection  # noqa: E402  Django has to be set up first
+from django.db import connection  # noqa: E402  after django.setup()
 from django.utils import timezone  # noqa: E402
 
 from remediation import alertmanager  # noqa: E402
@@ -43,7 +44,7 @@ POOL = ThreadPoolExecutor(THREADS)
 
 
 def at_once(act: Callable[[int], Any]) -> list[Any]:
-    """Return what ``act`` returned in each thread; what one raises is raised."""
+    """Run ``act`` in all threads at once; return the results or raise an exception of a thread."""
     barrier = Barrier(THREADS)
 
     def begin(number: int) -> Any:
@@ -53,15 +54,15 @@ def at_once(act: Callable[[int], Any]) -> list[Any]:
     return list(POOL.map(begin, range(THREADS)))
 
 
-def moves_of(rows: Any) -> dict[str, int]:
-    """Count the recorded moves of some rows by where they led."""
+def transitions_of(rows: Any) -> dict[str, int]:
+    """Count the transitions of some rows by their new status."""
     subject_type = rows.model.SUBJECT_TYPE
-    moves = Transition.objects.filter(subject_type=subject_type, subject_id__in=rows.values("pk"))
-    return dict(Counter(moves.values_list("to_status", flat=True)))
+    found = Transition.objects.filter(subject_type=subject_type, subject_id__in=rows.values("pk"))
+    return dict(Counter(found.values_list("to_status", flat=True)))
 
 
 def deliver(number: int) -> dict[str, Any]:
-    """Deliver one notification of two alerts, one of them twice, in every thread."""
+    """Deliver a notification of two alerts, one of them twice, in every thread."""
     name = f"Deliver{number}"
     bucket = factories.make_bucket(alert_name_pattern=name)
     factories.make_step(bucket)
@@ -76,7 +77,7 @@ def deliver(number: int) -> dict[str, Any]:
         receipts = receive.receive(alertmanager.parse(body), cause=cause, client="10.0.0.9")
         return [str(receipt.disposition) for receipt in receipts]
 
-    dispositions = Counter(word for words in at_once(act) for word in words)
+    dispositions = Counter(one for result in at_once(act) for one in result)
     rows = Alert.objects.filter(alert_name=name)
     runs = BucketRun.objects.filter(bucket=bucket)
     executions = ActionExecution.objects.filter(bucket=bucket)
@@ -84,14 +85,14 @@ def deliver(number: int) -> dict[str, Any]:
         "dispositions": dict(dispositions),
         "occurrences": sorted(rows.values_list("instance", "occurrences")),
         "open": rows.exclude(active_fingerprint=None).count(),
-        "alerts": moves_of(rows),
-        "runs": moves_of(runs),
-        "executions": moves_of(executions),
+        "alerts": transitions_of(rows),
+        "runs": transitions_of(runs),
+        "executions": transitions_of(executions),
     }
 
 
 def fire_and_resolve(number: int) -> dict[str, Any]:
-    """Deliver an alert once, then a late copy of it in four threads and its resolve in four."""
+    """Deliver an alert, then a late copy in four threads and its resolve in four others."""
     name = f"FireAndResolve{number}"
     bodies = [
         factories.notification_body(
@@ -113,18 +114,18 @@ def fire_and_resolve(number: int) -> dict[str, Any]:
     act(0)
     at_once(act)
     [alert] = Alert.objects.filter(alert_name=name)
-    moves = Transition.objects.filter(subject_type="alert", subject_id=alert.pk).order_by("pk")
-    words = [(move.from_status, move.to_status) for move in moves]
+    found = Transition.objects.filter(subject_type="alert", subject_id=alert.pk).order_by("pk")
+    statuses = [(one.from_status, one.to_status) for one in found]
     return {
-        "each_move_begins_where_the_last_ended": [before for before, _ in words]
-        == ["", *(after for _, after in words[:-1])],
-        "the_last_is_where_it_is": words[-1][1] == alert.status,
-        "an_open_one_is_firing": alert.is_open == (alert.status == "firing"),
+        "has_no_gap": [before for before, _ in statuses]
+        == ["", *(after for _, after in statuses[:-1])],
+        "ends_at_its_status": statuses[-1][1] == alert.status,
+        "is_open_while_firing": alert.is_open == (alert.status == "firing"),
     }
 
 
 def overtake(number: int) -> dict[str, Any]:
-    """Deliver the first firing of four alerts and their resolves, each in a thread of its own."""
+    """Deliver the first firing and the resolve of four alerts, each in its own thread."""
     name = f"Overtake{number}"
 
     def act(thread: int) -> None:
@@ -146,7 +147,7 @@ def overtake(number: int) -> dict[str, Any]:
 
 def start(number: int) -> dict[str, Any]:
     """Launch the same five due executions in every thread."""
-    ActionExecution.objects.update(due_at=None)  # what other races have left
+    ActionExecution.objects.update(due_at=None)  # rows of other races
     bucket = factories.make_bucket()
     action = factories.make_action(st2_runner="local-shell-cmd")
     factories.make_step(bucket, action, parameters={"cmd": "true"})
@@ -164,14 +165,14 @@ def start(number: int) -> dict[str, Any]:
     return {
         "claimed": sum(claimed),
         "posts": sorted(sandbox.posts_by_trace_tag()[tag] for tag in tags),
-        "executions": moves_of(executions),
-        "runs": moves_of(BucketRun.objects.filter(bucket=bucket)),
+        "executions": transitions_of(executions),
+        "runs": transitions_of(BucketRun.objects.filter(bucket=bucket)),
     }
 
 
 def cool_down(number: int) -> dict[str, Any]:
-    """Launch alerts that are the same to a bucket with a cooldown, one in every thread."""
-    ActionExecution.objects.update(due_at=None)  # what other races have left
+    """Launch alerts that a bucket's cooldown treats as equal, one in every thread."""
+    ActionExecution.objects.update(due_at=None)  # rows of other races
     bucket = factories.make_bucket(cooldown_seconds=3600, group_by="alertname")
     factories.make_step(bucket, factories.make_local_action(), parameters={"message": "x"})
     alerts = [
@@ -202,7 +203,7 @@ def end(number: int) -> dict[str, Any]:
     alert = factories.make_alert(labels={"alertname": f"End{number}"})
     run = factories.make_run(bucket, alert, status="running")
     row = factories.make_execution(run, status="running", started_at=timezone.now())
-    outcomes = [Outcome.success({}), Outcome.failure("no"), Outcome.unknown("who knows")]
+    outcomes = [Outcome.success({}), Outcome.failure("no"), Outcome.unknown("no answer")]
 
     def act(thread: int) -> bool:
         mine = ActionExecution.objects.get(pk=row.pk)
@@ -212,15 +213,15 @@ def end(number: int) -> dict[str, Any]:
     row.refresh_from_db()
     return {
         "won": sum(won),
-        "moves": sum(moves_of(ActionExecution.objects.filter(pk=row.pk)).values()),
+        "transitions": sum(transitions_of(ActionExecution.objects.filter(pk=row.pk)).values()),
         "is_final": row.status in row.FINAL,
         "next": list(run.executions.exclude(pk=row.pk).values_list("step_order", "status")),
     }
 
 
-def rescue(number: int) -> dict[str, Any]:
-    """Rescue what the same dead worker left in every thread."""
-    alert = factories.make_alert(labels={"alertname": f"Rescue{number}"})
+def recover_launch(number: int) -> dict[str, Any]:
+    """Recover the launch of the same dead worker in every thread."""
+    alert = factories.make_alert(labels={"alertname": f"Recover{number}"})
     run = factories.make_run(alert=alert, status="running")
     row = factories.make_execution(run, status="launching", started_at=timezone.now())
 
@@ -231,7 +232,7 @@ def rescue(number: int) -> dict[str, Any]:
 
 
 def beat(number: int) -> dict[str, Any]:
-    """Take the same beat in every thread."""
+    """Claim the same heartbeat in every thread."""
     at, interval = timezone.now(), datetime.timedelta(hours=1)
     name = f"beat {number // 2}"
     if number % 2:
@@ -243,14 +244,14 @@ def beat(number: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run all races and print what came of their rounds, by the name of the race."""
-    told = {}
-    races = (deliver, fire_and_resolve, overtake, start, cool_down, end, rescue, beat)
+    """Run all races and print the results of their rounds by race."""
+    results = {}
+    races = (deliver, fire_and_resolve, overtake, start, cool_down, end, recover_launch, beat)
     for race in races:
-        told[race.__name__] = [race(number) for number in range(ROUNDS)]
+        results[race.__name__] = [race(number) for number in range(ROUNDS)]
     at_once(lambda _: connection.close())
     connection.close()
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""StackStorm's callbacks are executions with our trace tags: none is taken for a remediation."""
+"""Callbacks are StackStorm executions with our trace tags; none is recorded as a remediation."""
 
 import pytest
 
@@ -16,17 +16,17 @@ def sandbox():
         yield running
 
 
-@pytest.mark.parametrize("is_let_in", [True, False], ids=["accepted", "refused"])
-def test_what_is_recorded_is_the_remediation_and_not_its_callback(is_let_in, sandbox, tmp_path):
-    serving = poundcake.running(
+@pytest.mark.parametrize("is_accepted", [True, False], ids=["accepted", "refused"])
+def test_the_remediation_is_recorded_and_not_its_callback(is_accepted, sandbox, tmp_path):
+    server = poundcake.running(
         database_url=f"sqlite:///{tmp_path / 'poundcake.sqlite3'}",
         sandbox=sandbox,
         api_key=API_KEY,
         ST2_NOTIFY="true",
     )
-    with serving as app:
-        token = app.token if is_let_in else "pc_of_nobody"
-        # Some answers are lost, so that executions are looked up by their tag and for twins.
+    with server as app:
+        token = app.token if is_accepted else "pc_unknown"
+        # Lost responses cause look-ups by tag and checks for duplicates.
         sandbox.configure(
             callback_url=f"{app.url}/api/v1/stackstorm/webhook",
             callback_token=token,
@@ -56,11 +56,11 @@ def test_what_is_recorded_is_the_remediation_and_not_its_callback(is_let_in, san
     assert all("status_code" not in one["st2_result"] for one in ours)
     assert set(sandbox.posts_by_trace_tag().values()) == {1}
     assert not [path for method, path in sandbox.requests if method == "DELETE"]
-    expected = {"succeeded"} if is_let_in else {"failed"}
+    expected = {"succeeded"} if is_accepted else {"failed"}
     assert {report["status"] for report in reports_of(sandbox)} == expected
 
 
 def reports_of(sandbox):
-    """Return the ended executions of the callback's rule."""
+    """Return the ended executions of the callback rule."""
     ended = ("succeeded", "failed")
     return [one for one in sandbox.executions if "rule" in one and one["status"] in ended]

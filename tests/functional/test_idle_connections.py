@@ -1,4 +1,4 @@
-"""StackStorm answers later than MariaDB keeps an idle connection: everything is recorded."""
+"""StackStorm responds after MariaDB has closed the idle connection: all is recorded."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def poundcake():
         yield running, sandbox
 
 
-def test_every_answer_is_recorded_once(poundcake):
+def test_every_response_is_recorded_once(poundcake):
     running, sandbox = poundcake
     action = running.post(
         "actions/", {"name": "echo", "st2_action_ref": "core.local", "st2_parameters": {}}

@@ -1,4 +1,4 @@
-"""The real parts themselves, and what happens when one is missing."""
+"""The servers of the tests, and the behavior without their programs."""
 
 import json
 import os
@@ -17,11 +17,11 @@ from tests import servers
 from tests.servers import ServerFailed, ServerMissing, mariadb
 from tests.servers.processes import descendants
 
-WAIT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 
 
 class Receiver(HTTPServer):
-    """Stands where PoundCake's webhook stands; keeps what is posted to it."""
+    """A webhook that stores the posted bodies."""
 
     def __init__(self) -> None:
         self.received: Queue[tuple[str | None, dict[str, object]]] = Queue()
@@ -29,7 +29,7 @@ class Receiver(HTTPServer):
 
 
 class ReceiverHandler(BaseHTTPRequestHandler):
-    """Takes every POST."""
+    """Accepts every POST."""
 
     server: Receiver
 
@@ -51,8 +51,8 @@ def receiver():
         server.shutdown()
 
 
-def test_mariadb_answers_through_mysqlclient(mariadb_server):
-    mysql = pytest.importorskip("MySQLdb")
+def test_mysqlclient_connects_to_mariadb(mariadb_server):
+    mysql = pytest.importorskip("MySQLdb", reason="mysqlclient is not installed")
     connection = mysql.connect(unix_socket=str(mariadb_server.unix_socket), database="poundcake")
 
     with connection.cursor() as cursor:
@@ -65,8 +65,8 @@ def test_mariadb_answers_through_mysqlclient(mariadb_server):
 
 
 @pytest.mark.parametrize("is_durable", [True, False])
-def test_mariadb_loses_no_commit_if_told_so(is_durable):
-    mysql = pytest.importorskip("MySQLdb")
+def test_mariadb_is_durable_on_request(is_durable):
+    mysql = pytest.importorskip("MySQLdb", reason="mysqlclient is not installed")
 
     with servers.skip_if_missing(mariadb.running(is_durable=is_durable)) as server:
         connection = mysql.connect(unix_socket=str(server.unix_socket), user="root")
@@ -80,7 +80,7 @@ def test_mariadb_loses_no_commit_if_told_so(is_durable):
 
 
 @pytest.mark.usefixtures("mariadb_server")
-def test_a_command_runs_on_a_mariadb_that_ends_with_it():
+def test_a_command_runs_with_a_mariadb_that_ends_with_it():
     command = "import os, sys; sys.stdout.write(os.environ['DATABASE_URL']); sys.exit(3)"
 
     process = subprocess.run(
@@ -103,9 +103,9 @@ def test_alertmanager_delivers_an_alert_and_its_resolve(start_alertmanager, rece
     labels = {"alertname": "HostDown", "instance": "server-01:9100"}
 
     alertmanager.post_alerts([{"labels": labels}])
-    authorization, firing = receiver.received.get(timeout=WAIT_SECONDS)
+    authorization, firing = receiver.received.get(timeout=TIMEOUT_SECONDS)
     alertmanager.post_alerts([{"labels": labels, "endsAt": "2026-01-01T00:00:00Z"}])
-    _, resolved = receiver.received.get(timeout=WAIT_SECONDS)
+    _, resolved = receiver.received.get(timeout=TIMEOUT_SECONDS)
 
     assert authorization == "Bearer t0ken"
     assert [(alert["status"], alert["labels"]) for alert in firing["alerts"]] == [
@@ -122,7 +122,7 @@ def test_a_missing_program_is_named_with_its_package(monkeypatch):
         servers.find_program("no-such", package="none")
 
 
-def test_a_program_is_found_among_the_unpacked(monkeypatch, tmp_path):
+def test_an_unpacked_program_is_found(monkeypatch, tmp_path):
     program = tmp_path / "no-such"
     program.touch(mode=0o755)
     monkeypatch.setattr(servers, "UNPACKED", tmp_path)
@@ -133,7 +133,7 @@ def test_a_program_is_found_among_the_unpacked(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)]
 )
-def test_a_missing_part_is_a_failure_in_ci_and_a_skip_elsewhere(monkeypatch, ci, outcome):
+def test_a_missing_server_fails_the_test_in_ci_and_skips_it_elsewhere(monkeypatch, ci, outcome):
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(mariadb, "find_spec", lambda name: None)
 
@@ -142,7 +142,7 @@ def test_a_missing_part_is_a_failure_in_ci_and_a_skip_elsewhere(monkeypatch, ci,
 
 
 @pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])
-def test_a_command_is_left_out_without_mariadb_but_not_in_ci(monkeypatch, capsys, ci, status):
+def test_without_mariadb_a_command_fails_in_ci_only(monkeypatch, capsys, ci, status):
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(mariadb, "find_spec", lambda name: None)
 
@@ -150,7 +150,7 @@ def test_a_command_is_left_out_without_mariadb_but_not_in_ci(monkeypatch, capsys
     assert "Not run on MariaDB: " in capsys.readouterr().err
 
 
-def test_a_server_that_ends_at_once_is_broken_and_its_log_is_shown():
+def test_the_log_of_a_server_that_does_not_start_is_shown():
     command = ["sh", "-c", "echo no disk left; exit 1"]
 
     with (
@@ -160,13 +160,13 @@ def test_a_server_that_ends_at_once_is_broken_and_its_log_is_shown():
         pass
 
 
-def test_the_children_of_a_process_and_theirs_are_found():
+def test_all_descendants_of_a_process_are_found():
     command = ["sh", "-c", "sh -c 'sleep 600 & wait' & wait"]
 
     with servers.run_server(command, is_ready=lambda: True) as process:
-        until = monotonic() + WAIT_SECONDS
+        deadline = monotonic() + TIMEOUT_SECONDS
         while len(found := descendants(process.pid)) < 2:
-            assert monotonic() < until
+            assert monotonic() < deadline
             sleep(0.01)
         for pid in found:
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A costly template delays nothing else: real web server, real workers, real HTTP."""
+"""A costly template delays no other work: real web server, workers and HTTP."""
 
 import threading
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mariadb"])
-def served(
+def app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox
 ) -> Iterator[PoundCake]:
     url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'db.sqlite3'}"
@@ -40,60 +40,66 @@ def served(
         yield running
 
 
-def make_bucket(served: PoundCake, name: str, *steps: dict[str, Any]) -> int:
-    """Make a bucket that takes the alert of its own name; return its id."""
+def make_bucket(app: PoundCake, name: str, *steps: dict[str, Any]) -> int:
+    """Create a bucket for the alert with its name; return its id."""
     body = {"name": name, "alert_name_pattern": name, "steps": steps}
-    return served.post("buckets/", body)["id"]
+    return app.post("buckets/", body)["id"]
 
 
-def action_id(served: PoundCake, name: str) -> int:
-    return served.get(f"actions/?name={name}")["results"][0]["id"]
+def action_id(app: PoundCake, name: str) -> int:
+    return app.get(f"actions/?name={name}")["results"][0]["id"]
 
 
-def make_shell_action(served: PoundCake) -> int:
+def make_shell_action(app: PoundCake) -> int:
     body = {"name": "noop", "action_type": "stackstorm", "st2_action_ref": "core.noop"}
-    return served.post("actions/", body)["id"]
+    return app.post("actions/", body)["id"]
 
 
-def test_two_simulations_of_a_heavy_bucket_do_not_delay_health(served: PoundCake) -> None:
-    step = {"action": action_id(served, "log_event"), "parameters": {"message": NESTED}}
+def test_two_costly_simulations_do_not_delay_health_checks(app: PoundCake) -> None:
+    step = {"action": action_id(app, "log_event"), "parameters": {"message": NESTED}}
     steps = [step | {"on_failure": "continue"}] * STEPS
-    path = f"buckets/{make_bucket(served, 'HostDown', *steps)}/simulate/"
+    path = f"buckets/{make_bucket(app, 'HostDown', *steps)}/simulate/"
     labels = {"alertname": "HostDown", "instance": "web-01:9100"}
-    answers: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     calls = [
-        threading.Thread(target=lambda: answers.append(served.post(path, {"labels": labels})))
+        threading.Thread(target=lambda: results.append(app.post(path, {"labels": labels})))
         for _ in range(2)
     ]
+    slowest_idle = max(seconds_of_health(app) for _ in range(20))
     for call in calls:
         call.start()
-    slowest, asked = 0.0, 0
+    seconds = []
     while any(call.is_alive() for call in calls):
-        begun = monotonic()
-        assert requests.get(f"{served.url}/healthz", timeout=30).ok
-        slowest, asked = max(slowest, monotonic() - begun), asked + 1
+        seconds.append(seconds_of_health(app))
         sleep(0.02)
 
-    assert len(answers) == 2
-    for answer in answers:
-        assert all(step["error"] for step in answer["steps"])
-        assert answer["steps"][0]["error"]["message"].startswith("takes longer than")
-    assert asked > 10
-    # Less than one rendering takes; the rest is the load of the machine.
-    assert slowest < 1.0, f"{slowest:.2f} s"
+    assert len(results) == 2
+    for result in results:
+        assert all(step["error"] for step in result["steps"])
+        assert result["steps"][0]["error"]["message"].startswith("takes longer than")
+    # Delayed requests would be one for each rendering.
+    assert len(seconds) > 2 * STEPS + 1
+    # A rendering takes 1 s. A busy machine also slows down requests without a rendering.
+    assert max(seconds) < 1.0 + 5 * slowest_idle, f"{max(seconds):.2f} s, idle {slowest_idle:.2f} s"
 
 
-def test_good_buckets_are_launched_beside_bad_ones_of_every_kind(served: PoundCake) -> None:
-    action = make_shell_action(served)
+def seconds_of_health(app: PoundCake) -> float:
+    start = monotonic()
+    assert requests.get(f"{app.url}/healthz", timeout=300).ok
+    return monotonic() - start
+
+
+def test_costly_and_failing_buckets_do_not_stop_a_good_one(app: PoundCake) -> None:
+    action = make_shell_action(app)
     bad = {
-        name: make_bucket(served, name, {"action": action, "parameters": {"message": template}})
+        name: make_bucket(app, name, {"action": action, "parameters": {"message": template}})
         for name, (template, _) in BAD.items()
     }
     condition = " or ".join(["(range(99999) | map('string') | list | sort | length) > 99999"] * 30)
     bad["BadCondition"] = make_bucket(
-        served, "BadCondition", {"action": action, "parameters": {}, "condition": condition}
+        app, "BadCondition", {"action": action, "parameters": {}, "condition": condition}
     )
-    good = make_bucket(served, "Good", {"action": action, "parameters": {}})
+    good = make_bucket(app, "Good", {"action": action, "parameters": {}})
     alerts = [
         {
             "status": "firing",
@@ -103,23 +109,23 @@ def test_good_buckets_are_launched_beside_bad_ones_of_every_kind(served: PoundCa
         for number in range(5)
         for name in (*bad, "Good")
     ]
-    answer = requests.post(
-        f"{served.url}/api/v1/webhook",
+    response = requests.post(
+        f"{app.url}/api/v1/webhook",
         json={"alerts": alerts},
-        headers={"Authorization": f"Bearer {served.token}"},
-        timeout=30,
+        headers={"Authorization": f"Bearer {app.token}"},
+        timeout=300,
     )
-    assert answer.status_code == 202
+    assert response.status_code == 202
 
     def ended(page: dict[str, Any]) -> bool:
         return len(page["results"]) == 5 and all(run["completed_at"] for run in page["results"])
 
-    runs = served.wait_for(f"runs/?bucket={good}", ended)["results"]
+    runs = app.wait_for(f"runs/?bucket={good}", ended)["results"]
     assert {run["status"] for run in runs} == {"success"}
     reasons = {name: reason for name, (_, reason) in BAD.items()}
     reasons["BadCondition"] = "condition: takes longer than 1 s"
     for name, reason in reasons.items():
-        runs = served.wait_for(f"runs/?bucket={bad[name]}", ended)["results"]
+        runs = app.wait_for(f"runs/?bucket={bad[name]}", ended)["results"]
         assert {run["status"] for run in runs} == {"failure"}
         for run in runs:
             assert reason in run["reason"]

@@ -1,1 +1,1 @@
-"""Processes that are cut off at every point between a webhook and the end of its run."""
+"""Kill or interrupt a process at every commit and request from webhook to the end of a run."""

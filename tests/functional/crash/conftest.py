@@ -1,4 +1,4 @@
-"""A stage on a database of its own, for the tests of what dies."""
+"""A process runner on a database of its own."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from tests.functional.crash import stage
-from tests.functional.crash.stage import API_KEY, Stage
+from tests.functional.crash import process_runner
+from tests.functional.crash.process_runner import API_KEY, ProcessRunner
 
 numbers = count(1)
 
@@ -24,7 +24,7 @@ def database_url(database, request, tmp_path) -> str:
 
 
 @pytest.fixture
-def open_stage(database_url, sandbox) -> Iterator[Stage]:
+def processes(database_url, sandbox) -> Iterator[ProcessRunner]:
     environment = {
         "DATABASE_URL": database_url,
         "ST2_API_URL": sandbox.url,
@@ -33,5 +33,5 @@ def open_stage(database_url, sandbox) -> Iterator[Stage]:
         "SECRET_KEY": "crash-tests",
         "LOG_LEVEL": "CRITICAL",
     }
-    with stage.opened(environment) as opened:
-        yield opened
+    with process_runner.running(environment) as runner:
+        yield runner

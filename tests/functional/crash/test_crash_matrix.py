@@ -1,8 +1,8 @@
-"""Nothing is lost and nothing is done twice, wherever a process dies or loses its connection.
+"""Nothing is lost or done twice, wherever a process dies or loses a connection.
 
-A story is one alert on its way from the webhook to the end of its run. A process carries it out
-without trouble, and its points are counted. Then, for every point, a process is cut off there and
-a fresh one does what is left; that has to end exactly as the undisturbed story did.
+A scenario is one alert from the webhook to the end of its run. A first process runs it without an
+interruption and counts the points. Then, for every point, a process is interrupted there and a new
+one finishes the work; the result must be the same.
 """
 
 import json
@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 
 from st2_sandbox import Sandbox
-from tests.functional.crash import verdict
-from tests.functional.crash.points import FREEZABLE
-from tests.functional.crash.stage import API_KEY, KILLED, Ended, Stage
-from tests.functional.crash.verdict import Rows
+from tests.functional.crash import consistency
+from tests.functional.crash.consistency import Rows
+from tests.functional.crash.interruptions import FREEZABLE
+from tests.functional.crash.process_runner import API_KEY, KILLED, Finished, ProcessRunner
 from tests.paths import CONTRACTS
 
-LATER = 600.0  # seconds by which the clock of each further process is ahead
+LATER = 600.0  # seconds that the clock of each further process is ahead
 DEATHS = 40
 RECORDINGS = CONTRACTS / "alertmanager"
 
 
 @dataclass(frozen=True)
-class Story:
-    """What is delivered, what is configured, and how StackStorm's executions end."""
+class Scenario:
+    """Webhook bodies, configuration, and the outcomes of StackStorm's executions."""
 
     steps: list[dict[str, Any]] = field(default_factory=list)
     bucket: dict[str, Any] = field(default_factory=dict)
@@ -51,8 +51,8 @@ def local_step(name: str, **parameters: Any) -> dict[str, Any]:
     return {"action": action, "parameters": parameters}
 
 
-STORIES = {
-    "steps": Story(
+SCENARIOS = {
+    "steps": Scenario(
         steps=[
             stackstorm_step("look"),
             local_step("log_event", message="{{ alert.instance }}: {{ steps.look.status }}"),
@@ -61,14 +61,14 @@ STORIES = {
         ],
         outcomes={"core.noop": ["failed", "succeeded"]},
     ),
-    "workflow": Story(
+    "workflow": Scenario(
         bucket={
             "use_stackstorm": True,
             "st2_workflow_name": "host_down",
             "st2_workflow_pack": "remediation",
         }
     ),
-    "canceled by a resolve": Story(
+    "canceled by a resolve": Scenario(
         bucket={"on_resolved": "cancel"},
         steps=[stackstorm_step("look"), stackstorm_step("repair", "core.noop")],
         bodies=("single-01-firing", "single-04-resolved"),
@@ -77,8 +77,8 @@ STORIES = {
 }
 
 
-REQUEST_PATH = "/v1/actions/core.noop"  # what the local action calls, whose calls are counted
-UNREPEATABLE = Story(
+REQUEST_PATH = "/v1/actions/core.noop"  # called by the local action
+UNREPEATABLE = Scenario(
     steps=[
         local_step(
             "http_request",
@@ -92,64 +92,65 @@ UNREPEATABLE = Story(
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    # A second passes whenever it looks at its clock: nobody has to wait for it.
+    # Its clock advances a second with every reading, so no test waits for it.
     with Sandbox(api_key=API_KEY, clock=count().__next__) as running:
         running.configure(duration_seconds=0)
         yield running
 
 
 @dataclass(frozen=True)
-class Player:
-    """Plays a story on a stage: in one process after the other, until all has ended."""
+class ScenarioRunner:
+    """Runs a scenario in one process after the other until all runs have ended."""
 
-    story: Story
-    stage: Stage
+    scenario: Scenario
+    processes: ProcessRunner
     sandbox: Sandbox
     token: str
 
-    def play(self, **cut_off: int) -> tuple[Ended, Rows]:
-        """Cut the first process off, let a second one do what is left; return the rows, too."""
-        self._begin()
-        first = self._process(0, **cut_off)
-        second = self._process(1, left=first.accepted)
-        assert (first.code in (0, KILLED), second.code) == (True, 0), f"{cut_off}: {first} {second}"
+    def run(self, **interruption: int) -> tuple[Finished, Rows]:
+        """Interrupt a first process, finish in a second one; return the first and the rows."""
+        self._reset()
+        first = self._run(0, **interruption)
+        second = self._run(1, left=first.accepted)
+        assert first.code in (0, KILLED), f"{interruption}: {first}"
+        assert second.code == 0, f"{interruption}: {second}"
         return first, second.result["rows"]
 
-    def play_with_many_deaths(self, *, seed: int) -> tuple[int, Rows]:
-        """Kill one process after the other, until one comes to the end; return how many died."""
-        self._begin()
+    def run_with_many_deaths(self, *, seed: int) -> tuple[int, Rows]:
+        """Kill one process after the other until one finishes; return the number of deaths."""
+        self._reset()
         random, accepted = Random(seed), 0
         for deaths in range(DEATHS):
-            ended = self._process(deaths, left=accepted, kill_at=random.randint(12, 40))
-            accepted += ended.accepted
-            if ended.code == 0:
-                return deaths, ended.result["rows"]
-        raise AssertionError(f"{DEATHS} processes that died got nowhere")
+            finished = self._run(deaths, left=accepted, kill_at=random.randint(12, 40))
+            accepted += finished.accepted
+            if finished.code == 0:
+                return deaths, finished.result["rows"]
+        raise AssertionError(f"not finished after {DEATHS} killed processes")
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self.sandbox.reset()
-        self.sandbox.configure(outcomes=self.story.outcomes)
+        self.sandbox.configure(outcomes=self.scenario.outcomes)
 
-    def _process(self, number: int, *, left: int = 0, **cut_off: int) -> Ended:
-        return self.stage.act(
+    def _run(self, number: int, *, left: int = 0, **interruption: int) -> Finished:
+        return self.processes.run(
             "remediate",
-            bodies=self.story.read_bodies()[left:],
+            bodies=self.scenario.read_bodies()[left:],
             token=self.token,
             is_new=number == 0,
             seconds_later=number * LATER,
-            **cut_off,
+            **interruption,
         )
 
 
 @pytest.fixture
-def rehearse(open_stage, sandbox) -> Callable[[Story], Player]:
-    """Make what a story needs; return its player."""
+def prepare(processes, sandbox) -> Callable[[Scenario], ScenarioRunner]:
+    """Create the rows of a scenario; return its runner."""
 
-    def made(story: Story) -> Player:
-        token = open_stage.act("prepare", bucket=story.bucket, steps=story.steps).result
-        return Player(story, open_stage, sandbox, token)
+    def prepared(scenario: Scenario) -> ScenarioRunner:
+        token = processes.run("prepare", bucket=scenario.bucket, steps=scenario.steps).result
+        return ScenarioRunner(scenario, processes, sandbox, token)
 
-    return made
+    return prepared
 
 
 @pytest.mark.parametrize(
@@ -159,25 +160,26 @@ def rehearse(open_stage, sandbox) -> Callable[[Story], Player]:
         ("steps", "kill_at", "mariadb"),
         ("workflow", "kill_at", "sqlite"),
         ("canceled by a resolve", "kill_at", "sqlite"),
-        # SQLite has no connection that could be lost.
-        ("canceled by a resolve", "cut_at", "mariadb"),
+        # SQLite has no connection that could break.
+        ("canceled by a resolve", "disconnect_at", "mariadb"),
     ],
 )
-def test_a_story_ends_the_same_wherever_it_is_cut_off(name, how, rehearse, sandbox):
-    player = rehearse(STORIES[name])
-    undisturbed, told = player.play()
-    assert verdict.broken(told, sandbox) == []
-    wanted = verdict.outcome(told)
-    points = undisturbed.result["points"]
+def test_an_interruption_at_any_point_does_not_change_the_result(name, how, prepare, sandbox):
+    runner = prepare(SCENARIOS[name])
+    uninterrupted, rows = runner.run()
+    assert consistency.violations(rows, sandbox) == []
+    wanted = consistency.outcome(rows)
+    points = uninterrupted.result["points"]
     assert len(points) >= 20, points
     failures = {}
 
     for number, point in enumerate(points, start=1):
-        first, told = player.play(**{how: number})
-        assert first.code == KILLED or how == "cut_at" or len(first.result["points"]) < number
-        problems = verdict.broken(told, sandbox)
-        if verdict.outcome(told) != wanted:
-            problems.append(f"it ended as {verdict.outcome(told)}, undisturbed as {wanted}")
+        first, rows = runner.run(**{how: number})
+        is_expected = first.code == KILLED or how == "disconnect_at"
+        assert is_expected or len(first.result["points"]) < number
+        problems = consistency.violations(rows, sandbox)
+        if consistency.outcome(rows) != wanted:
+            problems.append(f"the outcome is {consistency.outcome(rows)}, not {wanted}")
         if problems:
             failures[f"{number}: {point}"] = problems
 
@@ -188,21 +190,21 @@ def test_a_story_ends_the_same_wherever_it_is_cut_off(name, how, rehearse, sandb
     ("name", "database"),
     [("steps", "sqlite"), ("steps", "mariadb")],
 )
-def test_a_story_ends_the_same_wherever_its_worker_is_stopped(name, rehearse, sandbox):
-    player = rehearse(STORIES[name])
-    # The first time its actions are asked for, which are known from then on.
-    player.play()
-    undisturbed, told = player.play()
-    wanted = verdict.outcome(told)
+def test_a_frozen_worker_at_any_point_does_not_change_the_result(name, prepare, sandbox):
+    runner = prepare(SCENARIOS[name])
+    # The first run looks up the actions, which are known from then on.
+    runner.run()
+    uninterrupted, rows = runner.run()
+    wanted = consistency.outcome(rows)
     failures = {}
 
-    for number, point in enumerate(undisturbed.result["points"], start=1):
+    for number, point in enumerate(uninterrupted.result["points"], start=1):
         if not point.startswith(FREEZABLE):
             continue
-        first, told = player.play(freeze_at=number)
-        problems = verdict.broken(told, sandbox)
-        if first.code or verdict.outcome(told) != wanted:
-            problems.append(f"it ended as {verdict.outcome(told)}, undisturbed as {wanted}")
+        first, rows = runner.run(freeze_at=number)
+        problems = consistency.violations(rows, sandbox)
+        if first.code or consistency.outcome(rows) != wanted:
+            problems.append(f"the outcome is {consistency.outcome(rows)}, not {wanted}")
         if problems:
             failures[f"{number}: {point}"] = problems
 
@@ -210,32 +212,34 @@ def test_a_story_ends_the_same_wherever_its_worker_is_stopped(name, rehearse, sa
 
 
 @pytest.mark.parametrize("database", ["sqlite", "mariadb"])
-def test_processes_that_die_again_and_again_come_to_the_end(database, rehearse, sandbox):
-    player = rehearse(STORIES["steps"])
-    _, told = player.play()
-    wanted = verdict.outcome(told)
+def test_repeated_deaths_do_not_prevent_the_result(database, prepare, sandbox):
+    runner = prepare(SCENARIOS["steps"])
+    _, rows = runner.run()
+    wanted = consistency.outcome(rows)
 
     for seed in (4, 6, 13, 15):
-        deaths, told = player.play_with_many_deaths(seed=seed)
+        deaths, rows = runner.run_with_many_deaths(seed=seed)
 
         assert deaths > 2
-        assert verdict.broken(told, sandbox, may_rest=verdict.LAUNCHED_TWICE) == [], seed
-        if told["runs"][0]["status"] != "unknown":
-            assert verdict.outcome(told) == wanted, seed
+        assert (
+            consistency.violations(rows, sandbox, allowed_unknown=consistency.LAUNCHED_TWICE) == []
+        ), seed
+        if rows["runs"][0]["status"] != "unknown":
+            assert consistency.outcome(rows) == wanted, seed
 
 
 @pytest.mark.parametrize("database", ["sqlite"])
-def test_what_must_not_be_repeated_is_left_to_a_person(database, rehearse, sandbox):
-    player = rehearse(UNREPEATABLE)
-    undisturbed, told = player.play()
-    assert verdict.broken(told, sandbox) == []
+def test_an_unrepeatable_action_becomes_unknown_when_its_worker_dies(database, prepare, sandbox):
+    runner = prepare(UNREPEATABLE)
+    uninterrupted, rows = runner.run()
+    assert consistency.violations(rows, sandbox) == []
     seen = set()
 
-    for number, point in enumerate(undisturbed.result["points"], start=1):
-        _, told = player.play(kill_at=number)
+    for number, point in enumerate(uninterrupted.result["points"], start=1):
+        _, rows = runner.run(kill_at=number)
 
-        [run] = told["runs"]
-        first = told["executions"][0]
+        [run] = rows["runs"]
+        first = rows["executions"][0]
         seen.add(run["status"])
         assert (run["status"], first["status"]) in [("success",) * 2, ("unknown",) * 2], point
         assert first["error_message"] in ("", "the worker that ran it died"), point

@@ -1,4 +1,4 @@
-"""Bodies over real sockets to the real web server, with and without threads."""
+"""Request bodies over real sockets to gunicorn, with and without threads."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.servers.poundcake import manage
 
 @dataclass(frozen=True)
 class Web:
-    """A web server alone. ``token`` may do everything."""
+    """A web server without workers. ``token`` has all scopes."""
 
     port: int
     token: str
 
     def send(self, body: bytes, *headers: str, path: str = "webhook", end: bool = False) -> Any:
-        """Send a request byte by byte as given; return status and JSON. ``end``: send no more."""
+        """Send these bytes; return status and JSON. ``end``: close our side afterwards."""
         lines = [
             f"POST /api/v1/{path} HTTP/1.1",
             f"Host: 127.0.0.1:{self.port}",
@@ -49,13 +49,13 @@ class Web:
             return response.status, text.decode()
 
     def alerts(self, name: str) -> int:
-        """Return how many alerts of that name are stored."""
-        answer = requests.get(
+        """Return the number of stored alerts with this name."""
+        response = requests.get(
             f"http://127.0.0.1:{self.port}/api/v1/alerts/?alert_name={name}",
             headers={"Authorization": f"Bearer {self.token}"},
             timeout=30,
         )
-        return len(answer.json()["results"])
+        return len(response.json()["results"])
 
 
 @pytest.fixture(scope="module", params=["1", "4"], ids=["one thread", "four threads"])
@@ -72,11 +72,11 @@ def web(request: Any, tmp_path_factory: Any) -> Iterator[Web]:
     options = ["--workers", "1", "--threads", request.param, "--bind", f"127.0.0.1:{port}"]
     command = ["env", *(f"{name}={value}" for name, value in environment.items())]
     command += [sys.executable, "-m", "gunicorn", *options, "poundcake.wsgi"]
-    with servers.run_server(command, is_ready=lambda: answers(port), directory=ROOT):
+    with servers.run_server(command, is_ready=lambda: is_ready(port), directory=ROOT):
         yield Web(port, token)
 
 
-def answers(port: int) -> bool:
+def is_ready(port: int) -> bool:
     try:
         return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok
     except requests.RequestException:
@@ -93,7 +93,7 @@ def alert(name: str) -> bytes:
 
 
 def chunked(body: bytes, size: int = 7) -> bytes:
-    pieces = [body[begin : begin + size] for begin in range(0, len(body), size)]
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
     return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
@@ -130,19 +130,19 @@ def test_a_chunked_definition_is_stored(web: Web, name: str) -> None:
     assert (status, answer["name"]) == (201, name)
 
 
-def test_what_breaks_off_is_for_the_sender_to_repeat(web: Web, name: str) -> None:
+def test_a_truncated_notification_gets_a_503_so_the_sender_retries(web: Web, name: str) -> None:
     body = alert(name)
-    packed = gzip.compress(body)
+    compressed = gzip.compress(body)
 
     for sent, headers in (
         (chunked(body)[:-9], (CHUNKED,)),
         (chunked(body)[:-2], (CHUNKED,)),
         (body, (f"Content-Length: {len(body) + 5}",)),
         (body[:20], (f"Content-Length: {len(body)}",)),
-        (packed[:-3], (GZIP, f"Content-Length: {len(packed)}")),
+        (compressed[:-3], (GZIP, f"Content-Length: {len(compressed)}")),
         (b"zz\r\n" + body, (CHUNKED,)),
         (b"5\r\n" + body, (CHUNKED,)),
-        (chunked(packed[:-3]), (GZIP, CHUNKED)),
+        (chunked(compressed[:-3]), (GZIP, CHUNKED)),
     ):
         status, answer = web.send(sent, *headers, end=True)
         assert (status, answer["error"]["code"]) == (503, "unreadable_body"), sent
@@ -150,7 +150,7 @@ def test_what_breaks_off_is_for_the_sender_to_repeat(web: Web, name: str) -> Non
     assert web.alerts(name) == 0
 
 
-def test_a_chunked_body_that_breaks_off_changes_no_definition(web: Web, name: str) -> None:
+def test_a_truncated_definition_is_not_stored(web: Web, name: str) -> None:
     body = json.dumps({"name": name, "st2_action_ref": "core.local"}).encode()
 
     status, answer = web.send(chunked(body)[:-5], CHUNKED, path="actions/", end=True)
@@ -158,7 +158,7 @@ def test_a_chunked_body_that_breaks_off_changes_no_definition(web: Web, name: st
     assert (status, answer["error"]["code"]) == (400, "parse_error")
 
 
-def test_two_lengths_are_refused_by_the_web_server(web: Web, name: str) -> None:
+def test_the_web_server_refuses_two_lengths(web: Web, name: str) -> None:
     body = alert(name)
 
     status, _ = web.send(chunked(body), CHUNKED, f"Content-Length: {len(body)}", end=True)
@@ -174,7 +174,7 @@ def test_an_empty_chunked_body_is_an_empty_body(web: Web) -> None:
     assert "not JSON" in answer["error"]["message"]
 
 
-def test_a_bomb_is_refused(web: Web) -> None:
+def test_a_decompression_bomb_is_refused(web: Web) -> None:
     status, answer = web.send(chunked(gzip.compress(b" " * (64 << 20)), 1 << 16), GZIP, CHUNKED)
 
     assert (status, answer["error"]["code"]) == (413, "too_large")

@@ -1,4 +1,4 @@
-"""Whatever process of a worker is lost, the work goes on by itself, once, with no orphan."""
+"""After the loss of any process of a worker, the work continues, once, without orphans."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ BURST = 5
 
 @dataclass(frozen=True)
 class Process:
-    """What the kernel knows of a process. ``started``: in ticks since boot."""
+    """A process in /proc. ``started``: ticks since boot."""
 
     pid: int
     parent: int
@@ -30,7 +30,7 @@ class Process:
 
 
 def process_table() -> dict[int, Process]:
-    """Return all processes that have not ended."""
+    """Return all processes except zombies, by id."""
     table = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -43,7 +43,7 @@ def process_table() -> dict[int, Process]:
 
 
 class Worker:
-    """``manage.py worker``, started again by hand as a service manager would."""
+    """``manage.py worker``; the test restarts it as a service manager does."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         self.environment = environment
@@ -60,23 +60,23 @@ class Worker:
             )
 
     def children(self, pid: int) -> list[int]:
-        """Return the children of a process in the order of their start."""
+        """Return the children of a process by start time."""
         found = [process for process in process_table().values() if process.parent == pid]
         return [process.pid for process in sorted(found, key=lambda one: (one.started, one.pid))]
 
     def descendants(self) -> set[int]:
-        found, left = set(), [self.process.pid]
-        while left:
-            children = self.children(left.pop())
+        found, queue = set(), [self.process.pid]
+        while queue:
+            children = self.children(queue.pop())
             found.update(children)
-            left += children
+            queue += children
         return found
 
     def cluster(self, name: str) -> dict[str, int]:
-        """Return the processes of a cluster by their part, once all are there."""
-        mark = f"Q_CLUSTER_NAME={name}\0".encode()
+        """Return the processes of a cluster by role, {} until all have started."""
+        entry = f"Q_CLUSTER_NAME={name}\0".encode()
         for cluster in self.children(self.process.pid):
-            if mark not in Path(f"/proc/{cluster}/environ").read_bytes():
+            if entry not in Path(f"/proc/{cluster}/environ").read_bytes():
                 continue
             for guard in self.children(cluster):
                 started = self.children(guard)
@@ -87,19 +87,21 @@ class Worker:
                     )
         return {}
 
-    def victim(self, cluster: str, part: str) -> int:
-        if part == "supervisor":
+    def pid_of(self, cluster: str, role: str) -> int:
+        if role == "supervisor":
             return self.process.pid
-        return until(lambda: self.cluster(cluster), f"{cluster} is not whole: {self.log}")[part]
+        return wait_until(lambda: self.cluster(cluster), f"{cluster} is not complete: {self.log}")[
+            role
+        ]
 
 
-def until(holds, complaint: str):
-    """Return what ``holds`` returns, once it is true."""
-    end = monotonic() + TIMEOUT_SECONDS
-    while not (held := holds()):
-        assert monotonic() < end, complaint
+def wait_until(holds, message: str):
+    """Wait until ``holds`` returns a true value and return it."""
+    deadline = monotonic() + TIMEOUT_SECONDS
+    while not (value := holds()):
+        assert monotonic() < deadline, message
         sleep(0.05)
-    return held
+    return value
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def app(sandbox, tmp_path_factory) -> Iterator[PoundCake]:
-    """The web server alone."""
+    """A web server without workers."""
     home = tmp_path_factory.mktemp("worker")
     bind = f"127.0.0.1:{servers.free_port()}"
     environment = os.environ | {
@@ -131,11 +133,11 @@ def app(sandbox, tmp_path_factory) -> Iterator[PoundCake]:
     poundcake = PoundCake(f"http://{bind}", token, environment)
     gunicorn = [sys.executable, "-m", "gunicorn", "--bind", bind, "poundcake.wsgi"]
     command = ["env", *(f"{name}={value}" for name, value in environment.items()), *gunicorn]
-    with servers.run_server(command, is_ready=lambda: answers(poundcake.url)):
+    with servers.run_server(command, is_ready=lambda: is_ready(poundcake.url)):
         yield poundcake
 
 
-def answers(url: str) -> bool:
+def is_ready(url: str) -> bool:
     try:
         return requests.get(f"{url}/readyz", timeout=2).ok
     except requests.RequestException:
@@ -179,7 +181,7 @@ def send(app, name: str, count: int = 1) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("cluster", "part", "number"),
+    ("cluster", "role", "number"),
     [
         ("launch", "worker", signal.SIGKILL),
         ("launch", "worker", signal.SIGSTOP),
@@ -196,18 +198,18 @@ def send(app, name: str, count: int = 1) -> list[int]:
     ids=lambda value: getattr(value, "name", value),
 )
 @pytest.mark.usefixtures("bucket")
-def test_the_work_goes_on_when_a_process_is_lost(cluster, part, number, app, sandbox, worker):
-    name = f"{cluster}-{part}-{number.name}"
+def test_work_continues_after_the_loss_of_a_process(cluster, role, number, app, sandbox, worker):
+    name = f"{cluster}-{role}-{number.name}"
     [before] = send(app, f"{name}-before")
     app.wait_for(f"runs/{before}/", lambda run: run["completed_at"])
-    victim = worker.victim(cluster, part)
+    victim = worker.pid_of(cluster, role)
     family = worker.descendants()
 
     os.kill(victim, number)
     send(app, f"{name}-queued", BURST)
-    if part == "supervisor":
+    if role == "supervisor":
         worker.process.wait()
-        until(lambda: not family & process_table().keys(), "orphans work on")
+        wait_until(lambda: not family & process_table().keys(), "orphans are still running")
         worker.start()
     [run_id] = send(app, f"{name}-after")
 
@@ -218,14 +220,14 @@ def test_the_work_goes_on_when_a_process_is_lost(cluster, part, number, app, san
     [tag] = [row["trace_tag"] for row in executions if row["executed_via_stackstorm"]]
     assert sandbox.posts_by_trace_tag()[tag] == 1
     for row in executions:
-        moves = app.get(f"transitions/?subject_type=execution&subject_id={row['id']}")["results"]
-        assert [move["to_status"] for move in moves].count("success") == 1
-    until(lambda: victim not in process_table(), "it is still there, and in the way")
+        page = app.get(f"transitions/?subject_type=execution&subject_id={row['id']}")
+        assert [one["to_status"] for one in page["results"]].count("success") == 1
+    wait_until(lambda: victim not in process_table(), "the lost process still exists")
 
 
-def test_nothing_was_started_twice_and_nothing_is_left_behind(app, sandbox, worker):
+def test_no_execution_started_twice_and_no_process_is_left(app, sandbox, worker):
     for cluster in ("launch", "follow"):
-        until(lambda name=cluster: worker.cluster(name), f"{cluster} is not whole")
+        wait_until(lambda name=cluster: worker.cluster(name), f"{cluster} is incomplete")
     app.wait_for("runs/?status=pending", lambda page: not page["results"])
     app.wait_for("runs/?status=running", lambda page: not page["results"])
     family = worker.descendants()

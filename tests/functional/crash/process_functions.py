@@ -1,6 +1,6 @@
-"""What the processes of a crash test do. Each act runs in a process of its own.
+"""The functions that a crash test runs, each in its own process.
 
-Nothing waits: when there is nothing to do, the clock is set to the time at which there is.
+They never wait: without due work, the clock moves to the time of the next work.
 """
 
 import datetime
@@ -23,11 +23,11 @@ from remediation import jobs
 from remediation.engine.launching import parameters
 from remediation.models import ActionExecution, Alert, BucketRun, Scope, Transition
 from tests import factories
-from tests.functional.crash.points import Points
+from tests.functional.crash.interruptions import InterruptionPoints
 
 Accepted = Callable[[], None]
 
-ROUNDS = 60  # of work; a story takes some ten, with its recovery some twenty
+ROUNDS = 60  # of jobs; a scenario needs about ten, with recovery twenty
 DELIVERIES = 10
 STOPPED_SECONDS = 600
 SECONDS_BETWEEN_ROUNDS = 2
@@ -42,19 +42,19 @@ HISTORY = (
     "process_heartbeats",
     "api_calls",
 )
-JOBS = (jobs.run_local, jobs.launch_due, jobs.tick)  # the tick finds what time makes due
+JOBS = (jobs.run_local, jobs.launch_due, jobs.tick)
 
 
 def prepare(_accepted: Accepted, *, bucket: dict[str, Any], steps: list[dict[str, Any]]) -> str:
-    """Make the tables and the one bucket; return a token for the webhook.
+    """Create the tables and a bucket; return a token for the webhook.
 
-    ``steps``: columns, with those of its action as ``action``.
+    ``steps``: columns of each step, with the columns of its action under ``action``.
     """
     call_command("migrate", verbosity=0)
-    made = factories.make_bucket(**bucket)
+    row = factories.make_bucket(**bucket)
     for step in steps:
         columns = dict(step)
-        factories.make_step(made, factories.make_action(**columns.pop("action")), **columns)
+        factories.make_step(row, factories.make_action(**columns.pop("action")), **columns)
     _, token = factories.make_token([Scope.WEBHOOK])
     return token
 
@@ -67,51 +67,51 @@ def remediate(
     seconds_later: float = 0.0,
     is_new: bool = True,
     kill_at: int = 0,
-    cut_at: int = 0,
+    disconnect_at: int = 0,
     freeze_at: int = 0,
 ) -> dict[str, Any]:
-    """Deliver notifications and work until all has ended; return the points that were passed.
+    """Deliver notifications and run jobs until all runs have ended.
 
-    The next notification comes once something runs in StackStorm. Each is delivered until it is
-    answered with 202; then ``accepted`` is called. ``is_new``: begin with an empty history.
-    Returned are also the rows that tell what happened.
+    A further notification comes when an execution runs in StackStorm. Each is delivered until the
+    response is 202; then ``accepted`` is called. ``is_new``: delete the history first. Return the
+    interruption points passed and the rows of the history.
     """
     if is_new:
-        _forget_history()
-    points = Points(kill_at=kill_at, cut_at=cut_at, freeze_at=freeze_at)
+        _delete_history()
+    points = InterruptionPoints(kill_at=kill_at, disconnect_at=disconnect_at, freeze_at=freeze_at)
     points.watch()
-    # The database's clock cannot be set.
+    # time_machine cannot set the database's clock.
     shared_clock._shared = shared_clock.MachineClock
-    begin = timezone.now() + datetime.timedelta(seconds=seconds_later)
-    with time_machine.travel(begin) as clock:
-        points.meanwhile = partial(_work_for_long, clock)
+    start = timezone.now() + datetime.timedelta(seconds=seconds_later)
+    with time_machine.travel(start) as clock:
+        points.in_other_worker = partial(_work_past_leases, clock)
         for body in bodies:
-            _work(clock, until=_runs_or_has_ended)
+            _work(clock, until=_is_running_or_ended)
             _deliver(body, token, clock)
             accepted()
-        _work(clock, until=_has_ended)
+        _work(clock, until=_have_ended)
     return {"points": points.passed, "rows": _history()}
 
 
-def _forget_history() -> None:
+def _delete_history() -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE action_executions SET parent_id = NULL, done_in_id = NULL")
         for table in (*HISTORY, "django_q_ormq"):
-            cursor.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608 - constant names
 
 
 def _deliver(body: str, token: str, clock: Traveller) -> None:
-    """Post like Alertmanager: again, a little later, until the answer is a 2xx."""
+    """Post like Alertmanager: retry until the response is a 2xx."""
     sender = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {token}"})
     for _ in range(DELIVERIES):
-        answer = sender.post(
+        response = sender.post(
             "/api/v1/webhook", body, content_type="application/json", SERVER_NAME="localhost"
         )
-        if answer.status_code == 202:
+        if response.status_code == 202:
             return
-        assert answer.status_code >= 500, f"{answer.status_code} is never sent again: {answer}"
+        assert response.status_code >= 500, f"Alertmanager does not retry {response}"
         clock.shift(10)
-    raise AssertionError(f"{DELIVERIES} deliveries were answered with 5xx")
+    raise AssertionError(f"all {DELIVERIES} deliveries got a 5xx")
 
 
 def _work(clock: Traveller, *, until: Callable[[], bool]) -> None:
@@ -122,15 +122,15 @@ def _work(clock: Traveller, *, until: Callable[[], bool]) -> None:
             try:
                 job()
             except OperationalError:
-                # A job that fails is over for its worker; the next wake-up comes.
+                # A worker drops a failed job; a later job does its work.
                 connection.close()
         clock.shift(max(SECONDS_BETWEEN_ROUNDS, _seconds_until_due()))
 
 
-def _work_for_long(clock: Traveller) -> None:
-    """Be another worker, while this one is stopped for longer than any lease."""
+def _work_past_leases(clock: Traveller) -> None:
+    """Work as another worker while this one is frozen for longer than any lease."""
     clock.shift(STOPPED_SECONDS)
-    _work(clock, until=_has_ended)
+    _work(clock, until=_have_ended)
     clock.shift(STOPPED_SECONDS)
 
 
@@ -140,14 +140,14 @@ def _seconds_until_due() -> float:
     return (due - timezone.now()).total_seconds() if due else 0.0
 
 
-def _has_ended() -> bool:
+def _have_ended() -> bool:
     rows = ActionExecution.objects.filter(status__in=UNSETTLED)
     return not rows.exists() and not BucketRun.objects.filter(status__in=UNSETTLED).exists()
 
 
-def _runs_or_has_ended() -> bool:
+def _is_running_or_ended() -> bool:
     running = ActionExecution.objects.filter(status="running", st2_execution_id__isnull=False)
-    return running.exists() or _has_ended()
+    return running.exists() or _have_ended()
 
 
 def _history() -> dict[str, list[dict[str, Any]]]:
@@ -182,7 +182,7 @@ def _history() -> dict[str, list[dict[str, Any]]]:
 
 
 def queue_executions(_accepted: Accepted, *, names: list[str]) -> None:
-    """Make the tables and one due execution for each name, in their order."""
+    """Create the tables and a due execution for each name, in this order."""
     call_command("migrate", verbosity=0)
     for name in names:
         bucket = factories.make_bucket()
@@ -192,9 +192,9 @@ def queue_executions(_accepted: Accepted, *, names: list[str]) -> None:
 
 
 def launch(_accepted: Accepted, *, fatal: str, seconds_later: float) -> dict[str, list[str]]:
-    """Launch what is due; the process dies when it renders the step called ``fatal``.
+    """Launch due executions; the process dies when it renders the step called ``fatal``.
 
-    Returned are status and error of every execution by its name.
+    Return status and error of every execution by name.
     """
     render_step = parameters.render_step
 

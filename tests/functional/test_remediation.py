@@ -1,4 +1,4 @@
-"""The whole way with real parts: Alertmanager, PoundCake's processes, MariaDB, HTTP."""
+"""End to end with real servers: Alertmanager, PoundCake's processes, MariaDB, HTTP."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from st2_sandbox import Sandbox
-from tests.servers import poundcake as parts_poundcake
+from tests.servers import poundcake as poundcake_server
 from tests.servers.poundcake import PoundCake
 
 API_KEY = "functional-key"
@@ -29,13 +29,13 @@ def app(request, sandbox, tmp_path_factory) -> Iterator[PoundCake]:
         url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'poundcake.sqlite3'}"
     else:
         url = request.getfixturevalue("mariadb_server").database_url
-    with parts_poundcake.running(database_url=url, sandbox=sandbox, api_key=API_KEY) as serving:
-        yield serving
+    with poundcake_server.running(database_url=url, sandbox=sandbox, api_key=API_KEY) as poundcake:
+        yield poundcake
 
 
 @pytest.fixture
 def bucket(app, request):
-    """A bucket of all three kinds of step that takes the alerts named for the test."""
+    """A bucket with all three kinds of steps for the alerts named after the test."""
     name = request.node.originalname
     steps = [
         ("st2_linux_service_action", {"service_name": "nginx"}),
@@ -68,19 +68,19 @@ def webhook(app):
 
 
 def ended_run(app, bucket):
-    answer = app.wait_for(
+    page = app.wait_for(
         f"runs/?bucket={bucket['id']}",
         lambda page: page["results"] and page["results"][0]["completed_at"],
     )
-    [run] = answer["results"]
+    [run] = page["results"]
     return run
 
 
 def posts_of(app, sandbox, run):
-    """Return how often each execution of the run that went to StackStorm was started there."""
+    """Return the number of POSTs of each StackStorm execution of the run."""
     executions = app.get(f"executions/?run={run['id']}&executed_via_stackstorm=true")["results"]
-    counted = sandbox.posts_by_trace_tag()
-    return [counted[execution["trace_tag"]] for execution in executions]
+    posts = sandbox.posts_by_trace_tag()
+    return [posts[execution["trace_tag"]] for execution in executions]
 
 
 def test_an_alert_of_a_real_alertmanager_is_remediated(
@@ -99,11 +99,11 @@ def test_an_alert_of_a_real_alertmanager_is_remediated(
         "log_event": "success",
     }
     assert posts_of(app, sandbox, run) == [1]
-    story = app.get(f"requests/{run['request_id']}/")
-    assert story["request_id"] == run["request_id"]
+    report = app.get(f"requests/{run['request_id']}/")
+    assert report["request_id"] == run["request_id"]
 
 
-def test_its_resolve_closes_the_episode(app, start_alertmanager, request):
+def test_a_resolve_closes_the_episode(app, start_alertmanager, request):
     alertmanager = start_alertmanager(webhook_url=webhook(app), token=app.token)
     name = request.node.originalname
     alertmanager.post_alerts([alert(request)])
@@ -120,13 +120,13 @@ def test_its_resolve_closes_the_episode(app, start_alertmanager, request):
 
 
 def test_a_retry_after_our_503_ends_in_one_run(app, bucket, sandbox, start_alertmanager, request):
-    with losing_answers(webhook(app), times=2) as proxy:
+    with replacing_responses(webhook(app), times=2) as proxy:
         alertmanager = start_alertmanager(webhook_url=proxy.url, token=app.token)
 
         alertmanager.post_alerts([alert(request)])
 
         run = ended_run(app, bucket)
-        proxy.wait_for_an_answer()
+        proxy.wait_for_a_success()
 
     assert run["status"] == "success"
     assert posts_of(app, sandbox, run) == [1]
@@ -135,43 +135,43 @@ def test_a_retry_after_our_503_ends_in_one_run(app, bucket, sandbox, start_alert
     assert app.get(f"runs/?bucket={bucket['id']}")["results"] == [run]
 
 
-def test_callbacks_are_hints_that_are_answered(app, sandbox):
+def test_a_callback_for_an_unknown_execution_is_ignored(app, sandbox):
     body = {"execution_id": "5f9e8a7b6c5d4e3f2a1b0c9d", "status": "succeeded", "result": {}}
 
     assert app.post("stackstorm/webhook", body)["status"] == "ignored"
 
 
-def test_strangers_are_turned_away(app):
-    answer = requests.post(webhook(app), json={"alerts": []}, timeout=10)
+def test_an_alert_without_a_token_is_refused(app):
+    response = requests.post(webhook(app), json={"alerts": []}, timeout=10)
 
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
-class losing_answers:  # noqa: N801 - reads as a verb where it is used
-    """A proxy that hands every request on and answers 503 in place of the first answers."""
+class replacing_responses:  # noqa: N801 - reads as a verb where it is used
+    """A proxy that forwards every request and replaces the first responses by a 503."""
 
     def __init__(self, target: str, *, times: int) -> None:
         self.left = times
-        self.answered = threading.Event()
+        self.has_succeeded = threading.Event()
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 length = int(self.headers["Content-Length"])
                 headers = {name: self.headers[name] for name in ("Authorization", "Content-Type")}
-                answer = requests.post(
+                response = requests.post(
                     target, data=self.rfile.read(length), headers=headers, timeout=30
                 )
-                status = answer.status_code if proxy.left <= 0 else 503
+                status = response.status_code if proxy.left <= 0 else 503
                 proxy.left -= 1
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 if status < 300:
-                    proxy.answered.set()
+                    proxy.has_succeeded.set()
 
             def log_message(self, *_arguments):
-                """Say nothing."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
@@ -179,8 +179,8 @@ class losing_answers:  # noqa: N801 - reads as a verb where it is used
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}/"
 
-    def wait_for_an_answer(self) -> None:
-        assert self.answered.wait(60), "Alertmanager gave up"
+    def wait_for_a_success(self) -> None:
+        assert self.has_succeeded.wait(300), "no successful response"
 
     def __enter__(self):
         threading.Thread(target=self.server.serve_forever, daemon=True).start()

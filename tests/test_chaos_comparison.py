@@ -1,10 +1,10 @@
-"""What ``make chaos`` finds when the record and StackStorm's own log do not agree."""
+"""``make chaos`` finds differences between records and StackStorm's executions."""
 
 import pytest
 
 from remediation.stackstorm import StackStormClient
 from st2_sandbox import Sandbox
-from tests.chaos_verdict import differences
+from tests.chaos_comparison import differences
 
 TAG = "poundcake-1"
 
@@ -34,7 +34,7 @@ def row_of(remote, **columns):
     return row | columns
 
 
-def test_a_true_record_is_found_to_be_true(executed):
+def test_a_correct_record_has_no_differences(executed):
     first, second = executed
 
     assert differences([first], [row_of(first)]) == []
@@ -42,21 +42,21 @@ def test_a_true_record_is_found_to_be_true(executed):
 
 
 @pytest.mark.parametrize(
-    ("columns", "found"),
+    ("columns", "expected"),
     [
         ({"st2_execution_id": "f" * 24}, "which was never executed"),
-        ({"st2_execution_id": None}, "names no execution"),
+        ({"st2_execution_id": None}, "has no execution"),
         ({"trace_tag": "poundcake-2"}, "has no row"),
         ({"status": "failure"}, "is failure and"),
     ],
 )
-def test_a_false_record_is_found(columns, found, executed):
+def test_a_wrong_record_is_found(columns, expected, executed):
     first, _ = executed
 
-    assert any(found in one for one in differences([first], [row_of(first, **columns)]))
+    assert any(expected in one for one in differences([first], [row_of(first, **columns)]))
 
 
-def test_an_execution_that_is_on_no_row_is_found(executed):
+def test_an_execution_without_a_row_is_found(executed):
     first, second = executed
 
     assert differences(executed, [row_of(first)]) == [
@@ -64,17 +64,17 @@ def test_an_execution_that_is_on_no_row_is_found(executed):
     ]
 
 
-def test_an_execution_that_two_rows_name_is_found(executed):
+def test_an_execution_of_two_rows_is_found(executed):
     first, _ = executed
 
     found = differences([first], [row_of(first), row_of(first, id=2)])
 
-    assert f"rows 1 and 2 name the same execution {first['id']}" in found
+    assert f"rows 1 and 2 have the same execution {first['id']}" in found
 
 
-def test_a_callback_that_a_row_follows_is_found(executed):
+def test_a_callback_recorded_as_an_execution_is_found(executed):
     first, second = executed
 
     found = differences([first, second | {"rule": {"name": "notify"}}], [row_of(second)])
 
-    assert f"row 1 follows {second['id']}, which is not ours" in found
+    assert f"row 1 has {second['id']}, which is a callback" in found

@@ -1,4 +1,4 @@
-"""Two machines share one MariaDB; what one of them loses in a storm, the other takes over, once."""
+"""Two machines share one MariaDB; in a storm one fails and the other takes over its work."""
 
 import os
 import signal
@@ -20,13 +20,13 @@ from st2_sandbox import Sandbox
 from tests import servers
 from tests.servers.poundcake import MANAGE, TIMEOUT_SECONDS, PoundCake, manage
 
-API_KEY = "wide-key"
+API_KEY = "machines-key"
 ALERTS, SENDERS, STEPS = 150, 4, 2
 
 
 @dataclass
 class Machine:
-    """A web server and a worker, each with all that it starts."""
+    """A web server and a worker with their children."""
 
     environment: dict[str, str]
     log: Path
@@ -38,7 +38,7 @@ class Machine:
         self.worker = self._start([*MANAGE, "worker"])
 
     def restart_worker(self) -> None:
-        """As an upgrade does: let it finish what it has in hand, then start the next."""
+        """Let the worker finish its jobs, then start a new one, as in an upgrade."""
         self.worker.terminate()
         assert self.worker.wait(TIMEOUT_SECONDS) == 0
         self.worker = self._start([*MANAGE, "worker"])
@@ -59,7 +59,7 @@ class Machine:
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
-    """Take a process and its children away, as a machine that fails does."""
+    """Kill a process and its children, as a failing machine does."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -76,12 +76,12 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def database(mariadb_server):
-    """The connection that looks at the tables which both machines share."""
+    """A connection to the database of both machines."""
     mysql = import_module("MySQLdb")
     socket = str(mariadb_server.unix_socket)
     connection = mysql.connect(unix_socket=socket, user="root", autocommit=True)
-    connection.query("CREATE DATABASE wide")
-    connection.select_db("wide")
+    connection.query("CREATE DATABASE machines")
+    connection.select_db("machines")
     yield connection
     connection.close()
 
@@ -89,14 +89,14 @@ def database(mariadb_server):
 @pytest.fixture
 def machines(mariadb_server, database, sandbox, tmp_path) -> Iterator[list[Machine]]:
     environment = os.environ | {
-        "DATABASE_URL": mariadb_server.database_url.replace("/poundcake?", "/wide?"),
+        "DATABASE_URL": mariadb_server.database_url.replace("/poundcake?", "/machines?"),
         "DJANGO_SETTINGS_MODULE": "poundcake.settings",
         "ST2_API_URL": sandbox.url,
         "ST2_API_KEY": API_KEY,
         "ST2_TIMEOUT": "1",
         "LAUNCH_LOOKUP_SECONDS": "2",
         "POLL_INTERVAL": "0.4",
-        "SECRET_KEY": "wide-tests",
+        "SECRET_KEY": "machines-tests",
     }
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "seed_actions")
@@ -112,16 +112,16 @@ def machines(mariadb_server, database, sandbox, tmp_path) -> Iterator[list[Machi
 
 @pytest.fixture
 def app(machines) -> PoundCake:
-    """The second machine's web server, which stays."""
+    """The web server of the second machine, which is not killed."""
     environment = machines[1].environment
     token = manage(environment, "create_token", "tests", "--scope", "admin").splitlines()[-1]
     poundcake = PoundCake(f"http://{machines[1].bind}", token, environment)
     for machine in machines:
-        until(lambda bind=machine.bind: is_ready(bind), f"{machine.log} tells why")
+        wait_until(lambda bind=machine.bind: is_ready(bind), f"not ready: see {machine.log}")
     [action] = poundcake.get("actions/?name=st2_core_local")["results"]
     step = {"action": action["id"], "parameters": {"cmd": "repair {{ alert.instance | quote }}"}}
     poundcake.post(
-        "buckets/", {"name": "wide", "alert_name_pattern": "Wide", "steps": [step] * STEPS}
+        "buckets/", {"name": "machines", "alert_name_pattern": "Storm", "steps": [step] * STEPS}
     )
     return poundcake
 
@@ -133,21 +133,21 @@ def is_ready(bind: str) -> bool:
         return False
 
 
-def until(holds, complaint: str) -> None:
-    end = monotonic() + TIMEOUT_SECONDS
+def wait_until(holds, message: str) -> None:
+    deadline = monotonic() + TIMEOUT_SECONDS
     while not holds():
-        assert monotonic() < end, complaint
+        assert monotonic() < deadline, message
         sleep(0.05)
 
 
 def send(number: int, binds: list[str], token: str) -> None:
-    """Send an alert as Alertmanager does through a load balancer: until somebody takes it."""
-    alert = {"status": "firing", "labels": {"alertname": "Wide", "instance": f"host-{number}"}}
-    end = monotonic() + TIMEOUT_SECONDS
+    """Send an alert as Alertmanager does through a load balancer: retry until a 202."""
+    alert = {"status": "firing", "labels": {"alertname": "Storm", "instance": f"host-{number}"}}
+    deadline = monotonic() + TIMEOUT_SECONDS
     for bind in cycle(binds):
-        assert monotonic() < end, "nobody takes it"
+        assert monotonic() < deadline, "no machine accepts it"
         try:
-            answer = requests.post(
+            response = requests.post(
                 f"http://{bind}/api/v1/webhook",
                 json={"alerts": [alert]},
                 headers={"Authorization": f"Bearer {token}"},
@@ -156,31 +156,32 @@ def send(number: int, binds: list[str], token: str) -> None:
         except requests.RequestException:
             sleep(0.05)
             continue
-        if answer.status_code == 202:
+        if response.status_code == 202:
             return
-        assert answer.status_code >= 500, answer.text
+        assert response.status_code >= 500, response.text
 
 
-def test_a_storm_over_two_machines_outlives_the_loss_of_one_and_the_restart_of_the_other(
-    machines, app, sandbox, database
-):
+def test_a_storm_survives_the_loss_of_a_machine_and_a_restart(machines, app, sandbox, database):
     first, second = machines
     binds = [first.bind, second.bind]
     sent = threading.Semaphore(0)
 
-    def send_and_tell(number: int) -> None:
+    def send_one(number: int) -> None:
         send(number, binds[:: 1 if number % 2 else -1], app.token)
         sent.release()
 
     with ThreadPoolExecutor(SENDERS) as senders:
         for number in range(ALERTS):
-            senders.submit(send_and_tell, number)
-        until(lambda: len(sandbox.posts_by_trace_tag()) > ALERTS // 5, "nothing is launched")
+            senders.submit(send_one, number)
+        wait_until(lambda: len(sandbox.posts_by_trace_tag()) > ALERTS // 5, "nothing is launched")
         kill(first.web)
         kill(first.worker)
-        until(lambda: len(sandbox.posts_by_trace_tag()) > ALERTS // 2, "nobody takes over")
+        wait_until(
+            lambda: len(sandbox.posts_by_trace_tag()) > ALERTS // 2,
+            "the other machine is idle",
+        )
         second.restart_worker()
-    assert all(sent.acquire(blocking=False) for _ in range(ALERTS)), "an alert was not taken"
+    assert all(sent.acquire(blocking=False) for _ in range(ALERTS)), "an alert was not accepted"
 
     app.wait_for("runs/?status=pending", lambda page: not page["results"])
     app.wait_for("runs/?status=running", lambda page: not page["results"])
@@ -190,7 +191,7 @@ def test_a_storm_over_two_machines_outlives_the_loss_of_one_and_the_restart_of_t
     assert (len(tags), set(tags.values())) == (ALERTS * STEPS, {1})
     assert sandbox.started_twice() == []
     assert failed_jobs(database) == ()
-    until(lambda: planned_ticks(database) <= 2, "the chain of ticks has forked for good")
+    wait_until(lambda: planned_ticks(database) <= 2, "more than one chain of ticks remains")
 
 
 def failed_jobs(database):
@@ -199,7 +200,7 @@ def failed_jobs(database):
 
 
 def planned_ticks(database):
-    """Count the ticks to come; what a worker has or had in hand is locked for minutes."""
+    """Count the queued ticks; those that a worker has taken are locked for minutes."""
     database.query(
         "SELECT COUNT(*) FROM django_q_ormq"
         " WHERE `key` = 'follow' AND `lock` < UTC_TIMESTAMP() + INTERVAL 30 SECOND"

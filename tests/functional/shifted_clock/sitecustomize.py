@@ -1,6 +1,6 @@
-"""Set the wall clock of each Python process that has this directory in its PYTHONPATH.
+"""Shift the wall clock of each Python process that has this directory in its PYTHONPATH.
 
-``SHIFT_SECONDS``: by how much it is ahead, or several such, of which each process takes one.
+``SHIFT_SECONDS``: the shift, or several, of which each process chooses one at random.
 """
 
 import datetime

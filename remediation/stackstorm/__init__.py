@@ -1,14 +1,13 @@
-"""The typed door to StackStorm: one client, frozen answers, two kinds of error."""
+"""The StackStorm client: typed frozen results and two errors."""
 
 from remediation.stackstorm.actions import ActionInfo, ParameterInfo
-from remediation.stackstorm.answers import MAX_RETRY_AFTER
 from remediation.stackstorm.client import MAX_IDS_PER_REQUEST, StackStormClient
 from remediation.stackstorm.errors import StackStormError, StackStormRejected, StackStormUnavailable
 from remediation.stackstorm.executions import (
     FINAL_STATUSES,
     KNOWN_STATUSES,
     UNCANCELABLE_STATUSES,
-    CancelAnswer,
+    CancelResult,
     Execution,
     ExecutionResult,
     ExecutionState,
@@ -25,7 +24,8 @@ from remediation.stackstorm.inquiries import (
     ttl_of,
 )
 from remediation.stackstorm.launch_request import NOTIFY_ROUTE
-from remediation.stackstorm.sending import TooLateToSend, unless_too_late
+from remediation.stackstorm.responses import MAX_RETRY_AFTER
+from remediation.stackstorm.send_deadline import TooLateToSend, unless_too_late
 from remediation.stackstorm.urls import api_base, stream_base
 from remediation.stackstorm.users import UserInfo
 
@@ -37,7 +37,7 @@ __all__ = [
     "NOTIFY_ROUTE",
     "UNCANCELABLE_STATUSES",
     "ActionInfo",
-    "CancelAnswer",
+    "CancelResult",
     "Execution",
     "ExecutionResult",
     "ExecutionState",

@@ -1,17 +1,17 @@
-"""Actions as they are registered in StackStorm, with what they take."""
+"""Actions registered in StackStorm and their parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from remediation.stackstorm.wire import as_list, as_object, as_text
+from remediation.stackstorm.typed_json import as_list, as_object, as_text
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterInfo:
-    """One parameter of an action. ``type``: JSON schema's word, several joined by ``|``, or empty.
+    """One parameter of an action. ``type``: JSON schema type, several joined by ``|``, or empty.
 
-    ``secret``: the value, or a part of it, must not be shown. ``immutable``: StackStorm refuses
-    a value for it. ``default``: any JSON, None without.
+    ``secret``: the value, or part of it, must not be shown. ``immutable``: StackStorm accepts no
+    value for it. ``default``: any JSON, or None.
     """
 
     type: str
@@ -23,7 +23,7 @@ class ParameterInfo:
 
 @dataclass(frozen=True, slots=True)
 class ActionInfo:
-    """A registered action. ``parameters``: its own and its runner's, by name."""
+    """A registered action. ``parameters``: those of the action and its runner, by name."""
 
     ref: str
     pack: str
@@ -34,10 +34,10 @@ class ActionInfo:
 
 
 def read_action(value: object) -> ActionInfo:
-    """Return the action of an overview; ValueError if it is none."""
+    """Read the action of an overview; raise ValueError if it is not one."""
     body = as_object(value)
     if not as_text(body.get("ref")):
-        raise ValueError("the answer holds no action")
+        raise ValueError("the response has no action")
     return ActionInfo(
         ref=as_text(body.get("ref")),
         pack=as_text(body.get("pack")),
@@ -52,10 +52,10 @@ def read_action(value: object) -> ActionInfo:
 
 
 def read_action_of_execution(action: object, runner: object) -> ActionInfo | None:
-    """Return the action as an execution was made from it; None if the execution does not show it.
+    """Return the action that an execution was created from; None if the execution omits it.
 
-    ``action``, ``runner``: of a whole execution. An action changes attributes of its runner's
-    parameters one by one.
+    ``action``, ``runner``: of a complete execution. An action overrides single attributes of its
+    runner's parameters.
     """
     shown, name = as_object(action), as_text(as_object(runner).get("name"))
     if not as_text(shown.get("ref")) or not name:
@@ -70,9 +70,9 @@ def read_action_of_execution(action: object, runner: object) -> ActionInfo | Non
 
 
 def read_refs(value: object) -> list[str]:
-    """Return the refs of a list of actions; ValueError if it is none."""
+    """Return the refs of a list of actions; raise ValueError if it is not a list."""
     if not isinstance(value, list):
-        raise ValueError("the answer is no list")
+        raise ValueError("the response is not a list")
     return sorted(filter(None, (as_text(as_object(row).get("ref")) for row in value)))
 
 
@@ -88,7 +88,7 @@ def _parameter(schema: Mapping[str, object]) -> ParameterInfo:
 
 
 def _holds_secret(schema: Mapping[str, object]) -> bool:
-    """Whether the value of ``schema``, a property of it or an item of it is secret."""
+    """Return whether the value, a property of it or an item of it is secret."""
     parts = [*as_object(schema.get("properties")).values(), schema.get("items")]
     return schema.get("secret") is True or any(
         _holds_secret(as_object(part)) for part in parts if part

@@ -1,4 +1,4 @@
-"""Prove to StackStorm who is asking: by an API key, or by tokens for a user and password."""
+"""Authenticate to StackStorm with an API key, or with tokens for a user and password."""
 
 import base64
 import time
@@ -8,41 +8,41 @@ from email.utils import parsedate_to_datetime
 from threading import Lock
 from typing import Protocol
 
-from remediation.stackstorm.answers import Answer
 from remediation.stackstorm.errors import StackStormUnavailable
-from remediation.stackstorm.remedies import CHECK_AUTH_URL, CHECK_LOGIN, MAKE_A_KEY
-from remediation.stackstorm.transport import NoAnswerError, Transport
-from remediation.stackstorm.wire import as_object, as_text, as_time
+from remediation.stackstorm.hints import CHECK_AUTH_URL, CHECK_LOGIN, MAKE_A_KEY
+from remediation.stackstorm.responses import Response
+from remediation.stackstorm.transport import NoResponseError, Transport
+from remediation.stackstorm.typed_json import as_object, as_text, as_time
 
 RENEW_BEFORE_SECONDS = 60.0
 
 
 class Credentials(Protocol):
-    """What the client needs of a way to log in.
+    """The interface of an authentication method.
 
-    ``remedy``: what helps against a 401. ``is_renewable``: whether new headers may cure one.
+    ``hint``: how to fix a 401. ``is_renewable``: whether new headers may fix a 401.
     """
 
-    remedy: str
+    hint: str
     is_renewable: bool
 
     def headers(self, *, refused: Mapping[str, str] | None = None) -> Mapping[str, str]:
-        """Return the headers to send; others than ``refused``, if that can be."""
+        """Return the headers to send; new ones after ``refused``, if possible."""
 
     def secrets(self) -> Sequence[str]:
-        """Return the texts that no message may show."""
+        """Return the secrets, which no message may contain."""
 
 
 class ApiKey:
-    """A key that does not expire. An empty one sends nothing, for a StackStorm without auth."""
+    """An API key. An empty key sends nothing, for a StackStorm without authentication."""
 
-    remedy = MAKE_A_KEY
+    hint = MAKE_A_KEY
     is_renewable = False
 
     def __init__(self, key: str) -> None:
-        # A key with a line break makes the HTTP library complain, and repeat the key.
+        # The HTTP library repeats a key with a line break in its error.
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise ValueError("ST2_API_KEY holds a character that no key has: copy it again")
+            raise ValueError("ST2_API_KEY contains a character that no key has: copy it again")
         self._key = key
 
     def headers(self, *, refused: Mapping[str, str] | None = None) -> Mapping[str, str]:
@@ -55,9 +55,9 @@ class ApiKey:
 
 
 class Login:
-    """Tokens for a user name and password, kept in memory and renewed by one thread at a time."""
+    """Tokens for a user and password, kept in memory and renewed by one thread at a time."""
 
-    remedy = CHECK_LOGIN
+    hint = CHECK_LOGIN
     is_renewable = True
 
     def __init__(self, transport: Transport, *, auth_base: str, username: str, password: str):
@@ -67,16 +67,16 @@ class Login:
         self._basic = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
         self._lock = Lock()
         self._token = ""
-        self._renew_at = 0.0  # on the clock of time.monotonic()
+        self._renew_at = 0.0  # time.monotonic()
 
     def headers(self, *, refused: Mapping[str, str] | None = None) -> Mapping[str, str]:
-        """Return the token's header, with a new token if the old one is refused or expires soon.
+        """Return the token's header, with a new token if the old one was refused or expires soon.
 
-        Raises StackStormUnavailable (never sent) when no token is to be had.
+        Raises StackStormUnavailable (never sent) if StackStorm gives no token.
         """
         refused_token = (refused or {}).get("X-Auth-Token")
         with self._lock:
-            # Of several threads whose token was refused the first renews it for all.
+            # The first of several threads with a refused token renews it for all.
             if self._token == refused_token or time.monotonic() >= self._renew_at:
                 self._renew()
             return {"X-Auth-Token": self._token}
@@ -86,15 +86,15 @@ class Login:
         return (self._basic, self._password, self._token)
 
     def _renew(self) -> None:
-        answer = self._ask_for_token()
-        body = as_object(answer.body)
+        response = self._ask_for_token()
+        body = as_object(response.body)
         token = as_text(body.get("token"))
-        if answer.status != 201 or not token.isascii() or not token.isalnum():
-            raise self._failure(answer)
-        self._renew_at = time.monotonic() + _lifetime(answer) - RENEW_BEFORE_SECONDS
+        if response.status != 201 or not token.isascii() or not token.isalnum():
+            raise self._failure(response)
+        self._renew_at = time.monotonic() + _lifetime(response) - RENEW_BEFORE_SECONDS
         self._token = token
 
-    def _ask_for_token(self) -> Answer:
+    def _ask_for_token(self) -> Response:
         try:
             return self._transport.send(
                 "POST",
@@ -103,34 +103,31 @@ class Login:
                 secrets=self.secrets(),
                 body=b"{}",
             )
-        except NoAnswerError as error:
+        except NoResponseError as error:
             raise StackStormUnavailable(
                 "POST", "/tokens", error.message, may_have_been_sent=False
             ) from None
 
-    def _failure(self, answer: Answer) -> StackStormUnavailable:
-        # Whatever became of this request: the one that needs the token was never sent.
+    def _failure(self, response: Response) -> StackStormUnavailable:
+        # The request that needs the token was not sent, whatever happened to this one.
         return StackStormUnavailable(
             "POST",
             "/tokens",
-            answer.words if answer.status != 201 else "the answer holds no token",
+            response.error_text if response.status != 201 else "the response has no token",
             may_have_been_sent=False,
-            status=answer.status,
-            remedy=CHECK_LOGIN if answer.status == 401 else CHECK_AUTH_URL,
-            retry_after=answer.retry_after,
+            status=response.status,
+            hint=CHECK_LOGIN if response.status == 401 else CHECK_AUTH_URL,
+            retry_after=response.retry_after,
         )
 
 
-def _lifetime(answer: Answer) -> float:
-    """Return for how many seconds the token of ``answer`` is good.
-
-    Taken from StackStorm's clock at both ends, as ours may differ.
-    """
-    expiry = as_time(as_object(answer.body).get("expiry"))
+def _lifetime(response: Response) -> float:
+    """Return the lifetime of a token in seconds, by StackStorm's clock, because ours may differ."""
+    expiry = as_time(as_object(response.body).get("expiry"))
     if expiry is None:
         return 0.0
     try:
-        answered_at = parsedate_to_datetime(answer.date).astimezone(UTC)
+        answered_at = parsedate_to_datetime(response.date).astimezone(UTC)
     except ValueError:
         answered_at = datetime.now(UTC)
     return (expiry - answered_at).total_seconds()

@@ -1,46 +1,45 @@
-"""What can go wrong with StackStorm, seen by the only question a caller has: try again?
+"""The errors of the StackStorm client. Callers only need to know whether to retry.
 
     Exception
-    └── StackStormError               method, path, status, message, remedy
-        ├── StackStormUnavailable     try again later; may_have_been_sent says what is at stake
+    └── StackStormError               method, path, status, message, hint
+        ├── StackStormUnavailable     retry later; may_have_been_sent: StackStorm may have acted
         └── StackStormRejected        the same request would be refused again
 
-``message`` is in StackStorm's own words, or the network's, shortened; it never holds the key,
-the token or the password.
+``message`` is StackStorm's or the network's error text, shortened. It never contains the key, the
+token or the password.
 """
 
 
 class StackStormError(Exception):
-    """A request to StackStorm that did not do what was asked.
+    """A request to StackStorm failed.
 
-    ``path``: below the API's base, without the query. ``status``: of the HTTP answer, None
-    when there was none. ``remedy``: what a person can do about it, or empty.
+    ``path``: below the API's base, without the query. ``status``: of the HTTP response, None
+    without one. ``hint``: how to fix the cause, or empty.
     """
 
     def __init__(
-        self, method: str, path: str, message: str, *, status: int | None, remedy: str
+        self, method: str, path: str, message: str, *, status: int | None, hint: str
     ) -> None:
         super().__init__(method, path, message, status)
         self.method = method
         self.path = path
         self.message = message
         self.status = status
-        self.remedy = remedy
+        self.hint = hint
 
     def _sentence(self, beginning: str) -> str:
-        if not self.remedy:
+        if not self.hint:
             return f"{beginning}: {self.message}"
         end = "" if self.message.endswith((".", "!", "?")) else "."
-        return f"{beginning}: {self.message}{end} {self.remedy}"
+        return f"{beginning}: {self.message}{end} {self.hint}"
 
 
 class StackStormUnavailable(StackStormError):
-    """StackStorm gave no usable answer; the same request may succeed later.
+    """StackStorm gave no usable response; the same request may succeed later.
 
-    ``may_have_been_sent``: False only when it is certain that StackStorm did not act on the
-    request. True means nobody knows: what was asked may have happened, or may still.
-    ``by_gateway``: a proxy before StackStorm answered (502, 503, 504). ``retry_after``: for how
-    many seconds StackStorm or its proxy asks not to be called, None if it does not say.
+    ``may_have_been_sent``: False only if StackStorm certainly did not act on the request. True
+    means that it may have acted, or may still act. ``by_gateway``: a proxy in front of StackStorm
+    responded (502, 503, 504). ``retry_after``: seconds of the Retry-After header, or None.
     """
 
     def __init__(
@@ -51,35 +50,35 @@ class StackStormUnavailable(StackStormError):
         *,
         may_have_been_sent: bool,
         status: int | None = None,
-        remedy: str = "",
+        hint: str = "",
         by_gateway: bool = False,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(method, path, message, status=status, remedy=remedy)
+        super().__init__(method, path, message, status=status, hint=hint)
         self.may_have_been_sent = may_have_been_sent
         self.by_gateway = by_gateway
         self.retry_after = retry_after
 
     @property
     def stops_others(self) -> bool:
-        """Whether other calls would fail too now: no connection, a refusal, or a 5xx answer."""
+        """Whether other requests would fail too: no connection, a refusal, or a 5xx."""
         return not self.may_have_been_sent or (self.status or 0) >= 500
 
     def __str__(self) -> str:
         if self.status is not None:
             return self._sentence(f"StackStorm answered {self.method} {self.path} ({self.status})")
         if self.may_have_been_sent:
-            return self._sentence(f"StackStorm gave no answer to {self.method} {self.path}")
+            return self._sentence(f"StackStorm gave no response to {self.method} {self.path}")
         return self._sentence(f"StackStorm was not reached for {self.method} {self.path}")
 
 
 class StackStormRejected(StackStormError):
-    """StackStorm refused the request and did nothing; repeating it is useless."""
+    """StackStorm refused the request and did nothing; a retry is useless."""
 
     status: int
 
-    def __init__(self, method: str, path: str, status: int, message: str, remedy: str = "") -> None:
-        super().__init__(method, path, message, status=status, remedy=remedy)
+    def __init__(self, method: str, path: str, status: int, message: str, hint: str = "") -> None:
+        super().__init__(method, path, message, status=status, hint=hint)
 
     def __str__(self) -> str:
         return self._sentence(f"StackStorm rejected {self.method} {self.path} ({self.status})")

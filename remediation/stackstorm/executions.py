@@ -1,4 +1,4 @@
-"""Executions as StackStorm tells them, and its words for their states."""
+"""StackStorm's executions and their statuses."""
 
 import re
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from remediation.stackstorm.actions import ActionInfo, read_action_of_execution
-from remediation.stackstorm.wire import as_list, as_object, as_text, as_time
+from remediation.stackstorm.typed_json import as_list, as_object, as_text, as_time
 
-# Never left again. A word missing in KNOWN_STATUSES can be newer than this list: not final.
+# A status that is not in KNOWN_STATUSES may be newer than this list, and is not final.
 FINAL_STATUSES = frozenset({"succeeded", "failed", "timeout", "canceled", "abandoned"})
 KNOWN_STATUSES = FINAL_STATUSES | {
     "requested",
@@ -22,17 +22,17 @@ KNOWN_STATUSES = FINAL_STATUSES | {
     "resuming",
     "pending",
 }
-# A DELETE changes nothing in these: an open inquiry cannot be canceled, the others need no cancel.
+# A DELETE has no effect in these: open inquiries cannot be canceled, the others need no cancel.
 UNCANCELABLE_STATUSES = FINAL_STATUSES | {"pending", "canceling"}
 
-# StackStorm's are 24 hex digits; what is longer than a column of ours could not be stored.
+# StackStorm's ids have 24 hex digits. A longer one would not fit into our column.
 _ID = re.compile(r"[\w.-]{1,100}", re.ASCII)
 _NOT_CANCELED = re.compile(r"^Action cannot be canceled\. State = (?P<status>[a-z_]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """One entry of an execution's log; ``at`` is None when StackStorm's stamp is unreadable."""
+    """One entry of an execution's log; ``at`` is None if its time is unreadable."""
 
     status: str
     at: datetime | None
@@ -40,7 +40,7 @@ class StatusChange:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionState:
-    """How far an execution is. ``status``: StackStorm's own word; times: StackStorm's clock."""
+    """The state of an execution: StackStorm's status, and times of StackStorm's clock."""
 
     id: str
     status: str
@@ -50,7 +50,7 @@ class ExecutionState:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionResult(ExecutionState):
-    """How far an execution is, its result and its ``children``; see Execution for those."""
+    """The state of an execution with its result and ``children`` (see Execution)."""
 
     result: object = field(repr=False)
     children: tuple[str, ...] = ()
@@ -58,10 +58,10 @@ class ExecutionResult(ExecutionState):
 
 @dataclass(frozen=True, slots=True)
 class TracedExecution(ExecutionState):
-    """The status of an execution and its origin.
+    """The state of an execution and its origin.
 
-    ``context``: StackStorm's, complete. ``parent_id``: of the workflow that it is a task of, else
-    empty. ``is_from_rule``: the answer names a rule or a trigger beside the context.
+    ``context``: StackStorm's complete context. ``parent_id``: of its workflow, or empty.
+    ``is_from_rule``: the response names a rule or a trigger outside the context.
     """
 
     action_ref: str
@@ -71,24 +71,24 @@ class TracedExecution(ExecutionState):
 
     @property
     def trace_tag(self) -> str:
-        """The tag given at its launch; executions that it caused may bear it too."""
+        """The trace tag of its launch, which executions that it caused may have too."""
         return as_text(as_object(self.context.get("trace_context")).get("trace_tag"))
 
     @property
     def rerun_of(self) -> str:
-        """The id of the execution that somebody ran again by this one, else empty."""
+        """The id of the execution that this one is a re-run of, or empty."""
         return as_text(as_object(self.context.get("re-run")).get("ref"))
 
     @property
     def user(self) -> str:
-        """StackStorm's name of the user that started it."""
+        """The StackStorm user who started it."""
         return as_text(self.context.get("user"))
 
     @property
     def is_top_level(self) -> bool:
-        """Whether a client's POST can have made it: no workflow, rule, policy or re-run did.
+        """Whether a client's POST created it, not a workflow, rule, policy or re-run.
 
-        An execution that a rule starts inherits the trace tag of the execution that it reports.
+        An execution of a rule inherits the trace tag of the execution that it reports.
         """
         return not (
             self.parent_id
@@ -103,19 +103,18 @@ class TracedExecution(ExecutionState):
 
 @dataclass(frozen=True, slots=True)
 class RerunExecution(TracedExecution):
-    """The status of a re-run and its origin, with the address of its web page."""
+    """The state of a re-run, its origin and the URL of its web page."""
 
     web_url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Execution(TracedExecution):
-    """A whole execution.
+    """A complete execution.
 
-    ``result``: any JSON type, its shape depends on the runner; None when there is none (yet).
-    ``parameters``: as StackStorm shows them, its secret ones masked. Neither is in the repr, as
-    what an action printed may be secret. ``task_name``: of a task of a workflow, else empty.
-    ``children``: the ids of a workflow's tasks.
+    ``result``: any JSON, whose structure depends on the runner; None without one. ``parameters``:
+    as StackStorm shows them, with secrets masked. Both may contain secrets and are not in the
+    repr. ``task_name``: of a task of a workflow, or empty. ``children``: ids of a workflow's tasks.
     """
 
     liveaction_id: str
@@ -131,16 +130,16 @@ class Execution(TracedExecution):
 
     @property
     def action(self) -> ActionInfo | None:
-        """The action that StackStorm made it of, as it was then; None when it is not shown."""
+        """The action that it was created from, at that time; None if it is not shown."""
         return read_action_of_execution(self.shown_action, self.shown_runner)
 
 
 @dataclass(frozen=True, slots=True)
-class CancelAnswer:
-    """What became of a request to cancel.
+class CancelResult:
+    """The result of a request to cancel.
 
-    ``is_accepted``: StackStorm cancels it, or already did; the outcome may still be another, and
-    the command of a canceled action may run on. Else ``status`` is why it would not.
+    ``is_accepted``: StackStorm cancels the execution or has canceled it. It may still end in
+    another status, and the command may continue. Otherwise ``status`` is the reason.
     """
 
     status: str
@@ -148,17 +147,17 @@ class CancelAnswer:
 
     @property
     def already_final(self) -> bool:
-        """Whether there was nothing left to cancel, as it had ended by itself."""
+        """Whether the execution had already ended."""
         return not self.is_accepted and self.status in FINAL_STATUSES
 
 
 def read_state(value: object) -> ExecutionState:
-    """Return an execution asked for with a few attributes; ValueError if it is none."""
+    """Read the state of an execution. All readers raise ValueError for anything else."""
     return ExecutionState(**_state(value))
 
 
 def read_result(value: object) -> ExecutionResult:
-    """Return an execution asked for with its result; ValueError if it is none."""
+    """Read an execution with its result."""
     body = as_object(value)
     return ExecutionResult(
         **_state(value), result=body.get("result"), children=_texts(body.get("children"))
@@ -166,17 +165,17 @@ def read_result(value: object) -> ExecutionResult:
 
 
 def read_traced(value: object) -> TracedExecution:
-    """Return an execution asked for with its action and context; ValueError if it is none."""
+    """Read an execution with its action and context."""
     return TracedExecution(**_origin(value))
 
 
 def read_rerun(value: object) -> RerunExecution:
-    """Return a re-run asked for with its context and web page; ValueError if it is none."""
+    """Read a re-run with its context and web page."""
     return RerunExecution(**_origin(value), web_url=as_text(as_object(value).get("web_url")))
 
 
 def read_execution(value: object) -> Execution:
-    """Return a whole execution; ValueError if it is none."""
+    """Read a complete execution."""
     origin = _origin(value)
     body = as_object(value)
     return Execution(
@@ -197,24 +196,24 @@ def read_execution(value: object) -> Execution:
     )
 
 
-def read_cancel(value: object, execution_id: str) -> CancelAnswer:
-    """Return the answer to a DELETE of this execution; ValueError if it is none.
+def read_cancel(value: object, execution_id: str) -> CancelResult:
+    """Read the response to a DELETE of this execution.
 
-    StackStorm answers 200 with an error text to what it will not cancel.
+    StackStorm responds 200 with an error text if it cannot cancel the execution.
     """
     refusal = _NOT_CANCELED.search(as_text(as_object(value).get("faultstring")))
     if refusal:
-        return CancelAnswer(refusal["status"], is_accepted=False)
+        return CancelResult(refusal["status"], is_accepted=False)
     state = read_state(value)
     if state.id != execution_id:
-        raise ValueError(f"the answer is about the execution {state.id}")
-    return CancelAnswer(state.status, is_accepted=True)
+        raise ValueError(f"the response is about the execution {state.id}")
+    return CancelResult(state.status, is_accepted=True)
 
 
 def _state(value: object) -> dict[str, Any]:
     body = as_object(value)
     if not _ID.fullmatch(as_text(body.get("id"))) or not as_text(body.get("status")):
-        raise ValueError("the answer holds no execution")
+        raise ValueError("the response has no execution")
     return {
         "id": as_text(body.get("id")),
         "status": as_text(body.get("status")),
@@ -249,6 +248,6 @@ def _parent_id(context: Mapping[str, object]) -> str:
 
 
 def _task_name(context: Mapping[str, object]) -> str:
-    # An orquesta task is named by its workflow, a task of an action chain by the chain.
+    # An Orquesta task is named by its workflow, a task of an action chain by the chain.
     orquesta, chain = as_object(context.get("orquesta")), as_object(context.get("chain"))
     return as_text(orquesta.get("task_name")) or as_text(chain.get("name"))

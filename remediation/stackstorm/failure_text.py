@@ -1,7 +1,7 @@
-"""Say why an execution failed, in the words of its result, whose shape depends on its runner.
+"""Extract the reason of a failure from an execution's result.
 
-The shapes are those of the recordings (failure-*, get-execution-*). Texts are cut, so secrets in
-the result have to be masked before.
+Its structure depends on the runner, as in the recordings failure-* and get-execution-*. Texts are
+cut, so mask the secrets in the result first.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from remediation.stackstorm.executions import Execution
-from remediation.stackstorm.wire import as_list, as_object, as_text
+from remediation.stackstorm.typed_json import as_list, as_object, as_text
 
 LENGTH_MAX = 2_000  # characters of one text
-_PIECE_MAX = 1_200  # characters of the output of one command
-_READ_MAX = 200_000  # characters of one output that are looked at
+_PIECE_MAX = 1_200  # characters of one command's output
+_READ_MAX = 200_000  # characters of one output that are read
 _VALUE_MAX = 200  # characters of one member of an object
-_PIECES_MAX = 8  # hosts, tasks or members that are named
-_LEVELS_MAX = 8  # of workflows in workflows
+_PIECES_MAX = 8  # hosts, tasks or members in one text
+_LEVELS_MAX = 8  # of nested workflows
 
 _GENERIC = "Execution failed. See result for details."
 _FAILED = frozenset({"failed", "timeout", "abandoned"})
@@ -33,22 +33,22 @@ _MARKUP = re.compile(r"\s*(?:<!doctype|<\?xml|<html|<head|<body|<[a-z]+[\s>/])",
 _HIDDEN = re.compile(r"<(script|style)\b.*?(?:</\1>|$)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:: |$)")
-# The environment of a remote command, which is longer than anything that it says.
+# A remote command's environment, which is longer than its output.
 _REMOTE_COMMAND = re.compile(r'^Failed executing command ".*" on host "[^"]*" ', re.DOTALL)
 _CONNECT_ERRORS = re.compile(r"\s*connect_errors=", re.DOTALL)
 _CONNECT_ERROR = re.compile(r'"error":\s*"((?:[^"\\]|\\.)*)"')
 
 
 def failure_text(status: str, result: object, tasks: Sequence[Execution] = ()) -> str:
-    """Return why an execution failed, '' if StackStorm says no more than its status.
+    """Return why an execution failed, or '' if StackStorm gives only a status.
 
-    ``tasks``: of a workflow, at any level; asked where its own result says nothing.
+    ``tasks``: of a workflow, at any level; read if its own result has no reason.
     """
     text = _of_result(result, _LEVELS_MAX)
     if not text and tasks:
         text = _of_tasks(tasks)
     if not text and status == "abandoned":
-        text = "StackStorm gave it up: the runner that carried it out stopped or was lost"
+        text = "StackStorm abandoned it: its runner stopped or was lost"
     return _shortened(text, LENGTH_MAX)
 
 
@@ -62,16 +62,16 @@ def _of_result(result: object, levels: int) -> str:
     for read in (_of_errors, _of_chain, _of_items, _of_error, _of_output, _of_http, _of_hosts):
         if text := read(result, levels - 1):
             return text
-    return "" if _is_about_nothing(result) else _of_object(result)
+    return "" if _has_no_reason(result) else _of_object(result)
 
 
 def _of_errors(result: Mapping[str, object], levels: int) -> str:
-    """Read Orquesta's list of errors: one for each failed task or mistake in the workflow."""
+    """Read Orquesta's errors: one per failed task or error in the workflow definition."""
     errors = [as_object(error) for error in as_list(result.get("errors"))]
-    told = _listed(filter(None, (_of_task_error(error, levels) for error in errors)))
-    if not told and any(error.get("task_id") == "fail" for error in errors):
-        return "the workflow ended itself by its command fail"
-    return told
+    text = _listed(filter(None, (_of_task_error(error, levels) for error in errors)))
+    if not text and any(error.get("task_id") == "fail" for error in errors):
+        return "the workflow ended itself with its command fail"
+    return text
 
 
 def _of_task_error(error: Mapping[str, object], levels: int) -> str:
@@ -83,11 +83,11 @@ def _of_task_error(error: Mapping[str, object], levels: int) -> str:
         return f"{place} ({as_text(error.get('type'))}): {text}"
     if task == "fail" and not text:
         return ""
-    return f"{task}: {text or 'failed without a text'}" if task else text
+    return f"{task}: {text or 'failed without a message'}" if task else text
 
 
 def _of_chain(result: Mapping[str, object], levels: int) -> str:
-    """Read the tasks of an action chain, each with its state and its result."""
+    """Read the tasks of an action chain with their states and results."""
     failed = [
         (as_text(task.get("name")), _of_result(task.get("result"), levels), task)
         for task in map(as_object, as_list(result.get("tasks")))
@@ -110,17 +110,17 @@ def _of_items(result: Mapping[str, object], levels: int) -> str:
 
 
 def _of_error(result: Mapping[str, object], levels: int) -> str:
-    """Read what StackStorm or its runner says itself, and what was printed until then."""
+    """Read the error of StackStorm or its runner, and the output before it."""
     error = _of_runner(_plain(as_text(result.get("error"))))
     if not error:
         return ""
     printed = _printed(result)
-    return f"{_shortened(error, _PIECE_MAX)}; it had printed: {printed}" if printed else error
+    return f"{_shortened(error, _PIECE_MAX)}; output before it: {printed}" if printed else error
 
 
 def _of_runner(error: str) -> str:
     if "codec can't decode" in error:
-        return f"StackStorm could not read the output, which is no UTF-8: {error}"
+        return f"StackStorm could not read the output, which is not UTF-8: {error}"
     head, *found = _CONNECT_ERRORS.split(error, maxsplit=1)
     if found:
         return " ".join([head, *dict.fromkeys(_CONNECT_ERROR.findall(found[0]))])
@@ -128,22 +128,22 @@ def _of_runner(error: str) -> str:
 
 
 def _of_output(result: Mapping[str, object], levels: int) -> str:
-    """Read what a command or a script printed and returned."""
+    """Read the output and return code of a command or script."""
     code = next((result[name] for name in _CODES if isinstance(result.get(name), int)), None)
     if code is None:
         return ""
-    # A script that returns (False, x) ends with code 0, and x is the reason.
+    # A script that returns (False, x) has exit code 0, and x is the reason.
     returned = result.get("result")
     if code == 0 and "exit_code" in result and returned not in (None, "None", "", {}, []):
         return _of_result(returned, levels)
-    printed = _printed(result) or "nothing was printed"
+    printed = _printed(result) or "no output"
     if _TRACEBACK in as_text(result.get("stderr")):
         return printed
     return f"return code {code}: {printed}"
 
 
 def _printed(result: Mapping[str, object]) -> str:
-    """Return stderr or, when it is empty, stdout; a stdout that is JSON was parsed."""
+    """Return stderr or, if it is empty, stdout. StackStorm parses a stdout that is JSON."""
     for name in _OUTPUT:
         value = result.get(name)
         text = _piece(value) if isinstance(value, str) else _of_parsed(value)
@@ -161,29 +161,29 @@ def _of_http(result: Mapping[str, object], _levels: int) -> str:
 
 
 def _of_hosts(result: Mapping[str, object], levels: int) -> str:
-    """Read the results of a remote action, one for each host."""
+    """Read the results of a remote action, one per host."""
     hosts = {host: as_object(found) for host, found in result.items()}
     if not all("failed" in found or "return_code" in found for found in hosts.values()):
         return ""
     bad = {host: found for host, found in hosts.items() if found.get("failed")}
     return _listed(
-        f"{host}: {_of_result(found, levels) or 'failed without a text'}"
+        f"{host}: {_of_result(found, levels) or 'failed without a message'}"
         for host, found in bad.items()
     )
 
 
 def _of_object(value: Mapping[str, object]) -> str:
-    """Return a short text for an object of any shape: its message, then its plain members."""
+    """Return a short text for any object: its message, then its simple members."""
     message = next((as_text(value[name]) for name in _MESSAGES if as_text(value.get(name))), "")
     members = [
         f"{name}: {text}"
         for name, item in value.items()
         if (text := _of_member(item)) and text != _shortened(_plain(message), _VALUE_MAX)
     ]
-    told = ", ".join(members[:_PIECES_MAX])
+    text = ", ".join(members[:_PIECES_MAX])
     if not message:
-        return told
-    return f"{_piece(message)} ({told})" if told else _piece(message)
+        return text
+    return f"{_piece(message)} ({text})" if text else _piece(message)
 
 
 def _of_parsed(value: object) -> str:
@@ -205,7 +205,7 @@ def _of_tasks(tasks: Sequence[Execution]) -> str:
 
 
 def _of_level(level: Sequence[Execution], tasks: Sequence[Execution], levels: int) -> str:
-    """Return what the failed tasks of one workflow say; one that says nothing is read inside."""
+    """Return the reasons of a workflow's failed tasks; one without a reason is read recursively."""
     texts = []
     for task in level if levels else ():
         if task.status in _FAILED:
@@ -215,13 +215,13 @@ def _of_level(level: Sequence[Execution], tasks: Sequence[Execution], levels: in
     return _listed(texts)
 
 
-def _is_about_nothing(result: Mapping[str, object]) -> bool:
-    # An Orquesta workflow whose output is no reason, or an inquiry, which has none.
+def _has_no_reason(result: Mapping[str, object]) -> bool:
+    # The output of an Orquesta workflow and the result of an inquiry are not reasons.
     return "errors" in result or "output" in result or "schema" in result
 
 
 def _listed(texts: Iterable[str]) -> str:
-    """Join different texts, each cut so that all that are named can be read."""
+    """Join different texts, each cut so that all fit."""
     found = list(dict.fromkeys(filter(None, texts)))
     shown = found[:_PIECES_MAX]
     if not shown:
@@ -232,7 +232,7 @@ def _listed(texts: Iterable[str]) -> str:
 
 
 def _piece(text: str) -> str:
-    """Return the part of an output that says what happened, as one short text."""
+    """Return the relevant part of an output as one short text."""
     plain = _plain(text)
     if _TRACEBACK in plain:
         plain = _end_of_traceback(plain)
@@ -242,14 +242,14 @@ def _piece(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text without escape sequences of a terminal and without blank ends."""
+    """Remove terminal escape sequences and surrounding whitespace."""
     some = _shortened(text, _READ_MAX)
     lines = _ESCAPES.sub("", some.replace("\r\n", "\n").replace("\r", "\n"))
     return _CONTROL.sub("\ufffd", lines).strip()
 
 
 def _end_of_traceback(text: str) -> str:
-    """Return what follows the last frame: the exception, and whatever was printed then."""
+    """Return the text after the last frame: the exception and later output."""
     lines = text.rpartition(_TRACEBACK)[2].splitlines()
     last = max((place for place, line in enumerate(lines) if line.startswith("  ")), default=-1)
     for place in range(last + 1, len(lines)):
@@ -259,13 +259,13 @@ def _end_of_traceback(text: str) -> str:
 
 
 def _without_markup(text: str) -> str:
-    """Return the texts of a page, without its scripts and styles."""
+    """Return the text of an HTML page without scripts and styles."""
     shown = _TAG.sub(" ", _HIDDEN.sub(" ", text[: 20 * _PIECE_MAX]))
     return " ".join(html.unescape(shown).split()) or text
 
 
 def _shortened(text: str, length: int) -> str:
-    """Return a text, of a long one a little of the beginning and more of the end."""
+    """Cut a long text to its beginning and a longer end."""
     if len(text) <= length:
         return text
     begin = length // 4

@@ -1,11 +1,11 @@
-"""Inquiries: executions in which StackStorm asks a person and waits for the answer."""
+"""Inquiries: executions that wait for a person's response."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from remediation.stackstorm.executions import Execution
-from remediation.stackstorm.wire import as_list, as_object, as_text
+from remediation.stackstorm.typed_json import as_list, as_object, as_text
 
 RUNNER = "inquirer"
 OPEN_STATUS = "pending"
@@ -14,13 +14,13 @@ EXPIRED_STATUS = "timeout"
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """A question of StackStorm to a person.
+    """An inquiry.
 
-    ``status``: ``pending`` while open, ``timeout`` after its time, ``succeeded`` once answered.
-    ``workflow_id``, ``task_name``: of the workflow that asks, empty for an inquiry that was
-    launched by itself. ``ttl_minutes``: None if StackStorm shows none. ``schema``: JSON schema of
-    the answer. ``users``, ``roles``: who may answer; both empty: anybody who may reach it.
-    ``asked_at``: by StackStorm's clock.
+    ``status``: ``pending`` while open, ``timeout`` if expired, ``succeeded`` after a response.
+    ``workflow_id``, ``task_name``: of its workflow, empty if the inquiry itself was launched.
+    ``ttl_minutes``: None if StackStorm shows none. ``schema``: JSON schema of the response.
+    ``users``, ``roles``: who may respond; if both are empty, everyone with access.
+    ``asked_at``: time of StackStorm's clock.
     """
 
     id: str
@@ -36,22 +36,22 @@ class Inquiry:
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits for an answer."""
+        """Whether it waits for a response."""
         return self.status == OPEN_STATUS
 
     @property
     def is_expired(self) -> bool:
-        """Whether nobody answered in time."""
+        """Whether it expired without a response."""
         return self.status == EXPIRED_STATUS
 
     @property
     def expired(self) -> str:
-        """The reason of an inquiry that nobody answered in time."""
+        """The reason text of an expired inquiry."""
         return expired_reason(self.id, task_name=self.task_name, ttl_minutes=self.ttl_minutes)
 
 
 def expired_reason(inquiry_id: str, *, ttl_minutes: int | None, task_name: str = "") -> str:
-    """Return what to say of an inquiry that nobody answered in time."""
+    """Return the reason text of an expired inquiry."""
     task = f" (task {task_name})" if task_name else ""
     unit = "minute" if ttl_minutes == 1 else "minutes"
     after = "" if ttl_minutes is None else f" after {ttl_minutes} {unit}"
@@ -59,7 +59,7 @@ def expired_reason(inquiry_id: str, *, ttl_minutes: int | None, task_name: str =
 
 
 def ttl_of(result: object) -> int | None:
-    """Return the minutes that an inquiry with this result stays open; None for other results."""
+    """Return the time to live in minutes of an inquiry's result; None for other results."""
     question = as_object(result)
     ttl = question.get("ttl")
     is_inquiry = question.keys() >= {"schema", "users", "ttl"}
@@ -72,7 +72,7 @@ def inquiries_among(executions: Iterable[Execution]) -> list[Inquiry]:
 
 
 def read_inquiry(execution: Execution) -> Inquiry:
-    """Return the inquiry that an execution is; what has another type than expected is empty."""
+    """Convert an execution to an inquiry; values of unexpected types become empty."""
     question = as_object(execution.result)
     return Inquiry(
         id=execution.id,

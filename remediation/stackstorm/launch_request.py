@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 
-# The route by which a rule on core.st2.generic.notifytrigger knows the executions that we launched.
+# A rule on core.st2.generic.notifytrigger recognizes our executions by this route.
 NOTIFY_ROUTE = "poundcake"
 
 _TRACE_TAG = re.compile(r"[A-Za-z0-9._-]+")
@@ -17,7 +17,7 @@ def launch_body(
     trace_tag: str,
     notify_data: Mapping[str, object] | None,
 ) -> bytes:
-    """Return the JSON that starts an action; ValueError or TypeError if the parameters are none."""
+    """Return the JSON body; raise ValueError or TypeError if the parameters are not JSON."""
     body: dict[str, object] = {
         "action": action_ref,
         "parameters": parameters,
@@ -35,8 +35,8 @@ def launch_body(
 
 
 def checked_tag(tag: str) -> str:
-    """Return the trace tag; ValueError for one that cannot be searched for."""
+    """Return the trace tag; raise ValueError if StackStorm could not search for it."""
     # StackStorm splits filters at spaces and colons, and refuses an empty tag.
     if not _TRACE_TAG.fullmatch(tag):
-        raise ValueError("a trace tag is made of letters, digits, dots, dashes and underscores")
+        raise ValueError("a trace tag has only letters, digits, dots, dashes and underscores")
     return tag

@@ -1,6 +1,6 @@
-"""What StackStorm's runners do with their parameters."""
+"""How StackStorm's runners treat their parameters."""
 
-# Runners whose parameters StackStorm renders once, at the POST. All others may render again.
+# StackStorm renders the parameters of these runners once, at the POST; others may render again.
 PLAIN_RUNNERS = {
     "local-shell-cmd",
     "local-shell-script",

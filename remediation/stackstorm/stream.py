@@ -1,39 +1,38 @@
-"""Read StackStorm's stream of server-sent events: the moves of executions as they happen.
+"""Read StackStorm's stream of server-sent events for updates of executions.
 
-The framing is that of https://html.spec.whatwg.org/multipage/server-sent-events.html with
-StackStorm's ways (st2stream): a lone line end at first and every 25 s, no ids, and nothing is sent
-again after a new connection.
+The format is https://html.spec.whatwg.org/multipage/server-sent-events.html. st2stream sends
+an empty line at the start and every 25 s as a heartbeat. It sends no ids, and does not repeat
+events after a reconnect.
 """
 
 import logging
 from collections.abc import Iterable, Iterator
 
-from remediation.stackstorm.answers import read_json
 from remediation.stackstorm.executions import Execution, read_execution
+from remediation.stackstorm.responses import read_json
 
 logger = logging.getLogger(__name__)
 
 UPDATE = "st2.execution__update"
-SILENCE_SECONDS = 60.0  # more than two heartbeats: nobody is there any more
-MAX_LINE_BYTES = 32 * 2**20  # more than an execution can have in StackStorm's database
+SILENCE_SECONDS = 60.0  # more than two heartbeats
+MAX_LINE_BYTES = 32 * 2**20  # an execution in StackStorm's database is smaller
 
 
 def read_updates(pieces: Iterable[bytes]) -> Iterator[list[Execution]]:
-    """Yield the executions that have moved, whole; nobody, as a sign of life, is told as well.
+    """Yield lists of updated executions; an empty list is a heartbeat.
 
-    The first thing that a stream which works sends is a sign of life. What cannot be read is
-    logged and passed over. ``pieces``: the stream's bytes, cut anywhere; what comes in one is told
-    together.
+    A working stream sends a heartbeat first. Unreadable events are logged and skipped.
+    ``pieces``: the stream's bytes, split anywhere. The executions of one piece form one list.
     """
     reader = _Reader()
     for piece in pieces:
-        told = list(reader.read(piece))
-        if told:
-            yield [execution for execution in told if execution]
+        updates = list(reader.read(piece))
+        if updates:
+            yield [execution for execution in updates if execution]
 
 
 class _Reader:
-    """Keeps what has come of a line and of an event until the rest does."""
+    """Buffers incomplete lines and events."""
 
     def __init__(self) -> None:
         self.line = bytearray()
@@ -41,10 +40,10 @@ class _Reader:
         self.is_warned = False
 
     def read(self, piece: bytes) -> Iterator[Execution | None]:
-        """Yield what ends in this piece: executions that have moved, and None as a sign of life."""
+        """Yield the executions whose events end in this piece, and None for a heartbeat."""
         for line in self._lines(piece):
             if line:
-                self._keep(line)
+                self._store(line)
                 continue
             if not self.is_event:
                 yield None
@@ -52,7 +51,7 @@ class _Reader:
                 yield execution
             self.name, self.data, self.is_event = b"", b"", False
 
-    def _keep(self, line: bytes) -> None:
+    def _store(self, line: bytes) -> None:
         self.is_event = True
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
@@ -62,7 +61,7 @@ class _Reader:
             self.data += value
 
     def _lines(self, piece: bytes) -> Iterator[bytes]:
-        """Yield whole lines without their ends; of one that is too long, as much as is kept."""
+        """Yield complete lines without line ends; a line that is too long is cut."""
         *ends, rest = piece.split(b"\n")
         for end in ends:
             self.line += end[: MAX_LINE_BYTES - len(self.line)]
@@ -74,9 +73,9 @@ class _Reader:
         try:
             return read_execution(read_json(self.data))
         except ValueError as error:
-            # Not its text: what actions print may be secret. The first of a connection is told of.
+            # The text may contain secrets. Only the first error of a connection is a warning.
             level = logging.DEBUG if self.is_warned else logging.WARNING
             self.is_warned = True
             size = len(self.data)
-            logger.log(level, "An event of %s bytes is passed over: %s", size, type(error).__name__)
+            logger.log(level, "Skipped an event of %s bytes: %s", size, type(error).__name__)
             return None

@@ -1,4 +1,4 @@
-"""Carry one HTTP request to StackStorm and tell whether it can have left this machine."""
+"""Send one HTTP request to StackStorm and report whether it may have been sent."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,20 +14,20 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 
-from remediation.stackstorm import sending
-from remediation.stackstorm.answers import (
-    Answer,
+from remediation.stackstorm import send_deadline
+from remediation.stackstorm.responses import (
+    Response,
+    read_error_text,
     read_json,
     read_retry_after,
-    read_words,
     shown,
 )
 
 PIECE_BYTES = 65_536
 
 
-class NoAnswerError(Exception):
-    """No HTTP answer came. ``may_have_been_sent`` is False only if no connection was made."""
+class NoResponseError(Exception):
+    """No HTTP response. ``may_have_been_sent`` is False only if no connection was made."""
 
     def __init__(self, message: str, *, may_have_been_sent: bool) -> None:
         super().__init__(message)
@@ -36,9 +36,9 @@ class NoAnswerError(Exception):
 
 
 class Transport:
-    """Pooled connections with time limits. Safe to use from several threads at once.
+    """Pooled connections with timeouts, for several threads.
 
-    It never repeats a request and never follows a redirect: what is sent is sent once.
+    It never retries a request and never follows a redirect.
     """
 
     def __init__(self, *, timeout: float, verify: bool | str, pool_size: int) -> None:
@@ -49,20 +49,20 @@ class Transport:
         adapter = _Adapter(pool_connections=2, pool_maxsize=pool_size)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
-        # StackStorm sets a token as a cookie too, where an old one would outlive its renewal.
+        # StackStorm also sets the token as a cookie, and an old cookie would outlive the renewal.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # Reading proxies and certificates from the environment takes a quarter of a request's time.
         self._session.trust_env = False
-        self._ways: dict[tuple[str, str], dict[str, Any]] = {}
+        self._environments: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def _way_to(self, url: str) -> dict[str, Any]:
-        """Return the proxies and the certificates for a host, as the environment was at first."""
+    def _proxies_and_certs(self, url: str) -> dict[str, Any]:
+        """Return proxies and CA settings for a host, read from the environment once."""
         parts = urlsplit(url)
         host = (parts.scheme, parts.netloc)
-        if host not in self._ways:
+        if host not in self._environments:
             found = requests.Session().merge_environment_settings(url, {}, None, self._verify, None)
-            self._ways[host] = {"proxies": found["proxies"], "verify": found["verify"]}
-        return self._ways[host]
+            self._environments[host] = {"proxies": found["proxies"], "verify": found["verify"]}
+        return self._environments[host]
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -76,12 +76,12 @@ class Transport:
         credentials: Mapping[str, str],
         secrets: Sequence[str],
         body: bytes | None = None,
-    ) -> Answer:
-        """Return the answer, whatever its status; raise NoAnswerError when there is none.
+    ) -> Response:
+        """Return the response with any status; raise NoResponseError without one.
 
-        ``credentials``: headers. ``secrets``: texts masked in all words that come back.
+        ``credentials``: headers. ``secrets``: texts to mask in returned texts.
         """
-        with _told_as_no_answer(url, secrets):
+        with _raise_as_no_response(url, secrets):
             response = self._session.request(
                 method,
                 url,
@@ -90,9 +90,9 @@ class Transport:
                 auth=_Headers(credentials),
                 timeout=self._timeout,
                 allow_redirects=False,
-                **self._way_to(url),
+                **self._proxies_and_certs(url),
             )
-        return _answer(response, secrets)
+        return _read(response, secrets)
 
     def open_stream(
         self,
@@ -101,13 +101,13 @@ class Transport:
         credentials: Mapping[str, str],
         secrets: Sequence[str],
         silence_seconds: float,
-    ) -> Answer | Iterator[bytes]:
-        """Return the bytes of a stream of events as they come, or the answer that is no stream.
+    ) -> Response | Iterator[bytes]:
+        """Return the bytes of an event stream, or the response if it is not a stream.
 
-        Raises NoAnswerError, while it is read too: when nothing comes for ``silence_seconds`` or
-        the connection breaks. The iterator ends when StackStorm ends the stream.
+        Raises NoResponseError, also while the stream is read, after ``silence_seconds`` without
+        data or if the connection breaks. The iterator ends when StackStorm ends the stream.
         """
-        with _told_as_no_answer(url, secrets):
+        with _raise_as_no_response(url, secrets):
             response = self._session.get(
                 url,
                 headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
@@ -115,23 +115,23 @@ class Transport:
                 timeout=(self._timeout, silence_seconds),
                 allow_redirects=False,
                 stream=True,
-                **self._way_to(url),
+                **self._proxies_and_certs(url),
             )
             kind = response.headers.get("Content-Type", "")
             if response.status_code != 200 or not kind.startswith("text/event-stream"):
-                return _answer(response, secrets)
+                return _read(response, secrets)
         return _pieces(response, url, secrets)
 
 
-def _answer(response: requests.Response, secrets: Sequence[str]) -> Answer:
+def _read(response: requests.Response, secrets: Sequence[str]) -> Response:
     try:
         content = read_json(response.content)
     except ValueError:
         content = None
     date = response.headers.get("Date", "")
-    return Answer(
+    return Response(
         status=response.status_code,
-        words=read_words(response.content, content, secrets=secrets),
+        error_text=read_error_text(response.content, content, secrets=secrets),
         location=shown(response.headers.get("Location", ""), secrets=secrets),
         date=date,
         body=content,
@@ -140,27 +140,27 @@ def _answer(response: requests.Response, secrets: Sequence[str]) -> Answer:
 
 
 def _pieces(response: requests.Response, url: str, secrets: Sequence[str]) -> Iterator[bytes]:
-    with response, _told_as_no_answer(url, secrets):
+    with response, _raise_as_no_response(url, secrets):
         while piece := response.raw.read1(PIECE_BYTES):
             yield piece
 
 
 @contextmanager
-def _told_as_no_answer(url: str, secrets: Sequence[str]) -> Iterator[None]:
+def _raise_as_no_response(url: str, secrets: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except (OSError, HTTPError) as error:
         causes = list(_causes(error))
         was_connected = not any(isinstance(cause, _NotConnectedError) for cause in causes)
-        words = f"{_root_words(causes[-1])} at {urlsplit(url).netloc}"
-        # From None: a cause's text is not ours to vouch for.
-        raise NoAnswerError(
-            shown(words, secrets=secrets), may_have_been_sent=was_connected
+        text = f"{_root_text(causes[-1])} at {urlsplit(url).netloc}"
+        # From None, because the text of a cause may contain secrets.
+        raise NoResponseError(
+            shown(text, secrets=secrets), may_have_been_sent=was_connected
         ) from None
 
 
 class _Headers(AuthBase):
-    """Credentials as headers; given as ``auth`` so that no ~/.netrc is asked for others."""
+    """Credentials as headers. Passing them as ``auth`` prevents the use of ~/.netrc."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
@@ -171,12 +171,11 @@ class _Headers(AuthBase):
 
 
 class _NotConnectedError(NewConnectionError):
-    """The connection failed before it could carry a request, whatever the failure was."""
+    """The connection failed before a request was sent."""
 
 
-# The type of a failure does not tell its time: a TLS error or a time-out can come from the
-# handshake or from the reading of an answer. Where it was raised does: nothing of a request is
-# sent before connect() has returned.
+# The type of an error does not show when it occurred: a TLS error or timeout can come from the
+# handshake or from reading the response. Nothing of a request is sent before connect() returns.
 @contextmanager
 def _connecting(connection: HTTPConnection) -> Iterator[None]:
     try:
@@ -206,8 +205,8 @@ class _TLSConnection(HTTPSConnection):
 def _send_in_time(connection: HTTPConnection, data: Any, send: Callable[[Any], None]) -> None:
     if connection.sock is None and connection.auto_open:
         connection.connect()
-    # Connecting takes time: only now do bytes leave.
-    sending.check()
+    # Connecting takes time, so the deadline is checked right before sending.
+    send_deadline.check()
     send(data)
 
 
@@ -220,7 +219,7 @@ class _TLSPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Requests' adapter, on connections that tell whether they were made."""
+    """The adapter of requests, with connections that record whether they were made."""
 
     def init_poolmanager(
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: object
@@ -239,9 +238,9 @@ def _watch(manager: PoolManager) -> None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield what was wrapped, outermost first.
+    """Yield the wrapped errors, outermost first.
 
-    Only what was named as a cause: an implicit context may belong to the caller's own story.
+    Only explicit causes: an implicit context may be an error that the caller was handling.
     """
     cause: object = error
     while isinstance(cause, BaseException):
@@ -250,7 +249,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.args[0] if is_wrapper else cause.__cause__
 
 
-def _root_words(root: BaseException) -> str:
+def _root_text(root: BaseException) -> str:
     if isinstance(root, ProtocolError) and root.args:
         return str(root.args[-1])
     return str(root) or type(root).__name__

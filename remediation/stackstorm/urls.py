@@ -1,4 +1,4 @@
-"""Read the addresses of StackStorm's services, in every form that people write them."""
+"""Normalize the URLs of StackStorm's services."""
 
 from urllib.parse import SplitResult, urlsplit
 
@@ -6,19 +6,19 @@ _NO_WEBSOCKET = {"wss": "https", "ws": "http"}
 
 
 def api_base(url: str, *, setting: str = "ST2_API_URL", example: str = "api/v1") -> str:
-    """Return the address that ends in ``/v1``, under which the service's resources are.
+    """Return the base URL of a service, which ends in ``/v1``.
 
-    ``url``: a service itself (``http://st2:9101``) or its place behind StackStorm's nginx
-    (``https://st2/api``), each with or without ``/v1`` and trailing slashes. The auth service
-    follows the same rule (``http://st2:9100``, ``https://st2/auth``, ``.../v1``).
-    Raises ValueError, naming ``setting`` and an ``example``; the address is not repeated, as it
-    may hold a password.
+    ``url``: the service (``http://st2:9101``) or its path behind StackStorm's nginx
+    (``https://st2/api``), with or without ``/v1`` and trailing slashes. The auth service has the
+    same forms (``http://st2:9100``, ``https://st2/auth``, ``.../v1``).
+    Raises ValueError with ``setting`` and ``example``, but without the URL, which may contain a
+    password.
     """
     try:
         parts = urlsplit(url)
         problem = _problem(parts)
     except ValueError:
-        problem = "is no valid address"
+        problem = "is not a valid URL"
     if problem:
         raise ValueError(f"{setting} {problem}: write it like https://st2.example.com/{example}")
     base = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
@@ -26,11 +26,11 @@ def api_base(url: str, *, setting: str = "ST2_API_URL", example: str = "api/v1")
 
 
 def stream_base(url: str) -> str:
-    """Return the address that ends in ``/v1``, under which StackStorm's ``/stream`` is.
+    """Return the base URL of StackStorm's stream service, which ends in ``/v1``.
 
-    ``url``: a service as for ``api_base`` (``http://st2:9102``, ``https://st2/stream``) or the
-    stream itself (``https://st2/stream/v1/stream``). It is no websocket, but written as one
-    (``wss://``, ``ws://``) it is understood. Raises ValueError, as ``api_base`` does.
+    ``url``: the service as for ``api_base`` (``http://st2:9102``, ``https://st2/stream``) or the
+    stream (``https://st2/stream/v1/stream``). The stream uses HTTP; ``wss://`` and ``ws://`` are
+    converted. Raises ValueError as ``api_base`` does.
     """
     scheme, separator, rest = url.rstrip("/").partition("://")
     scheme = _NO_WEBSOCKET.get(scheme.lower(), scheme)
@@ -41,13 +41,13 @@ def stream_base(url: str) -> str:
 
 def _problem(parts: SplitResult) -> str:
     if parts.scheme not in ("http", "https"):
-        return "does not begin with http:// or https://"
+        return "does not start with http:// or https://"
     if not parts.hostname:
         return "has no host"
     if "@" in parts.netloc:
-        return "holds credentials, which belong into settings of their own"
+        return "contains credentials: set them in their own settings"
     if parts.query or parts.fragment:
         return "has a query or a fragment"
     if parts.port == 0 or any(character.isspace() for character in parts.netloc + parts.path):
-        return "has an impossible port or a space"
+        return "has an invalid port or a space"
     return ""

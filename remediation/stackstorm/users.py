@@ -1,15 +1,15 @@
-"""Whom StackStorm takes us for."""
+"""The StackStorm user of our credentials."""
 
 from dataclasses import dataclass
 
-from remediation.stackstorm.wire import as_list, as_object, as_text
+from remediation.stackstorm.typed_json import as_list, as_object, as_text
 
 
 @dataclass(frozen=True, slots=True)
 class UserInfo:
-    """The user of the credentials. ``method``: how they prove it, in StackStorm's words.
+    """The user of the credentials. ``method``: StackStorm's name of the authentication method.
 
-    With RBAC off everybody is an admin.
+    Without RBAC every user is an admin.
     """
 
     username: str
@@ -20,11 +20,11 @@ class UserInfo:
 
 
 def read_user(value: object) -> UserInfo:
-    """Return the answer of ``/user``; ValueError if it is none."""
+    """Read the response of ``/user``; raise ValueError if it names no user."""
     body = as_object(value)
     rbac = as_object(body.get("rbac"))
     if not as_text(body.get("username")):
-        raise ValueError("the answer holds no user")
+        raise ValueError("the response has no user")
     return UserInfo(
         username=as_text(body.get("username")),
         method=as_text(as_object(body.get("authentication")).get("method")),

@@ -60,15 +60,15 @@ def explain(
     """Add a remedy to the error that names the place to change. May call StackStorm."""
     place = place_of_parameters(execution)
     if found := REQUIRED.search(error.message):
-        error.remedy = f"Add {found['name']} to {place}."
+        error.hint = f"Add {found['name']} to {place}."
     elif found := UNEXPECTED.search(error.message) or IMMUTABLE.search(error.message):
         names = found["names"].replace("'", "")
-        error.remedy = f"Remove {names} from {place}."
+        error.hint = f"Remove {names} from {place}."
     elif NOT_FOUND.search(error.message) and execution.action:
         # Without a response the client's own remedy stays.
         with suppress(StackStormError):
             ref = execution.action.st2_action_ref
-            error.remedy = action_metadata.missing_message(ref, client)
+            error.hint = action_metadata.missing_message(ref, client)
     return error
 
 

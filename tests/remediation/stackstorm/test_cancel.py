@@ -3,7 +3,7 @@
 import pytest
 import responses
 
-from remediation.stackstorm import CancelAnswer, StackStormRejected, StackStormUnavailable
+from remediation.stackstorm import CancelResult, StackStormRejected, StackStormUnavailable
 from tests.remediation.stackstorm.recordings import HOST, answer, make_client, recording
 
 ID = "6b03d74dc6d7d4de9b9d88a9"
@@ -11,15 +11,15 @@ PATH = f"/v1/executions/{ID}"
 
 # recording -> (answer, already final)
 ANSWERS = {
-    "delete-execution-already-canceled": (CancelAnswer("canceled", True), False),
-    "delete-execution-already-succeeded": (CancelAnswer("succeeded", False), True),
-    "delete-execution-ghost-requested": (CancelAnswer("canceled", True), False),
-    "delete-execution-not-yet-scheduled": (CancelAnswer("canceled", True), False),
-    "delete-execution-orquesta": (CancelAnswer("canceling", True), False),
-    "delete-execution-pending-inquiry": (CancelAnswer("pending", False), False),
-    "delete-execution-running": (CancelAnswer("canceling", True), False),
-    "delete-execution-twice-at-once": (CancelAnswer("canceled", True), False),
-    "rbac-delete-execution": (CancelAnswer("succeeded", False), True),
+    "delete-execution-already-canceled": (CancelResult("canceled", True), False),
+    "delete-execution-already-succeeded": (CancelResult("succeeded", False), True),
+    "delete-execution-ghost-requested": (CancelResult("canceled", True), False),
+    "delete-execution-not-yet-scheduled": (CancelResult("canceled", True), False),
+    "delete-execution-orquesta": (CancelResult("canceling", True), False),
+    "delete-execution-pending-inquiry": (CancelResult("pending", False), False),
+    "delete-execution-running": (CancelResult("canceling", True), False),
+    "delete-execution-twice-at-once": (CancelResult("canceled", True), False),
+    "rbac-delete-execution": (CancelResult("succeeded", False), True),
 }
 
 
@@ -63,7 +63,7 @@ def test_a_500_is_read_again(st2: responses.RequestsMock, shown: str, status: st
     st2.get(f"{HOST}/v1/executions", json=body if isinstance(body, list) else [body])
 
     if status:
-        assert make_client().cancel(GHOST) == CancelAnswer(status, is_accepted=True)
+        assert make_client().cancel(GHOST) == CancelResult(status, is_accepted=True)
         return
     with pytest.raises(StackStormUnavailable, match="Failed canceling execution"):
         make_client().cancel(GHOST)

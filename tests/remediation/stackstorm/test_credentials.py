@@ -117,7 +117,7 @@ def test_without_a_token_the_request_is_never_sent(st2: responses.RequestsMock, 
 
     assert caught.value.may_have_been_sent is False
     assert caught.value.path == "/tokens"
-    assert caught.value.remedy.startswith(NO_TOKEN[name])
+    assert caught.value.hint.startswith(NO_TOKEN[name])
     assert len(st2.calls) == 1
 
 
@@ -125,7 +125,7 @@ def test_without_a_token_the_request_is_never_sent(st2: responses.RequestsMock, 
 def test_a_token_that_cannot_be_sent_is_none(st2: responses.RequestsMock, token: object) -> None:
     st2.post(TOKENS, status=201, json={"token": token, "expiry": "2026-11-24T06:00:00Z"})
 
-    with pytest.raises(StackStormUnavailable, match="the answer holds no token"):
+    with pytest.raises(StackStormUnavailable, match="the response has no token"):
         make_login_client().user()
 
 
@@ -231,9 +231,9 @@ def test_the_cookie_of_a_token_is_not_kept(st2: responses.RequestsMock) -> None:
 @pytest.mark.parametrize(
     ("overrides", "problem"),
     [
-        ({"api_key": "key\n"}, "ST2_API_KEY holds a character that no key has"),
-        ({"api_key": "two words"}, "ST2_API_KEY holds a character that no key has"),
-        ({"api_key": "ключ"}, "ST2_API_KEY holds a character that no key has"),
+        ({"api_key": "key\n"}, "ST2_API_KEY contains a character that no key has"),
+        ({"api_key": "two words"}, "ST2_API_KEY contains a character that no key has"),
+        ({"api_key": "ключ"}, "ST2_API_KEY contains a character that no key has"),
         ({"api_key": "", "username": "u"}, "ST2_USERNAME needs ST2_PASSWORD and ST2_AUTH_URL"),
         (
             {"api_key": "", "username": "u", "password": "p"},
@@ -241,9 +241,9 @@ def test_the_cookie_of_a_token_is_not_kept(st2: responses.RequestsMock) -> None:
         ),
         (
             {"api_key": "", "username": "u", "password": "p", "auth_url": "st2/auth"},
-            "ST2_AUTH_URL does not begin with http",
+            "ST2_AUTH_URL does not start with http",
         ),
-        ({"api_url": "st2"}, "ST2_API_URL does not begin with http"),
+        ({"api_url": "st2"}, "ST2_API_URL does not start with http"),
         ({"verify": "/nowhere/ca.pem"}, "ST2_CA_BUNDLE names a file that does not exist"),
     ],
 )

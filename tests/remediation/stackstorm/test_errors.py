@@ -39,8 +39,8 @@ TOKENS = st.text(string.ascii_letters + string.digits).map("0t0k3n0{}".format)
             "StackStorm rejected GET /user (403): Not allowed",
         ),
         (
-            StackStormUnavailable("GET", "/", "x", may_have_been_sent=True, remedy="Do y."),
-            "StackStorm gave no answer to GET /: x. Do y.",
+            StackStormUnavailable("GET", "/", "x", may_have_been_sent=True, hint="Do y."),
+            "StackStorm gave no response to GET /: x. Do y.",
         ),
         (
             StackStormUnavailable("GET", "/", "x", may_have_been_sent=False),
@@ -98,7 +98,7 @@ def shown_by(client: StackStormClient) -> str:
     try:
         client.user()
     except StackStormError as error:
-        attributes = f"{error.message} {error.remedy} {error.args}"
+        attributes = f"{error.message} {error.hint} {error.args}"
         return f"{error} {error!r} {attributes} {client!r} {traceback.format_exc()}"
     raise AssertionError("the call was meant to fail")
 

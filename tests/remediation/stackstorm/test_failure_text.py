@@ -67,14 +67,14 @@ def text_of(name: str) -> str:
             "deploy: check: return code 28: /dev/sdb1: no space left on device",
         ),
         ("failure-workflow-with-items", "each: return code 1: web2"),
-        ("failure-workflow-fail-command", "task1: return code 1: nothing was printed"),
+        ("failure-workflow-fail-command", "task1: return code 1: no output"),
         (
             "get-execution-timeout",
-            "Action failed to complete in 2 seconds; it had printed: before",
+            "Action failed to complete in 2 seconds; output before it: before",
         ),
         (
             "output-odd-bytes-execution",
-            "StackStorm could not read the output, which is no UTF-8: 'utf-8' codec can't decode"
+            "StackStorm could not read the output, which is not UTF-8: 'utf-8' codec can't decode"
             " byte 0xff in position 0: invalid start byte",
         ),
         (
@@ -84,7 +84,7 @@ def text_of(name: str) -> str:
         ),
         (
             "get-execution-abandoned",
-            "StackStorm gave it up: the runner that carried it out stopped or was lost",
+            "StackStorm abandoned it: its runner stopped or was lost",
         ),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_task_that_timed_out_is_told_by_the_task_alone() -> None:
 
     assert failure_text(workflow["status"], workflow["result"]) == ""
     assert failure_text(workflow["status"], workflow["result"], tasks) == (
-        "slow: Action failed to complete in 2 seconds; it had printed: begun"
+        "slow: Action failed to complete in 2 seconds; output before it: begun"
     )
 
 
@@ -203,14 +203,14 @@ def test_a_body_is_told_as_text(body: Any, text: str) -> None:
                     {"task_id": "fail", "message": "Execution failed. See result for details."}
                 ]
             },
-            "the workflow ended itself by its command fail",
+            "the workflow ended itself with its command fail",
         ),
         ({"errors": ["odd", 5, None]}, ""),
         (
             {"return_code": 2, "stderr": "\x1b[31mred\x1b[0m\r\nend\x00", "stdout": ""},
             "return code 2: red\nend\ufffd",
         ),
-        ({"return_code": 0, "failed": True}, "return code 0: nothing was printed"),
+        ({"return_code": 0, "failed": True}, "return code 0: no output"),
         (
             {"return_code": 1, "stderr": "", "stdout": {"message": "parsed"}},
             "return code 1: parsed",

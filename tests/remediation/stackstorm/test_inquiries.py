@@ -4,7 +4,7 @@ import pytest
 import responses
 
 from remediation.stackstorm import StackStormUnavailable, inquiries_among, ttl_of
-from remediation.stackstorm.answers import read_words
+from remediation.stackstorm.responses import read_error_text
 from tests.remediation.stackstorm.recordings import HOST, answer, make_client, recording
 
 WORKFLOW = "6b0ab193f1d0b61be1aa7fd0"
@@ -85,7 +85,7 @@ def test_those_among_children_say_whether_they_expired(
 def test_a_row_of_stackstorms_users_is_not_shown(name: str) -> None:
     body = recording(name).body
 
-    words = read_words(b"", body, secrets=())
+    words = read_error_text(b"", body, secrets=())
 
     assert words == (
         'User "bob" does not have permission to respond to inquiry "6b0ab172f1d0b61be1aa7fca".'

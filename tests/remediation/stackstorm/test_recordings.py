@@ -1,9 +1,9 @@
 """No recorded exchange that the client can meet goes untested."""
 
 from tests.remediation.stackstorm import (
+    test_actions_user_version,
     test_cancel,
     test_credentials,
-    test_looking_around,
     test_reading,
     test_run_action,
 )
@@ -24,9 +24,9 @@ TESTED = {
     *test_credentials.UNAUTHORIZED,
     *test_credentials.TOKEN_ANSWERS,
     *test_credentials.NO_TOKEN,
-    *test_looking_around.VERSIONS,
-    *test_looking_around.USERS,
-    *test_looking_around.UNREGISTERED,
+    *test_actions_user_version.VERSIONS,
+    *test_actions_user_version.USERS,
+    *test_actions_user_version.UNREGISTERED,
     "get-action-core-local",
     "get-action-overview-core-local",
     "get-action-overview-typed",

@@ -47,7 +47,7 @@ CREATED = [
 
 MISSING_CMD = "The parameter 'cmd' is missing: check the st2_parameters mapping of the action."
 
-# recording -> the remedy that the error must hold
+# recording -> the hint that the error must hold
 REJECTED = {
     "nginx-post-over-1mb-413": "The parameters are too large",
     "post-execution-array-as-string-400": "",
@@ -63,7 +63,7 @@ REJECTED = {
     "post-execution-missing-required-typed-400": "The parameter 'host' is missing",
     "post-execution-no-action-400": "The parameter 'action' is missing",
     "post-execution-object-as-string-400": "",
-    "post-execution-ref-without-dot-400": "Write st2_action_ref with its pack",
+    "post-execution-ref-without-dot-400": "Include the pack in st2_action_ref",
     "post-execution-required-null-400": "",
     "post-execution-trace-id-unknown-400": "",
     "post-execution-trace-tag-empty-400": "",
@@ -81,10 +81,10 @@ REJECTED = {
     "nginx-404": "Check ST2_API_URL",
 }
 
-# recording -> the remedy: StackStorm certainly did not act on these
+# recording -> the hint: StackStorm certainly did not act on these
 NOT_CARRIED_OUT = {
     "nginx-api-down-503": "",
-    "nginx-plain-http-308": "it should start with https://",
+    "nginx-plain-http-308": "which should start with https://",
     "post-execution-no-credentials-401": "st2 apikey create -k -m",
     "post-execution-wrong-key-401": "st2 apikey create -k -m",
 }
@@ -139,8 +139,8 @@ def test_a_refusal_is_told_in_stackstorms_words(st2: responses.RequestsMock, nam
     assert (error.method, error.path, error.status) == ("POST", "/executions", recorded.status)
     if isinstance(recorded.body, dict):
         assert error.message == recorded.body["faultstring"]
-    assert error.remedy.startswith(REJECTED[name])
-    assert bool(error.remedy) is bool(REJECTED[name])
+    assert error.hint.startswith(REJECTED[name])
+    assert bool(error.hint) is bool(REJECTED[name])
 
 
 @pytest.mark.parametrize("name", NOT_CARRIED_OUT)
@@ -152,8 +152,8 @@ def test_what_was_certainly_not_carried_out_says_so(st2: responses.RequestsMock,
 
     assert caught.value.status == recording(name).status
     assert caught.value.may_have_been_sent is False
-    assert NOT_CARRIED_OUT[name] in caught.value.remedy
-    assert bool(caught.value.remedy) is bool(NOT_CARRIED_OUT[name])
+    assert NOT_CARRIED_OUT[name] in caught.value.hint
+    assert bool(caught.value.hint) is bool(NOT_CARRIED_OUT[name])
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
@@ -193,7 +193,7 @@ def test_no_redirect_is_followed(st2: responses.RequestsMock, status: int) -> No
 def test_a_201_without_an_execution_is_ambiguous(st2: responses.RequestsMock, body: str) -> None:
     st2.post(f"{HOST}{PATH}", status=201, body=body)
 
-    with pytest.raises(StackStormUnavailable, match="the answer holds no execution") as caught:
+    with pytest.raises(StackStormUnavailable, match="the response has no execution") as caught:
         run()
 
     assert caught.value.may_have_been_sent is True
@@ -227,7 +227,7 @@ def test_a_notification_is_asked_for_only_with_its_data(st2: responses.RequestsM
 
 @pytest.mark.parametrize("tag", ["", "two words", "a:b", "{{ st2kv.system.x }}", "a\n"])
 def test_a_tag_that_cannot_be_searched_for_is_refused(tag: str) -> None:
-    with pytest.raises(ValueError, match="a trace tag is made of"):
+    with pytest.raises(ValueError, match="a trace tag has only"):
         run(trace_tag=tag)
 
 

@@ -130,7 +130,7 @@ def test_what_is_no_execution_is_passed_over_with_a_word_in_the_log(data, caplog
         found = statuses([b"\n", event(data), event(execution(status="succeeded"))])
 
     assert found == [[], ["succeeded"]]
-    assert f"An event of {len(data)} bytes is passed over" in caplog.text
+    assert f"Skipped an event of {len(data)} bytes" in caplog.text
 
 
 def test_a_large_result_comes_whole(monkeypatch):
@@ -147,7 +147,7 @@ def test_a_line_without_end_fills_no_memory(monkeypatch, caplog):
     endless = event(execution(result="x" * 5_000))
 
     assert statuses([endless, event(execution())]) == [["running"]]
-    assert "An event of 994 bytes is passed over" in caplog.text
+    assert "Skipped an event of 994 bytes" in caplog.text
     assert MAX_LINE_BYTES > 16 * 2**20, "the most that StackStorm's database keeps in one document"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from remediation.stackstorm import StackStormUnavailable
-from remediation.stackstorm.remedies import remedy_for_certificate
+from remediation.stackstorm.hints import hint_for_certificate
 from tests.remediation.stackstorm.recordings import make_client
 from tests.remediation.stackstorm.test_network import (
     Behavior,
@@ -75,7 +75,7 @@ def test_a_certificate_that_nobody_vouches_for_stops_the_request(
         error = failure(f"https://{address}")
 
     assert error.may_have_been_sent is False
-    assert error.remedy.startswith("Set ST2_CA_BUNDLE to the file of the CA certificate")
+    assert error.hint.startswith("Set ST2_CA_BUNDLE to the CA certificate")
 
 
 def test_a_trusted_certificate_for_another_name_is_no_unknown_authority(
@@ -87,24 +87,29 @@ def test_a_trusted_certificate_for_another_name_is_no_unknown_authority(
 
     assert error.may_have_been_sent is False
     assert "certificate is not valid for 'localhost'" in error.message
-    assert error.remedy.startswith("The certificate is for another name: write ST2_API_URL")
-    assert "ST2_CA_BUNDLE" not in error.remedy
+    assert error.hint.startswith(
+        "The certificate is for another host name: use a name of the certificate"
+    )
+    assert "ST2_CA_BUNDLE" not in error.hint
 
 
 @pytest.mark.parametrize(
-    ("words", "remedy"),
+    ("words", "hint"),
     [
         ("certificate has expired", "Renew StackStorm's certificate"),
         ("certificate is not yet valid", "check the clocks"),
-        ("IP address mismatch, certificate is not valid for '10.0.0.1'", "is for another name"),
+        (
+            "IP address mismatch, certificate is not valid for '10.0.0.1'",
+            "is for another host name",
+        ),
         ("unable to get local issuer certificate", "Set ST2_CA_BUNDLE"),
         ("self-signed certificate in certificate chain", "Set ST2_CA_BUNDLE"),
     ],
 )
-def test_each_fault_of_a_certificate_has_its_remedy(words: str, remedy: str) -> None:
+def test_each_fault_of_a_certificate_has_its_remedy(words: str, hint: str) -> None:
     message = f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {words} (_ssl.c:1006)"
 
-    assert remedy in remedy_for_certificate(message)
+    assert hint in hint_for_certificate(message)
 
 
 def test_a_tls_error_in_the_answer_is_ambiguous(certificate: tuple[Path, Path]) -> None:

@@ -24,8 +24,8 @@ class AlteringClient(StackStormClient):
 
     alter = staticmethod(lambda _method, _path, body: body)
 
-    def _ask(self, method, path, **request):
-        answer = super()._ask(method, path, **request)
+    def _request(self, method, path, **request):
+        answer = super()._request(method, path, **request)
         return replace(answer, body=self.alter(method, path, answer.body))
 
 

@@ -223,7 +223,7 @@ def test_an_event_before_the_response_only_hints_the_look_up(is_looked_up, st2, 
         status="launching",
         st2_execution_id=None,
         due_at=later,
-        lookup_next_try_at=later if is_looked_up else None,
+        lookup_until=later if is_looked_up else None,
     )
 
     stream.apply_events([event])

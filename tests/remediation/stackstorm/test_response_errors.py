@@ -6,8 +6,8 @@ import pytest
 import responses
 
 from remediation.stackstorm import StackStormError, StackStormRejected, StackStormUnavailable
-from remediation.stackstorm.answers import read_retry_after
-from remediation.stackstorm.failures import Verdict, verdict_on
+from remediation.stackstorm.response_errors import ResponseKind, classify
+from remediation.stackstorm.responses import read_retry_after
 from tests.remediation.stackstorm.recordings import HOST, answer, make_client, recording
 
 PATH = "/v1/executions"
@@ -20,17 +20,17 @@ PAGE_504 = "<html><body><center><h1>504 Gateway Time-out</h1></center></body></h
 
 # recording -> what it means for a POST
 RECORDED = {
-    "post-execution-unknown-action-400": Verdict.REJECTED,
-    "post-execution-wrong-key-401": Verdict.REFUSED,
-    "rbac-post-execution-403": Verdict.REJECTED,
-    "nginx-404": Verdict.REJECTED,
-    "nginx-method-405": Verdict.UNCERTAIN,
-    "nginx-post-over-1mb-413": Verdict.REJECTED,
-    "nginx-plain-http-308": Verdict.REFUSED,
-    "nginx-api-down-503": Verdict.REFUSED,
-    "post-execution-array-body-500": Verdict.UNCERTAIN,
-    "rabbit-down-post-execution-500": Verdict.UNCERTAIN,
-    "nginx-post-execution-after-broker-restart-500": Verdict.UNCERTAIN,
+    "post-execution-unknown-action-400": ResponseKind.REJECTED,
+    "post-execution-wrong-key-401": ResponseKind.REFUSED,
+    "rbac-post-execution-403": ResponseKind.REJECTED,
+    "nginx-404": ResponseKind.REJECTED,
+    "nginx-method-405": ResponseKind.UNCERTAIN,
+    "nginx-post-over-1mb-413": ResponseKind.REJECTED,
+    "nginx-plain-http-308": ResponseKind.REFUSED,
+    "nginx-api-down-503": ResponseKind.REFUSED,
+    "post-execution-array-body-500": ResponseKind.UNCERTAIN,
+    "rabbit-down-post-execution-500": ResponseKind.UNCERTAIN,
+    "nginx-post-execution-after-broker-restart-500": ResponseKind.UNCERTAIN,
 }
 
 
@@ -45,13 +45,13 @@ def refusal_of(st2: responses.RequestsMock, status: int, body: str = "", **heade
     return caught.value
 
 
-def meaning(error: StackStormError) -> Verdict:
+def meaning(error: StackStormError) -> ResponseKind:
     if isinstance(error, StackStormRejected):
-        return Verdict.REJECTED
+        return ResponseKind.REJECTED
     assert isinstance(error, StackStormUnavailable)
     if not error.may_have_been_sent:
-        return Verdict.REFUSED
-    return Verdict.GATEWAY if error.by_gateway else Verdict.UNCERTAIN
+        return ResponseKind.REFUSED
+    return ResponseKind.GATEWAY if error.by_gateway else ResponseKind.UNCERTAIN
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -66,48 +66,48 @@ def test_a_recorded_answer_to_a_launch(st2: responses.RequestsMock, name: str) -
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "verdict"),
+    ("status", "body", "kind"),
     [
-        (429, PAGE_429, Verdict.REFUSED),
-        (502, PAGE_502, Verdict.GATEWAY),
-        (503, PAGE_503, Verdict.GATEWAY),
-        (504, PAGE_504, Verdict.GATEWAY),
-        (502, f'{{"faultstring": "{API_IS_DOWN}"}}', Verdict.REFUSED),
-        (500, "", Verdict.UNCERTAIN),
-        (505, "", Verdict.UNCERTAIN),
-        (408, "", Verdict.UNCERTAIN),
-        (409, "", Verdict.UNCERTAIN),
-        (202, "", Verdict.UNCERTAIN),
+        (429, PAGE_429, ResponseKind.REFUSED),
+        (502, PAGE_502, ResponseKind.GATEWAY),
+        (503, PAGE_503, ResponseKind.GATEWAY),
+        (504, PAGE_504, ResponseKind.GATEWAY),
+        (502, f'{{"faultstring": "{API_IS_DOWN}"}}', ResponseKind.REFUSED),
+        (500, "", ResponseKind.UNCERTAIN),
+        (505, "", ResponseKind.UNCERTAIN),
+        (408, "", ResponseKind.UNCERTAIN),
+        (409, "", ResponseKind.UNCERTAIN),
+        (202, "", ResponseKind.UNCERTAIN),
     ],
 )
 def test_an_answer_to_a_launch_that_no_recording_shows(
-    st2: responses.RequestsMock, status: int, body: str, verdict: Verdict
+    st2: responses.RequestsMock, status: int, body: str, kind: ResponseKind
 ) -> None:
-    assert meaning(refusal_of(st2, status, body)) is verdict
+    assert meaning(refusal_of(st2, status, body)) is kind
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize(
-    ("status", "verdict"),
+    ("status", "kind"),
     [
-        (400, Verdict.REJECTED),
-        (401, Verdict.REFUSED),
-        (403, Verdict.REJECTED),
-        (404, Verdict.REJECTED),
-        (405, Verdict.REJECTED),
-        (408, Verdict.UNCERTAIN),
-        (409, Verdict.REJECTED),
-        (425, Verdict.UNCERTAIN),
-        (429, Verdict.REFUSED),
-        (500, Verdict.UNCERTAIN),
-        (502, Verdict.GATEWAY),
-        (503, Verdict.GATEWAY),
-        (504, Verdict.GATEWAY),
-        (302, Verdict.REFUSED),
+        (400, ResponseKind.REJECTED),
+        (401, ResponseKind.REFUSED),
+        (403, ResponseKind.REJECTED),
+        (404, ResponseKind.REJECTED),
+        (405, ResponseKind.REJECTED),
+        (408, ResponseKind.UNCERTAIN),
+        (409, ResponseKind.REJECTED),
+        (425, ResponseKind.UNCERTAIN),
+        (429, ResponseKind.REFUSED),
+        (500, ResponseKind.UNCERTAIN),
+        (502, ResponseKind.GATEWAY),
+        (503, ResponseKind.GATEWAY),
+        (504, ResponseKind.GATEWAY),
+        (302, ResponseKind.REFUSED),
     ],
 )
-def test_an_answer_to_a_read_or_a_cancel(method: str, status: int, verdict: Verdict) -> None:
-    assert verdict_on(method, status, "") is verdict
+def test_an_answer_to_a_read_or_a_cancel(method: str, status: int, kind: ResponseKind) -> None:
+    assert classify(method, status, "") is kind
 
 
 @pytest.mark.parametrize(

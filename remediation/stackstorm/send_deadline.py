@@ -1,4 +1,4 @@
-"""Keep a request from being sent when it is too late for it, at the last moment before it is."""
+"""Refuse to send a request after its deadline, checked right before bytes are sent."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 
 class TooLateToSend(Exception):
-    """The request was not sent, or not completely, so StackStorm cannot have acted on it."""
+    """The request was not sent completely, so StackStorm cannot have acted on it."""
 
 
 _is_too_late: ContextVar[Callable[[], bool] | None] = ContextVar("is_too_late", default=None)
@@ -16,8 +16,8 @@ _is_too_late: ContextVar[Callable[[], bool] | None] = ContextVar("is_too_late", 
 def unless_too_late(is_too_late: Callable[[], bool]) -> Iterator[None]:
     """Send the requests of this block only while ``is_too_late`` returns False.
 
-    It is asked each time bytes are about to leave on a connection that is established. What is
-    not sent raises TooLateToSend. Whoever is stopped after that question sends all the same.
+    It is called each time before bytes are sent on an established connection; otherwise
+    TooLateToSend is raised. A process that is frozen after the call still sends.
     """
     token = _is_too_late.set(is_too_late)
     try:
@@ -27,7 +27,7 @@ def unless_too_late(is_too_late: Callable[[], bool]) -> Iterator[None]:
 
 
 def check() -> None:
-    """Raise TooLateToSend if it is too late."""
+    """Raise TooLateToSend after the deadline."""
     is_too_late = _is_too_late.get()
     if is_too_late is not None and is_too_late():
-        raise TooLateToSend("not sent: its time was over")
+        raise TooLateToSend("not sent: its deadline had passed")

@@ -1,4 +1,4 @@
-"""Read what StackStorm answers: JSON that can be stored, words that can be shown."""
+"""Read StackStorm's responses: JSON that can be stored, error texts that can be shown."""
 
 import html
 import json
@@ -10,30 +10,30 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MASK = "********"
-MAX_WORDS = 500  # characters of an error text
+MAX_ERROR_TEXT = 500  # characters
 MAX_RETRY_AFTER = 300.0  # seconds; a longer Retry-After is cut to this
 
-_MAX_PAGE = 20_000  # characters of a page in which its text is looked for
+_MAX_PAGE = 20_000  # characters of an HTML page that are read
 
 # Python refuses to read longer integers from text (sys.get_int_max_str_digits).
 _MAX_INTEGER_DIGITS = 4300
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-# The head of a page only repeats, as its title, what the body says.
-# StackStorm writes a row of its database where a user's name is meant.
+# StackStorm prints a database row in place of a user name.
 _USER_ROW = re.compile(r'"?UserDB\([^()]*?\bname="([^"]*)"[^()]*\)"?')
+# The title of a page repeats its body.
 _MARKUP = re.compile(r"<(head|style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer. ``body``: its JSON, None when it is none. ``words``: its error text.
+class Response:
+    """An HTTP response.
 
-    ``location``, ``date``: the headers of these names, empty without. Neither they nor the
-    words hold a secret of ours. ``retry_after``: seconds of the header Retry-After, None without.
+    ``body``: its JSON, None if it is not JSON. ``location``, ``date``: the headers, or empty.
+    ``retry_after``: seconds of the Retry-After header, or None. Secrets are masked.
     """
 
     status: int
-    words: str
+    error_text: str
     location: str
     date: str
     body: object = field(repr=False)
@@ -41,11 +41,11 @@ class Answer:
 
 
 def read_json(content: bytes) -> object:
-    """Return the JSON value that ``content`` holds, such that any database can store it.
+    """Parse JSON into a value that every database can store.
 
-    StackStorm passes on what actions print. NaN, the infinities, numbers beyond a float and
-    integers too long to read become their text; lone surrogates become U+FFFD.
-    Raises ValueError when ``content`` is no JSON, or is nested deeper than Python can follow.
+    StackStorm passes on the output of actions. NaN, infinities, numbers beyond a float and
+    integers too long to parse become strings; lone surrogates become U+FFFD.
+    Raises ValueError if ``content`` is not JSON, or nested deeper than Python's recursion limit.
     """
     try:
         value: object = json.loads(
@@ -59,10 +59,10 @@ def read_json(content: bytes) -> object:
         raise ValueError("the JSON is nested too deeply") from None
 
 
-def read_words(content: bytes, body: object, *, secrets: Iterable[str]) -> str:
-    """Return the answer's error text: StackStorm's faultstring, else the start of its page.
+def read_error_text(content: bytes, body: object, *, secrets: Iterable[str]) -> str:
+    """Return the error text: StackStorm's faultstring, else the start of the page.
 
-    Tags are cut out of pages (nginx and gunicorn answer in HTML), ``secrets`` are masked.
+    Strips tags, because nginx and gunicorn respond with HTML, and masks ``secrets``.
     """
     if isinstance(body, dict) and isinstance(body.get("faultstring"), str):
         return shown(_USER_ROW.sub(r'"\1"', body["faultstring"]), secrets=secrets)
@@ -71,14 +71,14 @@ def read_words(content: bytes, body: object, *, secrets: Iterable[str]) -> str:
 
 
 def read_retry_after(value: str, *, date: str) -> float | None:
-    """Return the seconds that a Retry-After header asks for, 0 to MAX_RETRY_AFTER.
+    """Return the seconds of a Retry-After header, 0 to MAX_RETRY_AFTER; None if unreadable.
 
-    ``value``: seconds or an HTTP date, which is compared with ``date``, the answer's own Date
-    header, because our clock may differ. None for an empty or unreadable value.
+    ``value``: seconds or an HTTP date. A date is compared with ``date``, the response's Date
+    header, because our clock may differ.
     """
     text = value.strip()
     if text.isdecimal():
-        # By its length first: Python refuses to read very long integers.
+        # Python refuses to parse very long integers.
         seconds = float(text) if len(text) < 10 else MAX_RETRY_AFTER
     else:
         until, now = _http_date(text), _http_date(date) or datetime.now(UTC)
@@ -100,7 +100,7 @@ def shown(text: str, *, secrets: Iterable[str]) -> str:
     """Return ``text`` on one line, masked and short enough for an error message."""
     # Masked before it is cut: half a key is a leak too.
     line = " ".join(mask(text, secrets).split())
-    return line if len(line) <= MAX_WORDS else f"{line[:MAX_WORDS]}…"
+    return line if len(line) <= MAX_ERROR_TEXT else f"{line[:MAX_ERROR_TEXT]}…"
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:

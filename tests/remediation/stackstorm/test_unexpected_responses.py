@@ -6,7 +6,7 @@ import pytest
 import responses
 
 from remediation.stackstorm import StackStormUnavailable
-from remediation.stackstorm.wire import as_time
+from remediation.stackstorm.typed_json import as_time
 from tests.remediation.stackstorm.recordings import HOST, make_client, recording
 
 ONE, TWO, OTHER = (f"6b03d73fc6d7d4de9b9d886{digit}" for digit in "012")

@@ -1,6 +1,6 @@
 """Poll StackStorm for the status of running executions: many per request, results included.
 
-StackStorm's answer is the only source of a recorded status. Callbacks only make polls due sooner.
+A callback makes a poll due sooner; only StackStorm's own response changes a status.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _fetch(row: ActionExecution, *, client: StackStormClient) -> None:
     if remote.status in OUTCOMES:
         settle_remote(row, remote, client=client)
     else:
-        # It contradicts the list; the newer answer counts, and the deadline still applies.
+        # It contradicts the list; the newer response counts, and the deadline still applies.
         _apply_unfinished(row, remote, client=client)
 
 
@@ -165,7 +165,7 @@ def _apply_unfinished(
 
 
 def _give_up_if_overdue(row: ActionExecution, reason: str) -> None:
-    """Settle as unknown after deadline plus CANCEL_GRACE; a late answer still counts."""
+    """Settle as unknown after deadline plus CANCEL_GRACE; a later response still counts."""
     at = clock.now()
     if row.status == Status.RUNNING and at >= deadline(row).at + CANCEL_GRACE:
         next_poll = {"due_at": at + poll_interval.UNKNOWN_INTERVAL}

@@ -16,7 +16,7 @@ from remediation.models import ActionExecution
 from remediation.stackstorm import MAX_IDS_PER_REQUEST
 
 Status = ActionExecution.Status
-# An unknown execution can only end by a late answer from StackStorm, so it is polled as well.
+# An unknown execution can still end by a later response of StackStorm, so it is polled as well.
 POLLED = Q(
     status__in=(Status.RUNNING, Status.UNKNOWN),
     executed_via_stackstorm=True,
@@ -29,7 +29,7 @@ def take_due(*, at: datetime.datetime) -> list[ActionExecution]:
     """Return a batch of executions whose poll is due, with runs and plans.
 
     Their next poll is scheduled already, before StackStorm is called, in case this worker dies or
-    StackStorm does not answer. Rows that another worker has locked are skipped.
+    StackStorm does not respond. Rows that another worker has locked are skipped.
     """
     taken: list[ActionExecution] = []
 

@@ -28,10 +28,10 @@ def cancel_remote(
     """
     if state.status == "canceling":
         return None
-    answer = client.cancel(state.id)
-    if not answer.is_accepted and answer.status == "pending":
+    response = client.cancel(state.id)
+    if not response.is_accepted and response.status == "pending":
         settle(row, _left_open_outcome(row, state.id, limit=limit), cause=Cause())
-    elif answer.status in FINAL_STATUSES:
+    elif response.status in FINAL_STATUSES:
         remote = client.execution(state.id)
         return remote if remote.status in FINAL_STATUSES else None
     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from remediation.engine.secrets import known_secrets
 from remediation.models import new_id
 from remediation.models.inserts import insert
 from remediation.redaction import mask, mask_headers, mask_query, mask_text
+from remediation.values.text import storable
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,6 @@ CLIENT_REQUEST_ID_LENGTH = 200
 # stored: ``alerts.raw_data`` has each alert as received.
 BODY_BYTES_MAX = 256 * 1024
 BEGINNING_LENGTH = 2_000
-# Lone surrogates are not valid UTF-8; some databases reject the null character.
-UNSTORABLE = re.compile("[\ud800-\udfff\x00]")
 READS = ("GET", "HEAD", "OPTIONS")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -218,7 +216,7 @@ _DECODER = json.JSONDecoder(parse_float=_finite_float, parse_constant=str)
 def _storable(value: Any) -> Any:
     """Copy a JSON value without unstorable characters. Masking has limited its depth."""
     if isinstance(value, str):
-        return UNSTORABLE.sub("�", value)
+        return storable(value)
     if isinstance(value, list):
         return [_storable(item) for item in value]
     if isinstance(value, dict):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 from typing import Any
-from urllib.parse import urlsplit
+
+from remediation.values.urls import http_url
 
 OUTPUTS = ("stdout", "stderr", "traceback")
 
@@ -15,11 +16,7 @@ def safe_url(text: str) -> str | None:
 
     URLs come from alerts and StackStorm, and may be ``javascript:``.
     """
-    try:
-        parts = urlsplit(text.strip())
-    except ValueError:
-        return None
-    return parts.geturl() if parts.scheme in ("http", "https") and parts.netloc else None
+    return http_url(text)
 
 
 def replace_surrogates(value: Any) -> Any:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import datetime
 import json
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db import models
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+
+from remediation.values.urls import http_url
 
 EMPTY = "-"
 JSON_LENGTH_MAX = 200_000  # characters; more makes the page slow in a browser
@@ -59,11 +60,7 @@ def tool_link(url: str, text: str) -> SafeString:
 
 def is_http_url(text: str) -> bool:
     """Return whether an untrusted text is an http or https URL, which is safe to link."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc)
+    return http_url(text) is not None
 
 
 def external_link(url: str, text: str = "") -> str:

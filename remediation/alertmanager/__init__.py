@@ -2,7 +2,6 @@
 
 from remediation.alertmanager.notification import (
     ALERT_BYTES_MAX,
-    DEPTH_MAX,
     GROUP_KEY_MAX,
     NAME_MAX,
     URL_MAX,
@@ -18,7 +17,6 @@ from remediation.alertmanager.notification import (
 
 __all__ = [
     "ALERT_BYTES_MAX",
-    "DEPTH_MAX",
     "GROUP_KEY_MAX",
     "NAME_MAX",
     "URL_MAX",

@@ -14,22 +14,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from remediation.alertmanager.times import read_time
+from remediation.values.json_values import BODY_DEPTH_MAX
+from remediation.values.text import storable
 
 NAME_MAX = 255  # characters of alert_name, severity, instance and receiver
 URL_MAX = 2000  # characters of generator_url and external_url
 # Characters of the group key, and of the group labels as JSON: each alert of a group stores both.
 GROUP_KEY_MAX = GROUP_LABELS_MAX = 10_000
-# Levels of nesting kept in an alert: MariaDB refuses JSON of 32 levels, and a body adds two.
-DEPTH_MAX = 20
 # Bytes of one alert as JSON: MariaDB's default packet is 16 MiB, and a row stores labels twice.
 ALERT_BYTES_MAX = 1 << 20
 COUNT_MAX = 2**31 - 1  # limit of an integer column
 
 TOO_DEEP = "[nested too deeply]"
-REPLACEMENT = "\ufffd"
 
 _INTEGER_DIGITS_MAX = 18  # fits 64 bits with a sign
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
 _EXPECTED = 'send an object with a list "alerts", as Alertmanager\'s webhook does'
@@ -238,10 +236,10 @@ def _read_alert(index: int, posted: object, group: _Group) -> IncomingAlert | In
         return InvalidAlert(index, str(error), fingerprint=identity, alert_name=alert_name)
 
 
-def _clean(value: object, levels: int = DEPTH_MAX) -> Any:
+def _clean(value: object, levels: int = BODY_DEPTH_MAX) -> Any:
     """Return a copy of a decoded value that every database can store as JSON."""
     if isinstance(value, str):
-        return _UNSTORABLE.sub(REPLACEMENT, value)
+        return storable(value)
     if not isinstance(value, dict | list):
         return value
     if not levels:
@@ -316,7 +314,7 @@ def _read_group_labels(value: object) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    return _UNSTORABLE.sub(REPLACEMENT, value) if isinstance(value, str) else ""
+    return storable(value) if isinstance(value, str) else ""
 
 
 def _count(value: object) -> int:

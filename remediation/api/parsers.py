@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
@@ -12,11 +11,10 @@ from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 
 from remediation.api.errors import TooLarge
+from remediation.values.json_values import BODY_DEPTH_MAX
+from remediation.values.text import is_storable
 
 BYTES_MAX = 1 << 20
-# A bucket version nests the definition some levels deeper; MariaDB rejects JSON of 32 levels.
-DEPTH_MAX = 20
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class ObjectParser(BaseParser):
@@ -61,15 +59,15 @@ def read_json(text: bytes) -> Any:
         raise ParseError("The body contains a number with too many digits.") from error
 
 
-def _problems(value: Any, levels: int = DEPTH_MAX) -> Iterator[str]:
+def _problems(value: Any, levels: int = BODY_DEPTH_MAX) -> Iterator[str]:
     """Yield why a database could not hold the value."""
-    if isinstance(value, str) and UNSTORABLE.search(value):
+    if isinstance(value, str) and not is_storable(value):
         yield "Null characters and lone surrogates cannot be stored: take them out."
     elif isinstance(value, float) and not math.isfinite(value):
         yield "This holds a number that is not finite: write one that is."
     elif isinstance(value, dict | list):
         if not levels:
-            yield f"This is nested deeper than {DEPTH_MAX} levels: make it flatter."
+            yield f"This is nested deeper than {BODY_DEPTH_MAX} levels: make it flatter."
             return
         members = [*value, *value.values()] if isinstance(value, dict) else value
         for member in members:

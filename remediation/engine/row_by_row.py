@@ -19,9 +19,9 @@ from remediation import clock
 from remediation.engine import problems
 from remediation.engine.retries import is_disconnected, is_locked, retry_on_conflict
 from remediation.engine.secrets import known_secrets
-from remediation.json_values import fit_text
 from remediation.models import ActionExecution, IllegalTransitionError
 from remediation.redaction import mask_text
+from remediation.values.text import fit_text
 
 logger = logging.getLogger(__name__)
 

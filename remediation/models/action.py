@@ -9,41 +9,31 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from remediation import local_actions, templating
-from remediation.json_values import sent_bytes
 from remediation.models.fields import ExactCharField, created_field
+from remediation.values.json_values import DEFINITION_DEPTH_MAX, depth, sent_bytes
 
 REF_PATTERN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 
-
-DEPTH_MAX = 16  # a plan nests what it holds, and MariaDB takes JSON of 31 levels
-DEFINITION_BYTES_MAX = 256 * 1024  # of SQL for one object; a plan holds those of all its steps
+DEFINITION_BYTES_MAX = 256 * 1024  # bytes of SQL of one object; a bucket version has all of them
 
 
 def object_problem(value: Any) -> str:
-    """Return what is wrong with a value that has to be a JSON object, or ''."""
+    """Return why a value is not a JSON object of a definition, or ''."""
     if not isinstance(value, dict):
         return 'This must be a JSON object such as {"key": "value"}.'
-    if depth(value) > DEPTH_MAX:
-        return f"This is nested deeper than {DEPTH_MAX} levels: simplify it."
-    return size_problem(value)
+    return value_problem(value)
 
 
-def size_problem(value: Any) -> str:
-    """Return why a JSON value of a definition is too large to be stored, or ''."""
+def value_problem(value: Any) -> str:
+    """Return why a JSON value of a definition is too deep or too large to be stored, or ''."""
+    if depth(value) > DEFINITION_DEPTH_MAX:
+        return f"This is nested deeper than {DEFINITION_DEPTH_MAX} levels: simplify it."
     size = sent_bytes(value)
     if size <= DEFINITION_BYTES_MAX:
         return ""
     return (
         f"This takes {size} bytes in the database, the limit is {DEFINITION_BYTES_MAX}: shorten it."
     )
-
-
-def depth(value: Any) -> int:
-    """Return how many levels of objects and lists a JSON value has."""
-    members = value.values() if isinstance(value, dict) else value
-    if not isinstance(value, dict | list):
-        return 0
-    return 1 + max((depth(member) for member in members), default=0)
 
 
 class Action(models.Model):

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
-from remediation.models.action import DEPTH_MAX, depth, size_problem
+from remediation.models.action import value_problem
 from remediation.models.fields import KeyField
 
 
@@ -32,8 +32,6 @@ class ConfigValue(models.Model):
         return self.key
 
     def clean(self) -> None:
-        """Refuse a value that the database could not store."""
-        is_deep = depth(self.value) > DEPTH_MAX
-        problem = f"This is nested deeper than {DEPTH_MAX} levels: simplify it." if is_deep else ""
-        if problem := problem or size_problem(self.value):
+        """Reject a value that the database cannot store."""
+        if problem := value_problem(self.value):
             raise ValidationError({"value": problem})

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from django.db import models, transaction
 
 from remediation import clock
-from remediation.json_values import fit_text
 from remediation.models.action import Action
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
@@ -22,6 +21,7 @@ from remediation.models.transition import (
     Transition,
     TransitionBatch,
 )
+from remediation.values.text import fit_text
 
 LAST = 1_000  # the priority of what has none
 

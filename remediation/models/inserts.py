@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from django.db.models import Model
 
-from remediation.json_values import sent_bytes
+from remediation.values.json_values import sent_bytes
 
 ROWS_MAX = 500  # rows of one statement
 # Characters of one statement. Each takes at most four bytes of SQL, far below MariaDB's default

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from django.db import models, transaction
 
-from remediation.json_values import fit_text
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
@@ -19,6 +18,7 @@ from remediation.models.transition import (
     TransitionBatch,
 )
 from remediation.models.version import BucketVersion
+from remediation.values.text import fit_text
 
 
 class BucketRun(models.Model):

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Never, Protocol, Self, TypeVar
 from django.db import connection, models, transaction
 
 from remediation import clock
-from remediation.json_values import fit, fit_text
 from remediation.models.fields import ExactCharField, KeyField, one_of
 from remediation.models.inserts import insert
+from remediation.values.json_values import fit
+from remediation.values.text import fit_text
 
 
 class Subject(Protocol):

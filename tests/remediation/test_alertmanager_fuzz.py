@@ -6,7 +6,8 @@ from datetime import UTC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediation.alertmanager import DEPTH_MAX, IncomingAlert, InvalidAlert, PayloadError, parse
+from remediation.alertmanager import IncomingAlert, InvalidAlert, PayloadError, parse
+from remediation.values.json_values import BODY_DEPTH_MAX
 from tests.paths import CONTRACTS
 
 ALERTMANAGER_CONTRACTS = CONTRACTS / "alertmanager"
@@ -39,7 +40,7 @@ def test_values_nested_too_deeply_for_mariadb_are_cut():
     (alert,) = parse(json.dumps(body).encode()).alerts
 
     assert "[nested too deeply]" in json.dumps(alert.raw)
-    assert depth(alert.raw) == DEPTH_MAX == 20
+    assert depth(alert.raw) == BODY_DEPTH_MAX == 20
 
 
 any_text = st.text(st.characters(exclude_categories=()))
@@ -76,7 +77,7 @@ def test_any_alert_is_parsed_and_can_be_stored(alerts, field):
             assert_storable([alert.reason, alert.fingerprint, alert.alert_name])
         else:
             assert_storable([alert.raw, alert.labels, alert.annotations, alert.generator_url])
-            assert depth(alert.raw) <= DEPTH_MAX
+            assert depth(alert.raw) <= BODY_DEPTH_MAX
             assert alert.status in {"firing", "resolved"}
             assert len(alert.fingerprint) == 16
             assert all(t is None or t.tzinfo is UTC for t in (alert.starts_at, alert.ends_at))

@@ -35,7 +35,6 @@ from remediation.models import (
 logger = logging.getLogger(__name__)
 
 Status = ActionExecution.Status
-OPEN_STATUSES = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING)
 AUTOMATIC_TRIGGERS = (BucketRun.Trigger.ALERT, BucketRun.Trigger.RESOLVED)
 LOCAL_LEASE = datetime.timedelta(seconds=local_actions.MAX_SECONDS + 15)
 
@@ -101,7 +100,7 @@ def lease(*, is_local: bool) -> datetime.timedelta:
 def _lock_runs(executions: Sequence[ActionExecution]) -> dict[int, BucketRun]:
     rows = BucketRun.objects.filter(
         pk__in={execution.run_id for execution in executions},
-        status__in=OPEN_STATUSES,
+        status__in=BucketRun.OPEN,
         stop=BucketRun.Stop.NO,
     )
     return {run.pk: run for run in rows.order_by("pk").select_for_update(skip_locked=True)}

@@ -17,7 +17,6 @@ from django.db.models import QuerySet
 from remediation import clock, queue
 from remediation.engine import outage
 from remediation.engine.launching import launch_responses, local_launch
-from remediation.engine.launching.claim import OPEN_STATUSES
 from remediation.engine.launching.launch_order import LaunchQueue
 from remediation.engine.launching.launch_responses import NotSent, Response
 from remediation.engine.launching.prepared_launch import (
@@ -157,7 +156,7 @@ def is_local_due() -> bool:
 def stackstorm_due() -> QuerySet[ActionExecution]:
     """Return the executions that are due to be launched in StackStorm."""
     due = _due().filter(executed_via_stackstorm=True, status=Status.PENDING, st2_execution_id=None)
-    return due.filter(run__status__in=OPEN_STATUSES)
+    return due.filter(run__status__in=BucketRun.OPEN)
 
 
 def _local_due() -> QuerySet[ActionExecution]:

@@ -19,10 +19,10 @@ from django.db import Error as DatabaseFault
 from remediation import redaction, templating
 from remediation.engine import step_rules
 from remediation.engine.secrets import masked
-from remediation.json_values import fit
 from remediation.models import Action, ActionExecution, BucketRun, ConfigValue
 from remediation.stackstorm.runners import PLAIN_RUNNERS
 from remediation.templating import TemplateError
+from remediation.values.json_values import fit
 
 logger = logging.getLogger(__name__)
 

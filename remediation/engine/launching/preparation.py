@@ -20,7 +20,7 @@ from django.db.models import Case, F, Prefetch, Q, QuerySet, When, prefetch_rela
 from remediation import clock
 from remediation.engine import outage
 from remediation.engine.launching import parameters
-from remediation.engine.launching.claim import OPEN_STATUSES, StartChecks
+from remediation.engine.launching.claim import StartChecks
 from remediation.engine.retries import retry_on_conflict
 from remediation.models import ActionExecution, Alert, BucketRun
 from remediation.templating import RendererUnavailable, TemplateError
@@ -137,7 +137,7 @@ def load_related(executions: Sequence[ActionExecution]) -> None:
 
 
 def _may_start(run: BucketRun) -> bool:
-    return run.status in OPEN_STATUSES and run.stop == BucketRun.Stop.NO
+    return run.status in BucketRun.OPEN and run.stop == BucketRun.Stop.NO
 
 
 def _reserve(executions: Sequence[ActionExecution]) -> Reservation:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from remediation.engine.secrets import known_secrets, masked
-from remediation.json_values import fit
 from remediation.models import ActionExecution
 from remediation.redaction import mask_text
 from remediation.stackstorm import Execution, ExecutionResult, failure_text
+from remediation.values.json_values import fit
 
 Status = ActionExecution.Status
 

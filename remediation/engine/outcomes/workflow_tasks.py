@@ -12,9 +12,9 @@ from remediation.engine.outcomes.outcome import (
     stackstorm_values,
 )
 from remediation.engine.secrets import masked
-from remediation.json_values import fit
 from remediation.models import ActionExecution, Cause, TransitionBatch
 from remediation.stackstorm import Execution
+from remediation.values.json_values import fit
 
 Status = ActionExecution.Status
 

@@ -28,7 +28,7 @@ def test_a_mapping_that_is_too_large_names_its_field():
     ("value", "words"), [(LARGE, "bytes in the database"), ([[[]]], "deeper than")]
 )
 def test_a_config_value_that_cannot_be_stored_names_its_field(value, words, monkeypatch):
-    monkeypatch.setattr("remediation.models.config.DEPTH_MAX", 2)
+    monkeypatch.setattr("remediation.models.action.DEFINITION_DEPTH_MAX", 2)
 
     with pytest.raises(ValidationError) as caught:
         ConfigValue(key="large", value=value).full_clean()

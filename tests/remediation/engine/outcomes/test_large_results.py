@@ -8,9 +8,9 @@ import pytest
 from remediation import clock
 from remediation.engine.launching import launch
 from remediation.engine.outcomes import poll
-from remediation.json_values import VALUE_BYTES_MAX, sent_bytes
 from remediation.models import ActionExecution, BucketRun
 from remediation.stackstorm import StackStormClient
+from remediation.values.json_values import VALUE_BYTES_MAX, sent_bytes
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,8 +1,8 @@
-"""Make JSON values and texts fit the database: their characters, their size and their depth.
+"""Make JSON values fit the database: their characters, size and depth.
 
-The size that counts is that of the SQL statement, which MariaDB refuses above max_allowed_packet
-(16 MiB by default). JSON is sent as ASCII, so one character of Chinese takes six bytes, and SQL
-doubles every backslash and every quote.
+The size is that of the SQL statement, which MariaDB refuses above max_allowed_packet (16 MiB by
+default). JSON is sent as ASCII, so one Chinese character takes six bytes, and SQL doubles every
+backslash and quote. MariaDB refuses JSON of 32 levels.
 """
 
 from __future__ import annotations
@@ -13,27 +13,36 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-VALUE_BYTES_MAX = 1 << 20  # of one JSON value, as sent to the database
-TEXT_LENGTH_MAX = 10_000  # characters of one reason or error text
-REPLACEMENT = "\ufffd"
+from remediation.values.text import storable
 
-# The null character ends texts in some drivers; UTF-8 cannot encode lone surrogates.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+VALUE_BYTES_MAX = 1 << 20  # bytes of SQL of one JSON value
+# Levels of an alert or of a request body. A stored row nests it some levels deeper.
+BODY_DEPTH_MAX = 20
+# Levels of a JSON value of a definition, which a bucket version nests.
+DEFINITION_DEPTH_MAX = 16
 _UNSTORABLE_ESCAPE = re.compile(r"\\u(?:0000|d[89a-f])")
-# From long to short: characters kept of each text, and members of each list and object.
+# Characters kept of each text, and members kept of each list and object, from long to short.
 _LIMITS = ((1 << 17, 4096), (1 << 15, 1024), (1 << 13, 256), (1 << 11, 64), (256, 16), (64, 4))
 
 
 def sent_bytes(value: Any) -> int:
-    """Return how many bytes of SQL a JSON value takes. Raises ValueError for what is no JSON."""
+    """Return how many bytes of SQL a JSON value takes. Raises ValueError if it is not JSON."""
     return _escaped(json.dumps(value))
 
 
-def fit(value: Any, *, source: str = "", limit: int = VALUE_BYTES_MAX) -> Any:
-    """Return a JSON value that the database can hold, its long texts and lists cut to ``limit``.
+def depth(value: Any) -> int:
+    """Return the number of levels of objects and lists of a JSON value."""
+    members = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max((depth(member) for member in members), default=0)
 
-    ``source``: where the complete value is, for the notes in the places of what was cut. A value
-    that fits already is returned itself.
+
+def fit(value: Any, *, source: str = "", limit: int = VALUE_BYTES_MAX) -> Any:
+    """Return a JSON value that the database can store, with long texts and lists cut to ``limit``.
+
+    ``source``: where the complete value is; the notes at the cuts name it. A value that fits is
+    returned unchanged.
     """
     try:
         sent = json.dumps(value, allow_nan=False)
@@ -52,23 +61,13 @@ def fit(value: Any, *, source: str = "", limit: int = VALUE_BYTES_MAX) -> Any:
     return _Cutter(64, 4, source).note(f"{len(sent)} bytes of JSON")
 
 
-def fit_text(text: str, *, length: int = TEXT_LENGTH_MAX) -> str:
-    """Return a text that the database can hold; of a long one the beginning and the end."""
-    cleaned = _UNSTORABLE.sub(REPLACEMENT, text)
-    if len(cleaned) <= length:
-        return cleaned
-    note = f" [... {len(cleaned)} characters in all, cut here ...] "
-    kept = max(length - len(note), 0)
-    return cleaned[: kept // 2] + note + cleaned[len(cleaned) - (kept - kept // 2) :]
-
-
 def _escaped(sent: str) -> int:
     return len(sent) + sent.count("\\") + sent.count('"') + sent.count("'")
 
 
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
-        return _UNSTORABLE.sub(REPLACEMENT, value)
+        return storable(value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
@@ -79,7 +78,7 @@ def _cleaned(value: Any) -> Any:
 
 
 class _Cutter:
-    """Cuts the texts, lists and objects of one value to the same limits."""
+    """Cuts all texts, lists and objects of a value to the same limits."""
 
     def __init__(self, length: int, members: int, source: str) -> None:
         self.length = length
@@ -87,7 +86,7 @@ class _Cutter:
         self.source = f"; {source}" if source else ""
 
     def cut(self, value: Any) -> Any:
-        """Return a copy whose long parts hold a note in the place of what was cut."""
+        """Return a copy with a note at each cut."""
         if isinstance(value, str):
             return self._cut_text(value)
         if isinstance(value, Mapping):
@@ -102,7 +101,7 @@ class _Cutter:
         return value
 
     def note(self, size: str) -> str:
-        """Return the text that stands in the place of what was cut."""
+        """Return the text that replaces the part that was cut."""
         return f"[... {size} in all, cut here{self.source} ...]"
 
     def _cut_text(self, text: str) -> str:

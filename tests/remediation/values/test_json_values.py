@@ -6,13 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remediation.json_values import (
-    TEXT_LENGTH_MAX,
-    VALUE_BYTES_MAX,
-    fit,
-    fit_text,
-    sent_bytes,
-)
+from remediation.values.json_values import VALUE_BYTES_MAX, fit, sent_bytes
+from remediation.values.text import TEXT_LENGTH_MAX, fit_text
 
 SOURCE = "StackStorm has it complete as execution 65f0"
 

@@ -1,0 +1,1 @@
+"""Rules for plain values: text, JSON and URLs. These modules import nothing else of ours."""

@@ -1,4 +1,4 @@
-"""What every test of the StackStorm client stands on."""
+"""Fixtures for the tests of the StackStorm client."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,6 @@ import responses
 
 @pytest.fixture
 def st2() -> Iterator[responses.RequestsMock]:
-    """A StackStorm that gives the declared answers, and must be asked for each of them."""
+    """A mocked StackStorm; each declared response must be requested."""
     with responses.RequestsMock() as mock:
         yield mock

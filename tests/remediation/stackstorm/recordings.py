@@ -1,4 +1,4 @@
-"""The recorded exchanges of a real StackStorm, as answers for the client under test."""
+"""Recorded exchanges with a real StackStorm, used as mocked responses."""
 
 import json
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ HOST = "http://st2.example.com"
 KEY = "TESTKEY-0123456789"
 TOKEN = "0123456789abcdef0123456789abcdef"
 
-# What the client cannot do without; the rest of the recorded headers describes their transport.
+# The headers that the client reads. The other recorded headers only describe the transport.
 _KEPT_HEADERS = ("Content-Type", "Date", "Location")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One request as it was sent and what StackStorm answered. ``path``: without its query."""
+    """One recorded request and StackStorm's response. ``path``: without the query."""
 
     name: str
     method: str
@@ -38,7 +38,7 @@ class Recording:
 
 
 def recording(name: str) -> Recording:
-    """Return the recorded exchange of this name."""
+    """Return the recorded exchange with this name."""
     data = json.loads((FOLDER / f"{name}.json").read_text())
     url = urlsplit(data["request"]["path"])
     return Recording(
@@ -56,30 +56,30 @@ def recording(name: str) -> Recording:
 
 
 def names(*patterns: str) -> list[str]:
-    """Return the names of the recordings that fit one of the patterns, sorted."""
+    """Return the names of the recordings that match a glob pattern, sorted."""
     return sorted({path.stem for pattern in patterns for path in FOLDER.glob(f"{pattern}.json")})
 
 
 def make_client(**overrides: Any) -> StackStormClient:
-    """Return a client of ``HOST`` that proves itself by ``KEY``."""
+    """Return a client of ``HOST`` that authenticates with ``KEY``."""
     arguments: dict[str, Any] = {"api_url": HOST, "api_key": KEY, "timeout": 5.0}
     return StackStormClient(**(arguments | overrides))
 
 
 def make_login_client(**overrides: Any) -> StackStormClient:
-    """Return a client of ``HOST`` that proves itself by tokens."""
+    """Return a client of ``HOST`` that authenticates with tokens."""
     login = {"auth_url": f"{HOST}/auth", "username": "st2admin", "password": "Ch@ngeMe"}
     return make_client(**({"api_key": ""} | login | overrides))
 
 
-def answer(
+def add_response(
     mock: responses.RequestsMock,
     recorded: Recording | str,
     *,
     path: str | None = None,
     method: str | None = None,
 ) -> responses.BaseResponse:
-    """Let ``mock`` answer as recorded, at ``path`` below ``HOST`` (default: the recorded one)."""
+    """Add a recorded response to ``mock``, at ``path`` below ``HOST`` (default: as recorded)."""
     exchange = recording(recorded) if isinstance(recorded, str) else recorded
     headers = dict(exchange.headers)
     return mock.add(

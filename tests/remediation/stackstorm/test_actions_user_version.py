@@ -1,10 +1,10 @@
-"""Actions, the user and the version: what the check of the connection asks for."""
+"""Actions, the user and the version, which the connection check reads."""
 
 import pytest
 import responses
 
 from remediation.stackstorm import ParameterInfo, StackStormRejected, UserInfo
-from tests.remediation.stackstorm.recordings import HOST, answer, make_client, recording
+from tests.remediation.stackstorm.recordings import HOST, add_response, make_client, recording
 
 OVERVIEW = "/v1/actions/views/overview"
 VERSIONS = ["get-root", "get-version", "get-version-no-slash", "nginx-get-version"]
@@ -17,8 +17,8 @@ USERS = {
 UNREGISTERED = ["get-action-unknown-404", "get-action-no-dot-404"]
 
 
-def test_an_action_is_told_with_the_parameters_of_its_runner(st2: responses.RequestsMock) -> None:
-    answer(st2, "get-action-overview-core-local")
+def test_an_action_includes_the_parameters_of_its_runner(st2: responses.RequestsMock) -> None:
+    add_response(st2, "get-action-overview-core-local")
 
     action = make_client().action("core.local")
 
@@ -37,8 +37,8 @@ def test_an_action_is_told_with_the_parameters_of_its_runner(st2: responses.Requ
     assert action.parameters["timeout"].type == "integer"
 
 
-def test_every_recorded_parameter_is_told(st2: responses.RequestsMock) -> None:
-    answer(st2, "get-action-overview-typed")
+def test_every_recorded_parameter_is_read(st2: responses.RequestsMock) -> None:
+    add_response(st2, "get-action-overview-typed")
 
     action = make_client().action("clienttest.typed")
 
@@ -57,11 +57,11 @@ def test_every_recorded_parameter_is_told(st2: responses.RequestsMock) -> None:
 
 
 @pytest.mark.parametrize("name", ["get-action-core-local", "get-action-typed"])
-def test_an_action_without_its_runners_parameters_is_read(
+def test_an_action_without_runner_parameters_is_read(
     st2: responses.RequestsMock, name: str
 ) -> None:
     ref = recording(name).body["ref"]
-    answer(st2, name, path=f"{OVERVIEW}/{ref}")
+    add_response(st2, name, path=f"{OVERVIEW}/{ref}")
 
     action = make_client().action(ref)
 
@@ -83,7 +83,7 @@ def test_an_action_without_its_runners_parameters_is_read(
         ({"type": "array", "items": {"secret": True}}, ParameterInfo("array", False, True, False)),
     ],
 )
-def test_a_parameter_is_secret_if_a_part_of_it_is(
+def test_a_parameter_with_a_secret_part_is_secret(
     st2: responses.RequestsMock, schema: dict[str, object], expected: ParameterInfo
 ) -> None:
     st2.get(f"{HOST}{OVERVIEW}/x.y", json={"ref": "x.y", "parameters": {"it": schema}})
@@ -95,28 +95,28 @@ def test_a_parameter_is_secret_if_a_part_of_it_is(
 
 
 @pytest.mark.parametrize("name", UNREGISTERED)
-def test_an_action_that_is_not_registered_is_none(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path=f"{OVERVIEW}/core.nope")
+def test_an_unregistered_action_is_none(st2: responses.RequestsMock, name: str) -> None:
+    add_response(st2, name, path=f"{OVERVIEW}/core.nope")
 
     assert make_client().action("core.nope") is None
 
 
-def test_a_wrong_address_does_not_look_like_a_missing_action(st2: responses.RequestsMock) -> None:
-    answer(st2, "unknown-path-404", path=f"{OVERVIEW}/core.local")
+def test_a_wrong_url_is_not_reported_as_a_missing_action(st2: responses.RequestsMock) -> None:
+    add_response(st2, "unknown-path-404", path=f"{OVERVIEW}/core.local")
 
     with pytest.raises(StackStormRejected, match="Check ST2_API_URL"):
         make_client().action("core.local")
 
 
 @pytest.mark.parametrize("name", USERS)
-def test_the_user_is_told(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name)
+def test_the_user_is_read(st2: responses.RequestsMock, name: str) -> None:
+    add_response(st2, name)
 
     assert make_client().user() == USERS[name]
 
 
 @pytest.mark.parametrize("name", VERSIONS)
-def test_the_version_is_told(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path="/v1/")
+def test_the_version_is_read(st2: responses.RequestsMock, name: str) -> None:
+    add_response(st2, name, path="/v1/")
 
     assert make_client().version() == "3.10dev"

@@ -1,16 +1,16 @@
-"""Canceling: every recorded answer to a DELETE."""
+"""Cancel: every recorded response to a DELETE."""
 
 import pytest
 import responses
 
 from remediation.stackstorm import CancelResult, StackStormRejected, StackStormUnavailable
-from tests.remediation.stackstorm.recordings import HOST, answer, make_client, recording
+from tests.remediation.stackstorm.recordings import HOST, add_response, make_client, recording
 
 ID = "6b03d74dc6d7d4de9b9d88a9"
 PATH = f"/v1/executions/{ID}"
 
-# recording -> (answer, already final)
-ANSWERS = {
+# recording -> (result, whether the execution had already ended)
+RESULTS = {
     "delete-execution-already-canceled": (CancelResult("canceled", True), False),
     "delete-execution-already-succeeded": (CancelResult("succeeded", False), True),
     "delete-execution-ghost-requested": (CancelResult("canceled", True), False),
@@ -23,18 +23,18 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_a_recorded_answer_is_read(st2: responses.RequestsMock, name: str) -> None:
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_recorded_response_is_read(st2: responses.RequestsMock, name: str) -> None:
     st2_id = recording(name).body.get("id", ID)
-    answer(st2, name, path=f"/v1/executions/{st2_id}")
+    add_response(st2, name, path=f"/v1/executions/{st2_id}")
 
     canceled = make_client().cancel(st2_id)
 
-    assert (canceled, canceled.already_final) == ANSWERS[name]
+    assert (canceled, canceled.already_final) == RESULTS[name]
 
 
 def test_an_unknown_execution_is_rejected(st2: responses.RequestsMock) -> None:
-    answer(st2, "delete-execution-unknown-404", path=PATH)
+    add_response(st2, "delete-execution-unknown-404", path=PATH)
 
     with pytest.raises(StackStormRejected, match="Unable to identify resource") as caught:
         make_client().cancel(ID)
@@ -42,7 +42,7 @@ def test_an_unknown_execution_is_rejected(st2: responses.RequestsMock) -> None:
     assert caught.value.status == 404
 
 
-def test_a_refusal_that_nobody_knows_is_no_success(st2: responses.RequestsMock) -> None:
+def test_an_unknown_refusal_is_unavailable(st2: responses.RequestsMock) -> None:
     st2.delete(f"{HOST}{PATH}", json={"faultstring": "Not today."})
 
     with pytest.raises(StackStormUnavailable, match=r"Not today\."):
@@ -56,9 +56,11 @@ GHOST = "6b0ab4b5f1d0b61be1aa8090"
     ("shown", "status"),
     [("rabbit-down-ghost-after-delete", "canceled"), ("rabbit-down-executions-by-tag", None)],
 )
-def test_a_500_is_read_again(st2: responses.RequestsMock, shown: str, status: str | None) -> None:
-    """Without RabbitMQ StackStorm cancels, and answers 500 all the same."""
-    answer(st2, "rabbit-down-delete-ghost", path=f"/v1/executions/{GHOST}")
+def test_the_execution_is_read_after_a_500(
+    st2: responses.RequestsMock, shown: str, status: str | None
+) -> None:
+    """Without RabbitMQ, StackStorm cancels the execution but responds 500."""
+    add_response(st2, "rabbit-down-delete-ghost", path=f"/v1/executions/{GHOST}")
     body = recording(shown).body
     st2.get(f"{HOST}/v1/executions", json=body if isinstance(body, list) else [body])
 

@@ -1,4 +1,4 @@
-"""API keys and tokens: what is sent, what a 401 means, and one renewal for all threads."""
+"""API keys and tokens: headers, 401 responses, and one token renewal for all threads."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ from tests.remediation.stackstorm.recordings import (
     HOST,
     KEY,
     TOKEN,
-    answer,
+    add_response,
     make_client,
     make_login_client,
     recording,
@@ -32,7 +32,7 @@ UNAUTHORIZED = [
     "api-no-credentials-401",
     "api-wrong-token-401",
 ]
-TOKEN_ANSWERS = ["auth-tokens-201", "auth-tokens-ttl-201", "auth-v1-tokens-201"]
+TOKEN_RESPONSES = ["auth-tokens-201", "auth-tokens-ttl-201", "auth-v1-tokens-201"]
 NO_TOKEN = {
     "auth-tokens-no-credentials-401": "Check ST2_USERNAME and ST2_PASSWORD",
     "auth-tokens-wrong-password-401": "Check ST2_USERNAME and ST2_PASSWORD",
@@ -56,8 +56,8 @@ def tokens_sent(st2: responses.RequestsMock) -> list[str | None]:
 
 
 @pytest.mark.parametrize("name", UNAUTHORIZED)
-def test_a_401_is_told_with_how_to_make_a_key(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path="/v1/user")
+def test_a_401_has_a_hint_on_how_to_create_a_key(st2: responses.RequestsMock, name: str) -> None:
+    add_response(st2, name, path="/v1/user")
 
     with pytest.raises(StackStormUnavailable) as caught:
         make_client().user()
@@ -68,14 +68,14 @@ def test_a_401_is_told_with_how_to_make_a_key(st2: responses.RequestsMock, name:
     assert len(st2.calls) == 1
 
 
-def test_without_credentials_none_are_sent(
+def test_without_credentials_no_header_is_sent(
     st2: responses.RequestsMock, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine st2.example.com login someone password else\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    answer(st2, "get-user")
+    add_response(st2, "get-user")
 
     make_client(api_key="").user()
 
@@ -83,18 +83,18 @@ def test_without_credentials_none_are_sent(
     assert not {"St2-Api-Key", "X-Auth-Token", "Authorization"} & set(sent)
 
 
-def test_a_key_goes_before_a_login(st2: responses.RequestsMock) -> None:
-    answer(st2, "get-user")
+def test_an_api_key_takes_precedence_over_a_login(st2: responses.RequestsMock) -> None:
+    add_response(st2, "get-user")
 
     make_login_client(api_key=KEY).user()
 
     assert st2.calls[0].request.headers["St2-Api-Key"] == KEY
 
 
-@pytest.mark.parametrize("name", TOKEN_ANSWERS)
-def test_a_token_is_asked_for_once_and_used(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path="/auth/v1/tokens")
-    answer(st2, "get-user")
+@pytest.mark.parametrize("name", TOKEN_RESPONSES)
+def test_a_token_is_requested_once_and_reused(st2: responses.RequestsMock, name: str) -> None:
+    add_response(st2, name, path="/auth/v1/tokens")
+    add_response(st2, "get-user")
     client = make_login_client()
 
     client.user()
@@ -109,8 +109,8 @@ def test_a_token_is_asked_for_once_and_used(st2: responses.RequestsMock, name: s
 
 
 @pytest.mark.parametrize("name", NO_TOKEN)
-def test_without_a_token_the_request_is_never_sent(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path="/auth/v1/tokens", method="POST")
+def test_without_a_token_the_request_is_not_sent(st2: responses.RequestsMock, name: str) -> None:
+    add_response(st2, name, path="/auth/v1/tokens", method="POST")
 
     with pytest.raises(StackStormUnavailable) as caught:
         make_login_client().run_action("core.noop", {}, trace_tag="t")
@@ -122,7 +122,7 @@ def test_without_a_token_the_request_is_never_sent(st2: responses.RequestsMock, 
 
 
 @pytest.mark.parametrize("token", ["", None, 7, "to ken", "to\r\nken", "tökèn"])
-def test_a_token_that_cannot_be_sent_is_none(st2: responses.RequestsMock, token: object) -> None:
+def test_an_invalid_token_is_refused(st2: responses.RequestsMock, token: object) -> None:
     st2.post(TOKENS, status=201, json={"token": token, "expiry": "2026-11-24T06:00:00Z"})
 
     with pytest.raises(StackStormUnavailable, match="the response has no token"):
@@ -141,7 +141,7 @@ def test_a_token_is_renewed_shortly_before_it_expires(expiry: str, sent: list[st
     with responses.RequestsMock(assert_all_requests_are_fired=False) as st2:
         add_token(st2, "first", expiry)
         add_token(st2, "second", "2026-11-24T06:00:00.000000Z")
-        answer(st2, "get-user")
+        add_response(st2, "get-user")
         client = make_login_client()
 
         client.user()
@@ -150,11 +150,11 @@ def test_a_token_is_renewed_shortly_before_it_expires(expiry: str, sent: list[st
         assert tokens_sent(st2) == sent
 
 
-def test_a_refused_token_is_renewed_and_the_post_sent_again(st2: responses.RequestsMock) -> None:
+def test_a_refused_token_is_renewed_and_the_post_is_retried(st2: responses.RequestsMock) -> None:
     add_token(st2, "first", "2026-11-24T06:00:00Z")
     add_token(st2, "second", "2026-11-24T06:00:00Z")
-    answer(st2, "api-expired-token-401", path="/v1/executions", method="POST")
-    answer(st2, "post-execution-trace-tag-201")
+    add_response(st2, "api-expired-token-401", path="/v1/executions", method="POST")
+    add_response(st2, "post-execution-trace-tag-201")
 
     client = make_login_client()
     execution = client.run_action("core.local", {"cmd": "x"}, trace_tag="client-0001")
@@ -165,10 +165,10 @@ def test_a_refused_token_is_renewed_and_the_post_sent_again(st2: responses.Reque
     assert posts[0].body == posts[1].body
 
 
-def test_a_401_that_renewal_does_not_cure_is_given_up(st2: responses.RequestsMock) -> None:
+def test_a_second_401_is_not_retried(st2: responses.RequestsMock) -> None:
     add_token(st2, "first", "2026-11-24T06:00:00Z")
     add_token(st2, "second", "2026-11-24T06:00:00Z")
-    refusal = answer(st2, "api-wrong-token-401", path="/v1/executions", method="POST")
+    refusal = add_response(st2, "api-wrong-token-401", path="/v1/executions", method="POST")
 
     with pytest.raises(StackStormUnavailable, match="Check ST2_USERNAME") as caught:
         make_login_client().run_action("core.local", {"cmd": "x"}, trace_tag="t")
@@ -177,11 +177,11 @@ def test_a_401_that_renewal_does_not_cure_is_given_up(st2: responses.RequestsMoc
     assert refusal.call_count == 2
 
 
-def test_the_second_attempt_after_a_401_can_be_ambiguous(st2: responses.RequestsMock) -> None:
+def test_a_500_after_a_renewed_token_is_ambiguous(st2: responses.RequestsMock) -> None:
     add_token(st2, "first", "2026-11-24T06:00:00Z")
     add_token(st2, "second", "2026-11-24T06:00:00Z")
-    answer(st2, "api-expired-token-401", path="/v1/executions", method="POST")
-    answer(st2, "post-execution-rabbit-down")
+    add_response(st2, "api-expired-token-401", path="/v1/executions", method="POST")
+    add_response(st2, "post-execution-rabbit-down")
 
     with pytest.raises(StackStormUnavailable) as caught:
         make_login_client().run_action("core.local", {"cmd": "x"}, trace_tag="t")
@@ -189,7 +189,7 @@ def test_the_second_attempt_after_a_401_can_be_ambiguous(st2: responses.Requests
     assert caught.value.may_have_been_sent is True
 
 
-def test_threads_whose_token_was_refused_renew_it_once(st2: responses.RequestsMock) -> None:
+def test_several_threads_renew_a_refused_token_once(st2: responses.RequestsMock) -> None:
     threads = 8
     all_refused = threading.Barrier(threads, timeout=10)
     renewing_together = threading.Barrier(2, timeout=0.2)
@@ -218,7 +218,7 @@ def test_threads_whose_token_was_refused_renew_it_once(st2: responses.RequestsMo
     assert sum(call.request.url == TOKENS for call in st2.calls) == 2
 
 
-def test_the_cookie_of_a_token_is_not_kept(st2: responses.RequestsMock) -> None:
+def test_cookies_are_not_stored(st2: responses.RequestsMock) -> None:
     st2.get(USER, json={"username": "u"}, headers={"Set-Cookie": "auth-token=abc; Path=/"})
     client = make_client()
 
@@ -247,18 +247,16 @@ def test_the_cookie_of_a_token_is_not_kept(st2: responses.RequestsMock) -> None:
         ({"verify": "/nowhere/ca.pem"}, "ST2_CA_BUNDLE names a file that does not exist"),
     ],
 )
-def test_what_cannot_work_is_refused_with_the_setting(
-    overrides: dict[str, Any], problem: str
-) -> None:
+def test_invalid_settings_are_refused_by_name(overrides: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as refusal:
         make_client(**overrides)
 
     assert "key\n" not in str(refusal.value)
 
 
-def test_a_password_may_hold_any_character(st2: responses.RequestsMock) -> None:
+def test_a_password_may_contain_any_character(st2: responses.RequestsMock) -> None:
     add_token(st2, "first", "2026-11-24T06:00:00Z")
-    answer(st2, "get-user")
+    add_response(st2, "get-user")
     client: StackStormClient = make_login_client(username="müller", password="pässwört:\n☃")
 
     client.user()

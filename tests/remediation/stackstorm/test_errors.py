@@ -1,4 +1,4 @@
-"""What the errors say, and that they never say a secret."""
+"""The texts of the errors, which never contain a secret."""
 
 import base64
 import json
@@ -17,9 +17,14 @@ from remediation.stackstorm import (
     StackStormRejected,
     StackStormUnavailable,
 )
-from tests.remediation.stackstorm.recordings import HOST, answer, make_client, make_login_client
+from tests.remediation.stackstorm.recordings import (
+    HOST,
+    add_response,
+    make_client,
+    make_login_client,
+)
 
-# Framed, so that no secret happens to be a word of the sentences or the tracebacks.
+# With a prefix and suffix, so that no secret occurs in the error texts by chance.
 SECRETS = st.text(string.ascii_letters + string.digits + string.punctuation).map("k~{}~k".format)
 TOKENS = st.text(string.ascii_letters + string.digits).map("0t0k3n0{}".format)
 
@@ -52,12 +57,12 @@ TOKENS = st.text(string.ascii_letters + string.digits).map("0t0k3n0{}".format)
         ),
     ],
 )
-def test_an_error_is_one_sentence_with_its_remedy(error: StackStormError, sentence: str) -> None:
+def test_an_error_text_has_the_request_and_the_hint(error: StackStormError, sentence: str) -> None:
     assert str(error) == sentence
 
 
-def test_the_seeds_common_issue_reads_well(st2: responses.RequestsMock) -> None:
-    answer(st2, "post-execution-unknown-pack-400")
+def test_a_missing_pack_has_an_install_hint(st2: responses.RequestsMock) -> None:
+    add_response(st2, "post-execution-unknown-pack-400")
 
     with pytest.raises(StackStormRejected) as caught:
         make_client().run_action("nope.nope", {}, trace_tag="t")
@@ -68,8 +73,8 @@ def test_the_seeds_common_issue_reads_well(st2: responses.RequestsMock) -> None:
     )
 
 
-def test_a_page_is_told_as_its_text(st2: responses.RequestsMock) -> None:
-    answer(st2, "nginx-post-over-1mb-413", path="/v1/executions")
+def test_an_html_page_is_reported_as_plain_text(st2: responses.RequestsMock) -> None:
+    add_response(st2, "nginx-post-over-1mb-413", path="/v1/executions")
 
     with pytest.raises(StackStormRejected) as caught:
         make_client().run_action("core.local", {}, trace_tag="t")
@@ -77,7 +82,7 @@ def test_a_page_is_told_as_its_text(st2: responses.RequestsMock) -> None:
     assert caught.value.message == "413 Request Entity Too Large nginx"
 
 
-def test_a_long_text_is_cut(st2: responses.RequestsMock) -> None:
+def test_a_long_error_text_is_cut(st2: responses.RequestsMock) -> None:
     st2.get(f"{HOST}/v1/user", status=502, body="<p>long " * 10_000)
 
     with pytest.raises(StackStormUnavailable) as caught:
@@ -86,7 +91,7 @@ def test_a_long_text_is_cut(st2: responses.RequestsMock) -> None:
     assert len(caught.value.message) <= 501
 
 
-def test_an_answer_without_a_word_says_so(st2: responses.RequestsMock) -> None:
+def test_an_empty_error_response_is_reported_as_unexplained(st2: responses.RequestsMock) -> None:
     st2.get(f"{HOST}/v1/user", status=500)
 
     with pytest.raises(StackStormUnavailable, match="no explanation"):
@@ -94,19 +99,17 @@ def test_an_answer_without_a_word_says_so(st2: responses.RequestsMock) -> None:
 
 
 def shown_by(client: StackStormClient) -> str:
-    """Return all that a failing call of ``client`` shows of itself."""
+    """Return every text that a failing call of ``client`` exposes."""
     try:
         client.user()
     except StackStormError as error:
         attributes = f"{error.message} {error.hint} {error.args}"
         return f"{error} {error!r} {attributes} {client!r} {traceback.format_exc()}"
-    raise AssertionError("the call was meant to fail")
+    raise AssertionError("the call did not fail")
 
 
 @given(secret=SECRETS, status=st.sampled_from([400, 401, 302, 404, 500, 503]))
-def test_an_answer_that_repeats_the_key_does_not_make_an_error_tell_it(
-    secret: str, status: int
-) -> None:
+def test_a_key_in_the_response_is_masked(secret: str, status: int) -> None:
     for body in (json.dumps({"faultstring": f"no {secret}!"}), f"<p>{secret}</p>{secret}"):
         with responses.RequestsMock() as st2:
             location = {"Location": f"https://st2/?st2-api-key={secret}"}
@@ -116,7 +119,7 @@ def test_an_answer_that_repeats_the_key_does_not_make_an_error_tell_it(
 
 
 @given(secret=SECRETS, padding=st.integers(480, 510))
-def test_a_key_is_not_told_by_halves_where_a_text_is_cut(secret: str, padding: int) -> None:
+def test_a_key_at_the_cut_of_a_text_is_masked(secret: str, padding: int) -> None:
     with responses.RequestsMock() as st2:
         st2.get(f"{HOST}/v1/user", status=500, json={"faultstring": "." * padding + secret})
 
@@ -126,7 +129,7 @@ def test_a_key_is_not_told_by_halves_where_a_text_is_cut(secret: str, padding: i
 
 
 @given(password=SECRETS, token=TOKENS)
-def test_no_error_tells_a_password_or_a_token(password: str, token: str) -> None:
+def test_a_password_or_token_in_the_response_is_masked(password: str, token: str) -> None:
     basic = base64.b64encode(f"st2admin:{password}".encode()).decode()
     echo = json.dumps({"faultstring": f"{password} {token} {basic}"})
     with responses.RequestsMock() as st2:
@@ -144,9 +147,9 @@ def test_no_error_tells_a_password_or_a_token(password: str, token: str) -> None
 
 
 @given(secret=SECRETS)
-def test_a_failure_below_us_that_repeats_the_key_does_not_tell_it(secret: str) -> None:
+def test_a_key_in_an_error_of_requests_is_masked(secret: str) -> None:
     with responses.RequestsMock() as st2:
-        below = requests.exceptions.InvalidHeader(f"Invalid header value: {secret}")
-        st2.get(f"{HOST}/v1/user", body=below)
+        error = requests.exceptions.InvalidHeader(f"Invalid header value: {secret}")
+        st2.get(f"{HOST}/v1/user", body=error)
 
         assert secret not in shown_by(make_client(api_key=secret))

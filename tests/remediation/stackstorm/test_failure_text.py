@@ -1,4 +1,4 @@
-"""The reason of a failure is read from every shape of result that a runner has."""
+"""The reason of a failure, read from the results of every runner."""
 
 import json
 from typing import Any
@@ -88,12 +88,12 @@ def text_of(name: str) -> str:
         ),
     ],
 )
-def test_a_recorded_failure_is_told_in_its_own_words(name: str, text: str) -> None:
+def test_a_recorded_failure_has_its_reason(name: str, text: str) -> None:
     assert text_of(name) == text
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "part"),
     [
         ("get-execution-http-request-failed", "Failed to establish a new connection"),
         ("failure-workflow-inspection", 'tasks.task3.action (content): The action "std.noop" is'),
@@ -103,8 +103,8 @@ def test_a_recorded_failure_is_told_in_its_own_words(name: str, text: str) -> No
         ("get-execution-pack-install-failed", "download_pack: Index parsing error"),
     ],
 )
-def test_a_longer_failure_holds_what_matters(name: str, words: str) -> None:
-    assert words in text_of(name)
+def test_a_longer_failure_contains_its_reason(name: str, part: str) -> None:
+    assert part in text_of(name)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_every_recorded_failure_has_a_short_text(name: str) -> None:
     assert "AUTH_TOKEN" not in text
 
 
-def test_a_task_that_timed_out_is_told_by_the_task_alone() -> None:
+def test_the_timeout_of_a_task_is_read_from_the_task() -> None:
     workflow = recorded("failure-workflow-task-timeout")
     tasks = [read_execution(task) for task in recorded("failure-workflow-task-timeout-children")]
 
@@ -134,7 +134,7 @@ def test_a_task_that_timed_out_is_told_by_the_task_alone() -> None:
     )
 
 
-def test_of_tasks_that_are_workflows_the_failed_task_inside_is_told() -> None:
+def test_the_failed_task_of_a_nested_workflow_is_named() -> None:
     tasks = [read_execution(task) for task in recorded("failure-workflow-nested-children")]
 
     text = failure_text("failed", {"output": None, "errors": []}, tasks)
@@ -151,7 +151,7 @@ def test_a_long_traceback_keeps_its_last_line() -> None:
     assert failure_text("failed", result) == "ConnectionError: broker at 10.0.0.9 refused"
 
 
-def test_a_long_output_keeps_its_beginning_and_more_of_its_end() -> None:
+def test_a_long_output_is_cut_in_the_middle() -> None:
     result = {"return_code": 1, "stderr": "", "stdout": "begin " + "x " * 5_000 + "disk is full"}
 
     text = failure_text("failed", result)
@@ -161,7 +161,7 @@ def test_a_long_output_keeps_its_beginning_and_more_of_its_end() -> None:
     assert text.endswith("disk is full")
 
 
-def test_of_many_hosts_some_are_named_and_the_others_counted() -> None:
+def test_eight_of_many_hosts_are_named_and_the_others_counted() -> None:
     bad = {"failed": True, "return_code": 1, "stderr": "y" * 3_000, "stdout": ""}
 
     text = failure_text("failed", {f"web-{number:02}": bad for number in range(40)})
@@ -185,7 +185,7 @@ def test_of_many_hosts_some_are_named_and_the_others_counted() -> None:
         (None, "status code 503"),
     ],
 )
-def test_a_body_is_told_as_text(body: Any, text: str) -> None:
+def test_an_http_body_is_shown_as_text(body: Any, text: str) -> None:
     assert failure_text("failed", {"status_code": 503, "body": body}) == text
 
 
@@ -195,7 +195,7 @@ def test_a_body_is_told_as_text(body: Any, text: str) -> None:
         (None, ""),
         ({}, ""),
         ({"output": {"message": "Successfully installed"}, "errors": []}, ""),
-        ("said in a string", "said in a string"),
+        ("a plain string", "a plain string"),
         (["one", {"error": "two"}], "one\ntwo"),
         (
             {
@@ -229,11 +229,11 @@ def test_a_body_is_told_as_text(body: Any, text: str) -> None:
         ({"reason": "no room", "free": 0}, "no room (free: 0)"),
     ],
 )
-def test_odd_results_are_told_as_far_as_they_say_something(result: Any, text: str) -> None:
+def test_an_unusual_result_is_read_as_far_as_possible(result: Any, text: str) -> None:
     assert failure_text("failed", result) == text
 
 
-def test_deep_results_end() -> None:
+def test_a_deeply_nested_result_has_a_short_text() -> None:
     result: Any = {"error": "bottom"}
     for _ in range(100):
         result = {"errors": [{"task_id": "t", "message": "", "result": result}]}

@@ -1,4 +1,4 @@
-"""Finding a launch by its trace tag, among the executions that inherited the tag from it."""
+"""Find a launch by its trace tag, among executions that inherited the tag."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -8,7 +8,7 @@ import pytest
 import responses
 
 from remediation.stackstorm import StackStormUnavailable, TracedExecution
-from tests.remediation.stackstorm.recordings import HOST, answer, make_client, recording
+from tests.remediation.stackstorm.recordings import HOST, add_response, make_client, recording
 
 ID = "6b03d73fc6d7d4de9b9d8860"
 MANY = "/v1/executions"
@@ -31,35 +31,35 @@ MANY = "/v1/executions"
         ),
     ],
 )
-def test_the_execution_of_a_rule_is_not_the_launch_that_it_reports(
+def test_an_execution_of_a_rule_is_not_the_launch(
     st2: responses.RequestsMock, name: str, tag: str, ref: str, launched: str
 ) -> None:
-    answer(st2, name)
+    add_response(st2, name)
 
     (execution,) = make_client().find_by_trace_tag(tag, action_ref=ref)
 
     assert (execution.id, execution.action_ref, execution.is_top_level) == (launched, ref, True)
 
 
-def test_another_action_with_the_same_tag_is_not_the_launch(st2: responses.RequestsMock) -> None:
-    answer(st2, "callback-executions-by-trace-tag-whole")
+def test_an_execution_of_another_action_is_not_the_launch(st2: responses.RequestsMock) -> None:
+    add_response(st2, "callback-executions-by-trace-tag-whole")
 
     tag = "poundcake-5f0c4d8e-9f5a-4b0e-8f4e-0c3f6d1f7b11"
 
     assert make_client().find_by_trace_tag(tag, action_ref="core.http") == []
 
 
-def test_an_answer_without_the_action_is_not_an_absence(st2: responses.RequestsMock) -> None:
-    answer(st2, "callback-executions-by-trace-tag")
+def test_a_response_without_the_action_does_not_prove_absence(st2: responses.RequestsMock) -> None:
+    add_response(st2, "callback-executions-by-trace-tag")
 
     with pytest.raises(StackStormUnavailable, match="shown without its action"):
         find("poundcake-5f0c4d8e-9f5a-4b0e-8f4e-0c3f6d1f7b11")
 
 
-def test_the_search_leaves_out_the_executions_of_rules(st2: responses.RequestsMock) -> None:
+def test_the_search_excludes_executions_of_rules(st2: responses.RequestsMock) -> None:
     exchange = recording("callback-executions-by-trace-tag-rule-null")
     tag = "poundcake-5f0c4d8e-9f5a-4b0e-8f4e-0c3f6d1f7b11"
-    answer(st2, replace(exchange, body=[]))
+    add_response(st2, replace(exchange, body=[]))
 
     find(tag)
 
@@ -67,7 +67,7 @@ def test_the_search_leaves_out_the_executions_of_rules(st2: responses.RequestsMo
     assert url.startswith(f"{HOST}/v1/executions?{exchange.query.partition('&include_')[0]}&")
 
 
-def test_the_search_can_begin_at_a_time(st2: responses.RequestsMock) -> None:
+def test_the_search_can_be_limited_to_later_executions(st2: responses.RequestsMock) -> None:
     st2.get(f"{HOST}{MANY}", json=[])
     after = datetime(2026, 11, 23, 8, 0, 0, 500000, tzinfo=timezone(timedelta(hours=2)))
 
@@ -80,7 +80,7 @@ def test_the_search_can_begin_at_a_time(st2: responses.RequestsMock) -> None:
 def test_retries_of_stackstorm_are_not_the_launch(st2: responses.RequestsMock) -> None:
     exchange = recording("get-executions-retry-policy-all")
     rows = [row | {"action": {"ref": "clienttest.retried"}} for row in exchange.body]
-    answer(st2, replace(exchange, body=rows))
+    add_response(st2, replace(exchange, body=rows))
 
     found = make_client().find_by_trace_tag("retry-1", action_ref="clienttest.retried")
 
@@ -88,7 +88,7 @@ def test_retries_of_stackstorm_are_not_the_launch(st2: responses.RequestsMock) -
 
 
 @pytest.mark.parametrize(
-    ("told", "count"),
+    ("attributes", "count"),
     [
         ({}, 1),
         ({"context": {"parent": {"execution_id": "e0"}}}, 0),
@@ -103,17 +103,17 @@ def test_retries_of_stackstorm_are_not_the_launch(st2: responses.RequestsMock) -
         ({"action": {"ref": "core.http"}}, 0),
     ],
 )
-def test_only_what_a_post_of_ours_can_have_made_is_a_launch(
-    st2: responses.RequestsMock, told: dict[str, Any], count: int
+def test_only_an_execution_created_by_a_post_is_a_launch(
+    st2: responses.RequestsMock, attributes: dict[str, Any], count: int
 ) -> None:
-    row = {"id": ID, "status": "running", "action": {"ref": "core.local"}} | told
-    row["context"] = told.get("context", {}) | {"trace_context": {"trace_tag": "t"}}
+    row = {"id": ID, "status": "running", "action": {"ref": "core.local"}} | attributes
+    row["context"] = attributes.get("context", {}) | {"trace_context": {"trace_tag": "t"}}
     st2.get(f"{HOST}{MANY}", json=[row])
 
     assert len(find("t")) == count
 
 
-def test_an_id_that_is_told_twice_is_one_execution(st2: responses.RequestsMock) -> None:
+def test_an_id_that_appears_twice_is_one_execution(st2: responses.RequestsMock) -> None:
     context = {"trace_context": {"trace_tag": "t"}}
     row = {"id": ID, "status": "running", "action": {"ref": "core.local"}, "context": context}
     st2.get(f"{HOST}{MANY}", json=[row, row])
@@ -121,8 +121,8 @@ def test_an_id_that_is_told_twice_is_one_execution(st2: responses.RequestsMock) 
     assert [execution.id for execution in find("t")] == [ID]
 
 
-def test_strangers_are_not_taken_for_the_launch_with_a_tag(st2: responses.RequestsMock) -> None:
-    answer(st2, "get-executions-limit-minus-1")
+def test_executions_without_the_tag_are_not_the_launch(st2: responses.RequestsMock) -> None:
+    add_response(st2, "get-executions-limit-minus-1")
 
     assert find("client-0001") == []
 
@@ -140,7 +140,7 @@ def find(tag: str, **options: Any) -> list[TracedExecution]:
         "post-re-run-201",
     ],
 )
-def test_what_stackstorm_made_of_a_launch_is_not_top_level(
+def test_an_execution_caused_by_a_launch_is_not_top_level(
     st2: responses.RequestsMock, name: str
 ) -> None:
     body = recording(name).body

@@ -1,18 +1,20 @@
-"""Inquiries as the client reads them: each from a recorded answer."""
+"""Inquiries, read from recorded responses."""
 
 import pytest
 import responses
 
 from remediation.stackstorm import StackStormUnavailable, inquiries_among, ttl_of
 from remediation.stackstorm.responses import read_error_text
-from tests.remediation.stackstorm.recordings import HOST, answer, make_client, recording
+from tests.remediation.stackstorm.recordings import HOST, add_response, make_client, recording
 
 WORKFLOW = "6b0ab193f1d0b61be1aa7fd0"
 ASK = "6b0ab195f61463f7f50ce075"
 
 
-def test_the_open_ones_of_a_workflow_are_one_request(st2: responses.RequestsMock) -> None:
-    answer(st2, "inquiry-list-pending-by-parent", path="/v1/executions")
+def test_the_open_inquiries_of_a_workflow_are_read_in_one_request(
+    st2: responses.RequestsMock,
+) -> None:
+    add_response(st2, "inquiry-list-pending-by-parent", path="/v1/executions")
 
     [inquiry] = make_client().pending_inquiries(WORKFLOW)
 
@@ -24,14 +26,14 @@ def test_the_open_ones_of_a_workflow_are_one_request(st2: responses.RequestsMock
     assert f"parent={WORKFLOW}&status=pending&runner=inquirer" in str(call.request.url)
 
 
-def test_those_of_others_are_left_out(st2: responses.RequestsMock) -> None:
-    """StackStorm ignores a filter that it does not know."""
-    answer(st2, "inquiry-list-pending-by-parent", path="/v1/executions")
+def test_inquiries_of_other_workflows_are_left_out(st2: responses.RequestsMock) -> None:
+    """StackStorm ignores unknown filters."""
+    add_response(st2, "inquiry-list-pending-by-parent", path="/v1/executions")
 
     assert make_client().pending_inquiries("0" * 24) == []
 
 
-def test_what_cannot_be_an_id_is_not_asked_for() -> None:
+def test_an_invalid_id_is_not_sent() -> None:
     assert make_client().pending_inquiries("") == []
     assert make_client().has_paused_task("not an id") is False
 
@@ -43,16 +45,16 @@ def test_what_cannot_be_an_id_is_not_asked_for() -> None:
         ("inquiry-list-of-parent", WORKFLOW, False),
     ],
 )
-def test_a_paused_sub_workflow_is_seen(
+def test_a_paused_sub_workflow_is_detected(
     name: str, parent: str, is_paused: bool, st2: responses.RequestsMock
 ) -> None:
-    answer(st2, name, path="/v1/executions")
+    add_response(st2, name, path="/v1/executions")
 
     assert make_client().has_paused_task(parent) is is_paused
 
 
-def test_one_by_itself_is_read_by_its_id(st2: responses.RequestsMock) -> None:
-    answer(st2, "inquiry-plain-pending")
+def test_an_inquiry_without_a_workflow_is_read_by_its_id(st2: responses.RequestsMock) -> None:
+    add_response(st2, "inquiry-plain-pending")
 
     inquiry = make_client().inquiry("6b0ab172f1d0b61be1aa7fca")
 
@@ -70,10 +72,10 @@ def test_one_by_itself_is_read_by_its_id(st2: responses.RequestsMock) -> None:
         ("inquiry-nested-children", "6b0ab35df1d0b61be1aa805e", []),
     ],
 )
-def test_those_among_children_say_whether_they_expired(
+def test_an_inquiry_among_children_has_its_expiry(
     name: str, parent: str, expired: list[str], st2: responses.RequestsMock
 ) -> None:
-    answer(st2, name, path=f"/v1/executions/{parent}/children")
+    add_response(st2, name, path=f"/v1/executions/{parent}/children")
 
     found = inquiries_among(make_client().children(parent))
 
@@ -82,23 +84,23 @@ def test_those_among_children_say_whether_they_expired(
 
 
 @pytest.mark.parametrize("name", ["inquiry-put-not-allowed-403"])
-def test_a_row_of_stackstorms_users_is_not_shown(name: str) -> None:
+def test_a_user_record_in_an_error_text_is_shown_as_its_name(name: str) -> None:
     body = recording(name).body
 
-    words = read_error_text(b"", body, secrets=())
+    text = read_error_text(b"", body, secrets=())
 
-    assert words == (
+    assert text == (
         'User "bob" does not have permission to respond to inquiry "6b0ab172f1d0b61be1aa7fca".'
     )
 
 
 @pytest.mark.parametrize("result", [None, "text", {"stdout": "x"}, {"tasks": []}])
-def test_other_results_are_of_no_inquiry(result: object) -> None:
+def test_other_results_have_no_ttl(result: object) -> None:
     assert ttl_of(result) is None
 
 
-def test_a_list_that_is_none_is_an_error(st2: responses.RequestsMock) -> None:
-    st2.get(f"{HOST}/v1/executions", json={"faultstring": "odd"})
+def test_a_response_that_is_not_a_list_is_unavailable(st2: responses.RequestsMock) -> None:
+    st2.get(f"{HOST}/v1/executions", json={"faultstring": "unexpected"})
 
     with pytest.raises(StackStormUnavailable):
         make_client().pending_inquiries(WORKFLOW)

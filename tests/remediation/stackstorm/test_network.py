@@ -1,4 +1,4 @@
-"""Failures of the network, on real sockets: what can have left this machine, and what cannot."""
+"""Network failures on real sockets, and whether the request may have been sent."""
 
 import socket
 import threading
@@ -14,11 +14,11 @@ from tests.remediation.stackstorm.recordings import make_client, make_login_clie
 Behavior = Callable[[socket.socket], None]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-PATIENCE = 10.0  # seconds until a hung test is given up
+MAX_WAIT = 10.0  # seconds, for a test that hangs
 
 
 def request_of(connection: socket.socket) -> bytes:
-    """Return the next request, with as much of its body as has come."""
+    """Return the next request, with the part of its body that has arrived."""
     received = b""
     while b"\r\n\r\n" not in received:
         chunk = connection.recv(65536)
@@ -29,7 +29,7 @@ def request_of(connection: socket.socket) -> bytes:
 
 
 def hang_up(connection: socket.socket) -> None:
-    """Take a request and close the connection without an answer."""
+    """Read a request and return without a response, which closes the connection."""
     request_of(connection)
 
 
@@ -39,13 +39,13 @@ def ok(body: bytes) -> bytes:
 
 @contextmanager
 def server(behave: Behavior) -> Iterator[str]:
-    """Serve each connection by ``behave`` in a thread, then close it; yield host and port."""
+    """Handle each connection with ``behave`` in a thread, then close it; yield host and port."""
     listener = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
 
     def serve(connection: socket.socket) -> None:
         with connection:
-            connection.settimeout(PATIENCE)
+            connection.settimeout(MAX_WAIT)
             behave(connection)
 
     def accept() -> None:
@@ -65,18 +65,18 @@ def server(behave: Behavior) -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for thread in (accepting, *threads):
-            thread.join(PATIENCE)
+            thread.join(MAX_WAIT)
 
 
 def failure(url: str, **overrides: Any) -> StackStormUnavailable:
-    """Return how launching an action at ``url`` fails without an answer."""
+    """Return the error of a launch at ``url`` that gets no response."""
     error = failure_of_any_status(url, **overrides)
     assert error.status is None
     return error
 
 
 def failure_of_any_status(url: str, **overrides: Any) -> StackStormUnavailable:
-    """Return how launching an action at ``url`` fails, with or without an answer."""
+    """Return the error of a launch at ``url``, with or without a response."""
     client = make_client(**({"api_url": url} | overrides))
     try:
         with pytest.raises(StackStormUnavailable) as caught:
@@ -103,11 +103,11 @@ def test_a_refused_connection_sends_nothing(closed_port: int) -> None:
     )
 
 
-def test_a_name_that_nobody_knows_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def know_nobody(*_arguments: object) -> NoReturn:
+def test_an_unknown_host_name_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> NoReturn:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", know_nobody)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
 
     error = failure("http://no-such-host.invalid:9101")
 
@@ -115,7 +115,7 @@ def test_a_name_that_nobody_knows_sends_nothing(monkeypatch: pytest.MonkeyPatch)
     assert "at no-such-host.invalid:9101" in str(error)
 
 
-def test_a_connection_that_times_out_sends_nothing() -> None:
+def test_a_connect_timeout_sends_nothing() -> None:
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -130,54 +130,54 @@ def test_a_connection_that_times_out_sends_nothing() -> None:
 
 
 def test_a_failed_tls_handshake_sends_nothing() -> None:
-    def speak_plain(connection: socket.socket) -> None:
+    def respond_without_tls(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
-    with server(speak_plain) as address:
-        error = failure(f"https://{address}")
+    with server(respond_without_tls) as netloc:
+        error = failure(f"https://{netloc}")
 
     assert error.may_have_been_sent is False
     assert "SSL" in error.message
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_a_handshake_that_is_cut_or_hangs_sends_nothing(at_once: bool) -> None:
-    over = threading.Event()
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_broken_or_hanging_handshake_sends_nothing(closes: bool) -> None:
+    is_done = threading.Event()
 
-    def cut_or_hang(connection: socket.socket) -> None:
+    def close_or_hang(connection: socket.socket) -> None:
         connection.recv(65536)
-        if not at_once:
-            over.wait(PATIENCE)
+        if not closes:
+            is_done.wait(MAX_WAIT)
 
-    with server(cut_or_hang) as address:
-        error = failure(f"https://{address}", timeout=0.2)
-        over.set()
+    with server(close_or_hang) as netloc:
+        error = failure(f"https://{netloc}", timeout=0.2)
+        is_done.set()
 
     assert error.may_have_been_sent is False
 
 
-def test_a_connection_that_is_closed_before_the_answer_is_ambiguous() -> None:
-    with server(hang_up) as address:
-        error = failure(f"http://{address}")
+def test_a_connection_closed_before_the_response_is_ambiguous() -> None:
+    with server(hang_up) as netloc:
+        error = failure(f"http://{netloc}")
 
     assert error.may_have_been_sent is True
-    assert error.message == f"Remote end closed connection without response at {address}"
+    assert error.message == f"Remote end closed connection without response at {netloc}"
 
 
-def test_an_answer_that_does_not_come_is_ambiguous() -> None:
-    over = threading.Event()
+def test_a_missing_response_is_ambiguous() -> None:
+    is_done = threading.Event()
 
     def hang(connection: socket.socket) -> None:
         request_of(connection)
-        over.wait(PATIENCE)
+        is_done.wait(MAX_WAIT)
 
-    with server(hang) as address:
-        error = failure(f"http://{address}", timeout=0.2)
-        over.set()
+    with server(hang) as netloc:
+        error = failure(f"http://{netloc}", timeout=0.2)
+        is_done.set()
 
     assert error.may_have_been_sent is True
-    assert error.message == f"timed out at {address}"
+    assert error.message == f"timed out at {netloc}"
 
 
 @pytest.mark.parametrize(
@@ -190,25 +190,25 @@ def test_an_answer_that_does_not_come_is_ambiguous() -> None:
         b"SSH-2.0-OpenSSH_9.2\r\n",
     ],
 )
-def test_an_answer_that_breaks_off_is_ambiguous(beginning: bytes) -> None:
-    def answer_badly(connection: socket.socket) -> None:
+def test_an_incomplete_or_invalid_response_is_ambiguous(beginning: bytes) -> None:
+    def send_the_beginning(connection: socket.socket) -> None:
         request_of(connection)
         connection.sendall(beginning)
 
-    with server(answer_badly) as address:
-        error = failure_of_any_status(f"http://{address}")
+    with server(send_the_beginning) as netloc:
+        error = failure_of_any_status(f"http://{netloc}")
 
     assert error.may_have_been_sent is True
 
 
-def test_a_kept_connection_that_was_closed_meanwhile_is_ambiguous() -> None:
-    def answer_once(connection: socket.socket) -> None:
+def test_a_pooled_connection_that_was_closed_is_ambiguous() -> None:
+    def respond_once(connection: socket.socket) -> None:
         request_of(connection)
         connection.sendall(ok(b'{"version": "3.8.1"}'))
         request_of(connection)
 
-    with server(answer_once) as address:
-        client = make_client(api_url=f"http://{address}")
+    with server(respond_once) as netloc:
+        client = make_client(api_url=f"http://{netloc}")
         version = client.version()
         with pytest.raises(StackStormUnavailable) as caught:
             client.run_action("core.local", {"cmd": "true"}, trace_tag="t")
@@ -218,16 +218,16 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_ambiguous() -> None:
     assert caught.value.may_have_been_sent is True
 
 
-def test_connections_are_kept() -> None:
+def test_connections_are_reused() -> None:
     connections = []
 
-    def answer_twice(connection: socket.socket) -> None:
+    def respond_to_all(connection: socket.socket) -> None:
         connections.append(connection)
         while request_of(connection):
             connection.sendall(ok(b'{"version": "3.8.1"}'))
 
-    with server(answer_twice) as address:
-        client = make_client(api_url=f"http://{address}")
+    with server(respond_to_all) as netloc:
+        client = make_client(api_url=f"http://{netloc}")
         client.version()
         client.version()
         client.close()
@@ -235,7 +235,7 @@ def test_connections_are_kept() -> None:
     assert len(connections) == 1
 
 
-def test_an_auth_service_out_of_reach_sends_nothing(closed_port: int) -> None:
+def test_an_unreachable_auth_service_sends_nothing(closed_port: int) -> None:
     auth_url = f"http://127.0.0.1:{closed_port}"
     client = make_login_client(api_url=auth_url, auth_url=auth_url)
 
@@ -247,9 +247,9 @@ def test_an_auth_service_out_of_reach_sends_nothing(closed_port: int) -> None:
     assert caught.value.path == "/tokens"
 
 
-def test_a_login_whose_answer_is_lost_has_started_nothing() -> None:
-    with server(hang_up) as address:
-        client = make_login_client(api_url=f"http://{address}", auth_url=f"http://{address}")
+def test_a_login_without_a_response_starts_nothing() -> None:
+    with server(hang_up) as netloc:
+        client = make_login_client(api_url=f"http://{netloc}", auth_url=f"http://{netloc}")
         with pytest.raises(StackStormUnavailable) as caught:
             client.run_action("core.local", {"cmd": "true"}, trace_tag="t")
         client.close()
@@ -257,7 +257,7 @@ def test_a_login_whose_answer_is_lost_has_started_nothing() -> None:
     assert caught.value.may_have_been_sent is False
 
 
-def test_a_proxy_out_of_reach_sends_nothing(
+def test_an_unreachable_proxy_sends_nothing(
     closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port}")
@@ -269,20 +269,20 @@ def test_a_proxy_out_of_reach_sends_nothing(
     assert error.may_have_been_sent is False
 
 
-def test_an_earlier_failure_of_the_caller_is_not_taken_for_this_one(closed_port: int) -> None:
-    with server(hang_up) as address:
+def test_an_error_that_the_caller_handles_does_not_affect_a_later_one(closed_port: int) -> None:
+    with server(hang_up) as netloc:
         try:
             raise failure(f"http://127.0.0.1:{closed_port}")
         except StackStormUnavailable:
-            error = failure(f"http://{address}")
+            error = failure(f"http://{netloc}")
 
     assert error.may_have_been_sent is True
 
 
-def test_what_is_too_late_is_not_sent() -> None:
+def test_nothing_is_sent_after_the_deadline() -> None:
     received: list[bytes] = []
-    with server(lambda connection: received.append(request_of(connection))) as address:
-        client = make_client(api_url=f"http://{address}")
+    with server(lambda connection: received.append(request_of(connection))) as netloc:
+        client = make_client(api_url=f"http://{netloc}")
         with pytest.raises(TooLateToSend), unless_too_late(lambda: True):
             client.run_action("core.local", {"cmd": "true"}, trace_tag="t")
         client.close()
@@ -290,7 +290,7 @@ def test_what_is_too_late_is_not_sent() -> None:
     assert received in ([], [b""])
 
 
-def test_whether_it_is_too_late_is_asked_when_the_connection_is_there() -> None:
+def test_the_deadline_is_checked_after_connecting() -> None:
     connected = threading.Event()
     received: list[bytes] = []
 
@@ -298,18 +298,18 @@ def test_whether_it_is_too_late_is_asked_when_the_connection_is_there() -> None:
         connected.set()
         received.append(request_of(connection))
 
-    with server(accept) as address:
-        client = make_client(api_url=f"http://{address}")
-        with pytest.raises(TooLateToSend), unless_too_late(lambda: connected.wait(PATIENCE)):
+    with server(accept) as netloc:
+        client = make_client(api_url=f"http://{netloc}")
+        with pytest.raises(TooLateToSend), unless_too_late(lambda: connected.wait(MAX_WAIT)):
             client.run_action("core.local", {"cmd": "true"}, trace_tag="t")
         client.close()
 
     assert received == [b""]
 
 
-def test_a_body_that_is_too_late_leaves_the_request_incomplete() -> None:
+def test_a_deadline_before_the_body_leaves_the_request_incomplete() -> None:
     received: list[bytes] = []
-    asked = iter([False, True])
+    checks = iter([False, True])
     is_closed = threading.Event()
 
     def read_all(connection: socket.socket) -> None:
@@ -317,11 +317,11 @@ def test_a_body_that_is_too_late_leaves_the_request_incomplete() -> None:
             received.append(piece)
         is_closed.set()
 
-    with server(read_all) as address:
-        client = make_client(api_url=f"http://{address}")
-        with pytest.raises(TooLateToSend), unless_too_late(lambda: next(asked)):
+    with server(read_all) as netloc:
+        client = make_client(api_url=f"http://{netloc}")
+        with pytest.raises(TooLateToSend), unless_too_late(lambda: next(checks)):
             client.run_action("core.local", {"cmd": "true"}, trace_tag="t")
         client.close()
-        assert is_closed.wait(PATIENCE)
+        assert is_closed.wait(MAX_WAIT)
 
     assert b"".join(received).endswith(b"\r\n\r\n")

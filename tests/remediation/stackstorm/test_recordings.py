@@ -1,10 +1,10 @@
-"""No recorded exchange that the client can meet goes untested."""
+"""Every recorded exchange that the client can receive is tested."""
 
 from tests.remediation.stackstorm import (
     test_actions_user_version,
     test_cancel,
     test_credentials,
-    test_reading,
+    test_executions,
     test_run_action,
 )
 from tests.remediation.stackstorm.recordings import names
@@ -12,17 +12,17 @@ from tests.remediation.stackstorm.recordings import names
 TESTED = {
     *test_run_action.CREATED,
     *test_run_action.REJECTED,
-    *test_run_action.NOT_CARRIED_OUT,
+    *test_run_action.NOT_EXECUTED,
     *test_run_action.AMBIGUOUS,
-    *test_reading.EXECUTIONS,
-    *test_reading.CHILDREN,
-    *test_reading.LISTS,
-    *test_reading.LIST_REFUSALS,
-    *test_reading.ONE_REFUSALS,
-    *test_cancel.ANSWERS,
+    *test_executions.EXECUTIONS,
+    *test_executions.CHILDREN,
+    *test_executions.LISTS,
+    *test_executions.LIST_REFUSALS,
+    *test_executions.ONE_REFUSALS,
+    *test_cancel.RESULTS,
     "delete-execution-unknown-404",
     *test_credentials.UNAUTHORIZED,
-    *test_credentials.TOKEN_ANSWERS,
+    *test_credentials.TOKEN_RESPONSES,
     *test_credentials.NO_TOKEN,
     *test_actions_user_version.VERSIONS,
     *test_actions_user_version.USERS,
@@ -34,8 +34,8 @@ TESTED = {
     "get-action-typed",
 }
 
-# Answers to requests that the client never makes.
-NEVER_MET = {
+# Responses to requests that the client never makes.
+NOT_REQUESTED = {
     "get-action-parameters-view",
     "get-execution-attribute-result",
     "get-execution-attribute-status",
@@ -49,8 +49,8 @@ NEVER_MET = {
 }
 
 
-def test_every_recording_that_the_client_can_meet_is_tested() -> None:
-    can_be_met = names(
+def test_every_relevant_recording_is_tested() -> None:
+    relevant = names(
         "api-*",
         "auth-*",
         "delete-execution-*",
@@ -66,4 +66,4 @@ def test_every_recording_that_the_client_can_meet_is_tested() -> None:
         "unknown-path-404",
     )
 
-    assert set(can_be_met) - NEVER_MET - TESTED == set()
+    assert set(relevant) - NOT_REQUESTED - TESTED == set()

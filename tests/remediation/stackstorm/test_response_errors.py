@@ -1,4 +1,4 @@
-"""What each kind of refusal means for a launch, and how long StackStorm asks to be left alone."""
+"""Whether StackStorm acted on a request, by its error response, and the Retry-After header."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ import responses
 from remediation.stackstorm import StackStormError, StackStormRejected, StackStormUnavailable
 from remediation.stackstorm.response_errors import ResponseKind, classify
 from remediation.stackstorm.responses import read_retry_after
-from tests.remediation.stackstorm.recordings import HOST, answer, make_client, recording
+from tests.remediation.stackstorm.recordings import HOST, add_response, make_client, recording
 
 PATH = "/v1/executions"
 API_IS_DOWN = "Nginx is unable to reach st2api. Make sure service is running."
-# No proxy but StackStorm's nginx was recorded: these are the default pages of nginx and HAProxy.
+# Only StackStorm's nginx was recorded. These are the default pages of nginx and HAProxy.
 PAGE_429 = "<html><body><h1>429 Too Many Requests</h1></body></html>"
 PAGE_502 = "<html><body><center><h1>502 Bad Gateway</h1></center></body></html>"
 PAGE_503 = "<html><body><h1>503 Service Unavailable</h1>No server is available.</body></html>"
 PAGE_504 = "<html><body><center><h1>504 Gateway Time-out</h1></center></body></html>"
 
-# recording -> what it means for a POST
+# recording -> kind of the response to a POST
 RECORDED = {
     "post-execution-unknown-action-400": ResponseKind.REJECTED,
     "post-execution-wrong-key-401": ResponseKind.REFUSED,
@@ -45,7 +45,7 @@ def refusal_of(st2: responses.RequestsMock, status: int, body: str = "", **heade
     return caught.value
 
 
-def meaning(error: StackStormError) -> ResponseKind:
+def kind_of(error: StackStormError) -> ResponseKind:
     if isinstance(error, StackStormRejected):
         return ResponseKind.REJECTED
     assert isinstance(error, StackStormUnavailable)
@@ -55,13 +55,15 @@ def meaning(error: StackStormError) -> ResponseKind:
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_a_recorded_answer_to_a_launch(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path=PATH, method="POST")
+def test_the_kind_of_a_recorded_response_to_a_launch(
+    st2: responses.RequestsMock, name: str
+) -> None:
+    add_response(st2, name, path=PATH, method="POST")
 
     with pytest.raises(StackStormError) as caught:
         run()
 
-    assert meaning(caught.value) is RECORDED[name]
+    assert kind_of(caught.value) is RECORDED[name]
     assert caught.value.status == recording(name).status
 
 
@@ -80,10 +82,10 @@ def test_a_recorded_answer_to_a_launch(st2: responses.RequestsMock, name: str) -
         (202, "", ResponseKind.UNCERTAIN),
     ],
 )
-def test_an_answer_to_a_launch_that_no_recording_shows(
+def test_the_kind_of_another_response_to_a_launch(
     st2: responses.RequestsMock, status: int, body: str, kind: ResponseKind
 ) -> None:
-    assert meaning(refusal_of(st2, status, body)) is kind
+    assert kind_of(refusal_of(st2, status, body)) is kind
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
@@ -106,14 +108,16 @@ def test_an_answer_to_a_launch_that_no_recording_shows(
         (302, ResponseKind.REFUSED),
     ],
 )
-def test_an_answer_to_a_read_or_a_cancel(method: str, status: int, kind: ResponseKind) -> None:
+def test_the_kind_of_a_response_to_a_read_or_cancel(
+    method: str, status: int, kind: ResponseKind
+) -> None:
     assert classify(method, status, "") is kind
 
 
 @pytest.mark.parametrize(
     ("status", "stops"), [(401, True), (429, True), (500, True), (502, True), (202, False)]
 )
-def test_what_stops_the_calls_that_wait_behind_it(
+def test_some_errors_stop_the_other_requests(
     st2: responses.RequestsMock, status: int, stops: bool
 ) -> None:
     assert refusal_of(st2, status).stops_others is stops
@@ -139,16 +143,16 @@ DATE = "Mon, 30 Nov 2026 14:00:00 GMT"
         ("Mon, 99 Nov 2026 14:00:00 GMT", None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_and_bounded(value: str, seconds: float | None) -> None:
+def test_retry_after_is_seconds_or_a_date_and_limited(value: str, seconds: float | None) -> None:
     assert read_retry_after(value, date=DATE) == seconds
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_kept_with_the_refusal(st2: responses.RequestsMock, status: int) -> None:
+def test_the_error_has_retry_after(st2: responses.RequestsMock, status: int) -> None:
     assert refusal_of(st2, status, **{"Retry-After": "7"}).retry_after == 7.0
 
 
-def test_a_date_in_retry_after_is_compared_with_the_answers_own_clock(
+def test_a_date_in_retry_after_is_compared_with_the_date_header(
     st2: responses.RequestsMock,
 ) -> None:
     headers = {"Retry-After": "Mon, 30 Nov 2026 14:00:20 GMT", "Date": DATE}
@@ -156,5 +160,5 @@ def test_a_date_in_retry_after_is_compared_with_the_answers_own_clock(
     assert refusal_of(st2, 429, **headers).retry_after == 20.0
 
 
-def test_a_refusal_without_retry_after_names_no_time(st2: responses.RequestsMock) -> None:
+def test_without_the_header_retry_after_is_none(st2: responses.RequestsMock) -> None:
     assert refusal_of(st2, 429).retry_after is None

@@ -1,4 +1,4 @@
-"""JSON that StackStorm passes on from actions: whatever it is, it can be stored."""
+"""JSON results of actions, which are converted to values that the database can store."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ ANY_JSON = st.recursive(
 
 
 def execution_with(result: str | bytes) -> Execution:
-    """Return what the client reads from an execution with this JSON text as its result."""
+    """Return an execution with this JSON text as its result, as the client reads it."""
     text = result.encode() if isinstance(result, str) else result
     with responses.RequestsMock() as st2:
         body = b'{"id": "%s", "status": "succeeded", "result": %s}' % (ID.encode(), text)
@@ -46,12 +46,12 @@ def execution_with(result: str | bytes) -> Execution:
         ("[1, true, 0.5]", [1, True, 0.5]),
     ],
 )
-def test_what_cannot_be_stored_is_made_storable(sent: str | bytes, read: Any) -> None:
+def test_values_that_cannot_be_stored_are_converted(sent: str | bytes, read: Any) -> None:
     assert execution_with(sent).result == read
 
 
 @given(ANY_JSON)
-def test_every_result_is_read_and_can_be_stored(value: Any) -> None:
+def test_every_result_can_be_stored(value: Any) -> None:
     result = execution_with(json.dumps(value)).result
 
     stored = json.dumps(result, allow_nan=False, ensure_ascii=False).encode("utf-8")
@@ -61,20 +61,20 @@ def test_every_result_is_read_and_can_be_stored(value: Any) -> None:
 @pytest.mark.parametrize(
     "result", ["[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000, "{", "01"]
 )
-def test_what_cannot_be_read_counts_as_unavailable(result: str) -> None:
+def test_an_unreadable_response_is_unavailable(result: str) -> None:
     with pytest.raises(StackStormUnavailable) as caught:
         execution_with(result)
 
     assert caught.value.status == 200
 
 
-@pytest.mark.parametrize("odd", ["7", "null", '"x"', "[]", "[null]", "{}", "true"])
+@pytest.mark.parametrize("value", ["7", "null", '"x"', "[]", "[null]", "{}", "true"])
 @pytest.mark.parametrize(
     "key",
     ["action", "runner", "liveaction", "parameters", "context", "log", "children", "parent"],
 )
-def test_an_attribute_of_an_odd_type_does_no_harm(key: str, odd: str) -> None:
-    execution = execution_with(f'1, "{key}": {odd}')
+def test_an_attribute_of_an_unexpected_type_is_ignored(key: str, value: str) -> None:
+    execution = execution_with(f'1, "{key}": {value}')
 
     assert execution.id == ID
 

@@ -1,4 +1,4 @@
-"""Starting an action: every recorded answer to POST /executions, and what it amounts to."""
+"""Starting an action: every recorded response to POST /executions."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from remediation.stackstorm import Execution, StackStormRejected, StackStormUnav
 from tests.remediation.stackstorm.recordings import (
     HOST,
     KEY,
-    answer,
+    add_response,
     make_client,
     recording,
 )
@@ -47,7 +47,7 @@ CREATED = [
 
 MISSING_CMD = "The parameter 'cmd' is missing: check the st2_parameters mapping of the action."
 
-# recording -> the hint that the error must hold
+# recording -> beginning of the hint in the error
 REJECTED = {
     "nginx-post-over-1mb-413": "The parameters are too large",
     "post-execution-array-as-string-400": "",
@@ -81,15 +81,15 @@ REJECTED = {
     "nginx-404": "Check ST2_API_URL",
 }
 
-# recording -> the hint: StackStorm certainly did not act on these
-NOT_CARRIED_OUT = {
+# recording -> part of the hint. StackStorm certainly did not act on these.
+NOT_EXECUTED = {
     "nginx-api-down-503": "",
     "nginx-plain-http-308": "which should start with https://",
     "post-execution-no-credentials-401": "st2 apikey create -k -m",
     "post-execution-wrong-key-401": "st2 apikey create -k -m",
 }
 
-# StackStorm may act on these all the same, now or later
+# StackStorm may have acted on these, or may still act.
 AMBIGUOUS = [
     "nginx-method-405",
     "nginx-post-execution-after-broker-restart-500",
@@ -111,7 +111,7 @@ def run(**overrides: Any) -> Execution:
 
 @pytest.mark.parametrize("name", CREATED)
 def test_a_created_execution_is_returned(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name)
+    add_response(st2, name)
     body = recording(name).body
     trace = body["context"].get("trace_context", {})
 
@@ -128,8 +128,8 @@ def test_a_created_execution_is_returned(st2: responses.RequestsMock, name: str)
 
 
 @pytest.mark.parametrize("name", REJECTED)
-def test_a_refusal_is_told_in_stackstorms_words(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path=PATH, method="POST")
+def test_a_refusal_has_the_error_text_of_stackstorm(st2: responses.RequestsMock, name: str) -> None:
+    add_response(st2, name, path=PATH, method="POST")
 
     with pytest.raises(StackStormRejected) as caught:
         run()
@@ -143,22 +143,26 @@ def test_a_refusal_is_told_in_stackstorms_words(st2: responses.RequestsMock, nam
     assert bool(error.hint) is bool(REJECTED[name])
 
 
-@pytest.mark.parametrize("name", NOT_CARRIED_OUT)
-def test_what_was_certainly_not_carried_out_says_so(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path=PATH, method="POST")
+@pytest.mark.parametrize("name", NOT_EXECUTED)
+def test_a_request_that_was_not_executed_is_reported_as_not_sent(
+    st2: responses.RequestsMock, name: str
+) -> None:
+    add_response(st2, name, path=PATH, method="POST")
 
     with pytest.raises(StackStormUnavailable) as caught:
         run()
 
     assert caught.value.status == recording(name).status
     assert caught.value.may_have_been_sent is False
-    assert NOT_CARRIED_OUT[name] in caught.value.hint
-    assert bool(caught.value.hint) is bool(NOT_CARRIED_OUT[name])
+    assert NOT_EXECUTED[name] in caught.value.hint
+    assert bool(caught.value.hint) is bool(NOT_EXECUTED[name])
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
-def test_what_may_have_been_carried_out_says_so(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path=PATH, method="POST")
+def test_a_request_that_may_have_been_executed_is_ambiguous(
+    st2: responses.RequestsMock, name: str
+) -> None:
+    add_response(st2, name, path=PATH, method="POST")
 
     with pytest.raises(StackStormUnavailable) as caught:
         run()
@@ -179,7 +183,7 @@ def test_any_other_status_is_ambiguous(st2: responses.RequestsMock, status: int)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_redirect_is_followed(st2: responses.RequestsMock, status: int) -> None:
+def test_redirects_are_not_followed(st2: responses.RequestsMock, status: int) -> None:
     st2.post(f"{HOST}{PATH}", status=status, headers={"Location": "https://st2.example.com/x"})
 
     with pytest.raises(StackStormUnavailable, match=r"to https://st2\.example\.com/x") as caught:
@@ -199,8 +203,8 @@ def test_a_201_without_an_execution_is_ambiguous(st2: responses.RequestsMock, bo
     assert caught.value.may_have_been_sent is True
 
 
-def test_the_request_is_the_recorded_one(st2: responses.RequestsMock) -> None:
-    answer(st2, "post-execution-trace-tag-201")
+def test_the_request_equals_the_recorded_one(st2: responses.RequestsMock) -> None:
+    add_response(st2, "post-execution-trace-tag-201")
 
     run()
 
@@ -211,8 +215,8 @@ def test_the_request_is_the_recorded_one(st2: responses.RequestsMock) -> None:
     assert "Authorization" not in request.headers
 
 
-def test_a_notification_is_asked_for_only_with_its_data(st2: responses.RequestsMock) -> None:
-    answer(st2, "post-execution-with-notify-201")
+def test_a_notification_is_requested_with_its_data(st2: responses.RequestsMock) -> None:
+    add_response(st2, "post-execution-with-notify-201")
     tag = recording("post-execution-with-notify-201").sent["context"]["trace_context"]["trace_tag"]
 
     run(trace_tag=tag, notify_data={"trace_tag": "client-0001"})
@@ -226,11 +230,11 @@ def test_a_notification_is_asked_for_only_with_its_data(st2: responses.RequestsM
 
 
 @pytest.mark.parametrize("tag", ["", "two words", "a:b", "{{ st2kv.system.x }}", "a\n"])
-def test_a_tag_that_cannot_be_searched_for_is_refused(tag: str) -> None:
+def test_an_invalid_trace_tag_is_refused(tag: str) -> None:
     with pytest.raises(ValueError, match="a trace tag has only"):
         run(trace_tag=tag)
 
 
-def test_parameters_that_are_no_json_are_refused_before_anything_is_sent() -> None:
+def test_parameters_that_are_not_json_are_refused_before_sending() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         run(parameters={"ratio": float("nan")})

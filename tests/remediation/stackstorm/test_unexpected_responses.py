@@ -1,4 +1,4 @@
-"""Answers that are about something else: they cost the execution that was asked for, no other."""
+"""Responses about other objects, which must not affect the results for valid ones."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def state(id_: Any = ONE, status: Any = "running") -> dict[str, Any]:
     return {"id": id_, "status": status, "result": {"stdout": SECRET}}
 
 
-ODD = [
+INVALID = [
     {},
     None,
     "x",
@@ -35,12 +35,12 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("value", INVALID)
 @pytest.mark.parametrize("method", ["executions", "results"])
-def test_a_member_that_cannot_be_read_costs_no_other(
-    st2: responses.RequestsMock, method: str, odd: Any
+def test_an_invalid_item_does_not_affect_the_others(
+    st2: responses.RequestsMock, method: str, value: Any
 ) -> None:
-    st2.get(MANY, json=[odd, state()])
+    st2.get(MANY, json=[value, state()])
 
     found = getattr(make_client(), method)([ONE, TWO])
 
@@ -48,7 +48,9 @@ def test_a_member_that_cannot_be_read_costs_no_other(
 
 
 @pytest.mark.parametrize("method", ["executions", "results"])
-def test_what_was_not_asked_for_is_left_out(st2: responses.RequestsMock, method: str) -> None:
+def test_an_execution_that_was_not_requested_is_left_out(
+    st2: responses.RequestsMock, method: str
+) -> None:
     st2.get(MANY, json=[state(OTHER, "succeeded"), state()])
 
     found = getattr(make_client(), method)([ONE])
@@ -56,13 +58,13 @@ def test_what_was_not_asked_for_is_left_out(st2: responses.RequestsMock, method:
     assert [one.id for one in found] == [ONE]
 
 
-def test_an_id_that_is_shown_twice_has_no_status(st2: responses.RequestsMock) -> None:
+def test_an_execution_that_appears_twice_is_left_out(st2: responses.RequestsMock) -> None:
     st2.get(MANY, json=[state(), state(ONE, "failed"), state(TWO)])
 
     assert [one.id for one in make_client().executions([ONE, TWO])] == [TWO]
 
 
-def test_the_answer_about_another_execution_is_none(st2: responses.RequestsMock) -> None:
+def test_a_response_about_another_execution_is_unavailable(st2: responses.RequestsMock) -> None:
     st2.get(f"{MANY}/{ONE}", json=state(OTHER))
 
     with pytest.raises(StackStormUnavailable, match=f"about the execution {OTHER}") as caught:
@@ -71,14 +73,16 @@ def test_the_answer_about_another_execution_is_none(st2: responses.RequestsMock)
     assert SECRET not in str(caught.value)
 
 
-def test_the_cancel_of_another_execution_is_none(st2: responses.RequestsMock) -> None:
+def test_a_cancel_response_about_another_execution_is_unavailable(
+    st2: responses.RequestsMock,
+) -> None:
     st2.delete(f"{MANY}/{ONE}", json=state(OTHER, "canceling"))
 
     with pytest.raises(StackStormUnavailable, match=f"about the execution {OTHER}"):
         make_client().cancel(ONE)
 
 
-def test_a_launch_is_not_the_execution_of_another_tag(st2: responses.RequestsMock) -> None:
+def test_a_launch_response_with_another_trace_tag_is_ambiguous(st2: responses.RequestsMock) -> None:
     st2.post(MANY, status=201, json=recording("post-execution-trace-tag-201").body)
 
     with pytest.raises(StackStormUnavailable, match="another trace tag") as caught:
@@ -87,11 +91,11 @@ def test_a_launch_is_not_the_execution_of_another_tag(st2: responses.RequestsMoc
     assert caught.value.may_have_been_sent
 
 
-@pytest.mark.parametrize("odd", ODD)
-def test_a_launch_without_an_execution_may_have_happened(
-    st2: responses.RequestsMock, odd: Any
+@pytest.mark.parametrize("value", INVALID)
+def test_a_launch_response_without_an_execution_is_ambiguous(
+    st2: responses.RequestsMock, value: Any
 ) -> None:
-    st2.post(MANY, status=201, json=odd)
+    st2.post(MANY, status=201, json=value)
 
     with pytest.raises(StackStormUnavailable) as caught:
         make_client().run_action("core.local", {}, trace_tag="mine")
@@ -99,7 +103,7 @@ def test_a_launch_without_an_execution_may_have_happened(
     assert caught.value.may_have_been_sent
 
 
-def test_tasks_are_told_once_and_the_workflow_is_none_of_its_tasks(
+def test_children_are_unique_and_exclude_the_workflow(
     st2: responses.RequestsMock,
 ) -> None:
     st2.get(f"{MANY}/{ONE}/children", json=[state(TWO), {}, state(ONE), state(TWO), state(OTHER)])
@@ -107,7 +111,7 @@ def test_tasks_are_told_once_and_the_workflow_is_none_of_its_tasks(
     assert [child.id for child in make_client().children(ONE)] == [TWO, OTHER]
 
 
-def test_the_answer_about_another_action_is_none(st2: responses.RequestsMock) -> None:
+def test_a_response_about_another_action_is_unavailable(st2: responses.RequestsMock) -> None:
     overview = recording("get-action-overview-core-local").body
     st2.get(f"{HOST}/v1/actions/views/overview/core.remote", json=overview)
 
@@ -116,5 +120,5 @@ def test_the_answer_about_another_action_is_none(st2: responses.RequestsMock) ->
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "x"])
-def test_a_time_that_no_calendar_has_is_none(text: str) -> None:
+def test_an_invalid_time_is_none(text: str) -> None:
     assert as_time(text) is None

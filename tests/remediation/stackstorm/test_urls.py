@@ -1,4 +1,4 @@
-"""Every way to write the addresses of StackStorm."""
+"""The accepted forms of the URLs of StackStorm's services."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from remediation.stackstorm import api_base
 
 
 @pytest.mark.parametrize(
-    ("written", "base"),
+    ("url", "base"),
     [
         ("http://st2:9101", "http://st2:9101/v1"),
         ("http://st2:9101/", "http://st2:9101/v1"),
@@ -23,12 +23,12 @@ from remediation.stackstorm import api_base
         ("http://[::1]:9101", "http://[::1]:9101/v1"),
     ],
 )
-def test_every_form_of_an_address_leads_to_version_one(written: str, base: str) -> None:
-    assert api_base(written) == base
+def test_every_form_of_a_url_has_the_same_base(url: str, base: str) -> None:
+    assert api_base(url) == base
 
 
 @pytest.mark.parametrize(
-    ("written", "problem"),
+    ("url", "problem"),
     [
         ("", "does not start with http:// or https://"),
         ("st2.example.com", "does not start with http:// or https://"),
@@ -45,15 +45,15 @@ def test_every_form_of_an_address_leads_to_version_one(written: str, base: str) 
         ("https://[::1/api", "is not a valid URL"),
     ],
 )
-def test_a_bad_address_is_refused_with_what_to_write(written: str, problem: str) -> None:
+def test_an_invalid_url_is_refused_with_an_example(url: str, problem: str) -> None:
     with pytest.raises(ValueError, match=r"^ST2_API_URL ") as refusal:
-        api_base(written)
+        api_base(url)
 
     assert problem in str(refusal.value)
     assert "write it like https://st2.example.com/api/v1" in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
 
 
-def test_the_refusal_names_the_setting_that_is_wrong() -> None:
+def test_the_error_names_the_setting() -> None:
     with pytest.raises(ValueError, match=r"^ST2_AUTH_URL has no host"):
         api_base("https://", setting="ST2_AUTH_URL")

@@ -1,4 +1,4 @@
-"""Reading executions: one, many, the tasks of a workflow, those that bear a tag."""
+"""Reading executions: one, several, and the tasks of a workflow."""
 
 from datetime import UTC, datetime
 
@@ -12,13 +12,19 @@ from remediation.stackstorm import (
     StackStormUnavailable,
     StatusChange,
 )
-from tests.remediation.stackstorm.recordings import HOST, answer, make_client, names, recording
+from tests.remediation.stackstorm.recordings import (
+    HOST,
+    add_response,
+    make_client,
+    names,
+    recording,
+)
 
 ID = "6b03d73fc6d7d4de9b9d8860"
 ONE = f"/v1/executions/{ID}"
 MANY = "/v1/executions"
 
-# get-execution-* that show something else than one execution
+# get-execution-* with other contents than one execution
 OTHER_SHAPES = {
     "get-execution-after-rabbit-down",
     "get-execution-attribute-invalid-400",
@@ -40,7 +46,7 @@ EXECUTIONS = [
     "rbac-show-secrets-non-admin",
 ]
 
-# recording -> how many executions it holds
+# recording -> number of executions
 LISTS = {
     "api-key-and-token-both": 1,
     "api-with-token-200": 1,
@@ -108,7 +114,7 @@ def time_of(stamp: str | None) -> datetime | None:
 @pytest.mark.parametrize("name", EXECUTIONS)
 def test_a_recorded_execution_is_read(st2: responses.RequestsMock, name: str) -> None:
     body = recording(name).body
-    answer(st2, name, path=f"{MANY}/{body['id']}")
+    add_response(st2, name, path=f"{MANY}/{body['id']}")
 
     execution = make_client().execution(body["id"])
 
@@ -126,8 +132,8 @@ def test_a_recorded_execution_is_read(st2: responses.RequestsMock, name: str) ->
     ]
 
 
-def test_the_whole_of_an_execution_is_typed(st2: responses.RequestsMock) -> None:
-    answer(st2, "get-execution-with-trace-tag")
+def test_the_attributes_of_an_execution_are_typed(st2: responses.RequestsMock) -> None:
+    add_response(st2, "get-execution-with-trace-tag")
 
     execution = make_client().execution(recording("get-execution-with-trace-tag").body["id"])
 
@@ -144,7 +150,7 @@ def test_the_whole_of_an_execution_is_typed(st2: responses.RequestsMock) -> None
 
 @pytest.mark.parametrize("name", CHILDREN)
 def test_the_tasks_of_a_workflow_are_read(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path=f"{ONE}/children")
+    add_response(st2, name, path=f"{ONE}/children")
 
     children = make_client().children(ID)
 
@@ -164,7 +170,7 @@ def test_the_task_of_an_action_chain_is_named_by_the_chain(st2: responses.Reques
     assert (execution.parent_id, execution.task_name) == ("e0", "c1")
 
 
-def test_a_liveaction_may_be_its_plain_id(st2: responses.RequestsMock) -> None:
+def test_a_liveaction_may_be_a_plain_id(st2: responses.RequestsMock) -> None:
     st2.get(f"{HOST}{ONE}", json={"id": ID, "status": "running", "liveaction": "l1"})
 
     execution = make_client().execution(ID)
@@ -174,22 +180,22 @@ def test_a_liveaction_may_be_its_plain_id(st2: responses.RequestsMock) -> None:
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_recorded_list_is_read(st2: responses.RequestsMock, name: str) -> None:
-    answer(st2, name, path=MANY)
+    add_response(st2, name, path=MANY)
     bodies = recording(name).body
 
     states = make_client().executions([ID, *(body["id"] for body in bodies)])
 
     assert len(bodies) == LISTS[name]
-    # Some were recorded without the status, which the client always asks for.
-    told = [(body["id"], body["status"]) for body in bodies if "status" in body]
-    assert [(state.id, state.status) for state in states] == told
+    # Some were recorded without the status, which the client always requests.
+    recorded = [(body["id"], body["status"]) for body in bodies if "status" in body]
+    assert [(state.id, state.status) for state in states] == recorded
 
 
 @pytest.mark.parametrize("name", LIST_REFUSALS)
-def test_a_refused_list_is_told_in_stackstorms_words(
+def test_a_refused_list_has_the_error_text_of_stackstorm(
     st2: responses.RequestsMock, name: str
 ) -> None:
-    answer(st2, name, path=MANY)
+    add_response(st2, name, path=MANY)
 
     with pytest.raises(StackStormRejected) as caught:
         make_client().executions([ID])
@@ -202,10 +208,10 @@ def test_a_refused_list_is_told_in_stackstorms_words(
 
 
 @pytest.mark.parametrize("name", ONE_REFUSALS)
-def test_a_refused_execution_is_told_in_stackstorms_words(
+def test_a_refused_execution_has_the_error_text_of_stackstorm(
     st2: responses.RequestsMock, name: str
 ) -> None:
-    answer(st2, name, path=ONE)
+    add_response(st2, name, path=ONE)
 
     with pytest.raises(StackStormRejected) as caught:
         make_client().execution(ID)
@@ -214,8 +220,8 @@ def test_a_refused_execution_is_told_in_stackstorms_words(
     assert caught.value.message == recording(name).body["faultstring"]
 
 
-def test_many_are_asked_for_in_one_small_request(st2: responses.RequestsMock) -> None:
-    answer(st2, "get-executions-by-ids-batch")
+def test_many_executions_are_read_in_one_short_request(st2: responses.RequestsMock) -> None:
+    add_response(st2, "get-executions-by-ids-batch")
     ids = [f"{number:024x}" for number in range(100)]
 
     make_client().executions(ids)
@@ -228,18 +234,18 @@ def test_many_are_asked_for_in_one_small_request(st2: responses.RequestsMock) ->
     assert len(url) < 4094
 
 
-def test_more_than_a_hundred_are_refused() -> None:
+def test_more_than_a_hundred_ids_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 100 executions"):
         make_client().executions([ID] * 101)
 
 
 @pytest.mark.parametrize("ids", [[], [""], ["not-an-id", "a,b", "&limit=-1", "A" * 24]])
-def test_nothing_is_asked_without_an_id_that_can_exist(ids: list[str]) -> None:
+def test_no_request_is_sent_without_a_valid_id(ids: list[str]) -> None:
     assert make_client().executions(ids) == []
 
 
-def test_one_impossible_id_does_not_cost_the_others(st2: responses.RequestsMock) -> None:
-    answer(st2, "get-executions-by-ids-one-unknown")
+def test_an_invalid_id_does_not_affect_the_others(st2: responses.RequestsMock) -> None:
+    add_response(st2, "get-executions-by-ids-one-unknown")
 
     make_client().executions(["not-an-id", ID])
 
@@ -247,7 +253,9 @@ def test_one_impossible_id_does_not_cost_the_others(st2: responses.RequestsMock)
 
 
 @pytest.mark.parametrize("body", ["{}", "null", '"x"', "<html>proxy login</html>"])
-def test_a_list_that_is_none_counts_as_unavailable(st2: responses.RequestsMock, body: str) -> None:
+def test_a_response_that_is_not_a_list_is_unavailable(
+    st2: responses.RequestsMock, body: str
+) -> None:
     st2.get(f"{HOST}{MANY}", body=body)
 
     with pytest.raises(StackStormUnavailable, match="Check ST2_API_URL"):
@@ -255,7 +263,7 @@ def test_a_list_that_is_none_counts_as_unavailable(st2: responses.RequestsMock, 
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_trouble_of_the_moment_is_unavailable(st2: responses.RequestsMock, status: int) -> None:
+def test_a_temporary_error_is_unavailable(st2: responses.RequestsMock, status: int) -> None:
     st2.get(f"{HOST}{ONE}", status=status, json={"faultstring": "Internal Server Error"})
 
     with pytest.raises(StackStormUnavailable) as caught:
@@ -264,7 +272,7 @@ def test_trouble_of_the_moment_is_unavailable(st2: responses.RequestsMock, statu
     assert caught.value.status == status
 
 
-def test_an_id_cannot_lead_to_another_resource(st2: responses.RequestsMock) -> None:
+def test_an_id_is_quoted_in_the_path(st2: responses.RequestsMock) -> None:
     st2.get(f"{HOST}/v1/executions/x%2F..%2F..%2Fapikeys", json={"id": ID, "status": "running"})
 
     with pytest.raises(StackStormUnavailable):

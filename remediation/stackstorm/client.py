@@ -132,8 +132,8 @@ class StackStormClient:
     def executions(self, ids: Sequence[str]) -> list[ExecutionState]:
         """Return the states of the executions with these ids, without those that are unknown.
 
-        Executions that the response contains twice or in an unreadable form are left out too; ask
-        for each of them alone. Invalid ids are never sent, because StackStorm would refuse the
+        Executions that the response contains twice or in an unreadable form are left out too;
+        request each of them alone. Invalid ids are never sent, because StackStorm would refuse the
         request. Raises ValueError for more than MAX_IDS_PER_REQUEST ids.
         """
         return self._by_ids(ids, read_state, "status,start_timestamp,end_timestamp")
@@ -141,7 +141,7 @@ class StackStormClient:
     def results(self, ids: Sequence[str]) -> list[ExecutionResult]:
         """Return the states and results of the executions with these ids, as ``executions`` does.
 
-        Results may be large: ask only for ended executions, and for few at a time.
+        Results may be large: request only ended executions, and few at a time.
         """
         attributes = "status,start_timestamp,end_timestamp,result,children"
         return self._by_ids(ids, read_result, attributes)
@@ -322,17 +322,17 @@ class StackStormClient:
         self, ids: Sequence[str], read: Callable[[object], _State], attributes: str
     ) -> list[_State]:
         if len(ids) > MAX_IDS_PER_REQUEST:
-            raise ValueError(f"ask for at most {MAX_IDS_PER_REQUEST} executions at a time")
-        possible = [id_ for id_ in ids if _EXECUTION_ID.fullmatch(id_)]
+            raise ValueError(f"request at most {MAX_IDS_PER_REQUEST} executions at a time")
+        valid = [id_ for id_ in ids if _EXECUTION_ID.fullmatch(id_)]
         # Without an id there is no filter, and StackStorm would return the newest executions.
-        if not possible:
+        if not valid:
             return []
         found = self._executions(
-            each_readable(read), id=",".join(possible), include_attributes=attributes
+            each_readable(read), id=",".join(valid), include_attributes=attributes
         )
         # An id that appears twice has two statuses, and neither is reliable.
-        times = Counter(one.id for one in found)
-        return [one for one in found if times[one.id] == 1 and one.id in possible]
+        counts = Counter(one.id for one in found)
+        return [one for one in found if counts[one.id] == 1 and one.id in valid]
 
     def _executions(self, read: Callable[[object], list[_T]], **query: str) -> list[_T]:
         path = "/executions"

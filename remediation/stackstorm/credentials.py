@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Protocol
 
 from remediation.stackstorm.errors import StackStormUnavailable
-from remediation.stackstorm.hints import CHECK_AUTH_URL, CHECK_LOGIN, MAKE_A_KEY
+from remediation.stackstorm.hints import CHECK_AUTH_URL, CHECK_LOGIN, CREATE_KEY
 from remediation.stackstorm.responses import Response
 from remediation.stackstorm.transport import NoResponseError, Transport
 from remediation.stackstorm.typed_json import as_object, as_text, as_time
@@ -30,13 +30,13 @@ class Credentials(Protocol):
         """Return the headers to send; new ones after ``refused``, if possible."""
 
     def secrets(self) -> Sequence[str]:
-        """Return the secrets, which no message may contain."""
+        """Return the secrets to mask in every text."""
 
 
 class ApiKey:
     """An API key. An empty key sends nothing, for a StackStorm without authentication."""
 
-    hint = MAKE_A_KEY
+    hint = CREATE_KEY
     is_renewable = False
 
     def __init__(self, key: str) -> None:
@@ -86,7 +86,7 @@ class Login:
         return (self._basic, self._password, self._token)
 
     def _renew(self) -> None:
-        response = self._ask_for_token()
+        response = self._request_token()
         body = as_object(response.body)
         token = as_text(body.get("token"))
         if response.status != 201 or not token.isascii() or not token.isalnum():
@@ -94,7 +94,7 @@ class Login:
         self._renew_at = time.monotonic() + _lifetime(response) - RENEW_BEFORE_SECONDS
         self._token = token
 
-    def _ask_for_token(self) -> Response:
+    def _request_token(self) -> Response:
         try:
             return self._transport.send(
                 "POST",
@@ -127,7 +127,7 @@ def _lifetime(response: Response) -> float:
     if expiry is None:
         return 0.0
     try:
-        answered_at = parsedate_to_datetime(response.date).astimezone(UTC)
+        responded_at = parsedate_to_datetime(response.date).astimezone(UTC)
     except ValueError:
-        answered_at = datetime.now(UTC)
-    return (expiry - answered_at).total_seconds()
+        responded_at = datetime.now(UTC)
+    return (expiry - responded_at).total_seconds()

@@ -66,7 +66,9 @@ class StackStormUnavailable(StackStormError):
 
     def __str__(self) -> str:
         if self.status is not None:
-            return self._sentence(f"StackStorm answered {self.method} {self.path} ({self.status})")
+            return self._sentence(
+                f"StackStorm returned {self.status} for {self.method} {self.path}"
+            )
         if self.may_have_been_sent:
             return self._sentence(f"StackStorm gave no response to {self.method} {self.path}")
         return self._sentence(f"StackStorm was not reached for {self.method} {self.path}")

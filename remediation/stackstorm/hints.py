@@ -1,8 +1,8 @@
-"""Hints that tell operators how to fix an error, found by StackStorm's error text."""
+"""Hints for operators on how to fix an error."""
 
 import re
 
-MAKE_A_KEY = (
+CREATE_KEY = (
     'Create a key with: st2 apikey create -k -m \'{"used_by": "poundcake"}\' '
     "and set it as ST2_API_KEY."
 )
@@ -17,13 +17,13 @@ CHECK_STREAM_URL = (
 )
 USE_HTTPS = "Set ST2_API_URL to the URL that it redirects to, which should start with https://."
 TRUST_CERTIFICATE = "Set ST2_CA_BUNDLE to the CA certificate that signed StackStorm's certificate."
-OTHER_NAME = (
+CHECK_HOST_NAME = (
     "The certificate is for another host name: use a name of the certificate in ST2_API_URL, or"
     " install a certificate for this name."
 )
-EXPIRED = "Renew StackStorm's certificate, and check the clocks of both machines."
+RENEW_CERTIFICATE = "Renew StackStorm's certificate, and check the clocks of both machines."
 
-# StackStorm's refusals differ only in their text: all of these but the last two are 400.
+# Refusals can only be distinguished by their text: all but the last two are 400.
 _HINTS = (
     (
         re.compile(r'^Action "(?P<pack>[^".]+)\.[^"]+" cannot be found\.'),
@@ -63,7 +63,7 @@ def hint_for_certificate(message: str) -> str:
     if "CERTIFICATE_VERIFY_FAILED" not in message:
         return ""
     if "mismatch" in message:
-        return OTHER_NAME
+        return CHECK_HOST_NAME
     if "expired" in message or "not yet valid" in message:
-        return EXPIRED
+        return RENEW_CERTIFICATE
     return TRUST_CERTIFICATE

@@ -60,9 +60,9 @@ def expired_reason(inquiry_id: str, *, ttl_minutes: int | None, task_name: str =
 
 def ttl_of(result: object) -> int | None:
     """Return the time to live in minutes of an inquiry's result; None for other results."""
-    question = as_object(result)
-    ttl = question.get("ttl")
-    is_inquiry = question.keys() >= {"schema", "users", "ttl"}
+    inquiry = as_object(result)
+    ttl = inquiry.get("ttl")
+    is_inquiry = inquiry.keys() >= {"schema", "users", "ttl"}
     return ttl if is_inquiry and isinstance(ttl, int) and not isinstance(ttl, bool) else None
 
 
@@ -73,16 +73,16 @@ def inquiries_among(executions: Iterable[Execution]) -> list[Inquiry]:
 
 def read_inquiry(execution: Execution) -> Inquiry:
     """Convert an execution to an inquiry; values of unexpected types become empty."""
-    question = as_object(execution.result)
+    result = as_object(execution.result)
     return Inquiry(
         id=execution.id,
         status=execution.status,
         workflow_id=execution.parent_id,
         task_name=execution.task_name,
-        route=as_text(question.get("route")),
-        ttl_minutes=ttl_of(question),
-        users=tuple(filter(None, map(as_text, as_list(question.get("users"))))),
-        roles=tuple(filter(None, map(as_text, as_list(question.get("roles"))))),
+        route=as_text(result.get("route")),
+        ttl_minutes=ttl_of(result),
+        users=tuple(filter(None, map(as_text, as_list(result.get("users"))))),
+        roles=tuple(filter(None, map(as_text, as_list(result.get("roles"))))),
         asked_at=execution.start_timestamp,
-        schema=as_object(question.get("schema")),
+        schema=as_object(result.get("schema")),
     )

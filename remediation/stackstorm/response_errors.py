@@ -1,4 +1,4 @@
-"""Convert unsuccessful responses to errors: can the request be retried, was it executed?"""
+"""Convert unsuccessful responses to errors."""
 
 from enum import Enum
 
@@ -9,7 +9,7 @@ from remediation.stackstorm.transport import NoResponseError
 
 
 class ResponseKind(Enum):
-    """What an unsuccessful response means for the request."""
+    """Whether StackStorm acted on a request, and whether a retry can succeed."""
 
     REJECTED = "StackStorm did nothing, and the same request would be rejected again"
     REFUSED = "StackStorm did nothing, and the same request can succeed later"
@@ -19,15 +19,15 @@ class ResponseKind(Enum):
 
 # A POST with another 4xx may have been executed.
 _POST_REJECTIONS = frozenset({400, 403, 404, 413})
-# Timeout, and "too early": the same request can succeed later.
-_PASSING = frozenset({408, 425})
+# Timeout, and too early: the same request can succeed later.
+_TEMPORARY = frozenset({408, 425})
 _GATEWAY = frozenset({502, 503, 504})
 _REFUSALS = frozenset({401, 429})
 _API_IS_DOWN = "Nginx is unable to reach st2api"
 
 
 def classify(method: str, status: int, message: str) -> ResponseKind:
-    """Classify a response by its status and error text. Every rule is here.
+    """Classify a response by its status and error text.
 
     A 401 never fails a step: it waits until the credentials are valid. Redirects and rate limits
     (429) come before StackStorm executes anything, and so does the error page of StackStorm's own
@@ -39,7 +39,7 @@ def classify(method: str, status: int, message: str) -> ResponseKind:
         return ResponseKind.REFUSED if message.startswith(_API_IS_DOWN) else ResponseKind.GATEWAY
     if method == "POST":
         return ResponseKind.REJECTED if status in _POST_REJECTIONS else ResponseKind.UNCERTAIN
-    is_rejection = 400 <= status < 500 and status not in _PASSING
+    is_rejection = 400 <= status < 500 and status not in _TEMPORARY
     return ResponseKind.REJECTED if is_rejection else ResponseKind.UNCERTAIN
 
 

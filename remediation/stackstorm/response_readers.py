@@ -21,7 +21,7 @@ def read_response(method: str, path: str, response: Response, read: Callable[[ob
     try:
         return read(response.body)
     except ValueError as error:
-        # Never show JSON: it may be the output of an action or the parameters of another one.
+        # Never show JSON: it may be the output or the parameters of an action.
         text = (
             f": {response.error_text}" if response.body is None or _is_fault(response.body) else ""
         )

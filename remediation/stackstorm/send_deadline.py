@@ -30,4 +30,4 @@ def check() -> None:
     """Raise TooLateToSend after the deadline."""
     is_too_late = _is_too_late.get()
     if is_too_late is not None and is_too_late():
-        raise TooLateToSend("not sent: its deadline had passed")
+        raise TooLateToSend("not sent: the deadline has passed")

@@ -56,7 +56,7 @@ def test_an_outage_changes_no_rows(sandbox, st2):
         launch.launch_due(client=st2)
 
     assert list(ActionExecution.objects.order_by("pk").values()) == before
-    assert all("(503)" in reason(ActionExecution.objects.get(pk=row.pk)) for row in rows)
+    assert all("returned 503" in reason(ActionExecution.objects.get(pk=row.pk)) for row in rows)
 
 
 def test_a_pause_is_the_first_reason():

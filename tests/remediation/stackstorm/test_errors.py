@@ -53,7 +53,7 @@ TOKENS = st.text(string.ascii_letters + string.digits).map("0t0k3n0{}".format)
         ),
         (
             StackStormUnavailable("GET", "/", "x", may_have_been_sent=True, status=503),
-            "StackStorm answered GET / (503): x",
+            "StackStorm returned 503 for GET /: x",
         ),
     ],
 )

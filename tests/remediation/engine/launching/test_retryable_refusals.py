@@ -94,7 +94,7 @@ def test_a_refusal_ends_the_batch_and_sets_the_problem(status, sandbox, st2, set
     launch.launch_due(client=st2)
 
     assert [method for method, _ in sandbox.requests] == ["POST"]
-    assert f"({status})" in note()
+    assert f"returned {status}" in note()
     assert statuses().count("pending") == (6 if status == 429 else 5)
 
 
@@ -237,7 +237,7 @@ def test_a_batch_of_look_ups_ends_with_the_first_refusal(sandbox, st2, settings)
 
     assert len(sandbox.requests) == 1
     assert statuses() == ["launching"] * 3
-    assert "(503)" in note()
+    assert "returned 503" in note()
 
 
 def test_a_successful_read_does_not_clear_refused_launches(sandbox, st2):
@@ -288,7 +288,7 @@ def test_a_refused_poll_sets_the_problem_and_the_row_stays_running(sandbox, st2)
 
     execution.refresh_from_db()
     assert execution.status == Status.RUNNING
-    assert "(429)" in note()
+    assert "returned 429" in note()
     assert outage.blocks_calls(at=timezone.now() + datetime.timedelta(seconds=8))
 
 

@@ -349,6 +349,6 @@ def test_malformed_action_metadata_delays_only_the_executions_of_that_action(
 
     assert statuses(rows) == ["pending", "running"]
     rows[0].action.refresh_from_db()
-    assert "StackStorm answered GET /actions" in rows[0].action.st2_check_message
+    assert "StackStorm returned 200 for GET /actions" in rows[0].action.st2_check_message
     logged = [one for one in caplog.records if "metadata of the action core.noop" in one.message]
     assert len(logged) == 1

@@ -9,9 +9,9 @@ from heapq import nlargest
 
 from django.db.models import QuerySet
 
-from audit.reports.formatting import safe_url
 from audit.reports.inquiries import WaitingExecution, executions_waiting_for_operator
 from remediation.models import ActionExecution, BucketRun, RejectedAlert
+from remediation.values.urls import http_url
 
 PAGE_SIZE = 100
 REJECTED_SIZE = 50
@@ -143,7 +143,7 @@ def _failed_executions(runs: list[BucketRun]) -> dict[int, FailedExecution]:
             status=row.status,
             error_message=row.error_message,
             st2_execution_id=row.st2_execution_id,
-            st2_web_url=safe_url(row.st2_web_url),
+            st2_web_url=http_url(row.st2_web_url),
         )
         for row in rows
     }

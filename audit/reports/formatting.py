@@ -6,17 +6,7 @@ import datetime
 import json
 from typing import Any
 
-from remediation.values.urls import http_url
-
 OUTPUTS = ("stdout", "stderr", "traceback")
-
-
-def safe_url(text: str) -> str | None:
-    """Return the URL if it is safe as a link (http or https, with a host), else None.
-
-    URLs come from alerts and StackStorm, and may be ``javascript:``.
-    """
-    return http_url(text)
 
 
 def replace_surrogates(value: Any) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from audit.reports.formatting import safe_url
 from remediation.engine.outcomes.inquiry_display import questions, respond_command
 from remediation.models import ActionExecution, BucketRun
+from remediation.values.urls import http_url
 
 COLUMNS = (
     "name",
@@ -85,7 +85,7 @@ def _waiting_execution(row: ActionExecution, since: datetime.datetime) -> Waitin
         severity=row.alert.severity,
         at=since,
         st2_execution_id=row.st2_execution_id,
-        st2_web_url=safe_url(row.st2_web_url),
+        st2_web_url=http_url(row.st2_web_url),
         inquiries=tuple(
             OpenInquiry(
                 id=inquiry["id"],

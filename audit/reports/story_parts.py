@@ -16,9 +16,9 @@ from audit.reports.formatting import (
     format_duration,
     indented_json,
     replace_surrogates,
-    safe_url,
 )
 from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
+from remediation.values.urls import http_url
 
 Part = TypeVar("Part")
 
@@ -93,7 +93,7 @@ class RerunStory:
     @classmethod
     def of(cls, row: Rerun) -> RerunStory:
         """Copy a re-run."""
-        return _copy_columns(cls, row, st2_web_url=safe_url(row.st2_web_url))
+        return _copy_columns(cls, row, st2_web_url=http_url(row.st2_web_url))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ class ExecutionStory:
             cls,
             row,
             action_ref=(row.action.st2_action_ref or row.action.name) if row.action else "",
-            st2_web_url=safe_url(row.st2_web_url),
+            st2_web_url=http_url(row.st2_web_url),
             parameters=replace_surrogates(row.parameters),
             result=result,
             reruns=tuple(map(RerunStory.of, row.reruns.all())),
@@ -245,8 +245,8 @@ class AlertStory:
         return _copy_columns(
             cls,
             row,
-            generator_url=safe_url(row.generator_url),
-            runbook_url=safe_url(row.annotations.get("runbook_url", "")),
+            generator_url=http_url(row.generator_url),
+            runbook_url=http_url(row.annotations.get("runbook_url", "")),
             runs=tuple(runs),
         )
 

@@ -11,8 +11,8 @@ from audit.reports.formatting import (
     compact_json,
     format_duration,
     indented_json,
-    safe_url,
 )
+from remediation.values.urls import http_url
 
 BEGIN = datetime.datetime(2026, 11, 23, 3, 0, tzinfo=datetime.UTC)
 
@@ -22,7 +22,7 @@ BEGIN = datetime.datetime(2026, 11, 23, 3, 0, tzinfo=datetime.UTC)
     ["http://prometheus.example.com/graph?g0.expr=up", "https://[2001:db8::1]:9090/x"],
 )
 def test_http_urls_are_safe(url):
-    assert safe_url(url) == url
+    assert http_url(url) == url
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_http_urls_are_safe(url):
     ],
 )
 def test_other_urls_are_unsafe(url):
-    assert safe_url(url) is None
+    assert http_url(url) is None
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Start due executions: order, claim, parameters, request, look-up."""
+"""Launch due executions: launch order, rendering, claim, call, response, look-up, recovery."""

@@ -370,7 +370,7 @@ class SlowClient(StackStormClient):
 @pytest.mark.parametrize(
     "launches", [1, 2], ids=["the row being looked up", "a later row of the batch"]
 )
-def test_a_slow_look_up_does_not_resend_what_another_worker_resends(
+def test_a_slow_look_up_does_not_resend_a_row_resent_by_another_worker(
     launches, sandbox, st2, launch_into
 ):
     executions = [launch_into("drop_request_rate") for _ in range(launches)]

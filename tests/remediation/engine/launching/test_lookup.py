@@ -82,7 +82,7 @@ def test_a_launch_without_a_response_waits_for_its_look_up_with_the_reason(setti
     assert execution.due_at - execution.started_at < datetime.timedelta(seconds=30)
     assert execution.lookup_until - execution.due_at == datetime.timedelta(seconds=299)
     assert (
-        "Looking for the execution in StackStorm: StackStorm gave no answer"
+        "Looking for the execution in StackStorm: StackStorm gave no response"
         in execution.error_message
     )
     assert moves_of(execution) == ["launching"]

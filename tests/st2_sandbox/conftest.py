@@ -1,4 +1,4 @@
-"""A sandbox whose clock stands still until a test moves it on."""
+"""A sandbox whose clock moves only when a test advances it."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def running_sandbox(clock: Clock) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(running_sandbox: Sandbox) -> Sandbox:
-    """Return the module's sandbox, empty and with default options."""
+    """The module's sandbox, reset and with default options."""
     defaults = SandboxOptions()
     running_sandbox.configure(
         **{name: getattr(defaults, name) for name in SandboxOptions.__dataclass_fields__}

@@ -1,4 +1,4 @@
-"""What a client sees: states that move, cancels, workflows, faults, and lists."""
+"""The HTTP API: status changes over time, cancels, workflows, faults, lists and credentials."""
 
 import http.client
 from typing import Any
@@ -8,23 +8,20 @@ import pytest
 from st2_sandbox import credentials, store
 from st2_sandbox.results import NOTICE
 
-from .client import API_KEY, Client, Clock
-
-TAGGED = {"trace_context": {"trace_tag": "tag-1"}}
-BY_TAG = "/v1/executions?filter=context.trace_context.trace_tag:tag-1"
+from .client import API_KEY, BASIC_AUTH, BY_TRACE_TAG, TRACE_CONTEXT, Client, Clock
 
 
 def statuses(client: Client) -> list[str]:
     return [one["status"] for one in client.sandbox.executions]
 
 
-def test_an_execution_moves_with_time(client: Client, clock: Clock) -> None:
+def test_the_status_of_an_execution_changes_with_time(client: Client, clock: Clock) -> None:
     client.sandbox.configure(duration_seconds=10)
     made = client.post("core.remote", {"cmd": "uptime", "hosts": "a, b"})
     path = f"/v1/executions/{made['id']}"
 
     seen = [made["status"]]
-    for _step in range(3):
+    for _ in range(3):
         clock.advance(4)
         seen.append(client.get(path)["status"])
 
@@ -34,7 +31,7 @@ def test_an_execution_moves_with_time(client: Client, clock: Clock) -> None:
     assert result["a"]["stdout"] == NOTICE
 
 
-def test_the_answer_to_a_post_is_requested_however_quick_the_end(client: Client) -> None:
+def test_a_post_returns_status_requested_even_with_no_duration(client: Client) -> None:
     client.sandbox.configure(duration_seconds=0)
 
     made = client.post("core.noop")
@@ -55,7 +52,7 @@ def test_the_answer_to_a_post_is_requested_however_quick_the_end(client: Client)
         ("delayed", False, False),
     ],
 )
-def test_a_parameter_chooses_the_outcome(
+def test_a_parameter_sets_the_outcome(
     outcome: str, has_result: bool, has_end: bool, client: Client, clock: Clock
 ) -> None:
     client.post("core.local", {"cmd": f"sandbox:{outcome}"})
@@ -67,18 +64,18 @@ def test_a_parameter_chooses_the_outcome(
     assert ("result" in seen, "end_timestamp" in seen) == (has_result, has_end)
 
 
-def test_a_running_action_is_canceled_by_way_of_canceling(client: Client, clock: Clock) -> None:
+def test_a_running_action_is_canceling_before_it_is_canceled(client: Client, clock: Clock) -> None:
     made = client.post("core.local", {"cmd": "sandbox:running"})
     clock.advance(1)
 
     first = client.call("DELETE", f"/v1/executions/{made['id']}").body["status"]
     clock.advance(1)
-    again = client.call("DELETE", f"/v1/executions/{made['id']}").body["status"]
+    second = client.call("DELETE", f"/v1/executions/{made['id']}").body["status"]
 
-    assert (first, again) == ("canceling", "canceled")
+    assert (first, second) == ("canceling", "canceled")
 
 
-def test_secrets_are_masked_unless_asked_for(client: Client) -> None:
+def test_secrets_are_masked_without_show_secrets(client: Client) -> None:
     made = client.post("clienttest.secret_echo", {"token": "t", "obj": {"pw": "p", "user": "u"}})
     path = f"/v1/executions/{made['id']}"
 
@@ -87,9 +84,9 @@ def test_secrets_are_masked_unless_asked_for(client: Client) -> None:
     assert client.get(f"{path}?show_secrets=true")["parameters"]["token"] == "t"
 
 
-def test_a_workflow_starts_its_tasks_one_after_the_other(client: Client, clock: Clock) -> None:
+def test_a_workflow_starts_its_tasks_in_sequence(client: Client, clock: Clock) -> None:
     client.sandbox.configure(duration_seconds=10)
-    made = client.post("remediation.host_down", {"host": "web-1"}, context=TAGGED)
+    made = client.post("remediation.host_down", {"host": "web-1"}, context=TRACE_CONTEXT)
     path = f"/v1/executions/{made['id']}"
 
     clock.advance(5)
@@ -129,7 +126,7 @@ def test_a_workflow_starts_its_tasks_one_after_the_other(client: Client, clock: 
         ({"remediation.host_down": "abandoned"}, ["succeeded", "abandoned"], "abandoned"),
     ],
 )
-def test_a_workflow_ends_as_its_tasks_do(
+def test_the_status_of_a_workflow_follows_its_tasks(
     outcomes: dict[str, str], tasks: list[str], workflow: str, client: Client, clock: Clock
 ) -> None:
     client.sandbox.configure(outcomes=outcomes)
@@ -139,9 +136,7 @@ def test_a_workflow_ends_as_its_tasks_do(
     assert statuses(client) == [workflow, *tasks]
 
 
-def test_a_canceled_workflow_waits_for_its_task_and_starts_no_other(
-    client: Client, clock: Clock
-) -> None:
+def test_a_canceled_workflow_waits_for_its_current_task_only(client: Client, clock: Clock) -> None:
     client.sandbox.configure(duration_seconds=10)
     made = client.post("remediation.host_down")
     clock.advance(5)
@@ -154,70 +149,74 @@ def test_a_canceled_workflow_waits_for_its_task_and_starts_no_other(
     assert statuses(client) == ["canceled", "succeeded"]
 
 
-def test_a_cancel_leaves_an_open_question_open(client: Client, clock: Clock) -> None:
+def test_a_cancel_leaves_an_open_inquiry_pending(client: Client, clock: Clock) -> None:
     made = client.post("clienttest.ask_wf")
     clock.advance(10)
-    asked = statuses(client)
+    before = statuses(client)
 
     client.call("DELETE", f"/v1/executions/{made['id']}")
     clock.advance(10)
 
-    assert asked == ["paused", "pending"]
+    assert before == ["paused", "pending"]
     assert statuses(client) == ["canceled", "pending"]
 
 
-def test_a_ghost_answers_500_and_stays_requested(client: Client, clock: Clock) -> None:
+def test_a_ghost_returns_500_and_stays_requested(client: Client, clock: Clock) -> None:
     client.sandbox.configure(ghost_rate=1)
 
-    reply = client.call("POST", "/v1/executions", {"action": "core.noop", "context": TAGGED})
+    response = client.call(
+        "POST", "/v1/executions", {"action": "core.noop", "context": TRACE_CONTEXT}
+    )
     clock.advance(3600)
 
-    assert reply.body == {"faultstring": "[Errno 111] ECONNREFUSED"}
-    assert [one["status"] for one in client.get(BY_TAG)] == ["requested"]
+    assert response.body == {"faultstring": "[Errno 111] ECONNREFUSED"}
+    assert [one["status"] for one in client.get(BY_TRACE_TAG)] == ["requested"]
     assert client.sandbox.started_twice() == []
 
 
-def test_an_error_makes_nothing(client: Client) -> None:
+def test_an_error_creates_no_execution(client: Client) -> None:
     client.sandbox.configure(error_rate=1)
 
-    reply = client.call("POST", "/v1/executions", {"action": "core.noop", "context": TAGGED})
+    response = client.call(
+        "POST", "/v1/executions", {"action": "core.noop", "context": TRACE_CONTEXT}
+    )
 
-    assert reply.status == 500
+    assert response.status == 500
     assert client.sandbox.executions == ()
     assert client.sandbox.posts_by_trace_tag() == {"tag-1": 1}
 
 
 @pytest.mark.parametrize(
-    ("fault", "made", "counted"),
+    ("fault", "executions", "posts"),
     [("drop_request_rate", 0, {}), ("drop_answer_rate", 1, {"tag-1": 1})],
 )
-def test_a_cut_connection_gives_no_answer(
-    fault: str, made: int, counted: dict[str, int], client: Client
+def test_a_dropped_connection_returns_no_response(
+    fault: str, executions: int, posts: dict[str, int], client: Client
 ) -> None:
     client.sandbox.configure(**{fault: 1})
 
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
-        client.call("POST", "/v1/executions", {"action": "core.noop", "context": TAGGED})
+        client.call("POST", "/v1/executions", {"action": "core.noop", "context": TRACE_CONTEXT})
 
-    assert len(client.sandbox.executions) == made
-    assert client.sandbox.posts_by_trace_tag() == counted
+    assert len(client.sandbox.executions) == executions
+    assert client.sandbox.posts_by_trace_tag() == posts
 
 
-def test_a_cut_post_may_land_late(client: Client, clock: Clock) -> None:
+def test_a_dropped_post_may_start_its_execution_late(client: Client, clock: Clock) -> None:
     client.sandbox.configure(drop_answer_rate=1, land_late_seconds=30)
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
-        client.call("POST", "/v1/executions", {"action": "core.noop", "context": TAGGED})
+        client.call("POST", "/v1/executions", {"action": "core.noop", "context": TRACE_CONTEXT})
 
-    early, early_traces = client.get(BY_TAG), client.get("/v1/traces?trace_tag=tag-1")
+    early, early_traces = client.get(BY_TRACE_TAG), client.get("/v1/traces?trace_tag=tag-1")
     clock.advance(31)
 
     assert (early, early_traces) == ([], [])
-    assert len(client.get(BY_TAG)) == 1
+    assert len(client.get(BY_TRACE_TAG)) == 1
 
 
-def test_two_starts_of_one_tag_are_told(client: Client, clock: Clock) -> None:
-    for _time in range(2):
-        client.post("core.noop", context=TAGGED)
+def test_a_trace_tag_that_started_twice_is_reported(client: Client, clock: Clock) -> None:
+    for _ in range(2):
+        client.post("core.noop", context=TRACE_CONTEXT)
     clock.advance(10)
 
     assert client.sandbox.started_twice() == ["tag-1"]
@@ -225,7 +224,7 @@ def test_two_starts_of_one_tag_are_told(client: Client, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("option", "status"), [("unavailable", 503), ("unauthorized", 401)])
-def test_all_of_stackstorm_can_be_away(option: str, status: int, client: Client) -> None:
+def test_all_endpoints_can_be_unavailable(option: str, status: int, client: Client) -> None:
     client.sandbox.configure(**{option: True})
 
     assert client.call("GET", "/api/v1/user").status == status
@@ -233,16 +232,16 @@ def test_all_of_stackstorm_can_be_away(option: str, status: int, client: Client)
 
 
 @pytest.mark.parametrize("prefix", ["/v1", "/api/v1", "/api", ""])
-def test_a_path_is_known_with_and_without_its_parts(prefix: str, client: Client) -> None:
+def test_the_service_and_the_version_in_a_path_are_optional(prefix: str, client: Client) -> None:
     assert client.call("GET", f"{prefix}/user").body["username"] == "st2admin"
 
 
 @pytest.mark.parametrize("path", ["/api/v1/tokens", "/auth/v1/user", "/stream/v1/user"])
-def test_a_service_serves_its_own_paths_alone(path: str, client: Client) -> None:
+def test_a_service_serves_only_its_own_paths(path: str, client: Client) -> None:
     assert client.call("GET", path).status == 404
 
 
-def test_a_large_result_is_dropped_when_asked(client: Client, clock: Clock) -> None:
+def test_a_result_above_max_result_size_is_omitted(client: Client, clock: Clock) -> None:
     made = client.post("core.noop")
     clock.advance(10)
     path = f"/v1/executions/{made['id']}?max_result_size="
@@ -252,7 +251,7 @@ def test_a_large_result_is_dropped_when_asked(client: Client, clock: Clock) -> N
 
 
 @pytest.mark.parametrize(
-    ("query", "wanted"),
+    ("query", "expected"),
     [
         ("", [3, 2, 1, 0]),
         ("limit=2", [3, 2]),
@@ -273,8 +272,8 @@ def test_a_large_result_is_dropped_when_asked(client: Client, clock: Clock) -> N
         ("nonsense=5", [3, 2, 1, 0]),
     ],
 )
-def test_a_list_is_filtered_ordered_and_cut(
-    query: str, wanted: list[int], client: Client, clock: Clock
+def test_a_list_is_filtered_sorted_and_paged(
+    query: str, expected: list[int], client: Client, clock: Clock
 ) -> None:
     made = []
     for action, parameters in (
@@ -288,20 +287,20 @@ def test_a_list_is_filtered_ordered_and_cut(
 
     rows = client.get(f"/v1/executions?{query}")
 
-    assert [made.index(row["id"]) for row in rows] == wanted
+    assert [made.index(row["id"]) for row in rows] == expected
 
 
-def test_attributes_cut_a_row_down(client: Client) -> None:
-    made = client.post("core.noop", context=TAGGED)
+def test_attributes_are_included_and_excluded(client: Client) -> None:
+    made = client.post("core.noop", context=TRACE_CONTEXT)
     path = f"/v1/executions/{made['id']}"
 
     row = client.get(f"{path}?include_attributes=status,context.trace_context,end_timestamp")
 
-    assert row == {"id": made["id"], "status": "requested", "context": TAGGED}
+    assert row == {"id": made["id"], "status": "requested", "context": TRACE_CONTEXT}
     assert "status" not in client.get(f"{path}?exclude_attributes=status")
 
 
-def test_packs_and_actions_can_be_taken_out_and_added(client: Client) -> None:
+def test_packs_can_be_removed_and_actions_added(client: Client) -> None:
     ping: dict[str, Any] = {"runner_type": "local-shell-cmd", "description": "Ping a host"}
     client.sandbox.configure(packs=["core"], actions={"network.ping": ping})
 
@@ -311,7 +310,7 @@ def test_packs_and_actions_can_be_taken_out_and_added(client: Client) -> None:
     assert client.get("/v1/packs/network")["ref"] == "network"
 
 
-def test_the_datastore_is_within_reach_of_a_parameter(client: Client) -> None:
+def test_a_parameter_can_read_the_datastore(client: Client) -> None:
     client.sandbox.configure(datastore={"system.demo": "a secret"})
 
     made = client.post("core.local", {"cmd": "echo {{ st2kv.system.demo }}"})
@@ -323,15 +322,14 @@ def test_only_the_newest_executions_are_kept(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "KEPT", 3)
-    made = [client.post("core.noop", context=TAGGED)["id"] for _time in range(5)]
+    made = [client.post("core.noop", context=TRACE_CONTEXT)["id"] for _ in range(5)]
 
     assert [one["id"] for one in client.sandbox.executions] == made[2:]
-    assert [row["id"] for row in client.get(BY_TAG)] == made[:1:-1]
+    assert [row["id"] for row in client.get(BY_TRACE_TAG)] == made[:1:-1]
 
 
-def test_a_token_opens_the_door_until_it_expires(client: Client, clock: Clock) -> None:
-    basic = {"Authorization": "Basic c3QyYWRtaW46Q2hAbmdlTWU="}
-    token = client.call("POST", "/auth/v1/tokens", {"ttl": 60}, basic).body["token"]
+def test_a_token_is_valid_until_it_expires(client: Client, clock: Clock) -> None:
+    token = client.call("POST", "/auth/v1/tokens", {"ttl": 60}, BASIC_AUTH).body["token"]
 
     early = client.call("GET", "/v1/user", headers={"X-Auth-Token": token}).status
     clock.advance(61)
@@ -345,29 +343,28 @@ def test_a_token_opens_the_door_until_it_expires(client: Client, clock: Clock) -
     ("ttl", "authorization", "status"),
     [("x", "c3QyYWRtaW46Q2hAbmdlTWU=", 400), (60, "!", 401), (60, "c3QyYWRtaW46", 401)],
 )
-def test_a_token_is_not_given_for_nothing(
+def test_a_token_requires_a_valid_ttl_and_valid_credentials(
     ttl: object, authorization: str, status: int, client: Client
 ) -> None:
-    basic = {"Authorization": f"Basic {authorization}"}
+    headers = {"Authorization": f"Basic {authorization}"}
 
-    assert client.call("POST", "/tokens", {"ttl": ttl}, basic).status == status
+    assert client.call("POST", "/tokens", {"ttl": ttl}, headers).status == status
 
 
-def test_the_oldest_tokens_are_forgotten(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_newest_tokens_are_kept(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "KEPT_TOKENS", 1)
-    basic = {"Authorization": "Basic c3QyYWRtaW46Q2hAbmdlTWU="}
-    tokens = [client.call("POST", "/tokens", {}, basic).body["token"] for _time in range(2)]
+    tokens = [client.call("POST", "/tokens", {}, BASIC_AUTH).body["token"] for _ in range(2)]
 
-    known = [client.call("GET", "/user", headers={"X-Auth-Token": one}).status for one in tokens]
+    accepted = [client.call("GET", "/user", headers={"X-Auth-Token": one}).status for one in tokens]
 
-    assert known == [401, 200]
+    assert accepted == [401, 200]
 
 
 def test_packs_are_listed(client: Client) -> None:
     assert "linux" in [pack["ref"] for pack in client.get("/v1/packs")]
 
 
-def test_an_id_of_the_caller_comes_back(client: Client) -> None:
+def test_the_request_id_of_the_client_is_returned(client: Client) -> None:
     headers = {"St2-Api-Key": API_KEY, "X-Request-ID": "mine"}
 
     assert client.call("GET", "/v1/user", headers=headers).headers["X-Request-ID"] == "mine"

@@ -1,4 +1,4 @@
-"""A client that asks for it with `notify` is told the end of its executions."""
+"""Callbacks: the sandbox reports the end of executions that were started with ``notify``."""
 
 import json
 import queue
@@ -12,24 +12,24 @@ import pytest
 
 from st2_sandbox import Sandbox, SandboxOptions
 
-from .client import API_KEY, Client
+from .client import API_KEY, BY_TRACE_TAG, TRACE_CONTEXT, Client
 from .recordings import recordings
 
 NOTIFY = {"on-complete": {"routes": ["poundcake"], "message": "m", "data": {"trace_tag": "t"}}}
 
 
 class Receiver:
-    """An HTTP server that keeps what it is POSTed."""
+    """An HTTP server that records the POST requests it receives."""
 
     def __init__(self) -> None:
-        self.calls: queue.Queue[tuple[str, dict[str, str], Any]] = queue.Queue()
+        self.requests: queue.Queue[tuple[str, dict[str, str], Any]] = queue.Queue()
         self.status = 200
-        calls, status = self.calls, lambda: self.status
+        requests, status = self.requests, lambda: self.status
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                calls.put((self.path, dict(self.headers.items()), json.loads(body)))
+                requests.put((self.path, dict(self.headers.items()), json.loads(body)))
                 self.send_response(status())
                 self.end_headers()
 
@@ -60,119 +60,114 @@ def client(receiver: Receiver) -> Iterator[Client]:
         yield Client(sandbox)
 
 
-def test_the_end_is_told_as_it_was_recorded(client: Client, receiver: Receiver) -> None:
+def test_a_callback_matches_the_recording(client: Client, receiver: Receiver) -> None:
     recorded = recordings()["callback-from-rule-notify"]
 
     made = client.post("core.local", {"cmd": "x"}, notify=NOTIFY)
-    path, headers, body = receiver.calls.get(timeout=10)
+    path, headers, body = receiver.requests.get(timeout=10)
 
     assert path == "/hook?a=1"
     assert headers["Authorization"] == "Basic c3RhY2tzdG9ybTpzZWNyZXQ="
-    assert headers["X-Stanley-Action"] == recorded.headers["X-Stanley-Action"]
-    assert sorted(body) == sorted(recorded.sent)
+    assert headers["X-Stanley-Action"] == recorded.request_headers["X-Stanley-Action"]
+    assert sorted(body) == sorted(recorded.request_body)
     assert (body["execution_id"], body["status"]) == (made["id"], "succeeded")
     assert body["data"]["trace_tag"] == "t"
     assert json.loads(body["data"]["result"])["succeeded"] is True
 
 
-def test_a_cancel_is_an_end_and_what_was_planned_is_not_told(
+def test_a_cancel_is_reported_instead_of_the_planned_end(
     client: Client, receiver: Receiver
 ) -> None:
     made = client.post("core.local", {"cmd": "sandbox:succeeded:60"}, notify=NOTIFY)
 
     client.call("DELETE", f"/v1/executions/{made['id']}")
-    _path, _headers, body = receiver.calls.get(timeout=10)
+    _path, _headers, body = receiver.requests.get(timeout=10)
 
     assert body["status"] == "canceled"
 
 
-def test_nobody_is_told_without_notify(client: Client, receiver: Receiver) -> None:
+def test_no_callback_is_sent_without_notify(client: Client, receiver: Receiver) -> None:
     client.post("core.local", {"cmd": "x"})
     last = client.post("core.local", {"cmd": "y"}, notify=NOTIFY)
 
-    _path, _headers, body = receiver.calls.get(timeout=10)
+    _path, _headers, body = receiver.requests.get(timeout=10)
 
     assert body["execution_id"] == last["id"]
 
 
-def test_a_lost_callback_does_not_hinder_the_next(client: Client, receiver: Receiver) -> None:
-    good = receiver.url
+def test_a_lost_callback_does_not_block_the_next_one(client: Client, receiver: Receiver) -> None:
     client.sandbox.configure(callback_url="http://127.0.0.1:1/")
     client.post("core.local", {"cmd": "sandbox:succeeded:0"}, notify=NOTIFY)
     while client.get("/v1/executions/last")["status"] != "failed":
         pass
 
-    client.sandbox.configure(callback_url=good)
+    client.sandbox.configure(callback_url=receiver.url)
     last = client.post("core.local", {"cmd": "x"}, notify=NOTIFY)
 
-    told = [receiver.calls.get(timeout=10)[2]["execution_id"]]
-    if told != [last["id"]]:
-        told.append(receiver.calls.get(timeout=10)[2]["execution_id"])
-    assert told[-1] == last["id"]
+    reported = [receiver.requests.get(timeout=10)[2]["execution_id"]]
+    if reported != [last["id"]]:
+        reported.append(receiver.requests.get(timeout=10)[2]["execution_id"])
+    assert reported[-1] == last["id"]
 
 
-TAG = {"trace_context": {"trace_tag": "tag-1"}}
-BY_TAG = "/v1/executions?filter=context.trace_context.trace_tag:tag-1"
-
-
-def ended_report(client: Client, original: Any) -> Any:
-    """Return the execution that reported the end of another, once it has ended itself."""
+def wait_for_callback_execution(client: Client, original: Any) -> Any:
+    """Wait until the execution that sends the callback for ``original`` ends; return it."""
     for _ in range(500):
-        reports = [one for one in client.get(BY_TAG) if one["id"] != original["id"]]
-        if reports and reports[0]["status"] in ("succeeded", "failed"):
-            return reports[0]
+        callbacks = [one for one in client.get(BY_TRACE_TAG) if one["id"] != original["id"]]
+        if callbacks and callbacks[0]["status"] in ("succeeded", "failed"):
+            return callbacks[0]
         time.sleep(0.01)
-    raise AssertionError("no report has ended")
+    raise AssertionError("no callback execution has ended")
 
 
 @pytest.mark.parametrize(
-    ("answer", "recorded"),
+    ("status", "recorded"),
     [
         (200, "callback-execution-core-http"),
         (401, "callback-refused-execution-core-http"),
     ],
 )
-def test_a_callback_is_an_execution_with_the_tag_of_the_one_that_it_reports(
-    answer: int, recorded: str, client: Client, receiver: Receiver
+def test_a_callback_is_an_execution_with_the_trace_tag_of_its_original(
+    status: int, recorded: str, client: Client, receiver: Receiver
 ) -> None:
-    receiver.status = answer
+    receiver.status = status
     expected = recordings()[recorded].body
 
-    made = client.post("core.local", {"cmd": "x"}, context=TAG, notify=NOTIFY)
-    report = ended_report(client, made)
+    made = client.post("core.local", {"cmd": "x"}, context=TRACE_CONTEXT, notify=NOTIFY)
+    callback = wait_for_callback_execution(client, made)
 
-    assert report["status"] == expected["status"]
-    assert report.keys() == expected.keys()
+    assert callback["status"] == expected["status"]
+    assert callback.keys() == expected.keys()
     for name in ("context", "parameters", "result", "liveaction", "action", "runner"):
-        assert report[name].keys() == expected[name].keys(), name
-    assert [entry["status"] for entry in report["log"]] == [
+        assert callback[name].keys() == expected[name].keys(), name
+    assert [entry["status"] for entry in callback["log"]] == [
         entry["status"] for entry in expected["log"]
     ]
-    assert report["context"]["trace_context"]["trace_tag"] == "tag-1"
-    assert report["parameters"]["password"] == "********"
-    assert json.loads(report["parameters"]["body"])["execution_id"] == made["id"]
-    assert report["result"]["status_code"] == answer
+    assert callback["context"]["trace_context"]["trace_tag"] == "tag-1"
+    assert callback["parameters"]["password"] == "********"
+    assert json.loads(callback["parameters"]["body"])["execution_id"] == made["id"]
+    assert callback["result"]["status_code"] == status
 
 
-def test_the_executions_of_rules_are_filtered_by_their_rule(
-    client: Client, receiver: Receiver
-) -> None:
-    made = client.post("core.local", {"cmd": "x"}, context=TAG, notify=NOTIFY)
-    report = ended_report(client, made)
+def test_callback_executions_are_filtered_by_rule(client: Client, receiver: Receiver) -> None:
+    made = client.post("core.local", {"cmd": "x"}, context=TRACE_CONTEXT, notify=NOTIFY)
+    callback = wait_for_callback_execution(client, made)
 
-    assert [one["id"] for one in client.get(f"{BY_TAG}&rule=null")] == [made["id"]]
-    assert [one["id"] for one in client.get(f"{BY_TAG}&rule=notify_poundcake")] == [report["id"]]
-    assert len(client.get(f"{BY_TAG}&parent=null")) == 2
-    instance = report["trigger_instance"]["id"]
+    assert [one["id"] for one in client.get(f"{BY_TRACE_TAG}&rule=null")] == [made["id"]]
+    assert [one["id"] for one in client.get(f"{BY_TRACE_TAG}&rule=notify_poundcake")] == [
+        callback["id"]
+    ]
+    assert len(client.get(f"{BY_TRACE_TAG}&parent=null")) == 2
+    instance = callback["trigger_instance"]["id"]
     found = client.get(f"/v1/executions?trigger_instance={instance}")
-    assert [one["id"] for one in found] == [report["id"]]
+    assert [one["id"] for one in found] == [callback["id"]]
     assert client.sandbox.started_twice() == []
     [trace] = client.get("/v1/traces?trace_tag=tag-1")
     causes = [one["caused_by"].get("type") for one in trace["action_executions"]]
     assert causes == [None, "rule"]
 
 
-def test_failures_have_routes_of_their_own(client: Client, receiver: Receiver) -> None:
+def test_failures_use_the_routes_of_on_failure(client: Client, receiver: Receiver) -> None:
     notify = {
         "on-success": {"routes": ["good"]},
         "on-failure": {"routes": ["bad", "worse"]},
@@ -180,4 +175,4 @@ def test_failures_have_routes_of_their_own(client: Client, receiver: Receiver) -
 
     client.post("core.local", {"cmd": "sandbox:failed"}, notify=notify)
 
-    assert [receiver.calls.get(timeout=10)[2]["route"] for _time in range(2)] == ["bad", "worse"]
+    assert [receiver.requests.get(timeout=10)[2]["route"] for _ in range(2)] == ["bad", "worse"]

@@ -1,28 +1,26 @@
-"""Actions that change, commands that they build, and the lists of what is installed."""
+"""Actions whose definition changes, the commands they build, and lists of actions and packs."""
 
 import pytest
 
 from .client import Client, Clock
-from .recordings import CHANGING, recordings
+from .recordings import CHANGING_ACTION, recordings
 
 WORKFLOW = {"runner_type": "orquesta", "parameters": {"host": {"type": "string"}}}
 
 
-def test_a_run_of_an_old_execution_runs_what_the_action_is_now(
-    client: Client, clock: Clock
-) -> None:
-    old = client.post(CHANGING, {"host": "web1"})
+def test_a_re_run_uses_the_current_definition_of_the_action(client: Client, clock: Clock) -> None:
+    old = client.post(CHANGING_ACTION, {"host": "web1"})
     clock.advance(10)
-    client.sandbox.configure(actions={CHANGING: WORKFLOW})
+    client.sandbox.configure(actions={CHANGING_ACTION: WORKFLOW})
 
-    reply = client.call("POST", f"/v1/executions/{old['id']}/re_run", {})
+    response = client.call("POST", f"/v1/executions/{old['id']}/re_run", {})
 
     recorded = recordings()["changed-action-rerun-of-old-201"]
-    assert reply.status == recorded.status
-    assert reply.body["runner"]["name"] == recorded.body["runner"]["name"] == "orquesta"
-    kept = client.get(f"/v1/executions/{old['id']}")
-    assert kept["runner"]["name"] == "python-script"
-    assert kept["action"]["id"] == reply.body["action"]["id"]
+    assert response.status == recorded.status
+    assert response.body["runner"]["name"] == recorded.body["runner"]["name"] == "orquesta"
+    original = client.get(f"/v1/executions/{old['id']}")
+    assert original["runner"]["name"] == "python-script"
+    assert original["action"]["id"] == response.body["action"]["id"]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +33,7 @@ def test_a_run_of_an_old_execution_runs_what_the_action_is_now(
         ("shell-built-linux-rm", "rm -v /tmp/clienttest-none; id -un"),
     ],
 )
-def test_a_built_command_is_shown_and_not_executed(
+def test_a_built_command_is_returned_and_not_executed(
     recording: str, command: str, client: Client, clock: Clock
 ) -> None:
     view = recordings()[recording].body
@@ -49,21 +47,21 @@ def test_a_built_command_is_shown_and_not_executed(
 
 
 @pytest.mark.parametrize("query", ["pack=core", "name=local", "name=local&pack=core", "name=loc"])
-def test_actions_are_found_by_their_exact_name_and_pack(query: str, client: Client) -> None:
+def test_actions_are_filtered_by_exact_name_and_pack(query: str, client: Client) -> None:
     found = client.get(f"/v1/actions?{query}&include_attributes=ref,enabled")
 
-    wanted = dict(part.split("=") for part in query.split("&"))
+    filters = dict(part.split("=") for part in query.split("&"))
     refs = [row["ref"].split(".") for row in client.get("/v1/actions")]
     expected = [
         f"{pack}.{name}"
         for pack, name in refs
-        if wanted.get("pack", pack) == pack and wanted.get("name", name) == name
+        if filters.get("pack", pack) == pack and filters.get("name", name) == name
     ]
     assert [row["ref"] for row in found] == expected
     assert all(row.keys() == {"id", "ref", "enabled"} for row in found)
 
 
-def test_an_offset_skips_actions_and_filter_and_order_are_ignored(client: Client) -> None:
+def test_the_action_list_obeys_offset_but_ignores_filter_and_sort(client: Client) -> None:
     refs = [row["ref"] for row in client.get("/v1/actions")]
 
     page = client.get("/v1/actions?limit=3&offset=5&filter=ref:core.local&sort_desc=True")
@@ -71,6 +69,6 @@ def test_an_offset_skips_actions_and_filter_and_order_are_ignored(client: Client
     assert [row["ref"] for row in page] == refs[5:8]
 
 
-def test_packs_are_found_by_their_ref(client: Client) -> None:
+def test_packs_are_filtered_by_ref(client: Client) -> None:
     assert [row["ref"] for row in client.get("/v1/packs?ref=linux")] == ["linux"]
     assert client.get("/v1/packs?ref=nope") == []

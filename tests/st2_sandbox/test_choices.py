@@ -1,4 +1,4 @@
-"""Outcomes and faults can be chosen, and of one seed they are always the same."""
+"""Configured outcomes, and random faults that a seed makes reproducible."""
 
 from collections import Counter
 from typing import Any
@@ -26,32 +26,32 @@ LOCAL = Catalogue(DEFAULT_PACKS).actions["core.local"]
         ({"n": 5, "cmd": "sandbox:abandoned"}, Fate("abandoned", 0.5, is_chosen=True)),
     ],
 )
-def test_a_parameter_chooses_before_the_options_do(parameters: Any, fate: Fate) -> None:
+def test_a_parameter_overrides_the_options(parameters: Any, fate: Fate) -> None:
     choices = Choices(SandboxOptions(outcomes={"core.local": "timeout"}))
 
     assert choices.fate(LOCAL, parameters) == fate
 
 
-def test_a_list_of_outcomes_is_used_in_turn_and_its_last_stays() -> None:
+def test_a_list_of_outcomes_is_used_in_order_and_its_last_repeats() -> None:
     choices = Choices(SandboxOptions(outcomes={"core.local": ["failed", "succeeded"]}))
 
-    outcomes = [choices.fate(LOCAL, {}).outcome for _time in range(3)]
+    outcomes = [choices.fate(LOCAL, {}).outcome for _ in range(3)]
 
     assert outcomes == ["failed", "succeeded", "succeeded"]
 
 
-def test_without_a_choice_it_ends_well() -> None:
+def test_the_default_outcome_is_succeeded() -> None:
     assert Choices(SandboxOptions()).fate(LOCAL, {}) == Fate("succeeded", 0.5)
 
 
-def test_faults_fall_by_their_rates_and_the_same_for_one_seed() -> None:
+def test_faults_follow_their_rates_and_repeat_with_the_same_seed() -> None:
     options = SandboxOptions(drop_answer_rate=0.2, ghost_rate=0.3, seed=1)
 
     first, second = Choices(options), Choices(options)
-    faults = [first.fault() for _time in range(2000)]
+    faults = [first.fault() for _ in range(2000)]
 
-    assert faults == [second.fault() for _time in range(2000)]
-    counted = Counter(faults)
-    assert counted["drop_answer_rate"] == pytest.approx(400, abs=60)
-    assert counted["ghost_rate"] == pytest.approx(600, abs=70)
-    assert set(counted) == {"drop_answer_rate", "ghost_rate", ""}
+    assert faults == [second.fault() for _ in range(2000)]
+    counts = Counter(faults)
+    assert counts["drop_answer_rate"] == pytest.approx(400, abs=60)
+    assert counts["ghost_rate"] == pytest.approx(600, abs=70)
+    assert set(counts) == {"drop_answer_rate", "ghost_rate", ""}

@@ -1,4 +1,4 @@
-"""The feed tells what came to pass, in order, and nothing that a cancel rewrote."""
+"""The feed publishes status changes in order, without those that a cancel replaced."""
 
 import queue
 
@@ -9,11 +9,11 @@ from st2_sandbox.world import World
 from .client import API_KEY, Clock
 
 
-def test_what_a_cancel_rewrote_is_not_told() -> None:
+def test_status_changes_replaced_by_a_cancel_are_not_published() -> None:
     clock = Clock()
     world = World(SandboxOptions(duration_seconds=10), api_key=API_KEY, clock=clock)
-    told: queue.Queue[tuple[str, str]] = queue.Queue()
-    world.feed.listen(lambda execution, moment: told.put((execution.id, moment.status)))
+    published: queue.Queue[tuple[str, str]] = queue.Queue()
+    world.feed.listen(lambda execution, moment: published.put((execution.id, moment.status)))
     request = Request(world.catalogue.actions["core.noop"], {}, {"user": "u"})
 
     canceled = world.start_execution(request)
@@ -23,9 +23,9 @@ def test_what_a_cancel_rewrote_is_not_told() -> None:
     last = world.start_execution(request)
     clock.advance(100)
     world.feed.start()
-    seen = [told.get(timeout=10)]
+    seen = [published.get(timeout=10)]
     while seen[-1] != (last.id, "succeeded"):
-        seen.append(told.get(timeout=10))
+        seen.append(published.get(timeout=10))
     world.feed.stop()
 
     assert [status for one, status in seen if one == canceled.id] == [

@@ -1,4 +1,4 @@
-"""Options: what can be played is taken, anything else is refused by name."""
+"""Options: defaults, changes, and errors that name the wrong option."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from st2_sandbox.options import DEFAULT_PACKS
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         ({"durations": 1}, "durations is no option; there are actions"),
         ({"duration_seconds": -1}, "duration_seconds must be a number of at least 0"),
@@ -35,23 +35,23 @@ from st2_sandbox.options import DEFAULT_PACKS
         ({"results": [{}]}, "results must be an object"),
     ],
 )
-def test_a_wrong_option_is_refused_by_name(values: dict[str, Any], words: str) -> None:
+def test_the_error_for_a_wrong_option_names_it(values: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError) as caught:
         SandboxOptions().changed(values)
 
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_change_leaves_the_other_options() -> None:
+def test_a_change_keeps_the_other_options() -> None:
     options = SandboxOptions(seed=7).changed({"duration_seconds": 2})
 
     assert (options.seed, options.duration_seconds) == (7, 2)
 
 
-def test_secrets_are_not_shown() -> None:
-    options = SandboxOptions(callback_token="tell-nobody", datastore={"system.x": "tell-nobody"})
+def test_the_repr_contains_no_secrets() -> None:
+    options = SandboxOptions(callback_token="hunter2", datastore={"system.x": "hunter2"})
 
-    assert "tell-nobody" not in repr(options)
+    assert "hunter2" not in repr(options)
 
 
 def test_every_pack_file_is_installed_by_default() -> None:

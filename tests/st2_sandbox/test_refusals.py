@@ -1,4 +1,4 @@
-"""Refusals: a limiter's and a proxy's, before or after StackStorm got the call."""
+"""Refusals by a rate limiter or a proxy, before or after StackStorm carried the request out."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import pytest
 
 from st2_sandbox import OptionError, Sandbox, SandboxOptions
 
-from .client import Client, Clock
+from .client import Client, Clock, Response
 
 
-def refused(client: Client, method: str = "GET", path: str = "/v1/") -> Any:
-    return client.call(method, path)
+def get_root(client: Client) -> Response:
+    return client.call("GET", "/v1/")
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,16 @@ def refused(client: Client, method: str = "GET", path: str = "/v1/") -> Any:
         (504, "504 Gateway Timeout"),
     ],
 )
-def test_a_proxy_refuses_every_call_with_a_page(client: Client, status: int, title: str) -> None:
+def test_a_proxy_refuses_every_request_with_an_html_page(
+    client: Client, status: int, title: str
+) -> None:
     client.sandbox.configure(refusal_status=status)
 
-    reply = refused(client)
+    response = get_root(client)
 
-    assert reply.status == status
-    assert reply.headers["Content-Type"] == "text/html"
-    assert f"<h1>{title}</h1>" in reply.body
+    assert response.status == status
+    assert response.headers["Content-Type"] == "text/html"
+    assert f"<h1>{title}</h1>" in response.body
 
 
 def test_a_refused_launch_starts_nothing(client: Client) -> None:
@@ -42,35 +44,35 @@ def test_a_refused_launch_starts_nothing(client: Client) -> None:
     assert not client.sandbox.posts_by_trace_tag()
 
 
-def test_a_launch_that_is_refused_afterwards_has_started(client: Client) -> None:
+def test_a_launch_refused_by_the_proxy_afterwards_has_started(client: Client) -> None:
     client.sandbox.configure(refusal_status=504, refusal_after=True)
 
-    reply = client.call("POST", "/v1/executions", {"action": "core.noop"})
+    response = client.call("POST", "/v1/executions", {"action": "core.noop"})
 
-    assert reply.status == 504
+    assert response.status == 504
     assert len(client.sandbox.executions) == 1
 
 
-def test_refusals_name_the_time_to_wait(client: Client) -> None:
+def test_a_refusal_has_the_configured_retry_after(client: Client) -> None:
     client.sandbox.configure(refusal_status=429, retry_after="7")
 
-    assert refused(client).headers["Retry-After"] == "7"
+    assert get_root(client).headers["Retry-After"] == "7"
 
 
-def test_a_limiter_passes_so_many_calls_in_a_second(client: Client, clock: Clock) -> None:
+def test_requests_above_limit_per_second_get_429(client: Client, clock: Clock) -> None:
     client.sandbox.configure(limit_per_second=2.0)
 
-    found = [refused(client).status for _ in range(4)]
+    statuses = [get_root(client).status for _ in range(4)]
     clock.advance(1.0)
 
-    assert found == [200, 200, 429, 429]
-    assert refused(client).status == 200
+    assert statuses == [200, 200, 429, 429]
+    assert get_root(client).status == 200
 
 
-def test_a_share_of_calls_is_refused_the_same_ones_of_one_seed(client: Client) -> None:
+def test_a_seed_reproduces_the_refused_share_of_requests(client: Client) -> None:
     def statuses() -> list[int]:
         client.sandbox.configure(refusal_status=503, refusal_rate=0.5, seed=3)
-        return [refused(client).status for _ in range(20)]
+        return [get_root(client).status for _ in range(20)]
 
     first = statuses()
 
@@ -78,7 +80,7 @@ def test_a_share_of_calls_is_refused_the_same_ones_of_one_seed(client: Client) -
     assert set(first) == {200, 503}
 
 
-def test_without_its_broker_stackstorm_reads_and_starts_nothing(client: Client) -> None:
+def test_without_its_broker_stackstorm_still_reads_but_starts_nothing(client: Client) -> None:
     client.sandbox.configure(broker_down=True)
 
     posted = client.call("POST", "/v1/executions", {"action": "core.noop"})
@@ -97,7 +99,7 @@ def test_the_sandboxs_own_endpoints_are_not_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         ({"refusal_status": 404}, "refusal_status must be 0 or one of 429, 500, 502, 503, 504"),
         ({"refusal_rate": 2}, "refusal_rate must be a number of at least 0 and at most 1"),
@@ -107,12 +109,12 @@ def test_the_sandboxs_own_endpoints_are_not_refused(client: Client) -> None:
         ({"broker_down": 1}, "broker_down must be true or false"),
     ],
 )
-def test_a_wrong_option_is_refused_by_name(values: dict[str, Any], words: str) -> None:
-    with pytest.raises(OptionError, match=words):
+def test_the_error_for_a_wrong_option_names_it(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
         SandboxOptions().changed(values)
 
 
-def test_a_sandbox_that_is_stopped_refuses_connections_and_keeps_its_executions() -> None:
+def test_a_stopped_sandbox_refuses_connections_and_keeps_its_executions() -> None:
     with Sandbox(api_key="k") as sandbox:
         headers = {"St2-Api-Key": "k"}
         Client(sandbox).call("POST", "/v1/executions", {"action": "core.noop"}, headers)

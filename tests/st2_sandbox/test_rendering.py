@@ -1,4 +1,4 @@
-"""Parameters are templates, with all that this means for a careless client."""
+"""Parameters are Jinja templates, so the sandbox renders them like StackStorm."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ def rendered(parameters: dict[str, Any], schemas: dict[str, Any] | None = None) 
 
 
 @pytest.mark.parametrize(
-    ("value", "wanted"),
+    ("value", "expected"),
     [
         ("plain", "plain"),
         ("{{ 1 + 1 }}", "2"),
@@ -36,22 +36,22 @@ def rendered(parameters: dict[str, Any], schemas: dict[str, Any] | None = None) 
         (7, 7),
     ],
 )
-def test_a_value_is_rendered_as_stackstorm_does(value: Any, wanted: Any) -> None:
-    assert rendered({"value": value, "number": 5})["value"] == wanted
+def test_a_value_is_rendered_as_in_stackstorm(value: Any, expected: Any) -> None:
+    assert rendered({"value": value, "number": 5})["value"] == expected
 
 
-def test_templates_use_each_other_and_the_defaults() -> None:
+def test_templates_can_use_other_parameters_and_defaults() -> None:
     schemas = {"b": {"default": "{{ c }}!"}, "c": {"default": "see"}}
 
     assert rendered({"a": "{{ b }}"}, schemas) == {"a": "see!"}
 
 
-def test_null_is_the_default() -> None:
+def test_null_is_replaced_by_the_default() -> None:
     assert rendered({"a": None, "b": None}, {"a": {"default": 1}}) == {"a": 1, "b": None}
 
 
 @pytest.mark.parametrize(
-    ("parameters", "words"),
+    ("parameters", "message"),
     [
         ({"a": "{{ nope }}"}, 'Dependency unsatisfied in variable "nope"'),
         ({"a": "{{ b }}", "b": "{{ a }}"}, "Cyclic dependency found in the following variables"),
@@ -59,20 +59,22 @@ def test_null_is_the_default() -> None:
         ({"a": "{{ ''.__class__.mro() }}"}, 'Failed to render parameter "a"'),
     ],
 )
-def test_what_cannot_be_rendered_is_refused(parameters: dict[str, Any], words: str) -> None:
+def test_a_value_that_cannot_be_rendered_is_refused(
+    parameters: dict[str, Any], message: str
+) -> None:
     with pytest.raises(RenderError) as caught:
         rendered(parameters)
 
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_blocks_swallow_the_newline_after_and_the_blanks_before() -> None:
+def test_blocks_remove_the_newline_after_and_the_spaces_before_them() -> None:
     # The recorded escape `{% raw %}` is not enough for text of several lines.
     assert rendered({"a": "x\n  {% raw %}{{{% endraw %}\ny"})["a"] == "x\n{{y"
 
 
 @given(st.text(alphabet="{}%# \nabc'\"\\+-", max_size=40))
-def test_an_escape_with_plus_signs_survives_any_text(text: str) -> None:
+def test_an_escape_with_plus_signs_preserves_any_text(text: str) -> None:
     escaped = re.sub(r"\{[{%#]", r"{%+ raw %}\g<0>{% endraw +%}", text)
     if escaped != text and text.endswith("\n"):
         escaped += "\n"
@@ -80,7 +82,7 @@ def test_an_escape_with_plus_signs_survives_any_text(text: str) -> None:
     assert rendered({"a": escaped})["a"] == text
 
 
-def test_a_workflow_evaluates_its_inputs_again() -> None:
+def test_a_workflow_renders_its_inputs_a_second_time() -> None:
     inputs = {"cmd": 'echo {{ st2kv("system.demo") }}'}
 
     assert render_task("{{ cmd }}", inputs, DATASTORE) == "echo a secret"

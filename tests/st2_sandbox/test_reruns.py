@@ -1,30 +1,29 @@
-"""Executions that people run again in StackStorm: they name the first one, and have no tag."""
+"""Re-runs in StackStorm: they refer to the original execution and have no trace tag."""
 
 from typing import Any
 
 import pytest
 
-from .client import Client, Clock
+from .client import BY_TRACE_TAG, TRACE_CONTEXT, Client, Clock
 from .recordings import recordings
 
-TAG = {"trace_context": {"trace_tag": "tag-1"}}
 WORKFLOW = "clienttest.slow_wf"
-ORIGINALS = {"core.local": {"cmd": "exit 1"}, WORKFLOW: {"seconds": 1}}
+PARAMETERS = {"core.local": {"cmd": "exit 1"}, WORKFLOW: {"seconds": 1}}
 
 
-def run_again(client: Client, original: Any, body: Any) -> Any:
+def post_re_run(client: Client, original: Any, body: Any) -> Any:
     return client.call("POST", f"/v1/executions/{original['id']}/re_run", body)
 
 
-def original_of(client: Client, clock: Clock, ref: str) -> Any:
+def ended_execution(client: Client, clock: Clock, ref: str) -> Any:
     notify = {"on-complete": {"routes": ["poundcake"]}}
-    made = client.post(ref, ORIGINALS[ref], context=TAG, notify=notify)
+    made = client.post(ref, PARAMETERS[ref], context=TRACE_CONTEXT, notify=notify)
     clock.advance(100)
     return made
 
 
 @pytest.mark.parametrize(
-    ("name", "ref", "more"),
+    ("name", "ref", "body"),
     [
         ("post-re-run-201", "core.local", {}),
         ("post-re-run-parameters-201", "core.local", {"parameters": {"cmd": "echo again"}}),
@@ -34,25 +33,25 @@ def original_of(client: Client, clock: Clock, ref: str) -> Any:
         ("rerun-tasks-without-reset-201", WORKFLOW, {"tasks": ["second"]}),
     ],
 )
-def test_a_re_run_is_answered_as_recorded(
-    name: str, ref: str, more: Any, client: Client, clock: Clock
+def test_a_re_run_gets_the_recorded_response(
+    name: str, ref: str, body: Any, client: Client, clock: Clock
 ) -> None:
     expected = recordings()[name].body
-    original = original_of(client, clock, ref)
+    original = ended_execution(client, clock, ref)
 
-    reply = run_again(client, original, more)
+    response = post_re_run(client, original, body)
 
-    assert reply.status == 201
-    assert reply.body.keys() == expected.keys()
-    assert reply.body["status"] == "requested"
-    assert reply.body["id"] != original["id"]
-    context = reply.body["context"]
+    assert response.status == 201
+    assert response.body.keys() == expected.keys()
+    assert response.body["status"] == "requested"
+    assert response.body["id"] != original["id"]
+    context = response.body["context"]
     assert context.keys() == expected["context"].keys()
     assert context["re-run"].keys() == expected["context"]["re-run"].keys()
     assert context["re-run"]["ref"] == original["id"]
     assert context["trace_context"].keys() == expected["context"]["trace_context"].keys() == {"id_"}
-    assert "notify" not in reply.body["liveaction"]
-    assert reply.body["parameters"] == ORIGINALS[ref] | more.get("parameters", {})
+    assert "notify" not in response.body["liveaction"]
+    assert response.body["parameters"] == PARAMETERS[ref] | body.get("parameters", {})
 
 
 @pytest.mark.parametrize(
@@ -64,29 +63,31 @@ def test_a_re_run_is_answered_as_recorded(
         ("rerun-tasks-with-parameters", WORKFLOW, {"tasks": ["first"], "parameters": {"a": 1}}),
     ],
 )
-def test_a_re_run_is_refused_in_the_recorded_words(
+def test_a_re_run_is_refused_with_the_recorded_error(
     name: str, ref: str, body: Any, client: Client, clock: Clock
 ) -> None:
     expected = recordings()[name]
 
-    reply = run_again(client, original_of(client, clock, ref), body)
+    response = post_re_run(client, ended_execution(client, clock, ref), body)
 
-    assert (reply.status, reply.body) == (expected.status, expected.body)
+    assert (response.status, response.body) == (expected.status, expected.body)
 
 
-def test_the_re_run_of_nothing_is_refused_in_the_recorded_words(client: Client) -> None:
+def test_a_re_run_of_an_unknown_execution_is_refused_with_the_recorded_error(
+    client: Client,
+) -> None:
     expected = recordings()["post-re-run-unknown-404"]
 
-    reply = run_again(client, {"id": "0" * 24}, {})
+    response = post_re_run(client, {"id": "0" * 24}, {})
 
-    assert (reply.status, reply.body) == (expected.status, expected.body)
+    assert (response.status, response.body) == (expected.status, expected.body)
 
 
 def test_an_unknown_task_fails_the_re_run(client: Client, clock: Clock) -> None:
     expected = recordings()["rerun-task-unknown-execution"].body
-    original = original_of(client, clock, WORKFLOW)
+    original = ended_execution(client, clock, WORKFLOW)
 
-    made = run_again(client, original, {"tasks": ["nope"], "reset": ["nope"]}).body
+    made = post_re_run(client, original, {"tasks": ["nope"], "reset": ["nope"]}).body
     clock.advance(100)
 
     ended = client.get(f"/v1/executions/{made['id']}")
@@ -94,24 +95,24 @@ def test_an_unknown_task_fails_the_re_run(client: Client, clock: Clock) -> None:
     assert ended.keys() == expected.keys()
 
 
-def test_only_the_named_task_and_those_after_it_run_again(client: Client, clock: Clock) -> None:
-    original = original_of(client, clock, WORKFLOW)
+def test_a_re_run_of_a_task_skips_the_tasks_before_it(client: Client, clock: Clock) -> None:
+    original = ended_execution(client, clock, WORKFLOW)
 
-    made = run_again(client, original, {"tasks": ["second"], "reset": ["second"]}).body
+    made = post_re_run(client, original, {"tasks": ["second"], "reset": ["second"]}).body
     clock.advance(100)
 
     children = client.get(f"/v1/executions/{made['id']}/children")
     assert [child["context"]["orquesta"]["task_name"] for child in children] == ["second"]
 
 
-def test_a_re_run_is_found_by_the_first_one_and_not_by_its_tag(
+def test_a_re_run_is_found_by_the_id_of_the_original_but_not_by_its_tag(
     client: Client, clock: Clock
 ) -> None:
-    original = original_of(client, clock, "core.local")
-    made = run_again(client, original, {}).body
+    original = ended_execution(client, clock, "core.local")
+    made = post_re_run(client, original, {}).body
 
     by_ref = client.get(f"/v1/executions?filter=context.re-run.ref:{original['id']}")
-    by_tag = client.get("/v1/executions?filter=context.trace_context.trace_tag:tag-1")
+    by_tag = client.get(BY_TRACE_TAG)
 
     assert [one["id"] for one in by_ref] == [made["id"]]
     assert [one["id"] for one in by_tag] == [original["id"]]

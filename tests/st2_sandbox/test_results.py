@@ -1,4 +1,4 @@
-"""The sandbox ends executions with any result that is asked for, the recorded ones among them."""
+"""Configured results: the sandbox returns any result, including every recorded one."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import pytest
 from .client import Client, Clock
 from .recordings import recordings
 
-SECONDS = 1.0
+DURATION_SECONDS = 1.0
 
 
-def of_executions() -> dict[str, dict[str, Any]]:
-    """Return the recorded executions that ended with a result, by the name of their recording."""
+def executions_with_result() -> dict[str, dict[str, Any]]:
+    """Return the recorded executions that ended with a result, by recording name."""
     found = {}
     for name, recording in recordings().items():
         body = recording.body
@@ -21,53 +21,57 @@ def of_executions() -> dict[str, dict[str, Any]]:
     return found
 
 
-RECORDED = of_executions()
+RECORDED = executions_with_result()
 
 
-def test_the_shapes_of_all_runners_are_recorded() -> None:
+def test_results_of_chains_remote_runs_and_workflows_are_recorded() -> None:
     assert {"failure-action-chain", "failure-remote-one-of-two", "failure-workflow-nested"} < set(
         RECORDED
     )
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_a_recorded_result_is_played_as_it_is(name: str, client: Client, clock: Clock) -> None:
-    view = RECORDED[name]
+def test_a_recorded_result_is_returned_unchanged(name: str, client: Client, clock: Clock) -> None:
+    recorded = RECORDED[name]
     actions = {"recorded.action": {"runner_type": "noop"}}
     client.sandbox.configure(
-        duration_seconds=SECONDS,
+        duration_seconds=DURATION_SECONDS,
         actions=actions,
-        outcomes={"recorded.action": view["status"]},
-        results={"recorded.action": view["result"]},
+        outcomes={"recorded.action": recorded["status"]},
+        results={"recorded.action": recorded["result"]},
     )
 
     made = client.post("recorded.action")["id"]
-    clock.advance(2 * SECONDS)
-    played = client.get(f"/v1/executions/{made}")
+    clock.advance(2 * DURATION_SECONDS)
+    ended = client.get(f"/v1/executions/{made}")
 
-    assert (played["status"], played["result"]) == (view["status"], view["result"])
+    assert (ended["status"], ended["result"]) == (recorded["status"], recorded["result"])
 
 
-def test_results_are_used_in_turn_and_the_last_one_stays(client: Client, clock: Clock) -> None:
-    client.sandbox.configure(duration_seconds=SECONDS, results={"core.noop": [{"n": 1}, {"n": 2}]})
+def test_a_list_of_results_is_used_in_order_and_its_last_repeats(
+    client: Client, clock: Clock
+) -> None:
+    client.sandbox.configure(
+        duration_seconds=DURATION_SECONDS, results={"core.noop": [{"n": 1}, {"n": 2}]}
+    )
 
     made = [client.post("core.noop")["id"] for _ in range(3)]
-    clock.advance(2 * SECONDS)
+    clock.advance(2 * DURATION_SECONDS)
 
-    played = [client.get(f"/v1/executions/{one}")["result"] for one in made]
-    assert played == [{"n": 1}, {"n": 2}, {"n": 2}]
+    ended = [client.get(f"/v1/executions/{one}")["result"] for one in made]
+    assert ended == [{"n": 1}, {"n": 2}, {"n": 2}]
 
 
-def test_a_task_that_timed_out_leaves_no_error_in_its_workflow(
+def test_a_workflow_does_not_show_the_error_of_a_task_that_timed_out(
     client: Client, clock: Clock
 ) -> None:
     recorded = recordings()["failure-workflow-task-timeout"].body
-    client.sandbox.configure(duration_seconds=SECONDS, outcomes={"core.local": "timeout"})
+    client.sandbox.configure(duration_seconds=DURATION_SECONDS, outcomes={"core.local": "timeout"})
 
     made = client.post("clienttest.slow_wf")["id"]
-    clock.advance(20 * SECONDS)
+    clock.advance(20 * DURATION_SECONDS)
 
-    played = client.get(f"/v1/executions/{made}")
-    assert (played["status"], played["result"]) == ("failed", recorded["result"])
+    ended = client.get(f"/v1/executions/{made}")
+    assert (ended["status"], ended["result"]) == ("failed", recorded["result"])
     [task] = client.get(f"/v1/executions/{made}/children")
     assert (task["status"], "error" in task["result"]) == ("timeout", True)

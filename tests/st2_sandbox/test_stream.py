@@ -1,4 +1,4 @@
-"""The stream tells every move of an execution in the recorded framing."""
+"""The event stream: an event for each status change, in the recorded format."""
 
 import http.client
 import json
@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -28,37 +27,34 @@ def client() -> Iterator[Client]:
 
 
 class Stream:
-    """A reader of the stream."""
+    """A client of the event stream."""
 
     def __init__(self, client: Client, query: str = "") -> None:
-        address = urlsplit(client.sandbox.url)
-        self.connection = http.client.HTTPConnection(
-            address.hostname or "", address.port, timeout=10
-        )
+        self.connection = client.connect()
         self.connection.request(
             "GET", f"/stream/v1/stream{query}", headers={"St2-Api-Key": API_KEY}
         )
-        self.answer = self.connection.getresponse()
+        self.response = self.connection.getresponse()
 
     def event(self) -> tuple[str, Any]:
         """Return the next event's name and data."""
-        name = self.answer.readline().decode().removeprefix("event: ").strip()
-        data = json.loads(self.answer.readline().decode().removeprefix("data: "))
-        assert self.answer.readline() == b"\n"
+        name = self.response.readline().decode().removeprefix("event: ").strip()
+        data = json.loads(self.response.readline().decode().removeprefix("data: "))
+        assert self.response.readline() == b"\n"
         return name, data
 
     def close(self) -> None:
-        self.answer.close()
+        self.response.close()
         self.connection.close()
 
 
-def test_an_execution_is_told_move_by_move(client: Client) -> None:
+def test_each_status_change_is_an_event(client: Client) -> None:
     recorded = recordings()["sse-stream-executions"].body
     stream = Stream(client)
 
-    first = stream.answer.readline()
+    first = stream.response.readline()
     client.post("core.local", {"cmd": "x"})
-    events = [stream.event() for _time in range(4)]
+    events = [stream.event() for _ in range(4)]
     stream.close()
 
     lines = [line for line in recorded.split("\n") if line]
@@ -69,9 +65,9 @@ def test_an_execution_is_told_move_by_move(client: Client) -> None:
     ]
 
 
-def test_only_what_was_asked_for_is_told(client: Client) -> None:
+def test_a_query_selects_the_events(client: Client) -> None:
     stream = Stream(client, "?events=st2.execution__upd*&action_refs=core.noop")
-    stream.answer.readline()
+    stream.response.readline()
 
     client.post("core.local", {"cmd": "x"})
     client.post("core.noop")
@@ -82,58 +78,59 @@ def test_only_what_was_asked_for_is_told(client: Client) -> None:
     assert data["status"] == "scheduled"
 
 
-def test_the_end_of_an_execution_may_end_the_stream(client: Client) -> None:
+def test_the_stream_can_end_with_an_execution(client: Client) -> None:
     made = client.post("core.local", {"cmd": "sandbox:succeeded:1"})
     query = f"execution_ids={made['id']}&end_execution_id={made['id']}"
     stream = Stream(client, f"?{query}&end_event=st2.execution__update")
 
-    told = stream.answer.read().decode()
+    text = stream.response.read().decode()
     stream.close()
 
-    assert '"status":"succeeded"' in told
+    assert '"status":"succeeded"' in text
 
 
-def test_silence_is_broken_by_heartbeats(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_stream_sends_heartbeats(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "HEARTBEAT_SECONDS", 0.01)
     stream = Stream(client)
 
-    lines = [stream.answer.readline() for _time in range(3)]
+    lines = [stream.response.readline() for _ in range(3)]
     stream.close()
 
     assert lines == [b"\n"] * 3
 
 
-class Feed:
-    """Tells by hand."""
+class ManualFeed:
+    """A feed whose events the test publishes."""
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        self.tell = listener
+        self.publish = listener
         return lambda: None
 
 
-def test_a_reader_too_slow_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_client_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "MOST_WAITING", 2)
-    world, feed = World(SandboxOptions(), api_key=API_KEY), Feed()
-    subscriber = Subscriber(feed, {})  # type: ignore[arg-type]  as much of a feed as is asked
+    world, feed = World(SandboxOptions(), api_key=API_KEY), ManualFeed()
+    subscriber = Subscriber(feed, {})  # type: ignore[arg-type]  Subscriber only calls listen()
     made = world.start_execution(Request(world.catalogue.actions["core.noop"], {}, {"user": "u"}))
 
     for moment in made.moments[:3]:
-        feed.tell(made, moment)
-    told = list(subscriber.events())
+        feed.publish(made, moment)
+    events = list(subscriber.events())
 
-    assert [event[:10] for event in told] == [b"\n", b"event: st2"]
+    assert [event[:10] for event in events] == [b"\n", b"event: st2"]
 
 
 def test_stop_ends_the_stream() -> None:
     sandbox = Sandbox(api_key=API_KEY)
     sandbox.start()
     stream = Stream(Client(sandbox))
-    stream.answer.readline()
+    stream.response.readline()
 
     stopping = threading.Thread(target=sandbox.stop)
     stopping.start()
-    with suppress(http.client.IncompleteRead):  # cut or ended, whichever is first
-        stream.answer.read()
+    # The connection may be closed before the stream ends.
+    with suppress(http.client.IncompleteRead):
+        stream.response.read()
     stopping.join(timeout=10)
     stream.close()
 

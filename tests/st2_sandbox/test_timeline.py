@@ -1,4 +1,4 @@
-"""An execution's plan: which status shows when."""
+"""Timelines: the time of each status of an execution."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from st2_sandbox.timeline import FINAL, STATUSES, end_of, plan
 
 
 @pytest.mark.parametrize("outcome", STATUSES)
-def test_every_status_can_be_an_outcome(outcome: str) -> None:
+def test_every_status_can_be_the_outcome(outcome: str) -> None:
     moments = plan(outcome, start=5.0, duration=2.0, result={"a": 1})
 
     assert moments[0].status == "requested"
@@ -15,13 +15,13 @@ def test_every_status_can_be_an_outcome(outcome: str) -> None:
 
 
 @pytest.mark.parametrize("outcome", STATUSES)
-def test_only_final_outcomes_end(outcome: str) -> None:
+def test_only_a_final_outcome_has_an_end(outcome: str) -> None:
     moments = plan(outcome, start=5.0, duration=2.0)
 
     assert end_of(moments) == (7.0 if outcome in FINAL else None)
 
 
-def test_a_good_end_goes_by_scheduled_and_running() -> None:
+def test_success_follows_scheduled_and_running() -> None:
     moments = plan("succeeded", start=0.0, duration=10.0)
 
     assert [(moment.at, moment.status) for moment in moments] == [
@@ -32,7 +32,7 @@ def test_a_good_end_goes_by_scheduled_and_running() -> None:
     ]
 
 
-def test_a_delay_is_waited_for_before_anything_is_scheduled() -> None:
+def test_a_delay_passes_before_the_execution_is_scheduled() -> None:
     moments = plan("succeeded", start=0.0, duration=1.0, delay=20.0)
 
     assert [moment.status for moment in moments][:4] == [

@@ -1,4 +1,4 @@
-"""What a POST may say, beyond what the recordings show."""
+"""Validation of POSTed executions, in cases that the recordings do not cover."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from st2_sandbox.validation import RefusedError, Request, judge, parse
 CATALOGUE = Catalogue(DEFAULT_PACKS)
 
 
-def judged(body: dict[str, Any], header_context: str = "") -> Request:
+def validated(body: dict[str, Any], header_context: str = "") -> Request:
     return judge(body, user="u", header_context=header_context, catalogue=CATALOGUE, datastore={})
 
 
@@ -39,26 +39,26 @@ def typed(**parameters: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_the_first_error_is_told_in_stackstorms_words(
+def test_the_first_error_has_the_message_of_stackstorm(
     body: dict[str, Any], status: int, text: str
 ) -> None:
     with pytest.raises(RefusedError) as caught:
-        judged(body)
+        validated(body)
 
     assert caught.value.status == status
     assert caught.value.faultstring.startswith(text)
 
 
-def test_an_unrendered_template_leaves_a_request_behind() -> None:
+def test_a_template_error_still_leaves_a_failed_execution() -> None:
     with pytest.raises(RefusedError) as caught:
-        judged(typed(host="{{ nope }}"))
+        validated(typed(host="{{ nope }}"))
 
     assert caught.value.leaves is not None
     assert caught.value.leaves.parameters == {"host": "{{ nope }}"}
 
 
-def test_values_are_cast_as_their_types_say() -> None:
-    request = judged(
+def test_values_are_cast_to_their_types() -> None:
+    request = validated(
         typed(host="h", count="3", ratio="2", dry_run="true", tags="['a']", labels='{"k": 1}')
     )
 
@@ -72,19 +72,19 @@ def test_values_are_cast_as_their_types_say() -> None:
     }
 
 
-def test_the_context_header_is_laid_over_the_context() -> None:
-    request = judged({"action": "core.noop", "context": {"a": 1}}, '{"user": "x", "b": 2}')
+def test_the_context_header_overrides_the_context() -> None:
+    request = validated({"action": "core.noop", "context": {"a": 1}}, '{"user": "x", "b": 2}')
 
     assert request.context == {"a": 1, "user": "x", "pack": "core", "b": 2}
 
 
-def test_a_context_header_that_is_no_object_is_refused() -> None:
+def test_a_context_header_that_is_not_an_object_is_refused() -> None:
     with pytest.raises(RefusedError, match="Unable to convert st2-context"):
-        judged({"action": "core.noop"}, "[1]")
+        validated({"action": "core.noop"}, "[1]")
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"a": NaN}', b"[" * 100_000, b"\xff"])
-def test_what_is_no_json_is_refused(body: bytes) -> None:
+def test_invalid_json_is_refused(body: bytes) -> None:
     with pytest.raises(RefusedError) as caught:
         parse(body, "application/json; charset=utf-8")
 

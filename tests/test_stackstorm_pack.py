@@ -1,4 +1,4 @@
-"""The StackStorm pack: a rule that StackStorm takes, whose calls PoundCake understands."""
+"""The StackStorm pack, whose rule StackStorm accepts and whose requests PoundCake accepts."""
 
 import base64
 import json
@@ -30,16 +30,16 @@ def rule():
     return yaml.safe_load((PACK / "rules" / "notify_poundcake.yaml").read_text())
 
 
-def trigger():
-    """Return the recorded payload, as StackStorm makes it of what PoundCake launched."""
+def notification():
+    """Return the recorded notification, for an execution that PoundCake launched."""
     payload = recorded("callback-from-rule-notify")["request"]["body"]
     payload["data"] = {"trace_tag": TRACE_TAG, "result": payload["data"]["result"]}
     return payload | {"route": NOTIFY_ROUTE, "channel": NOTIFY_ROUTE}
 
 
 def rendered(parameters, payload, datastore):
-    """Render a rule's parameters as StackStorm does: each text, once."""
-    environment = Environment(undefined=StrictUndefined)  # noqa: S701  as StackStorm's: no HTML
+    """Render each text of a rule's parameters once, as StackStorm does."""
+    environment = Environment(undefined=StrictUndefined)  # noqa: S701  as in StackStorm; not HTML
     environment.filters["to_json_string"] = json.dumps
     environment.filters["decrypt_kv"] = lambda value: value.removeprefix("encrypted:")
     context = {"trigger": payload, "st2kv": {"system": datastore}}
@@ -60,24 +60,24 @@ def pack():
 
 
 @pytest.mark.parametrize("name", ["name", "description", "version", "author", "email"])
-def test_the_pack_has_what_stackstorm_reads_of_every_pack(name, pack):
-    # Its schema requires the first four; without the fifth registering fails all the same.
+def test_the_pack_has_the_required_metadata(name, pack):
+    # Its schema requires the first four; without an email the registration fails too.
     assert isinstance(pack[name], str)
     assert pack[name]
 
 
-def test_the_pack_says_it_in_the_forms_that_stackstorm_takes(pack):
+def test_the_metadata_has_the_formats_that_stackstorm_requires(pack):
     assert pack["ref"] == PACK.name
     assert re.fullmatch(r"[a-z0-9_]+", pack["ref"])
     number = r"(0|[1-9][0-9]*)"
     assert re.fullmatch(rf"{number}\.{number}\.{number}", pack["version"])
     assert re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", pack["email"])
-    assert all(isinstance(word, str) for word in pack["keywords"])
+    assert all(isinstance(keyword, str) for keyword in pack["keywords"])
     assert set(pack["python_versions"]) <= {"2", "3"}
     assert len(pack["python_versions"]) == len(set(pack["python_versions"])) > 0
 
 
-def test_the_pack_is_the_one_that_a_stackstorm_installed(pack):
+def test_the_pack_equals_the_recorded_installed_pack(pack):
     installed = recorded("packs-get-after-install")["response"]["body"]
 
     assert pack == {name: installed[name] for name in pack}
@@ -85,7 +85,7 @@ def test_the_pack_is_the_one_that_a_stackstorm_installed(pack):
     assert sorted(map(str, files)) == sorted(installed["files"])
 
 
-def test_the_rule_is_the_one_that_a_stackstorm_registered(rule):
+def test_the_rule_equals_the_recorded_registered_rule(rule):
     registered = recorded("get-rule-notify-poundcake")["response"]["body"]
 
     assert registered["ref"] == f"{rule['pack']}.{rule['name']}"
@@ -94,11 +94,11 @@ def test_the_rule_is_the_one_that_a_stackstorm_registered(rule):
     assert rule == {name: registered[name] for name in rule}
 
 
-def test_the_rule_says_what_the_schema_of_rules_takes(rule):
-    taken = {"name", "pack", "description", "enabled", "trigger", "criteria", "action"}
-    taken |= {"ref", "type", "context", "tags"}
+def test_the_rule_matches_the_schema_of_rules(rule):
+    allowed = {"name", "pack", "description", "enabled", "trigger", "criteria", "action"}
+    allowed |= {"ref", "type", "context", "tags"}
 
-    assert {"name", "trigger", "action"} <= rule.keys() <= taken
+    assert {"name", "trigger", "action"} <= rule.keys() <= allowed
     assert rule["enabled"] is True
     assert isinstance(rule["trigger"]["type"], str)
     assert {"ref"} <= rule["action"].keys() <= {"ref", "description", "parameters"}
@@ -107,42 +107,44 @@ def test_the_rule_says_what_the_schema_of_rules_takes(rule):
         assert criterion.keys() == {"type", "pattern"}
 
 
-def test_the_rule_is_one_that_stackstorm_took(rule):
-    taken = recorded("post-rule-notifytrigger-201")["request"]["body"]
+def test_the_rule_equals_the_recorded_created_rule(rule):
+    created = recorded("post-rule-notifytrigger-201")["request"]["body"]
 
-    assert rule.keys() - taken.keys() == {"description"}
-    assert taken.keys() <= rule.keys()
+    assert rule.keys() - created.keys() == {"description"}
+    assert created.keys() <= rule.keys()
     assert rule["pack"] == PACK.name
-    assert rule["trigger"] == taken["trigger"]
-    assert rule["action"]["ref"] == taken["action"]["ref"]
-    assert rule["action"]["parameters"].keys() >= taken["action"]["parameters"].keys()
-    assert rule["action"]["parameters"]["body"] == taken["action"]["parameters"]["body"]
-    assert rule["action"]["parameters"]["headers"] == taken["action"]["parameters"]["headers"]
+    assert rule["trigger"] == created["trigger"]
+    assert rule["action"]["ref"] == created["action"]["ref"]
+    assert rule["action"]["parameters"].keys() >= created["action"]["parameters"].keys()
+    assert rule["action"]["parameters"]["body"] == created["action"]["parameters"]["body"]
+    assert rule["action"]["parameters"]["headers"] == created["action"]["parameters"]["headers"]
 
 
-def test_the_rule_fires_for_what_poundcake_launches_alone(rule):
-    taken = recorded("post-rule-notifytrigger-201")["request"]["body"]["criteria"]
+def test_the_rule_matches_only_executions_of_poundcake(rule):
+    created = recorded("post-rule-notifytrigger-201")["request"]["body"]["criteria"]
 
-    assert rule["criteria"] == {"trigger.route": taken["trigger.route"] | {"pattern": NOTIFY_ROUTE}}
+    assert rule["criteria"] == {
+        "trigger.route": created["trigger.route"] | {"pattern": NOTIFY_ROUTE}
+    }
 
 
-def test_the_rule_gives_the_runner_what_it_takes_and_hides_the_token(rule):
+def test_the_rule_uses_known_parameters_and_hides_the_token(rule):
     runners = {one["name"]: one for one in recorded("get-runnertypes")["response"]["body"]}
     known = runners["http-request"]["runner_parameters"]
-    of_the_action = {"method", "body", "timeout"}
+    action_parameters = {"method", "body", "timeout"}
 
     given = rule["action"]["parameters"]
 
-    assert given.keys() <= known.keys() | of_the_action
+    assert given.keys() <= known.keys() | action_parameters
     assert [name for name, value in given.items() if "decrypt_kv" in str(value)] == ["password"]
     assert known["password"]["secret"]
 
 
 @pytest.mark.django_db
-def test_poundcake_understands_what_the_rule_sends(rule):
+def test_poundcake_accepts_the_request_of_the_rule(rule):
     _, token = factories.make_token(["stackstorm"])
     later = timezone.now() + timedelta(hours=1)
-    payload = trigger()
+    payload = notification()
     execution = factories.make_execution(
         status="running", st2_execution_id=payload["execution_id"], due_at=later
     )
@@ -152,9 +154,9 @@ def test_poundcake_understands_what_the_rule_sends(rule):
     }
 
     sent = rendered(rule["action"]["parameters"], payload, datastore)
-    address, _, path = sent["url"].partition("/api/")
+    base_url, _, path = sent["url"].partition("/api/")
     login = base64.b64encode(f"{sent['username']}:{sent['password']}".encode()).decode()
-    answer = Client().generic(
+    response = Client().generic(
         sent["method"],
         f"/api/{path}",
         sent["body"],
@@ -162,18 +164,18 @@ def test_poundcake_understands_what_the_rule_sends(rule):
         headers={"Authorization": f"Basic {login}"},
     )
 
-    assert address == datastore["poundcake_url"]
+    assert base_url == datastore["poundcake_url"]
     assert json.loads(sent["body"]) == payload
-    assert (answer.status_code, answer.json()["status"]) == (200, "accepted")
+    assert (response.status_code, response.json()["status"]) == (200, "accepted")
     assert ActionExecution.objects.get(pk=execution.pk).due_at <= timezone.now()
 
 
 def test_the_documented_payload_is_the_recorded_one():
     [block] = (PACK / "README.md").read_text().split("```json\n")[1:]
-    told = json.loads(block.partition("```")[0])
+    documented = json.loads(block.partition("```")[0])
 
-    assert told.keys() == trigger().keys()
-    assert told["data"].keys() == trigger()["data"].keys()
-    assert {name: told[name] for name in ("route", "execution_id", "status")} == {
-        name: trigger()[name] for name in ("route", "execution_id", "status")
+    assert documented.keys() == notification().keys()
+    assert documented["data"].keys() == notification()["data"].keys()
+    assert {name: documented[name] for name in ("route", "execution_id", "status")} == {
+        name: notification()[name] for name in ("route", "execution_id", "status")
     }

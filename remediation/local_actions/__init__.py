@@ -1,14 +1,13 @@
-"""Local actions: what PoundCake does itself, without StackStorm.
+"""Local actions: actions that PoundCake runs itself, without StackStorm.
 
-Each module of this package that does not begin with an underscore is one action, of the module's
-name, and says so with a module-level ``action``. There is no other list: adding an action is one
-file and its test.
+Each module of this package whose name does not begin with an underscore is an action. It has the
+name of the module and defines a module-level ``action``. There is no other registry.
 
     LocalActionError
-    ├── UnknownLocalAction     nothing of that name
-    ├── InvalidParameters      the parameters do not fit; nothing was done
-    ├── LocalActionFailed      it was done and did not succeed; has a result
-    └── LocalActionTimeout     it did not end in time; what it began may still go on
+    ├── UnknownLocalAction     no action has this name
+    ├── InvalidParameters      the parameters are invalid; the action was not run
+    ├── LocalActionFailed      the action failed; has a result
+    └── LocalActionTimeout     the action exceeded its deadline and may still be running
 """
 
 import pkgutil
@@ -56,19 +55,19 @@ __all__ = [
     "run",
 ]
 
-MAX_SECONDS = 45.0  # no local action holds a worker for longer
+MAX_SECONDS = 45.0  # limit of every run
 
 
 class LocalActionError(Exception):
-    """Whatever keeps a local action from its success."""
+    """A local action did not succeed."""
 
 
 class UnknownLocalAction(LocalActionError):
-    """There is no local action of that name."""
+    """No local action has this name."""
 
 
 class InvalidParameters(LocalActionError):
-    """The parameters do not fit the action. ``errors``: parameter name -> what is wrong with it."""
+    """The parameters are invalid. ``errors``: parameter name -> predicate, as in "is missing"."""
 
     def __init__(self, action: str, errors: Mapping[str, str]) -> None:
         self.errors = dict(errors)
@@ -77,7 +76,7 @@ class InvalidParameters(LocalActionError):
 
 
 class LocalActionFailed(LocalActionError):
-    """The action did not succeed. ``result`` is what it learned, as JSON."""
+    """The action failed. ``result``: a JSON object with the details."""
 
     def __init__(self, message: str, result: Mapping[str, object] | None = None) -> None:
         self.result = dict(result or {})
@@ -85,30 +84,30 @@ class LocalActionFailed(LocalActionError):
 
 
 class LocalActionTimeout(LocalActionError):
-    """The action did not end in time. What it began may still go on."""
+    """The action exceeded its deadline. It may still be running."""
 
 
 class LocalAction(ABC):
-    """Something that PoundCake does itself."""
+    """An action that PoundCake runs itself."""
 
     name: ClassVar[str]
     description: ClassVar[str]
     parameters: ClassVar[Mapping[str, Parameter]]
-    # May it be done again when the worker that did it died, so that nobody knows how far it came?
+    # Whether it may run again after its worker died, when its outcome is unknown.
     is_repeatable: ClassVar[bool]
 
     @abstractmethod
     def run(self, parameters: Mapping[str, Any], *, deadline_seconds: float) -> dict[str, object]:
-        """Do it and return the result as JSON.
+        """Run the action and return its result as a JSON object.
 
-        ``parameters`` are complete, and each value has the type that was declared. Nobody waits
-        longer than ``deadline_seconds``: set time limits so that nothing goes on for long after.
-        Raises ``LocalActionFailed`` when it did not succeed, ``InvalidParameters`` for what the
-        declaration of the parameters cannot say.
+        ``parameters``: every declared parameter, converted to its type. The caller stops waiting
+        after ``deadline_seconds``, so use timeouts that end the action by then.
+        Raises ``LocalActionFailed``, or ``InvalidParameters`` for rules that the declared types
+        cannot express.
         """
 
     def delay_seconds(self, parameters: Mapping[str, Any]) -> float | None:
-        """Return how long to wait before ``run``, holding no worker; None is not at all."""
+        """Return how long to wait before ``run`` without occupying a worker; None for no wait."""
         return None
 
 
@@ -118,7 +117,7 @@ def names() -> list[str]:
 
 
 def get(name: str) -> LocalAction:
-    """Return the local action of that name or raise ``UnknownLocalAction``."""
+    """Return the local action with this name; raise ``UnknownLocalAction`` if none has it."""
     try:
         return _actions()[name]
     except KeyError:
@@ -128,25 +127,26 @@ def get(name: str) -> LocalAction:
 
 
 def delay_seconds(name: str, parameters: Mapping[str, object]) -> float | None:
-    """Return how long to wait, holding no worker, before the action is run; None is not at all.
+    """Return how long to wait before ``run`` without occupying a worker; None for no wait.
 
-    Ask it once, before the first ``run``. Raises ``UnknownLocalAction`` and ``InvalidParameters``.
+    Call this once, before the first ``run``. Raises ``UnknownLocalAction`` or
+    ``InvalidParameters``.
     """
     action = get(name)
-    return action.delay_seconds(_checked(action, parameters))
+    return action.delay_seconds(_convert_parameters(action, parameters))
 
 
 def run(
     name: str, parameters: Mapping[str, object], *, deadline_seconds: float = MAX_SECONDS
 ) -> dict[str, object]:
-    """Run a local action and return its result as JSON, in at most ``MAX_SECONDS``.
+    """Run a local action for at most ``MAX_SECONDS`` and return its result as a JSON object.
 
-    Raises the errors drawn above; any other error is a fault of the action.
+    Raises a ``LocalActionError``; any other error is a bug in the action.
     """
     action = get(name)
-    values = _checked(action, parameters)
+    values = _convert_parameters(action, parameters)
     seconds = min(deadline_seconds, MAX_SECONDS)
-    return _within(seconds, name, lambda: action.run(values, deadline_seconds=seconds))
+    return _run_with_deadline(seconds, name, lambda: action.run(values, deadline_seconds=seconds))
 
 
 @cache
@@ -159,26 +159,28 @@ def _actions() -> dict[str, LocalAction]:
     return {module.action.name: module.action for module in modules}
 
 
-def _checked(action: LocalAction, parameters: Mapping[str, object]) -> dict[str, Any]:
+def _convert_parameters(action: LocalAction, parameters: Mapping[str, object]) -> dict[str, Any]:
     values, errors = convert(action.parameters, parameters)
     if errors:
         raise InvalidParameters(action.name, errors)
     return values
 
 
-def _within(seconds: float, name: str, work: Callable[[], dict[str, object]]) -> dict[str, object]:
-    # A look-up in DNS takes no time limit, and a socket's time limit begins anew with every byte.
-    # So the work is done beside this thread, which stops waiting for it. A daemon, since a worker
-    # must be able to end while a resolver hangs.
+def _run_with_deadline(
+    seconds: float, name: str, work: Callable[[], dict[str, object]]
+) -> dict[str, object]:
+    # DNS look-ups accept no timeout, and a socket's timeout restarts with every byte. So the action
+    # runs in another thread, and this one stops waiting at the deadline. It is a daemon thread, so
+    # that a worker can exit while a look-up hangs.
     outcome: futures.Future[dict[str, object]] = futures.Future()
 
-    def carry_out() -> None:
+    def execute() -> None:
         try:
             outcome.set_result(work())
-        except BaseException as error:  # noqa: BLE001  it is raised in the thread that waits
+        except BaseException as error:  # noqa: BLE001  raised in the waiting thread
             outcome.set_exception(error)
 
-    Thread(target=carry_out, name=f"local action {name}", daemon=True).start()
+    Thread(target=execute, name=f"local action {name}", daemon=True).start()
     futures.wait([outcome], timeout=seconds)
     if not outcome.done():
         raise LocalActionTimeout(f"{name} did not end within {seconds:g} s")

@@ -1,4 +1,4 @@
-"""What a local action takes: named parameters, each of a type that checks and converts."""
+"""The parameters of local actions, and types that validate and convert their values."""
 
 import re
 from abc import ABC, abstractmethod
@@ -9,11 +9,11 @@ MAX_HOST_LENGTH = 253  # characters, RFC 1035
 
 
 class ParameterType(ABC):
-    """What a value has to be. ``str()`` completes the sentence "it must be ..."."""
+    """The type of a parameter. ``str()`` completes the sentence "it must be ..."."""
 
     @abstractmethod
     def convert(self, value: object) -> object:
-        """Return the value as the action gets it; raise ``ValueError`` when it does not fit."""
+        """Return the value for the action; raise ``ValueError`` if it is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Text(ParameterType):
         return "text"
 
     def convert(self, value: object) -> str:
-        """Refuse what is no string."""
+        """Accept only strings."""
         if not isinstance(value, str):
             raise ValueError
         return value
@@ -32,32 +32,32 @@ class Text(ParameterType):
 
 @dataclass(frozen=True, slots=True)
 class Choice(ParameterType):
-    """One word of a few."""
+    """One of several strings."""
 
-    words: tuple[str, ...]
+    choices: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"one of {', '.join(self.words)}"
+        return f"one of {', '.join(self.choices)}"
 
     def convert(self, value: object) -> str:
-        """Refuse what is not listed, as written."""
-        if not isinstance(value, str) or value not in self.words:
+        """Accept only the listed strings; case matters."""
+        if not isinstance(value, str) or value not in self.choices:
             raise ValueError
         return value
 
 
 @dataclass(frozen=True, slots=True)
 class Integer(ParameterType):
-    """A whole number. Its digits as text are as good: every label of an alert is text."""
+    """An integer, or its digits as text, because all labels of an alert are text."""
 
     minimum: int
     maximum: int
 
     def __str__(self) -> str:
-        return f"a whole number from {self.minimum} to {self.maximum}"
+        return f"an integer from {self.minimum} to {self.maximum}"
 
     def convert(self, value: object) -> int:
-        """Refuse fractions, booleans and what is out of range."""
+        """Refuse fractions, booleans and numbers out of range."""
         if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
@@ -69,7 +69,7 @@ class Integer(ParameterType):
 
 @dataclass(frozen=True, slots=True)
 class Number(ParameterType):
-    """A finite number. Its digits as text are as good: every label of an alert is text."""
+    """A finite number, or its digits as text, because all labels of an alert are text."""
 
     minimum: float
     maximum: float
@@ -78,7 +78,7 @@ class Number(ParameterType):
         return f"a number from {self.minimum:g} to {self.maximum:g}"
 
     def convert(self, value: object) -> float:
-        """Refuse booleans, NaN and what is out of range."""
+        """Refuse booleans, NaN and numbers out of range."""
         if not isinstance(value, int | float | str) or isinstance(value, bool):
             raise ValueError
         number = float(value)
@@ -89,7 +89,7 @@ class Number(ParameterType):
 
 @dataclass(frozen=True, slots=True)
 class Host(ParameterType):
-    """A host name or an IP address, not yet looked up."""
+    """A host name or an IP address. It is not resolved."""
 
     def __str__(self) -> str:
         return (
@@ -98,12 +98,12 @@ class Host(ParameterType):
         )
 
     def convert(self, value: object) -> str:
-        """Refuse what no resolver can be asked for."""
+        """Refuse strings that cannot be resolved."""
         if not isinstance(value, str) or not 0 < len(value) <= MAX_HOST_LENGTH:
             raise ValueError
         if " " in value or not value.isprintable():
             raise ValueError
-        # The socket module does this before it asks the resolver. Its UnicodeError is a ValueError.
+        # The socket module encodes names like this. A UnicodeError is a ValueError.
         value.encode("idna")
         return value
 
@@ -116,7 +116,7 @@ class Object(ParameterType):
         return "an object"
 
     def convert(self, value: object) -> dict[str, object]:
-        """Refuse what is no object."""
+        """Accept only objects."""
         if not isinstance(value, Mapping):
             raise ValueError
         return dict(value)
@@ -124,19 +124,19 @@ class Object(ParameterType):
 
 @dataclass(frozen=True, slots=True)
 class AnyValue(ParameterType):
-    """Anything that JSON can hold."""
+    """Any JSON value."""
 
     def __str__(self) -> str:
         return "any JSON value"
 
     def convert(self, value: object) -> object:
-        """Pass the value on."""
+        """Return the value unchanged."""
         return value
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a local action. One that is not given, or null, has its ``default``."""
+    """A parameter of a local action. A missing or null value becomes ``default``."""
 
     type: ParameterType
     description: str
@@ -147,13 +147,13 @@ class Parameter:
 def convert(
     declared: Mapping[str, Parameter], given: Mapping[str, object]
 ) -> tuple[dict[str, object], dict[str, str]]:
-    """Check what was given against what is declared.
+    """Convert the given parameters to the declared types.
 
-    Returns the values by parameter name, defaults included, and a sentence per parameter that is
-    wrong. The sentences never repeat a value: it may be secret.
+    Returns the values, including defaults, and the errors, both by parameter name. An error is a
+    predicate, as in "is missing", and never contains the value, which may be secret.
     """
-    taken = ", ".join(sorted(declared))
-    errors = dict.fromkeys(given.keys() - declared, f"is not known; the action takes {taken}")
+    known = ", ".join(sorted(declared))
+    errors = dict.fromkeys(given.keys() - declared, f"is unknown; the action accepts {known}")
     values: dict[str, object] = {}
     for name, parameter in declared.items():
         value = given.get(name)

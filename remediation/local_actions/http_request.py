@@ -1,4 +1,4 @@
-"""http_request: call an HTTP address and look at the status of the answer."""
+"""http_request: send an HTTP request and check the status of the response."""
 
 import re
 from collections.abc import Mapping
@@ -23,70 +23,72 @@ from remediation.local_actions import (
     Text,
 )
 
-MAX_BODY_BYTES = 64 * 1024  # of the answer that are kept
+MAX_BODY_BYTES = 64 * 1024  # of the response body that are kept
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.1
 HEADER_VALUE = re.compile(r"([!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?)?")  # section 5.5
 
 
 class Url(ParameterType):
-    """An address that can be called without telling a secret to whoever reads it."""
+    """An HTTP URL without credentials, which everyone who reads the parameters would see."""
 
     def __str__(self) -> str:
         return (
-            "an http:// or https:// address with a host, without spaces and without "
-            "user:password@ (give credentials in the header Authorization)"
+            "an http:// or https:// URL with a host, without spaces and without "
+            "user:password@ (send credentials in the Authorization header)"
         )
 
     def convert(self, value: object) -> str:
-        """Refuse every other address."""
+        """Refuse all other URLs."""
         if not isinstance(value, str) or " " in value or not value.isprintable():
             raise ValueError
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
             raise ValueError
-        _ = parts.port  # raises ValueError when it is no port
+        _ = parts.port  # raises ValueError if invalid
         return value
 
 
 class Headers(Object):
-    """Header fields: name -> text."""
+    """Header fields: name -> value."""
 
     def __str__(self) -> str:
-        return "an object of header names and texts, without line breaks or control characters"
+        return (
+            "an object of header names and string values, without line breaks or control characters"
+        )
 
     def convert(self, value: object) -> dict[str, object]:
-        """Refuse what would end the header field and begin another."""
+        """Refuse characters that could inject another header field."""
         headers = super().convert(value)
-        for name, text in headers.items():
+        for name, content in headers.items():
             if not HEADER_NAME.fullmatch(name):
                 raise ValueError
-            if not isinstance(text, str) or not HEADER_VALUE.fullmatch(text):
+            if not isinstance(content, str) or not HEADER_VALUE.fullmatch(content):
                 raise ValueError
         return headers
 
 
 class HttpRequest(LocalAction):
-    """Send one HTTP request. Redirects are not followed: they would take the headers along."""
+    """Send one HTTP request. Redirects are not followed, because they would get the headers too."""
 
     name = "http_request"
-    description = "Call an HTTP address"
+    description = "Send an HTTP request"
     parameters = {
-        "url": Parameter(Url(), "What to call", required=True),
+        "url": Parameter(Url(), "URL of the request", required=True),
         "method": Parameter(
             Choice(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")),
-            "How to call it",
+            "HTTP method",
             default="GET",
         ),
         "headers": Parameter(Headers(), "Header fields", default={}),
         "body": Parameter(Text(), "The body as text, sent as UTF-8"),
         "json": Parameter(AnyValue(), "The body as JSON"),
-        "timeout_seconds": Parameter(Number(0.1, 40), "How long it may take", default=10.0),
+        "timeout_seconds": Parameter(Number(0.1, 40), "Timeout of the request", default=10.0),
         "expect_status": Parameter(
-            Integer(100, 599), "The status that is success; if not given, every 2xx is"
+            Integer(100, 599), "Status that counts as success; every 2xx if not set"
         ),
     }
-    # A second POST can do a second thing.
+    # A second POST may have a second effect.
     is_repeatable = False
 
     def run(self, parameters: Mapping[str, Any], *, deadline_seconds: float) -> dict[str, object]:
@@ -97,8 +99,8 @@ class HttpRequest(LocalAction):
         try:
             result = _send(parameters, timeout)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise LocalActionFailed(_why_not(error, parameters["url"], timeout)) from None
-        _expect(parameters["expect_status"], result)
+            raise LocalActionFailed(_failure_message(error, parameters["url"], timeout)) from None
+        _check_status(parameters["expect_status"], result)
         return result
 
 
@@ -127,14 +129,14 @@ def _send(parameters: Mapping[str, Any], timeout: float) -> dict[str, object]:
 
 
 def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    # Without an "auth" of its own, requests sends the passwords of the worker's ~/.netrc.
+    # Without ``auth``, requests sends the passwords of the worker's ~/.netrc.
     return request
 
 
 def _read(response: requests.Response, *, until: float) -> bytes:
-    """Return the body, cut just after ``MAX_BODY_BYTES``, or time out ``until`` then."""
+    """Return at most ``MAX_BODY_BYTES`` + 1 bytes of the body; time out at ``until``."""
     content = bytearray()
-    # The time limit of the socket begins anew with every byte; this one does not.
+    # The timeout of the socket restarts with every byte; this one does not.
     while len(content) <= MAX_BODY_BYTES:
         if monotonic() > until:
             raise requests.ReadTimeout
@@ -145,28 +147,28 @@ def _read(response: requests.Response, *, until: float) -> bytes:
     return bytes(content)
 
 
-def _why_not(error: Exception, url: str, timeout: float) -> str:
-    """Say why there was no answer, without path and query of the URL: they may hold secrets."""
+def _failure_message(error: Exception, url: str, timeout: float) -> str:
+    """Describe the failure without the URL's path and query, which may contain secrets."""
     parts = urlsplit(url)
     server = f"{parts.scheme}://{parts.netloc}"
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
-        return f"{server} did not answer within {timeout:g} s"
+        return f"{server} did not respond within {timeout:g} s"
     root: BaseException = error
     while cause := root.__cause__ or root.__context__:
         root = cause
-    # What the system says names no URL; what the libraries say does.
+    # Texts of the operating system contain no URL, but those of the libraries do.
     is_from_system = isinstance(root, OSError) and not isinstance(root, requests.RequestException)
-    return f"{server} could not be called: {root if is_from_system else type(root).__name__}"
+    return f"The request to {server} failed: {root if is_from_system else type(root).__name__}"
 
 
-def _expect(expected: int | None, result: Mapping[str, Any]) -> None:
+def _check_status(expected: int | None, result: Mapping[str, Any]) -> None:
     status = result["status"]
     if status == expected or (expected is None and 200 <= status <= 299):
         return
     wanted = "a status from 200 to 299" if expected is None else f"status {expected}"
-    message = f"The answer has status {status}, not {wanted}"
+    message = f"The response has status {status}, not {wanted}"
     if 300 <= status <= 399 and "Location" in result["headers"]:
-        message += "; redirects are not followed: call the address in its header Location"
+        message += "; redirects are not followed: use the URL of its Location header"
     raise LocalActionFailed(message, result)
 
 

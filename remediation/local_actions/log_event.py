@@ -22,8 +22,8 @@ class LogEvent(LocalAction):
     name = "log_event"
     description = "Write a line to PoundCake's log"
     parameters = {
-        "message": Parameter(Text(), "What to write", required=True),
-        "level": Parameter(Choice(tuple(LEVELS)), "How grave it is", default="info"),
+        "message": Parameter(Text(), "Text of the line", required=True),
+        "level": Parameter(Choice(tuple(LEVELS)), "Log level", default="info"),
     }
     is_repeatable = True
 
@@ -35,7 +35,7 @@ class LogEvent(LocalAction):
 
 
 def _one_line(message: str) -> str:
-    # A line break from an alert would forge a second entry, a terminal's escape code worse.
+    # Alerts must not inject log entries with line breaks, or terminal escape sequences.
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in message

@@ -1,4 +1,4 @@
-"""ping: does a host answer ICMP echo requests?"""
+"""ping: check that a host responds to ICMP echo requests."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,28 +14,28 @@ from remediation.local_actions import (
     Parameter,
 )
 
-# Ten packets that all stay unanswered for four seconds end before any action has to.
+# Even ten packets with a timeout of four seconds each end within the limit of every action.
 MAX_PACKETS = 10
 MAX_TIMEOUT_SECONDS = 4.0
 INTERVAL_SECONDS = 0.2  # between two packets
 
-PERMISSION_ADVICE = (
-    "This host does not let PoundCake send ICMP. Allow it with "
+PERMISSION_HINT = (
+    "PoundCake may not send ICMP on this host. Allow it with "
     'sysctl -w net.ipv4.ping_group_range="0 2147483647", '
     "or give the worker the capability CAP_NET_RAW, or use tcp_check"
 )
 
 
 class Ping(LocalAction):
-    """Send ICMP echo requests; one answer is success."""
+    """Send ICMP echo requests; one reply counts as success."""
 
     name = "ping"
-    description = "Check that a host answers ICMP echo requests"
+    description = "Check that a host responds to ICMP echo requests"
     parameters = {
         "host": Parameter(Host(), "Host name or IP address", required=True),
-        "count": Parameter(Integer(1, MAX_PACKETS), "How many packets to send", default=3),
+        "count": Parameter(Integer(1, MAX_PACKETS), "Number of packets", default=3),
         "timeout_seconds": Parameter(
-            Number(0.1, MAX_TIMEOUT_SECONDS), "How long to wait for each answer", default=1.0
+            Number(0.1, MAX_TIMEOUT_SECONDS), "Timeout of each packet", default=1.0
         ),
     }
     is_repeatable = True
@@ -44,27 +44,27 @@ class Ping(LocalAction):
         """Return the packets sent and received, and the round trip times in milliseconds."""
         host = parameters["host"]
         try:
-            answers = _ping(
+            replies = _ping(
                 host,
                 count=parameters["count"],
                 timeout=min(parameters["timeout_seconds"], deadline_seconds),
             )
         except icmplib.SocketPermissionError:
-            raise LocalActionFailed(PERMISSION_ADVICE, {"host": host}) from None
+            raise LocalActionFailed(PERMISSION_HINT, {"host": host}) from None
         except icmplib.ICMPLibError as error:
             raise LocalActionFailed(f"{host} cannot be pinged: {error}", {"host": host}) from error
         result = {
             "host": host,
-            "address": answers.address,
-            "packets_sent": answers.packets_sent,
-            "packets_received": answers.packets_received,
-            "rtt_min_ms": answers.min_rtt,
-            "rtt_avg_ms": answers.avg_rtt,
-            "rtt_max_ms": answers.max_rtt,
+            "address": replies.address,
+            "packets_sent": replies.packets_sent,
+            "packets_received": replies.packets_received,
+            "rtt_min_ms": replies.min_rtt,
+            "rtt_avg_ms": replies.avg_rtt,
+            "rtt_max_ms": replies.max_rtt,
         }
-        if not answers.is_alive:
+        if not replies.is_alive:
             raise LocalActionFailed(
-                f"{host} answered none of {answers.packets_sent} packets", result
+                f"{host} replied to none of {replies.packets_sent} packets", result
             )
         return result
 
@@ -74,7 +74,7 @@ def _ping(host: str, *, count: int, timeout: float) -> icmplib.Host:
     try:
         return icmplib.ping(host, privileged=False, **options)
     except icmplib.ICMPSocketError:
-        # Not this way: the group is not allowed, or the kernel has no such sockets.
+        # Unprivileged ICMP is not allowed for this group, or not supported by the kernel.
         return icmplib.ping(host, privileged=True, **options)
 
 

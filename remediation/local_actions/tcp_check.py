@@ -1,4 +1,4 @@
-"""tcp_check: does a port accept connections?"""
+"""tcp_check: check that a port accepts connections."""
 
 import socket
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class TcpCheck(LocalAction):
         "host": Parameter(Host(), "Host name or IP address", required=True),
         "port": Parameter(Integer(1, 65535), "TCP port", required=True),
         "timeout_seconds": Parameter(
-            Number(0.1, 40), "How long to try each address of the host", default=5.0
+            Number(0.1, 40), "Timeout for each address of the host", default=5.0
         ),
     }
     is_repeatable = True

@@ -1,4 +1,4 @@
-"""wait: let some time pass before the next step."""
+"""wait: wait before the next step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,22 +7,22 @@ from remediation.local_actions import LocalAction, Number, Parameter
 
 
 class Wait(LocalAction):
-    """Let time pass. All of it passes before ``run``, so that no worker is held."""
+    """Wait before the next step. The delay passes before ``run``, without occupying a worker."""
 
     name = "wait"
     description = "Wait before the next step"
     parameters = {
-        "seconds": Parameter(Number(0, 86400), "How long to wait", required=True),
+        "seconds": Parameter(Number(0, 86400), "Duration of the wait", required=True),
     }
     is_repeatable = True
 
     def delay_seconds(self, parameters: Mapping[str, Any]) -> float:
-        """Return the whole wait."""
+        """Return the duration of the wait."""
         seconds: float = parameters["seconds"]
         return seconds
 
     def run(self, parameters: Mapping[str, Any], *, deadline_seconds: float) -> dict[str, object]:
-        """Return ``{"waited_seconds": seconds}``: the time has passed."""
+        """Return ``{"waited_seconds": seconds}``, after the delay."""
         return {"waited_seconds": parameters["seconds"]}
 
 

@@ -1,4 +1,4 @@
-"""http_request: against a real HTTP server on loopback."""
+"""http_request, against an HTTP server on loopback."""
 
 import gzip
 import json
@@ -16,12 +16,12 @@ from remediation.local_actions.http_request import MAX_BODY_BYTES
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers by path; keeps the requests."""
+    """Records requests; the path selects the response."""
 
     server: "Server"
     protocol_version = "HTTP/1.1"
 
-    def answer(self):
+    def respond(self):
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length)
         self.server.requests.append((self.command, self.path, dict(self.headers), body))
@@ -29,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def __getattr__(self, name):
         if name.startswith("do_"):
-            return self.answer
+            return self.respond
         raise AttributeError(name)
 
     def send(self, status, body=b"", **headers):
@@ -82,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Knows what it was asked, and lets the handlers that hang end."""
+    """Records requests, and can end handlers that hang."""
 
     daemon_threads = True
 
@@ -92,7 +92,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
 
     def handle_error(self, request, client_address):
-        """Say nothing: a client that stops reading is what some tests are about."""
+        """Ignore errors: some tests stop reading a response."""
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"
@@ -119,7 +119,7 @@ def call(server, path, **parameters):
     return local_actions.run("http_request", {"url": server.url(path)} | parameters)
 
 
-def test_the_answer_is_the_result(server):
+def test_the_response_is_the_result(server):
     result = call(server, "/ok?a=b")
 
     assert server.requests[0][:2] == ("GET", "/ok?a=b")
@@ -134,7 +134,7 @@ def test_method_headers_and_text_are_sent(server):
     assert (method, headers["X-Api-Key"], body) == ("PUT", "k", "häuser".encode())
 
 
-def test_json_is_sent_as_json(server):
+def test_a_json_body_is_sent(server):
     call(server, "/created", method="POST", json={"alert": ["{{ x }}"]})
 
     _, _, headers, body = server.requests[0]
@@ -142,7 +142,7 @@ def test_json_is_sent_as_json(server):
     assert json.loads(body) == {"alert": ["{{ x }}"]}
 
 
-def test_passwords_of_the_worker_are_not_sent(server, tmp_path, monkeypatch):
+def test_credentials_in_netrc_are_not_sent(server, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login root password s3cret\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -164,12 +164,12 @@ def test_the_expected_status_is_success(server, path, expect_status):
 @pytest.mark.parametrize(
     ("path", "expect_status", "status", "message"),
     [
-        ("/broken", None, 503, "The answer has status 503, not a status from 200 to 299"),
-        ("/ok", 204, 200, "The answer has status 200, not status 204"),
-        ("/moved", None, 302, "redirects are not followed: call the address in its header Locat"),
+        ("/broken", None, 503, "The response has status 503, not a status from 200 to 299"),
+        ("/ok", 204, 200, "The response has status 200, not status 204"),
+        ("/moved", None, 302, "redirects are not followed: use the URL of its Location header"),
     ],
 )
-def test_any_other_status_is_a_failure_that_keeps_the_answer(
+def test_any_other_status_is_a_failure_with_the_response(
     server, path, expect_status, status, message
 ):
     with pytest.raises(LocalActionFailed, match=message) as failed:
@@ -194,22 +194,22 @@ def test_a_long_body_is_cut(server, path, character):
 
 
 @pytest.mark.parametrize("path", ["/drip", "/silence"])
-def test_an_answer_that_does_not_end_is_a_failure_in_time(server, path):
-    with pytest.raises(LocalActionFailed, match=r"did not answer within 0\.2 s"):
+def test_a_response_that_does_not_end_times_out(server, path):
+    with pytest.raises(LocalActionFailed, match=r"did not respond within 0\.2 s"):
         call(server, path, timeout_seconds=0.2)
 
 
 @pytest.mark.parametrize(
     ("path", "reason"), [("/hang_up", "Remote end closed"), ("/not_gzip", "error")]
 )
-def test_a_broken_answer_is_a_failure_with_the_reason(server, path, reason):
+def test_an_invalid_response_is_a_failure_with_the_reason(server, path, reason):
     with pytest.raises(
-        LocalActionFailed, match=rf"127\.0\.0\.1:\d+ could not be called: .*{reason}"
+        LocalActionFailed, match=rf"The request to http://127\.0\.0\.1:\d+ failed: .*{reason}"
     ):
         call(server, path)
 
 
-def test_a_server_that_refuses_is_a_failure_without_the_secrets_of_the_url():
+def test_a_refused_connection_is_a_failure_without_secrets_of_the_url():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -219,7 +219,7 @@ def test_a_server_that_refuses_is_a_failure_without_the_secrets_of_the_url():
     assert "s3cret" not in str(failed.value)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(tls_server):
+def test_an_untrusted_certificate_is_refused(tls_server):
     url = tls_server.url("/ok").replace("http:", "https:")
 
     with pytest.raises(LocalActionFailed, match="certificate verify failed"):
@@ -246,7 +246,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tls_server):
         17,
     ],
 )
-def test_an_address_that_must_not_be_called_is_refused(url):
+def test_an_invalid_url_is_refused(url):
     with pytest.raises(InvalidParameters, match=r"'url' must be .* without user:password@"):
         local_actions.run("http_request", {"url": url})
 
@@ -266,11 +266,11 @@ def test_an_address_that_must_not_be_called_is_refused(url):
         ["X-A"],
     ],
 )
-def test_a_header_that_would_forge_another_is_refused(headers):
+def test_an_invalid_header_is_refused(headers):
     with pytest.raises(InvalidParameters, match=r"'headers' must be .* without line breaks"):
         local_actions.run("http_request", {"url": "http://127.0.0.1/", "headers": headers})
 
 
-def test_two_bodies_are_refused():
+def test_body_and_json_together_are_refused():
     with pytest.raises(InvalidParameters, match="'json' cannot be given together with body"):
         local_actions.run("http_request", {"url": "http://127.0.0.1/", "body": "", "json": {}})

@@ -1,4 +1,4 @@
-"""The registry, the contract and the bound that every local action shares."""
+"""The registry, the parameters and the deadline of all local actions."""
 
 import pkgutil
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ PUBLIC_MODULES = [
 
 
 class Hang(LocalAction):
-    """Does not end until the test lets it."""
+    """An action that hangs until the test ends it."""
 
     name = "hang"
     description = "Never ends"
@@ -57,11 +57,11 @@ def hang(monkeypatch):
     action.may_end.set()
 
 
-def test_every_module_is_an_action_of_its_name():
+def test_every_module_is_an_action_with_its_name():
     assert local_actions.names() == sorted(PUBLIC_MODULES)
 
 
-def test_the_promised_actions_are_there():
+def test_the_documented_actions_exist():
     assert {"log_event", "ping", "tcp_check", "http_request", "wait"} <= set(local_actions.names())
 
 
@@ -74,7 +74,7 @@ def test_every_action_describes_itself_and_its_parameters(name):
 
 
 @pytest.mark.parametrize("name", PUBLIC_MODULES)
-def test_every_default_is_a_value_that_could_be_given(name):
+def test_every_default_is_a_valid_value(name):
     for parameter in local_actions.get(name).parameters.values():
         if parameter.default is not None:
             assert parameter.type.convert(parameter.default) == parameter.default
@@ -90,32 +90,32 @@ def test_every_default_is_a_value_that_could_be_given(name):
         ("wait", True),
     ],
 )
-def test_actions_that_may_run_twice_are_repeatable(name, is_repeatable):
+def test_only_http_request_is_not_repeatable(name, is_repeatable):
     assert local_actions.get(name).is_repeatable == is_repeatable
 
 
 @pytest.mark.parametrize("call", [local_actions.run, local_actions.delay_seconds])
-def test_an_unknown_action_is_refused_with_the_names_that_exist(call):
+def test_an_unknown_action_is_refused_with_the_known_names(call):
     names = ", ".join(local_actions.names())
     with pytest.raises(UnknownLocalAction, match=f"'reboot'; use one of {names}"):
         call("reboot", {})
 
 
 @pytest.mark.parametrize("call", [local_actions.run, local_actions.delay_seconds])
-def test_every_wrong_parameter_is_named_with_what_it_must_be(call):
+def test_every_invalid_parameter_is_named_with_its_type(call):
     with pytest.raises(InvalidParameters) as refused:
         call("tcp_check", {"port": "http", "hostname": "web-01"})
 
     assert refused.value.errors == {
         "host": "is missing; it must be a host name or an IP address without port, spaces or "
         "control characters, at most 253 characters",
-        "port": "must be a whole number from 1 to 65535",
-        "hostname": "is not known; the action takes host, port, timeout_seconds",
+        "port": "must be an integer from 1 to 65535",
+        "hostname": "is unknown; the action accepts host, port, timeout_seconds",
     }
     assert str(refused.value).startswith("tcp_check: parameter 'host' is missing")
 
 
-def test_a_refusal_does_not_repeat_the_value():
+def test_the_error_does_not_contain_the_value():
     with pytest.raises(InvalidParameters) as refused:
         local_actions.run("tcp_check", {"host": "s3cret value", "port": "s3cret"})
 
@@ -142,7 +142,7 @@ def test_a_refusal_does_not_repeat_the_value():
         (AnyValue(), [None], [None]),
     ],
 )
-def test_a_value_that_fits_is_converted(kind, given, converted):
+def test_a_valid_value_is_converted(kind, given, converted):
     assert kind.convert(given) == converted
 
 
@@ -180,22 +180,22 @@ def test_a_value_that_fits_is_converted(kind, given, converted):
         (Object(), "{}"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused(kind: ParameterType, given):
-    with pytest.raises(ValueError):  # noqa: PT011  the sentence is made by the caller
+def test_an_invalid_value_is_refused(kind: ParameterType, given):
+    with pytest.raises(ValueError):  # noqa: PT011  the caller adds the message
         kind.convert(given)
 
 
-def test_null_is_as_good_as_not_given():
+def test_null_counts_as_missing():
     with pytest.raises(InvalidParameters, match="'message' is missing"):
         local_actions.run("log_event", {"message": None, "level": None})
 
 
-def test_an_action_that_hangs_is_given_up_at_its_deadline(hang):
+def test_an_action_that_hangs_times_out_at_its_deadline(hang):
     with pytest.raises(LocalActionTimeout, match=r"hang did not end within 0\.05 s"):
         local_actions.run("hang", {"port": 1}, deadline_seconds=0.05)
 
 
-def test_no_deadline_is_later_than_the_limit_of_all(hang, monkeypatch):
+def test_a_deadline_is_at_most_the_limit_of_all_actions(hang, monkeypatch):
     monkeypatch.setattr(local_actions, "MAX_SECONDS", 0.05)
 
     with pytest.raises(LocalActionTimeout, match=r"within 0\.05 s"):
@@ -204,23 +204,23 @@ def test_no_deadline_is_later_than_the_limit_of_all(hang, monkeypatch):
     assert hang.deadline_seconds == 0.05
 
 
-def test_a_fault_of_the_action_reaches_the_caller(hang, monkeypatch):
+def test_an_unexpected_error_of_the_action_is_raised(hang, monkeypatch):
     def fail(*_arguments, **_options):
-        raise ZeroDivisionError("by a fault")
+        raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(Hang, "run", fail)
 
-    with pytest.raises(ZeroDivisionError, match="by a fault"):
+    with pytest.raises(ZeroDivisionError, match="a bug"):
         local_actions.run("hang", {"port": 1})
 
 
-def test_a_time_out_inside_the_action_is_not_taken_for_the_deadline(hang, monkeypatch):
+def test_a_timeout_error_of_the_action_is_not_the_deadline(hang, monkeypatch):
     def fail(*_arguments, **_options):
-        raise TimeoutError("of its own")
+        raise TimeoutError("inside the action")
 
     monkeypatch.setattr(Hang, "run", fail)
 
-    with pytest.raises(TimeoutError, match="of its own"):
+    with pytest.raises(TimeoutError, match="inside the action"):
         local_actions.run("hang", {"port": 1})
 
 
@@ -233,5 +233,5 @@ def test_a_time_out_inside_the_action_is_not_taken_for_the_deadline(hang, monkey
         ("http_request", {"url": "http://localhost/"}),
     ],
 )
-def test_all_but_wait_are_run_at_once(name, parameters):
+def test_all_actions_but_wait_run_without_a_delay(name, parameters):
     assert local_actions.delay_seconds(name, parameters) is None

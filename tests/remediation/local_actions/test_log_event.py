@@ -1,4 +1,4 @@
-"""log_event: one line to the log, whatever the alert holds."""
+"""log_event, which writes exactly one line for any text."""
 
 import logging
 
@@ -22,7 +22,7 @@ def test_the_message_is_logged_with_its_level(caplog, level):
     assert result == {"logged": "web-01 is down"}
 
 
-def test_the_level_is_info_when_none_is_given(caplog):
+def test_the_default_level_is_info(caplog):
     caplog.set_level(logging.DEBUG, logger=LOGGER)
 
     local_actions.run("log_event", {"message": "x"})
@@ -30,18 +30,18 @@ def test_the_level_is_info_when_none_is_given(caplog):
     assert caplog.records[0].levelno == logging.INFO
 
 
-def test_an_unknown_level_is_refused_with_those_that_exist():
+def test_an_unknown_level_is_refused_with_the_known_levels():
     with pytest.raises(InvalidParameters, match="'level' must be one of debug, info, warning"):
         local_actions.run("log_event", {"message": "x", "level": "FATAL"})
 
 
-def test_a_line_break_does_not_forge_an_entry():
+def test_a_line_break_does_not_start_another_entry():
     result = local_actions.run("log_event", {"message": "down\r\n2026 root logged in\x1b[2J"})
 
     assert result == {"logged": "down\\r\\n2026 root logged in\\x1b[2J"}
 
 
-def test_format_characters_of_the_logger_are_text(caplog):
+def test_percent_formats_are_logged_unchanged(caplog):
     caplog.set_level(logging.INFO, logger=LOGGER)
 
     local_actions.run("log_event", {"message": "disk 100%s full %(name)s"})
@@ -50,7 +50,7 @@ def test_format_characters_of_the_logger_are_text(caplog):
 
 
 @given(st.text(st.characters(exclude_categories=[])))
-def test_every_text_is_one_printable_line(message):
+def test_every_text_becomes_one_printable_line(message):
     result = local_actions.run("log_event", {"message": message})
 
     assert str(result["logged"]).isprintable()

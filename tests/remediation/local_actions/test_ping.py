@@ -1,4 +1,4 @@
-"""ping: real packets on loopback where the host permits them, icmplib's boundary elsewhere."""
+"""ping, with real packets on loopback if the host allows them, else with a fake icmplib."""
 
 import icmplib
 import pytest
@@ -7,11 +7,11 @@ from remediation import local_actions
 from remediation.local_actions import LocalActionFailed
 
 
-def test_loopback_answers():
+def test_loopback_responds():
     try:
         result = local_actions.run("ping", {"host": "127.0.0.1", "count": 1})
     except LocalActionFailed as error:
-        if "does not let PoundCake send ICMP" in str(error):
+        if "may not send ICMP" in str(error):
             pytest.skip(str(error))
         raise
 
@@ -23,8 +23,8 @@ def test_loopback_answers():
     assert float(str(result["rtt_avg_ms"])) > 0
 
 
-class Icmp:
-    """Stands where ``icmplib.ping`` stands; answers each call with the next outcome."""
+class FakePing:
+    """A fake ``icmplib.ping`` that returns or raises the next outcome."""
 
     def __init__(self, *outcomes):
         self.outcomes = list(outcomes)
@@ -38,21 +38,21 @@ class Icmp:
         return outcome
 
 
-def install(monkeypatch, *outcomes) -> Icmp:
-    icmp = Icmp(*outcomes)
-    monkeypatch.setattr(icmplib, "ping", icmp)
-    return icmp
+def install(monkeypatch, *outcomes) -> FakePing:
+    fake = FakePing(*outcomes)
+    monkeypatch.setattr(icmplib, "ping", fake)
+    return fake
 
 
-def test_a_host_that_permits_no_icmp_is_told_what_to_allow(monkeypatch):
+def test_missing_icmp_permission_is_a_failure_with_a_hint(monkeypatch):
     install(monkeypatch, icmplib.SocketPermissionError(False), icmplib.SocketPermissionError(True))
 
     with pytest.raises(LocalActionFailed, match=r"ping_group_range.*CAP_NET_RAW"):
         local_actions.run("ping", {"host": "web-01"})
 
 
-def test_privileged_sockets_are_the_second_choice(monkeypatch):
-    icmp = install(
+def test_privileged_sockets_are_the_fallback(monkeypatch):
+    fake = install(
         monkeypatch,
         icmplib.SocketPermissionError(False),
         icmplib.Host("192.0.2.1", 2, [1.0, 3.0]),
@@ -69,12 +69,12 @@ def test_privileged_sockets_are_the_second_choice(monkeypatch):
         "rtt_avg_ms": 2.0,
         "rtt_max_ms": 3.0,
     }
-    assert [call["privileged"] for call in icmp.calls] == [False, True]
-    assert icmp.calls[1]["count"] == 2
-    assert icmp.calls[1]["timeout"] == 0.5
+    assert [call["privileged"] for call in fake.calls] == [False, True]
+    assert fake.calls[1]["count"] == 2
+    assert fake.calls[1]["timeout"] == 0.5
 
 
-def test_one_answer_is_success(monkeypatch):
+def test_one_reply_is_success(monkeypatch):
     install(monkeypatch, icmplib.Host("192.0.2.1", 3, [1.0]))
 
     result = local_actions.run("ping", {"host": "web-01"})
@@ -82,23 +82,23 @@ def test_one_answer_is_success(monkeypatch):
     assert result["packets_received"] == 1
 
 
-def test_silence_is_a_failure_that_keeps_the_counts(monkeypatch):
+def test_no_reply_is_a_failure_with_the_counts(monkeypatch):
     install(monkeypatch, icmplib.Host("192.0.2.1", 3, []))
 
-    with pytest.raises(LocalActionFailed, match="web-01 answered none of 3 packets") as failed:
+    with pytest.raises(LocalActionFailed, match="web-01 replied to none of 3 packets") as failed:
         local_actions.run("ping", {"host": "web-01"})
 
     assert failed.value.result["packets_sent"] == 3
 
 
-def test_a_name_that_nobody_knows_is_a_failure_with_the_reason(monkeypatch):
+def test_an_unknown_host_name_is_a_failure_with_the_reason(monkeypatch):
     install(monkeypatch, icmplib.NameLookupError("web.invalid"))
 
     with pytest.raises(LocalActionFailed, match=r"'web\.invalid' cannot be resolved"):
         local_actions.run("ping", {"host": "web.invalid"})
 
 
-def test_the_longest_ping_ends_before_every_action_has_to():
+def test_the_longest_ping_ends_within_the_limit_of_all_actions():
     ping = local_actions.get("ping")
     count = ping.parameters["count"].type.maximum
     timeout = ping.parameters["timeout_seconds"].type.maximum

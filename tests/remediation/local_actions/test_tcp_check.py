@@ -1,4 +1,4 @@
-"""tcp_check: against real sockets."""
+"""tcp_check, against real sockets."""
 
 import socket
 
@@ -16,7 +16,7 @@ def listener():
 
 @pytest.fixture
 def full_listener():
-    # Its queue holds one connection; the kernel drops the next without a word.
+    # Its queue holds one connection; the kernel silently drops the next.
     with (
         socket.create_server(("127.0.0.1", 0), backlog=0) as server,
         socket.create_connection(server.getsockname()),
@@ -28,7 +28,7 @@ def port_of(server: socket.socket) -> int:
     return int(server.getsockname()[1])
 
 
-def test_a_port_that_accepts_is_success(listener):
+def test_a_port_that_accepts_connections_is_success(listener):
     result = local_actions.run("tcp_check", {"host": "127.0.0.1", "port": port_of(listener)})
 
     assert result["address"] == "127.0.0.1"
@@ -44,7 +44,7 @@ def test_nothing_is_sent_and_the_connection_is_closed(listener):
         assert connection.recv(1) == b""
 
 
-def test_a_port_that_refuses_is_a_failure_with_the_reason(listener):
+def test_a_refused_connection_is_a_failure_with_the_reason(listener):
     port = port_of(listener)
     listener.close()
 
@@ -54,7 +54,7 @@ def test_a_port_that_refuses_is_a_failure_with_the_reason(listener):
         local_actions.run("tcp_check", {"host": "127.0.0.1", "port": port})
 
 
-def test_a_port_that_does_not_answer_is_a_failure_in_time(full_listener):
+def test_a_port_that_does_not_respond_times_out(full_listener):
     port = port_of(full_listener)
 
     with pytest.raises(LocalActionFailed, match=r"within 0\.1 s") as failed:
@@ -63,11 +63,11 @@ def test_a_port_that_does_not_answer_is_a_failure_in_time(full_listener):
     assert failed.value.result == {"host": "127.0.0.1", "port": port}
 
 
-def test_a_name_that_nobody_knows_is_a_failure_with_the_reason(monkeypatch):
-    def no_such_name(*_arguments, **_options):
+def test_an_unknown_host_name_is_a_failure_with_the_reason(monkeypatch):
+    def fail(*_arguments, **_options):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
 
     with pytest.raises(LocalActionFailed, match=r"web\.invalid port 22 .*: Name or service not"):
         local_actions.run("tcp_check", {"host": "web.invalid", "port": 22})

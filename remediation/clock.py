@@ -1,7 +1,7 @@
-"""The time that all processes share: that of the database.
+"""The time that all processes share: the database's.
 
-The clocks of machines differ and step. Each time that is stored, or compared with a stored one,
-comes from ``now``. On SQLite, where all processes run on one machine, that is the machine's clock.
+The clocks of machines differ and jump. Every time that is stored, or compared with a stored one,
+comes from ``now``. On SQLite all processes run on one machine, so it is the machine's clock.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from django.db import Error, connection
 
 logger = logging.getLogger(__name__)
 
-READ_AGAIN_SECONDS = 5.0  # between two readings of the database's clock
-ROUND_TRIP_SECONDS = 1.0  # a reading that took longer says too little
-READINGS_MAX = 3  # at once, while none is good enough
-# Stamps this much ahead of now are still those of another process that read the clock as well.
+READ_INTERVAL_SECONDS = 5.0  # between two readings of the database's clock
+ROUND_TRIP_SECONDS = 1.0  # a reading that took longer is too inexact
+READINGS_MAX = 3  # in a row, until one is exact enough
+# Two processes may read the clock this much apart: a time less far ahead is not in the future.
 TOLERANCE = datetime.timedelta(seconds=2)
-SKEW_WARNING_SECONDS = 5.0  # of a machine's clock, which people should set right
+SKEW_WARNING_SECONDS = 5.0  # skew of a machine's clock that is reported
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-# It never steps, and on Linux it also counts the time that the machine was suspended.
+# It never jumps, and on Linux it includes the time that the machine was suspended.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def steady_seconds() -> float:
-    """Return seconds since a fixed moment, the same for all processes of this machine."""
+    """Return seconds since a fixed moment, which is the same for all processes of this machine."""
     return time.clock_gettime(_STEADY)
 
 
@@ -41,9 +41,9 @@ class MachineClock:
 
 
 class DatabaseClock:
-    """The clock of the database, read every few seconds and carried on by the steady clock.
+    """The clock of the database: read every few seconds, advanced by the steady clock in between.
 
-    So it costs no statement per call, and a step of the machine's wall clock changes nothing.
+    A call needs no statement, and a jump of the machine's wall clock has no effect.
     """
 
     def __init__(self) -> None:
@@ -54,10 +54,10 @@ class DatabaseClock:
     def now(self) -> datetime.datetime:
         """Return the current time, in UTC.
 
-        Without any answer of the database so far it is this machine's time.
+        Before the first answer of the database it is this machine's time.
         """
-        is_old = steady_seconds() > self._read_at + READ_AGAIN_SECONDS
-        # While one thread reads, the others go on with what is known.
+        is_old = steady_seconds() > self._read_at + READ_INTERVAL_SECONDS
+        # While one thread reads, the others use the last offset.
         if is_old and self._reading.acquire(blocking=self._offset is None):
             try:
                 self._read()
@@ -86,7 +86,7 @@ class DatabaseClock:
             self._offset = shown - after
 
     def _within(self, least: float, most: float) -> float:
-        """Return the offset; one that is still possible is kept, so that time does not jitter."""
+        """Return the offset. Keep the old one within the bounds, so that time does not jitter."""
         if self._offset is None:
             return (least + most) / 2
         return min(max(self._offset, least), most)
@@ -109,19 +109,19 @@ def now() -> datetime.datetime:
 
 
 def skew_seconds() -> float:
-    """Return by how much this machine's clock is ahead of the shared time."""
+    """Return how far this machine's clock is ahead of the shared time."""
     return (_machine.now() - now()).total_seconds()
 
 
 def skew_warning() -> str:
-    """Return what is wrong with this machine's clock, '' when nothing is."""
+    """Return a text about this machine's clock if it is wrong, else ''."""
     seconds = skew_seconds()
     if abs(seconds) < SKEW_WARNING_SECONDS:
         return ""
     direction = "ahead of" if seconds > 0 else "behind"
     return (
         f"the clock of {socket.gethostname()} is {abs(seconds):.1f} s {direction} the database's:"
-        " PoundCake goes by the database's; set this one by NTP"
+        " PoundCake uses the database's; set this one by NTP"
     )
 
 
@@ -130,10 +130,10 @@ def _shared() -> MachineClock | DatabaseClock:
 
 
 class Timer:
-    """A time limit by all clocks of this machine: the one that ran the furthest counts.
+    """A time limit on two clocks of this machine; the one that advanced further counts.
 
-    The steady clock goes on while a process is stopped or a machine suspended; the wall clock is
-    set again after a pause of a virtual machine. A step of it can only end the limit early.
+    The steady clock advances while a process is stopped or a machine suspended. The wall clock is
+    corrected after a virtual machine was paused; a jump can only end the limit early.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -141,6 +141,6 @@ class Timer:
         self._began = (steady_seconds(), time.time())
 
     def is_over(self) -> bool:
-        """Return whether the time is over."""
+        """Return whether the limit is reached."""
         steady, wall = self._began
         return max(steady_seconds() - steady, time.time() - wall) >= self._seconds

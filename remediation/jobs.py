@@ -1,4 +1,4 @@
-"""What the workers do: the functions that wake-ups name, one engine call each."""
+"""The jobs of the workers. Wake-ups name these functions; most make one engine call."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ logger = logging.getLogger(__name__)
 
 TICK_GRACE = datetime.timedelta(seconds=5)
 KEPT = datetime.timedelta(days=1)
-PLANNED_AHEAD = datetime.timedelta(seconds=30)  # at the most; what is delivered is locked longer
+PLANNED_AHEAD = datetime.timedelta(seconds=30)  # delivered wake-ups are locked for longer
 PRUNE_INTERVAL = datetime.timedelta(minutes=10)
-CLOCK_LOOK_SECONDS = 30.0
-PRUNED_MAX = 2_000  # rows of each kind that are deleted at once
+CLOCK_CHECK_SECONDS = 30.0
+PRUNED_MAX = 2_000  # rows of each kind deleted by one call
 
 
-_clocks_looked_at: clock.Timer | None = None
+_clock_check: clock.Timer | None = None
 
 
 class ClockSkew(Exception):
-    """The clock of a machine is wrong; the text says which and by how much."""
+    """The clock of a machine is wrong by the skew in the text."""
 
 
 Wrapped = ParamSpec("Wrapped")
 
 
 def reported(job: Callable[Wrapped, bool]) -> Callable[Wrapped, None]:
-    """Record a job's exceptions as a problem and raise them again; a success ends the problem.
+    """Record a job's exceptions as a problem and re-raise them; a complete run ends the problem.
 
-    ``job``: returns whether it did all that it is there for, so that its success says so.
+    ``job`` returns whether the run was complete.
     """
 
     @wraps(job)
@@ -68,9 +68,9 @@ def reported(job: Callable[Wrapped, bool]) -> Callable[Wrapped, None]:
 
 @reported
 def launch_due(**_newer: object) -> bool:
-    """Start what is due in StackStorm, a bounded batch."""
-    _show_life()
-    queue.absorb(queue.LAUNCH_DUE)
+    """Launch a bounded batch of due StackStorm executions."""
+    _record_heartbeat()
+    queue.discard_pending(queue.LAUNCH_DUE)
     if (client := _stackstorm()) and not outage.blocks_calls(at=clock.now()):
         launch.launch_due(client=client)
     return True
@@ -78,8 +78,8 @@ def launch_due(**_newer: object) -> bool:
 
 @reported
 def run_local(**_newer: object) -> bool:
-    """Carry out one due local action, and have the next one carried out by whoever is free."""
-    _show_life()
+    """Run one due local action; enqueue a job if another one is due."""
+    _record_heartbeat()
     if launch.run_local() and launch.is_local_due():
         queue.enqueue(queue.RUN_LOCAL)
     return True
@@ -87,8 +87,8 @@ def run_local(**_newer: object) -> bool:
 
 @reported
 def beat(**_newer: object) -> bool:
-    """Prove to the worker command that this cluster works; revive the chain of ticks."""
-    _show_life()
+    """Record a heartbeat of this cluster; restart the chain of ticks if it broke."""
+    _record_heartbeat()
     interval = datetime.timedelta(seconds=settings.POLL_INTERVAL)
     if JobSchedule.is_late("tick", at=clock.now(), interval=interval, grace=TICK_GRACE):
         queue.enqueue(queue.TICK)
@@ -97,35 +97,37 @@ def beat(**_newer: object) -> bool:
 
 @reported
 def tick(**_newer: object) -> bool:
-    """Follow what is in flight; the next tick is planned first, so that the chain never ends.
+    """Follow executions in flight. The next tick is enqueued first, so the chain never breaks.
 
-    What time alone makes due is looked for once in POLL_INTERVAL. A tick that somebody asked for,
-    or that an execution's age made due, comes in between. Each part is a bounded batch, and one
-    that raises does not keep the others from their turn.
+    The periodic work runs once per POLL_INTERVAL. Ticks in between were requested, or an execution
+    became due for a poll. Each part is a bounded batch and runs even if another part raises.
     """
-    _show_life()
+    _record_heartbeat()
     interval = datetime.timedelta(seconds=settings.POLL_INTERVAL)
     at = clock.now()
     with transaction.atomic():
-        queue.absorb(queue.TICK, until=at + PLANNED_AHEAD)
-        is_beat = JobSchedule.start_if_due("tick", at=at, interval=interval)
+        queue.discard_pending(queue.TICK, until=at + PLANNED_AHEAD)
+        is_periodic = JobSchedule.start_if_due("tick", at=at, interval=interval)
         queue.enqueue(queue.TICK, at=at + interval)
-    follow: list[Callable[[], object]] = [partial(_follow, at + interval), cancel.apply_stops]
-    if not is_beat:
-        _each_in_turn(follow)
+    parts: list[Callable[[], object]] = [
+        partial(_poll_stackstorm, at + interval),
+        cancel.apply_stops,
+    ]
+    if not is_periodic:
+        _run_all(parts)
         return False
     problems.begin("tick")
-    what_is_due = [recover.recover, launch_timeout.expire, cancel.cancel_overdue, _prune]
-    what_is_due += [_look_at_clocks, _refresh_actions, problems.end_unreported]
+    periodic = [recover.recover, launch_timeout.expire, cancel.cancel_overdue, _prune]
+    periodic += [_check_clocks, _refresh_actions, problems.end_unreported]
     try:
-        _each_in_turn([_wake_launchers, *follow, *what_is_due])
+        _run_all([_wake_launchers, *parts, *periodic])
     finally:
         problems.finish("tick")
     return True
 
 
-def _each_in_turn(parts: Iterable[Callable[[], object]]) -> None:
-    """Carry out all parts. Raises what the first of those that failed has raised."""
+def _run_all(parts: Iterable[Callable[[], object]]) -> None:
+    """Run all parts; raise the first exception at the end."""
     failures: list[Exception] = []
     for part in parts:
         try:
@@ -138,21 +140,21 @@ def _each_in_turn(parts: Iterable[Callable[[], object]]) -> None:
         raise failures[0]
 
 
-def _follow(planned: datetime.datetime) -> None:
-    """Ask StackStorm how the executions are, unless it asked not to be called."""
+def _poll_stackstorm(planned: datetime.datetime) -> None:
+    """Poll due executions in StackStorm, unless calls are paused by an outage."""
     client = _stackstorm()
     if client is None or outage.blocks_calls(at=clock.now()):
         return
     asked = poll.poll_due(client=client) + lookup.look_up_due(client=client)
     asked += reruns.check_due(client=client)
     if not asked:
-        # Nothing else would find out that the problem is over.
+        # No other call would notice the end of the outage.
         outage.probe(client=client)
-    _plan_sooner(planned)
+    _schedule_earlier_tick(planned)
 
 
 def _wake_launchers() -> None:
-    """Wake those who start what time has made due."""
+    """Enqueue launches for executions that have become due."""
     if launch.is_local_due():
         queue.enqueue(queue.RUN_LOCAL)
     if not outage.blocks_calls(at=clock.now()) and launch.is_stackstorm_due():
@@ -160,7 +162,7 @@ def _wake_launchers() -> None:
 
 
 def _refresh_actions() -> None:
-    """Ask StackStorm for what is known of actions and too old."""
+    """Refresh outdated action metadata from StackStorm."""
     client = _stackstorm()
     if client and not Problem.is_current(STACKSTORM):
         action_refresh.refresh_due(client=client)
@@ -172,17 +174,17 @@ def _prune() -> None:
 
 
 def prune() -> None:
-    """Delete failed jobs, dead workers and old early resolves; the history of alerts stays."""
+    """Delete old failed jobs, dead workers and early resolves; never the history of alerts."""
     before = clock.now() - KEPT
     queue.prune(before=before, most=PRUNED_MAX)
     Heartbeat.prune(before=before, most=PRUNED_MAX)
     EarlyResolve.prune(before=before, most=PRUNED_MAX)
 
 
-def _plan_sooner(planned: datetime.datetime) -> None:
-    """Have the next tick come before it was planned, if something is to be asked for by then.
+def _schedule_earlier_tick(planned: datetime.datetime) -> None:
+    """Enqueue an earlier tick if a poll is due before the planned one.
 
-    While the stream tells of what ends, the polls that are left can wait until then.
+    While the stream reports ends, the remaining polls can wait for the planned tick.
     """
     due = None if poll_interval.is_streamed() else poll_schedule.next_due()
     if due and due < planned:
@@ -190,7 +192,7 @@ def _plan_sooner(planned: datetime.datetime) -> None:
 
 
 def _stackstorm() -> StackStormClient | None:
-    """Return the client; without one, have people read why what is due waits."""
+    """Return the client, or None; then report the problem if executions wait for it."""
     try:
         return stackstorm_client()
     except NotConfigured as error:
@@ -199,17 +201,17 @@ def _stackstorm() -> StackStormClient | None:
         return None
 
 
-def _look_at_clocks() -> None:
-    """Make good for clocks that were wrong, and report this machine's, now and then."""
-    global _clocks_looked_at
-    if _clocks_looked_at is None or _clocks_looked_at.is_over():
-        _clocks_looked_at = clock.Timer(CLOCK_LOOK_SECONDS)
+def _check_clocks() -> None:
+    """Now and then, correct due times of wrong clocks and report this machine's clock."""
+    global _clock_check
+    if _clock_check is None or _clock_check.is_over():
+        _clock_check = clock.Timer(CLOCK_CHECK_SECONDS)
         future_due_times.correct()
         _report_skew()
 
 
 def _report_skew() -> None:
-    """Record a wrong clock of this machine as a problem, or that it is right again."""
+    """Report a wrong clock of this machine as a problem, or end the problem."""
     job = f"clock@{socket.gethostname()[:30]}"
     if warning := clock.skew_warning():
         problems.report(job, ClockSkew(warning))
@@ -217,6 +219,6 @@ def _report_skew() -> None:
         problems.end(job)
 
 
-def _show_life() -> None:
+def _record_heartbeat() -> None:
     if own := queue.this_cluster():
         Heartbeat.record(own, at=clock.now(), skew_seconds=clock.skew_seconds())

@@ -1,7 +1,7 @@
-"""Wake-ups for the workers: the one module that knows django-q2.
+"""Wake-ups: queued jobs for the workers. Only this module imports django-q2.
 
-A wake-up may come 0, 1 or n times. It is a row of the database (the ORM broker), so inside a
-transaction it is enqueued with the work that it announces, or not at all.
+A wake-up may be delivered 0, 1 or more times. It is a database row (ORM broker), so a transaction
+enqueues it together with the work that it announces, or not at all.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The name of a function in ``remediation.jobs`` and the cluster that runs it."""
+    """A function in ``remediation.jobs`` and the cluster that runs it."""
 
     path: str
     cluster: str
 
 
-# A cluster's queue holds wake-ups of one job: each says that there is something to do, no more.
+# All wake-ups of a cluster's queue are for one job and carry no data.
 LAUNCH, FOLLOW, LOCAL = "launch", "follow", "local"
 LAUNCH_DUE = Job("remediation.jobs.launch_due", LAUNCH)
 TICK = Job("remediation.jobs.tick", FOLLOW)
@@ -44,109 +44,108 @@ RUN_LOCAL = Job("remediation.jobs.run_local", LOCAL)
 BEAT = Job("remediation.jobs.beat", FOLLOW)
 ALL_JOBS = (LAUNCH_DUE, TICK, RUN_LOCAL, BEAT)
 CLUSTERS = (LAUNCH, FOLLOW, LOCAL)
-ASKED_EARLY = datetime.timedelta(hours=1)
-# In the environment of the clusters: which worker command started them.
+BACKDATED_BY = datetime.timedelta(hours=1)  # see ``request_heartbeat``
+# Environment variable of the clusters: the id of the worker command that started them.
 WORKER_ID = "WORKER_ID"
-ABSORBED_MAX = 5_000  # wake-ups that one job deletes
+DISCARDED_MAX = 5_000  # wake-ups that one job deletes
 
 
-class Packer(ORM):  # type: ignore[misc]  # django-q2 has no types
-    """A broker that keeps what it is to enqueue."""
+class CapturingBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
+    """A broker that keeps the signed package instead of storing it."""
 
     def enqueue(self, task: Any) -> int:
-        """Keep the signed wake-up; there is no row yet that could have an id."""
+        """Keep the package; no row exists yet, so the id is 0."""
         self.package: str = task
         return 0
 
 
 @lru_cache(maxsize=32)
 def _package(path: str, cluster: str) -> str:
-    """Return the signed wake-up of a job: the same each time, as it says no more than its name.
+    """Return the signed package of a job, which is the same each time.
 
-    Django-q2 knows it by an id, so the failures of one job, enqueued by one process, are one row.
+    It contains one django-q2 task id, so the failures of a job enqueued by one process are one row.
     """
-    packer = Packer(list_key=cluster)
-    async_task(path, broker=packer, cluster=cluster)
-    return packer.package
+    broker = CapturingBroker(list_key=cluster)
+    async_task(path, broker=broker, cluster=cluster)
+    return broker.package
 
 
 def enqueue(job: Job, *, at: datetime.datetime | None = None) -> None:
-    """Wake a worker for ``job``, now or at a time."""
+    """Enqueue a wake-up for ``job``, due now or at a time."""
     _enqueue(job.path, job.cluster, at or clock.now())
 
 
 def _enqueue(path: str, cluster: str, at: datetime.datetime) -> None:
-    # Django-q2 leaves alone what is locked until later.
+    # Django-q2 ignores rows that are locked until later.
     insert([OrmQ(key=cluster, payload=_package(path, cluster), lock=at)])
 
 
-def absorb(job: Job, *, until: datetime.datetime | None = None) -> None:
-    """Let the job in hand stand for all the wake-ups that wait beside it.
+def discard_pending(job: Job, *, until: datetime.datetime | None = None) -> None:
+    """Delete the other due wake-ups of this job; this run does their work.
 
-    To be called before it looks for work: what they announce is committed, so it will be seen.
-    Then a storm of notifications costs no storm of jobs. ``until``: those too that are planned for
-    a time before that.
+    Call it before the job looks for work: the work they announce is committed and will be found.
+    A storm of notifications then causes few jobs. ``until``: also delete wake-ups due before that.
     """
     until = until or clock.now()
-    # By their ids: a scan would wait for the locks of those that are just being enqueued. What is
-    # left of very many is absorbed by the next job.
+    # Delete by id: a scan would wait for the locks of rows that are being enqueued. The next job
+    # deletes those above the limit.
     waiting = OrmQ.objects.filter(key=job.cluster, lock__lte=until).values_list("pk", flat=True)
-    if ids := list(waiting[:ABSORBED_MAX]):
+    if ids := list(waiting[:DISCARDED_MAX]):
         OrmQ.objects.filter(pk__in=ids).delete()
 
 
 class WorkerBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
-    """The ORM broker of a cluster; it also takes what is sent to this very cluster.
+    """The ORM broker of a cluster, which also takes wake-ups for this process group only.
 
-    All machines share a cluster's queue. A sign of life has to come from the one that is asked.
-    What a cluster at rest asks twenty times a second is raw: the ORM takes longer to write it than
-    to run it.
+    All machines share a cluster's queue, but a heartbeat request is for one of them. An idle
+    cluster polls twenty times a second, so the SQL is raw: building the statements with the ORM
+    takes longer than running them.
     """
 
     DUE = (
-        "SELECT id, payload, {lock} FROM django_q_ormq WHERE {key} IN (%s, %s) AND {lock} < %s"
+        "SELECT id, payload, {lock} FROM {table} WHERE {key} IN (%s, %s) AND {lock} < %s"
         " ORDER BY {key} = %s DESC, id LIMIT 1"
     )
-    TAKE = "UPDATE django_q_ormq SET {lock} = %s WHERE id = %s AND {lock} = %s"
-    FORGET = "DELETE FROM django_q_ormq WHERE id = %s"
+    TAKE = "UPDATE {table} SET {lock} = %s WHERE id = %s AND {lock} = %s"
+    DELETE = "DELETE FROM {table} WHERE id = %s"
 
     def __init__(self, list_key: str) -> None:
-        """Take the wake-ups of the cluster ``list_key``."""
+        """Serve the cluster ``list_key``."""
         super().__init__(list_key=list_key)
         self.own = own_name(list_key, os.environ.get(WORKER_ID, ""))
 
     def dequeue(self) -> list[tuple[int, str]] | None:
-        """Reserve a wake-up that is due; what is sent to this cluster alone comes first."""
+        """Reserve a due wake-up; those for this process group only come first."""
         close_old_connections_unless_atomic()
         now = clock.now()
         with connection.cursor() as cursor:
-            cursor.execute(_worded(self.DUE), [self.own, self.list_key, _time(now), self.own])
+            cursor.execute(_with_names(self.DUE), [self.own, self.list_key, _time(now), self.own])
             row = cursor.fetchone()
             if row is None:
                 time.sleep(Conf.POLL)
                 return None
             pk, payload, lock = row
             until = _time(now + datetime.timedelta(seconds=Conf.RETRY))
-            cursor.execute(_worded(self.TAKE), [until, pk, lock])
-            # Another cluster may have been faster.
+            cursor.execute(_with_names(self.TAKE), [until, pk, lock])
+            # Another cluster may have reserved it first.
             return [(pk, payload)] if cursor.rowcount else None
 
     def delete(self, task_id: int) -> None:
-        """Forget a wake-up that was carried out."""
+        """Delete a wake-up whose job has ended."""
         close_old_connections_unless_atomic()
         with connection.cursor() as cursor:
-            cursor.execute(self.FORGET, [task_id])
+            cursor.execute(_with_names(self.DELETE), [task_id])
 
 
 def close_old_connections_unless_atomic() -> None:
-    """Let go of a connection that is too old or broken, as the ORM broker does."""
+    """Close a connection that is too old or broken, as the ORM broker does."""
     if not connection.in_atomic_block:
         close_old_connections()
 
 
-def _worded(sql: str) -> str:
+def _with_names(sql: str) -> str:
     quoted = connection.ops.quote_name
-    return sql.format(key=quoted("key"), lock=quoted("lock"))
+    return sql.format(table=quoted(OrmQ._meta.db_table), key=quoted("key"), lock=quoted("lock"))
 
 
 def _time(at: datetime.datetime) -> Any:
@@ -154,37 +153,34 @@ def _time(at: datetime.datetime) -> Any:
 
 
 def own_name(cluster: str, worker_id: str) -> str:
-    """Return the name of one worker's own cluster, which is also the name of its queue."""
+    """Return the name of one worker's cluster and of its own queue."""
     return f"{cluster}@{worker_id}"
 
 
 def this_cluster() -> str:
-    """Return the own name of the cluster that this process belongs to, '' outside of one."""
+    """Return the own name of this process's cluster, '' outside a cluster."""
     worker_id = os.environ.get(WORKER_ID, "")
     return own_name(Conf.CLUSTER_NAME, worker_id) if worker_id else ""
 
 
-def ask_for_a_beat(own: str) -> None:
-    """Have one worker's own cluster prove that it works."""
-    # Long due: it is taken even if the clock is set back before it is.
-    _enqueue(BEAT.path, own, clock.now() - ASKED_EARLY)
+def request_heartbeat(own: str) -> None:
+    """Enqueue a job for one worker's cluster that records a heartbeat."""
+    # Backdated, so that it stays due if the clock is set back.
+    _enqueue(BEAT.path, own, clock.now() - BACKDATED_BY)
 
 
-def is_asked(own: str) -> bool:
-    """Return whether a cluster was asked for a sign of life and has not finished giving it."""
+def is_heartbeat_pending(own: str) -> bool:
+    """Return whether a requested heartbeat job has not ended yet."""
     return bool(OrmQ.objects.filter(key=own).exists())
 
 
-def forget(own: str) -> None:
-    """Ask a cluster no more."""
+def discard_heartbeat_requests(own: str) -> None:
+    """Delete the heartbeat requests of a cluster."""
     OrmQ.objects.filter(key=own).delete()
 
 
 def prune(*, before: datetime.datetime, most: int) -> None:
-    """Delete old records of failed jobs, and wake-ups that no cluster will take.
-
-    At most ``most`` of each.
-    """
+    """Delete old records of failed jobs and wake-ups without a cluster, ``most`` of each."""
     failed = Task.objects.filter(stopped__lt=before)
     Task.objects.filter(pk__in=list(failed.values_list("pk", flat=True)[:most])).delete()
     lost = OrmQ.objects.filter(lock__lt=before).exclude(key__in=CLUSTERS)
@@ -192,16 +188,16 @@ def prune(*, before: datetime.datetime, most: int) -> None:
 
 
 def oldest_waiting(cluster: str) -> datetime.datetime | None:
-    """Return since when the oldest due wake-up of a cluster waits, or None."""
+    """Return the due time of a cluster's oldest due wake-up, or None."""
     due = OrmQ.objects.filter(key=cluster, lock__lte=clock.now())
     oldest: datetime.datetime | None = due.aggregate(since=Min("lock"))["since"]
     return oldest
 
 
-def neglected(*, before: datetime.datetime) -> QuerySet[Any, dict[str, Any]]:
-    """Return the clusters whose wake-ups were due before a time and wait: key and since.
+def overdue(*, before: datetime.datetime) -> QuerySet[Any, dict[str, Any]]:
+    """Return clusters with wake-ups due before a time: ``key`` and the oldest due time ``since``.
 
-    With an empty ``text`` and 0 ``failures``, for a union with Problem.
+    ``text`` is empty and ``failures`` 0, for a union with Problem.
     """
     due = OrmQ.objects.filter(key__in=CLUSTERS, lock__lte=before)
     rows: QuerySet[Any, dict[str, Any]] = due.values("key").annotate(
@@ -211,26 +207,26 @@ def neglected(*, before: datetime.datetime) -> QuerySet[Any, dict[str, Any]]:
 
 
 def run_cluster() -> None:
-    """Run the cluster that Q_CLUSTER_NAME names, until it is asked to stop or cannot go on."""
-    django_q_cluster.Sentinel = Guard
+    """Run the cluster named by Q_CLUSTER_NAME until it is stopped or cannot continue."""
+    django_q_cluster.Sentinel = ExitingSentinel
     django_q_cluster.Cluster().start()
 
 
-class Guard(django_q_cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
-    """django-q2's guard of a cluster's processes; it gives up where the cluster would hang.
+class ExitingSentinel(django_q_cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
+    """A sentinel that exits where django-q2's own would hang.
 
-    A process that is killed while it waits takes the lock of the queue with it: all that come
-    after it wait for ever (django-q2 issue 23). So the cluster ends, to be started anew.
+    A process that is killed while it waits for work keeps the lock of the queue, and every later
+    process waits for it forever (django-q2 issue 23). The cluster exits and is restarted.
     """
 
-    WAITING = -1  # a worker's timer while it has no task
+    WAITING = -1  # timer value of a worker without a task
 
     def reincarnate(self, process: Any) -> None:
-        """Replace a process that has ended, or end the whole cluster."""
+        """Replace a process that has ended, or exit."""
         is_helper = process in (self.monitor, self.pusher)
         is_waiting = is_helper or process.timer.value == self.WAITING
         if process.exitcode and is_waiting:
-            logger.critical("A process that waited for work was killed: the cluster ends.")
+            logger.critical("A process that waited for work was killed: the cluster exits.")
             for other in (self.monitor, self.pusher, *self.pool):
                 other.kill()
             os._exit(1)

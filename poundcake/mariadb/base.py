@@ -1,24 +1,24 @@
-"""Check a connection that was idle before it is used, and open it again if the server closed it.
+"""Check a connection that was idle before it is used, and reconnect if the server closed it.
 
-A call of StackStorm takes seconds, in which MariaDB may close the connection (``wait_timeout``,
-a proxy, a failover). Django checks a connection once per request or job, so the answer of such a
-call could not be recorded. Nothing waits inside a transaction, where no check is possible.
+A StackStorm call takes seconds, in which MariaDB may close the connection (``wait_timeout``, a
+proxy, a failover). Django checks a connection once per request or job, so the response of such a
+call could not be recorded. No transaction is open during a call, so a reconnect loses nothing.
 """
 
 import time
 
 from django.db.backends.mysql import base
 
-IDLE_SECONDS = 1.0  # between two statements, after which the connection is checked
+IDLE_SECONDS = 1.0  # without a statement, after which the connection is checked
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection to MariaDB that is checked again after it was idle."""
+    """A connection to MariaDB that is checked after idle time."""
 
     _used_at = 0.0
 
     def close_if_health_check_failed(self) -> None:
-        """Check the connection if it was idle; Django calls this before every statement."""
+        """Check an idle connection; Django calls this before every statement."""
         now = time.monotonic()
         if now - self._used_at > IDLE_SECONDS and not self.in_atomic_block:
             self.health_check_done = False

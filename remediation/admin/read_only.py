@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 
 from remediation.admin.permissions import ReadRoleMixin
 from remediation.admin.related_tables import RelatedTable
-from remediation.models.pages import SEARCHED_MAX, Cursor, Page, read_page
+from remediation.models.pages import SCANNED_MAX, Cursor, Page, read_page
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 
@@ -93,7 +93,7 @@ class HistoryList(ChangeList):
     @property
     def scanned_row_count(self) -> str:
         """The number of rows scanned if they did not fill the page; otherwise ''."""
-        return f"{SEARCHED_MAX:,}" if self.page.is_searched_through else ""
+        return f"{SCANNED_MAX:,}" if self.page.is_scan_limited else ""
 
 
 class ReadOnlyModelAdmin(ReadRoleMixin, admin.ModelAdmin[ModelT]):

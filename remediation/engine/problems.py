@@ -104,7 +104,7 @@ def finish(job: str) -> None:
 def current() -> list[CurrentProblem]:
     """Return all problems, oldest first, in one query over two small tables."""
     reported = Problem.objects.values_list("name", "since", "text", "failures")
-    waiting = queue.neglected(before=clock.now() - NEGLECTED)
+    waiting = queue.overdue(before=clock.now() - NEGLECTED)
     # One query, since every admin page shows the problems.
     rows = reported.union(waiting.values_list("key", "since", "text", "failures"), all=True)
     found = [

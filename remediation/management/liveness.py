@@ -30,7 +30,7 @@ class ClusterLiveness:
 
     def start(self) -> None:
         """Begin the grace period of a cluster that has been started or restarted."""
-        queue.forget(self.own)
+        queue.discard_heartbeat_requests(self.own)
         self.beat_at = Heartbeat.last(self.own)
         self.next_request_at = self.clock()
         self.started_job_at = self.finished_job_at = self.clock() + START_SECONDS
@@ -42,11 +42,11 @@ class ClusterLiveness:
         # Only compare for a change: the stored time may jump, and a machine may have slept.
         if beat_at != self.beat_at:
             self.beat_at, self.started_job_at = beat_at, now
-        if not queue.is_asked(self.own):
+        if not queue.is_heartbeat_pending(self.own):
             self.finished_job_at = max(self.finished_job_at, now)
             if now >= self.next_request_at:
                 self.next_request_at = now + self.dead_seconds / CHECKS_PER_TIMEOUT
-                queue.ask_for_a_beat(self.own)
+                queue.request_heartbeat(self.own)
         if now - self.started_job_at > self.dead_seconds:
             return f"has started no job for {self.dead_seconds:g} s (WORKER_DEAD_SECONDS)"
         if now - self.finished_job_at > self.dead_seconds * FINISHED_FACTOR:
@@ -59,5 +59,5 @@ class ClusterLiveness:
 
     def stop(self) -> None:
         """Delete the heartbeat and the queued request of a stopped cluster."""
-        queue.forget(self.own)
+        queue.discard_heartbeat_requests(self.own)
         Heartbeat.objects.filter(name=self.own).delete()

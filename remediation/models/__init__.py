@@ -1,4 +1,4 @@
-"""The machine's tables."""
+"""The models of remediation."""
 
 from remediation.models.action import Action
 from remediation.models.alert import Alert

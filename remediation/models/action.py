@@ -1,4 +1,4 @@
-"""What can be done: an action of StackStorm, or a local one."""
+"""Actions: of StackStorm, or local."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def value_problem(value: Any) -> str:
 
 
 class Action(models.Model):
-    """Something that a step can do.
+    """An action that a step can run.
 
-    ``st2_parameters`` maps what the action takes to templates; without a mapping the step's
-    parameters are passed on.
+    ``st2_parameters`` maps the action's parameters to templates. Without a mapping the step's
+    parameters are passed to the action.
     """
 
     class Check(models.TextChoices):
@@ -73,7 +73,7 @@ class Action(models.Model):
     )
     st2_parameters = models.JSONField("parameters", default=dict, db_default={}, blank=True)
     is_enabled = models.BooleanField(default=True, db_default=True)
-    # What the connected StackStorm said of the action when it was last asked.
+    # The result of the last check against StackStorm.
     st2_check = models.CharField(
         max_length=20,
         choices=Check,
@@ -90,9 +90,9 @@ class Action(models.Model):
     st2_secret_parameters = models.JSONField(
         default=list, db_default=[], blank=True, editable=False
     )
-    # The defaults of the parameters that the action's own command is built from.
+    # Default values of the parameters that the action builds its command from.
     st2_command = models.JSONField(default=dict, db_default={}, blank=True, editable=False)
-    # What StackStorm changed since it was asked before, and when that was noticed.
+    # The last change of the action in StackStorm, and when it was detected.
     st2_change = models.TextField(blank=True, default="", db_default="", editable=False)
     st2_changed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = created_field()
@@ -122,7 +122,7 @@ class Action(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Refuse what could not run, naming the field."""
+        """Reject an action that cannot run; the errors name the fields."""
         errors: dict[str, list[str]] = {}
         if self.use_stackstorm:
             self._check_stackstorm(errors)
@@ -156,13 +156,13 @@ class Action(models.Model):
 
     @property
     def command(self) -> templating.Command:
-        """The shell command that it makes of its parameters, as far as StackStorm told it."""
+        """The shell command that the action builds from its parameters, as far as it is known."""
         if not self.use_stackstorm:
             return templating.NO_COMMAND
         return templating.Command(self.st2_runner, self.st2_command)
 
     def definition(self) -> dict[str, Any]:
-        """Return what a run has to know of the action, as JSON."""
+        """Return the part of a bucket version for this action, as JSON."""
         return {
             "id": self.pk,
             "name": self.name,

@@ -1,4 +1,4 @@
-"""One firing episode of one fingerprint."""
+"""Alerts: one row per firing episode of a fingerprint."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from remediation.models.statements import newest_alert_ids
 class Alert(models.Model):
     """One episode of an alert, from its first firing to its resolve: firing <-> resolved.
 
-    ``active_fingerprint`` holds the fingerprint while the episode is open and NULL afterwards:
-    its unique index lets one episode of a fingerprint be open at a time.
+    ``active_fingerprint`` is the fingerprint while the episode is open, and NULL afterwards. It is
+    unique, so a fingerprint has at most one open episode.
     """
 
     class Status(models.TextChoices):
@@ -24,7 +24,7 @@ class Alert(models.Model):
         RESOLVED = "resolved"
 
     SUBJECT_TYPE: ClassVar[str] = "alert"
-    # Lists do not show them.
+    # Left out of lists.
     LONG_COLUMNS: ClassVar[tuple[str, ...]] = (
         "labels",
         "annotations",
@@ -54,7 +54,7 @@ class Alert(models.Model):
     values = models.JSONField(default=dict, db_default={}, blank=True)
     occurrences = models.PositiveIntegerField(default=1)
     last_seen_at = models.DateTimeField()
-    # Why nothing ran, in one sentence; empty when something did.
+    # Why no run was started, in one sentence; empty if one was.
     reason = models.TextField(blank=True)
     raw_data = models.JSONField(default=dict)
     created_at = created_field()
@@ -63,9 +63,9 @@ class Alert(models.Model):
         db_table = "alerts"
         constraints = [one_of("status", ["firing", "resolved"], name="alert_status")]
         indexes = [
-            # The newest episode of a fingerprint, asked at every delivery.
+            # The newest episode of a fingerprint, for every notification.
             models.Index(fields=["fingerprint", "id"], name="alert_fingerprint"),
-            # Lists, newest first: every index holds its rows in the order of their ids at last.
+            # Lists, newest first: every index orders rows with equal values by id.
             models.Index(fields=["status"], name="alert_status_id"),
             models.Index(fields=["alert_name"], name="alert_name"),
             models.Index(fields=["instance"], name="alert_instance"),
@@ -87,9 +87,9 @@ class Alert(models.Model):
 
     @property
     def launch_priority(self) -> int:
-        """The place of its severity in SEVERITY_ORDER, whose case does not matter.
+        """The position of the severity in SEVERITY_ORDER, ignoring case.
 
-        An unknown one is in the middle: whoever writes P1 or disaster may mean any of them.
+        An unknown severity gets the middle position: P1 or disaster may mean any of them.
         """
         order = [severity.lower() for severity in settings.SEVERITY_ORDER]
         severity = self.severity.strip().lower()
@@ -101,10 +101,9 @@ class Alert(models.Model):
         return
 
     def variables(self) -> dict[str, Any]:
-        """Return what templates may read of the alert, as its last delivery has it.
+        """Return the alert's variables for templates, as of its last notification.
 
-        What it does not have is left out. A label without a text is one that is not there, as in
-        Prometheus.
+        Empty values are left out. An empty label counts as missing, as in Prometheus.
         """
         named = {
             "instance": self.instance,

@@ -1,4 +1,4 @@
-"""Custom action buckets: which alerts they take, and the steps they carry out."""
+"""Custom action buckets: alert matchers and the steps to run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from remediation.models.action import REF_PATTERN, Action, object_problem
 from remediation.models.fields import ExactCharField, created_field, one_of
 
 DAY = 86_400
-# What the parameters and the condition of a step can read; parameters.KEY is for the mapping.
+# Variables of the parameters and condition of a step; only an action's mapping has parameters.KEY.
 FIRST_RENDERED = frozenset(templating.ROOTS) - {"parameters"}
-WORKFLOW_TIMEOUT_SECONDS = 3_600  # of a whole workflow whose bucket names none
+WORKFLOW_TIMEOUT_SECONDS = 3_600  # of a workflow whose bucket has no time limit
 
 
 class Bucket(models.Model):
-    """A matcher with its ordered steps, or with one whole StackStorm workflow."""
+    """A matcher with its ordered steps, or with one StackStorm workflow."""
 
     class TriggerOn(models.TextChoices):
         FIRING = "firing"
@@ -38,7 +38,7 @@ class Bucket(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="RE2, anchored: HostDown is exactly that name, HostDown|NodeDown either",
+        help_text="RE2, anchored: HostDown matches this name only, HostDown|NodeDown either",
     )
     label_matchers = models.TextField(
         blank=True,
@@ -48,7 +48,7 @@ class Bucket(models.Model):
     )
     priority = models.IntegerField(default=100, db_default=100, help_text="Lower comes first")
     continue_matching = models.BooleanField(
-        default=False, db_default=False, help_text="Let later buckets take the alert too"
+        default=False, db_default=False, help_text="Also match the alert against later buckets"
     )
     trigger_on = models.CharField(
         max_length=20, choices=TriggerOn, default=TriggerOn.FIRING, db_default=TriggerOn.FIRING
@@ -58,30 +58,28 @@ class Bucket(models.Model):
         choices=OnResolved,
         default=OnResolved.CONTINUE,
         db_default=OnResolved.CONTINUE,
-        help_text="What becomes of a run that has begun when its alert resolves",
+        help_text="What to do with a started run when its alert resolves",
     )
     cooldown_seconds = models.PositiveIntegerField(
         default=0,
         db_default=0,
         validators=[MaxValueValidator(365 * DAY)],
-        help_text="No automatic run sooner than this after the last one for the same alert",
+        help_text="Minimum seconds between automatic runs for the same alert",
     )
     group_by = models.TextField(
         blank=True,
         default="",
         db_default="",
-        help_text="The labels that make two alerts the same for the cooldown, such as"
+        help_text="Labels that identify an alert for the cooldown, such as"
         " alertname, instance. Empty: all labels",
     )
     timeout_seconds = models.PositiveIntegerField(
         default=0,
         db_default=0,
         validators=[MaxValueValidator(30 * DAY)],
-        help_text="For the whole run; 0 is none, and 3600 for a whole workflow",
+        help_text="Seconds for a run; 0 means no limit, or 3600 for a workflow",
     )
-    use_stackstorm = models.BooleanField(
-        "whole workflow in StackStorm", default=False, db_default=False
-    )
+    use_stackstorm = models.BooleanField("workflow in StackStorm", default=False, db_default=False)
     st2_workflow_name = models.CharField(max_length=200, blank=True, default="", db_default="")
     st2_workflow_pack = models.CharField(max_length=100, blank=True, default="", db_default="")
     st2_workflow_params = models.JSONField(default=dict, db_default={}, blank=True)
@@ -100,7 +98,7 @@ class Bucket(models.Model):
 
     @property
     def workflow_ref(self) -> str:
-        """StackStorm's name of the workflow: the pack goes before a name that lacks it."""
+        """The workflow's name in StackStorm; the pack is prepended if missing."""
         pack = self.st2_workflow_pack
         if not pack or self.st2_workflow_name.startswith(f"{pack}."):
             return self.st2_workflow_name
@@ -108,12 +106,12 @@ class Bucket(models.Model):
 
     @property
     def group_by_labels(self) -> list[str]:
-        """The labels of ``group_by``, in their order; empty stands for all labels."""
+        """The labels of ``group_by`` in order; empty means all labels."""
         return [name.strip() for name in self.group_by.split(",") if name.strip()]
 
     @property
     def spec(self) -> matching.BucketSpec:
-        """The bucket as the matcher sees it."""
+        """The bucket's input for the matcher."""
         return matching.BucketSpec(
             id=self.pk,
             name=self.name,
@@ -124,7 +122,7 @@ class Bucket(models.Model):
         )
 
     def clean(self) -> None:
-        """Refuse what could not match or run, naming the field."""
+        """Reject a bucket that cannot match or run; the errors name the fields."""
         errors: dict[str, list[str]] = {}
         self._check_matchers(errors)
         self._check_group_by(errors)
@@ -145,7 +143,7 @@ class Bucket(models.Model):
             raise ValidationError(errors)
 
     def matcher_warnings(self) -> list[str]:
-        """Return what is valid and probably not meant in the patterns."""
+        """Return warnings about patterns that are valid but probably wrong."""
         try:
             warning = matching.literal_warning(self.alert_name_pattern)
             matchers = matching.parse_matchers(self.label_matchers)
@@ -168,16 +166,13 @@ class Bucket(models.Model):
             errors["label_matchers"] = [str(error)]
         else:
             if not self.alert_name_pattern and not matchers:
-                errors["alert_name_pattern"] = [
-                    "Say which alerts the bucket takes: give alert_name_pattern, label_matchers"
-                    " or both."
-                ]
+                errors["alert_name_pattern"] = ["Set alert_name_pattern, label_matchers or both."]
 
     def _check_group_by(self, errors: dict[str, list[str]]) -> None:
         names = self.group_by_labels
         empty = [name for name in self.group_by.split(",") if not name.strip()]
         if names and empty:
-            errors["group_by"] = ["There is no label between two commas: take one comma out."]
+            errors["group_by"] = ["A label is missing between two commas. Remove one comma."]
         elif wrong := [name for name in names if set(name) & set("{}\"'`=!~ ")]:
             errors["group_by"] = [
                 f"{wrong[0]} is no label name: write the names alone, separated by commas, such as"
@@ -185,15 +180,15 @@ class Bucket(models.Model):
             ]
 
     def definition(self) -> dict[str, Any]:
-        """Return the whole definition as JSON: the bucket, its steps and their actions.
+        """Return the definition as JSON: the bucket, its steps and their actions.
 
-        A whole workflow is the step with the order 0.
+        A workflow is the step with order 0.
         """
         steps = sorted(self.steps.all(), key=lambda step: (step.step_order, step.pk))
         plan = [step.definition(step_order) for step_order, step in enumerate(steps, start=1)]
         if self.use_stackstorm:
             plan.insert(0, self._workflow_step().definition(0))
-        # Left out when empty: a column that nobody uses makes no new version of every bucket.
+        # Left out if empty, so that adding the column created no new version of each bucket.
         grouping = {"group_by": self.group_by} if self.group_by else {}
         return {
             "bucket": {
@@ -216,7 +211,7 @@ class Bucket(models.Model):
         }
 
     def _workflow_step(self) -> BucketStep:
-        """Return the workflow as the one step it amounts to; its action is made on first use."""
+        """Return the workflow as a step; create its action on first use."""
         ref = self.workflow_ref
         workflows = Action.objects.filter(action_type="workflow", st2_action_ref=ref)
         action = workflows.first()
@@ -237,7 +232,7 @@ class Bucket(models.Model):
 
 
 class BucketStep(models.Model):
-    """One action in a bucket, with its parameters and its rules."""
+    """One action in a bucket, with its parameters and rules."""
 
     class RunWhen(models.TextChoices):
         SUCCESS = "success"
@@ -259,7 +254,7 @@ class BucketStep(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="As templates say it: steps.NAME.result. Empty is the action's name",
+        help_text="Name in templates: steps.NAME.result. Empty: the action's name",
     )
     parameters = models.JSONField(default=dict, db_default={}, blank=True)
     run_when = models.CharField(
@@ -294,7 +289,7 @@ class BucketStep(models.Model):
         return f"#{self.pk}: {self.bucket_id}/{self.step_order}"
 
     def clean(self) -> None:
-        """Refuse what could not be rendered, naming the field."""
+        """Reject templates that cannot be rendered; the errors name the fields."""
         errors: dict[str, list[str]] = {}
         if problem := object_problem(self.parameters):
             errors["parameters"] = [problem]
@@ -308,7 +303,7 @@ class BucketStep(models.Model):
             raise ValidationError(errors)
 
     def template_errors(self) -> list[templating.TemplateError]:
-        """Return what is wrong with the parameters, by themselves and in the action's mapping."""
+        """Return the errors of the parameters, alone and in the action's mapping."""
         action = self.action if self.action_id else None
         is_local = action is not None and not action.use_stackstorm
         command = templating.NO_COMMAND if action is None else action.command
@@ -329,7 +324,7 @@ class BucketStep(models.Model):
         return found
 
     def definition(self, step_order: int) -> dict[str, Any]:
-        """Return the step as JSON; ``step_order`` is its place, counted from 1."""
+        """Return the step as JSON; ``step_order`` counts from 1."""
         return {
             "step_order": step_order,
             "name": self.name or self.action.name,

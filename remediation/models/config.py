@@ -11,7 +11,7 @@ from remediation.models.fields import KeyField
 
 
 class ConfigValue(models.Model):
-    """One configuration value, never a secret: those come from the environment (CONFIG_KEY)."""
+    """One configuration value. Secrets come from the environment (CONFIG_KEY) instead."""
 
     key = KeyField(
         max_length=100,

@@ -1,4 +1,4 @@
-"""Resolves that came in before their alert did."""
+"""Resolves received before their alert."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from remediation.models.fields import KeyField
 
 
 class EarlyResolve(models.Model):
-    """The newest resolve of an alert that was not open: its late firing must start nothing.
+    """The newest resolve of an alert without an open episode. A late firing starts no run.
 
-    ``labels_fingerprint`` is computed from the labels, whatever fingerprint was sent. Rows are
-    pruned by ``received_at``.
+    ``labels_fingerprint`` is computed from the labels, even if another fingerprint was sent.
     """
 
     labels_fingerprint = KeyField(max_length=16, unique=True)
@@ -30,6 +29,6 @@ class EarlyResolve(models.Model):
 
     @classmethod
     def prune(cls, *, before: datetime.datetime, most: int = 2_000) -> None:
-        """Delete rows that came in before that time, at most ``most``."""
+        """Delete at most ``most`` rows received before that time."""
         old = cls.objects.filter(received_at__lt=before).order_by("received_at")
         cls.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:most])).delete()

@@ -1,4 +1,4 @@
-"""One attempt of one step of a run, or one task of a StackStorm workflow."""
+"""Executions: one attempt of a step, or one task of a StackStorm workflow."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from remediation.models.transition import (
 )
 from remediation.values.text import fit_text
 
-LAST = 1_000  # the priority of what has none
+LOWEST_PRIORITY = 1_000  # the default
 
 
 def new_trace_tag() -> str:
-    """Return the name under which StackStorm will know one execution of ours."""
+    """Return a trace tag, which identifies one of our executions in StackStorm."""
     return f"poundcake-{new_id()}"
 
 
 class ActionExecution(models.Model):
-    """One attempt of one step; ``step_order`` 0 is a whole workflow.
+    """One attempt of one step; ``step_order`` 0 is a workflow.
 
     pending -> launching -> running -> success | failure | timeout | skipped | unknown
-    launching -> pending, when StackStorm cannot have got the request
-    pending -> running, when StackStorm's answer to an earlier launch comes late
-    unknown -> success | failure | timeout | skipped, by a late answer or by a person
+    launching -> pending, if StackStorm cannot have received the request
+    pending -> running, if the response to an earlier launch arrives late
+    unknown -> success | failure | timeout | skipped, by a late response or by an operator
 
-    Only a pending row without ``st2_execution_id`` can be claimed. ``due_at`` says when the row
-    wants attention next: to be launched, polled, woken from a wait, or, while launching, when
-    its worker's lease ends. A final row has none. Rows with ``parent`` are tasks of a workflow:
-    they are written as StackStorm reports them and are never work.
+    Only a pending row without ``st2_execution_id`` can be claimed. ``due_at``: when the row must be
+    processed next (launch, poll or end of a wait) or, while launching, when its worker's lease
+    ends. A final row has none. Rows with ``parent`` are tasks of a workflow: they store
+    StackStorm's reports and are never claimed.
     """
 
     class Status(models.TextChoices):
@@ -79,7 +79,7 @@ class ActionExecution(models.Model):
     parent = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="tasks"
     )
-    # Of a step that a retry does not repeat: the execution whose result counts for it.
+    # For a step that a retry does not run: the execution whose result is used.
     done_in = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="reused_by"
     )
@@ -97,25 +97,25 @@ class ActionExecution(models.Model):
     st2_result = models.JSONField(null=True, blank=True)
     error_message = models.TextField(blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
-    # Of what waits to be launched the lowest goes first; it comes from the alert's severity.
-    priority = models.PositiveSmallIntegerField(default=LAST, db_default=LAST)
-    # Of launches without an answer: how many there were, until when each is looked up, and the
-    # StackStorm executions that were deleted because nothing had ever taken them up.
+    # Lowest first in the launch order; from the alert's severity.
+    priority = models.PositiveSmallIntegerField(default=LOWEST_PRIORITY, db_default=LOWEST_PRIORITY)
+    # Launches without a response: their number, the end of the look-up, and ghosts (StackStorm
+    # executions that never began and were deleted, see st2_ghost_ids).
     unanswered_launches = models.PositiveSmallIntegerField(default=0)
-    # Of these, the launches that a proxy before StackStorm answered (502, 503, 504).
+    # The number of these that a proxy in front of StackStorm answered (502, 503, 504).
     refused_launches = models.PositiveSmallIntegerField(default=0, db_default=0)
     lookup_until = models.DateTimeField(null=True, blank=True)
-    # How many workers began to prepare the row since its last claim, and until when the one that
-    # does so now holds it. A count without a claim means that a worker died or hung.
+    # How many workers began to prepare the row since its last claim, and the end of the current
+    # one's lease. A count without a claim means that a worker died or hung.
     prepare_attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     preparing_until = models.DateTimeField(null=True, blank=True)
     st2_ghost_ids = models.JSONField(default=list, blank=True)
-    # When StackStorm is asked next whether somebody ran it again there; NULL: never.
+    # The next look-up of re-runs in StackStorm; NULL: never.
     reruns_due_at = models.DateTimeField(null=True, blank=True)
     created_at = created_field()
     started_at = models.DateTimeField(null=True, blank=True)
     running_at = models.DateTimeField(null=True, blank=True)
-    # Since when StackStorm waits for a person's answer.
+    # When StackStorm began to wait for a response to an inquiry.
     asking_since = models.DateTimeField(null=True, blank=True)
     # The inquiries that are open in StackStorm, also after the end of this row (see
     # engine/inquiries.py), and when StackStorm was last asked for them.
@@ -146,16 +146,16 @@ class ActionExecution(models.Model):
             ),
         ]
         indexes = [
-            # Lists, newest first, and what nobody has started for too long.
+            # Lists, newest first, and executions that waited too long.
             models.Index(fields=["status", "created_at"], name="execution_status_created"),
             models.Index(fields=["created_at"], name="execution_created"),
             models.Index(fields=["reruns_due_at"], name="execution_reruns_due"),
-            # What waits to be launched, in its order: read without a look at the rows.
+            # Executions to launch, in launch order: answered by the index alone.
             models.Index(
                 fields=["status", "executed_via_stackstorm", "priority", "bucket", "due_at"],
                 name="execution_launch",
             ),
-            # What is to be polled, looked up, rescued or, as a local action, carried out.
+            # Executions to poll, look up, recover or, for local actions, run.
             models.Index(
                 fields=["executed_via_stackstorm", "status", "due_at"], name="execution_due"
             ),
@@ -166,7 +166,7 @@ class ActionExecution(models.Model):
 
     @property
     def is_in_hand(self) -> bool:
-        """Whether a worker prepares the row at this moment, by the shared clock."""
+        """Whether a worker is preparing the row now, by the shared clock."""
         return self.preparing_until is not None and self.preparing_until > clock.now()
 
     @property
@@ -184,7 +184,7 @@ class ActionExecution(models.Model):
         priority: int,
         attempt: int = 1,
     ) -> ActionExecution:
-        """Return the unsaved execution of one step of the run's plan, due at ``at``."""
+        """Return an unsaved execution of a step of the run's plan, due at ``at``."""
         return cls(
             request_id=run.request_id,
             run=run,
@@ -203,7 +203,7 @@ class ActionExecution(models.Model):
     def record(
         self, *, cause: Cause, reason: str = "", batch: TransitionBatch | None = None
     ) -> None:
-        """Write the transition of a row that was just made."""
+        """Write the first transition of a new row."""
         Transition.write(
             Transition.of(self, cause=cause, from_status="", to_status=self.status, reason=reason),
             batch=batch,
@@ -217,7 +217,7 @@ class ActionExecution(models.Model):
         batch: TransitionBatch | None = None,
         **values: Any,
     ) -> None:
-        """Reserve the row for the calling worker, before anything is called."""
+        """Reserve the row for the calling worker, before it calls anything."""
         self._move(
             self.Status.LAUNCHING,
             cause=cause,
@@ -238,11 +238,11 @@ class ActionExecution(models.Model):
         why: str,
         by_gateway: bool = False,
     ) -> None:
-        """Have a launch without an answer looked up: it may have reached StackStorm or not.
+        """Schedule the look-up of a launch without a response, which StackStorm may have received.
 
-        ``by_gateway``: a proxy answered, so it never counts as a launch that nobody answered.
+        ``by_gateway``: a proxy responded, so the launch is counted as refused, too.
         """
-        # Of this very claim: a worker that was stopped may come here after another one claimed it.
+        # Only for this claim: another worker may have claimed the row while this one was stopped.
         row = ActionExecution.objects.filter(
             pk=self.pk, status=self.Status.LAUNCHING, started_at=self.started_at
         )
@@ -256,7 +256,7 @@ class ActionExecution(models.Model):
         self.refresh_from_db()
 
     def postpone(self, due_at: datetime.datetime, *, reason: str) -> None:
-        """Make a pending row due later; its status stays."""
+        """Make a pending row due later without a status change."""
         pending = {"status": self.Status.PENDING}
         if compare_and_set(self, expected=pending, due_at=due_at, error_message=reason):
             self.due_at, self.error_message = due_at, reason
@@ -264,7 +264,7 @@ class ActionExecution(models.Model):
     def release(
         self, *, cause: Cause, reason: str, due_at: datetime.datetime, **values: Any
     ) -> None:
-        """Give the row back: what it wanted to call cannot have got the request."""
+        """Return the row to pending: the request cannot have been received."""
         self._move(
             self.Status.PENDING,
             cause=cause,
@@ -283,7 +283,7 @@ class ActionExecution(models.Model):
         batch: TransitionBatch | None = None,
         **values: Any,
     ) -> None:
-        """Record that it was started, with the ids that StackStorm gave it."""
+        """Record the start, with StackStorm's ids."""
         self._move(
             self.Status.RUNNING,
             cause=cause,
@@ -303,7 +303,7 @@ class ActionExecution(models.Model):
         batch: TransitionBatch | None = None,
         **values: Any,
     ) -> None:
-        """End in a final status, or rest as unknown; ``reason`` is what the operator reads."""
+        """Set a final status, or unknown; the operator reads ``reason``."""
         ended = {"due_at": None, "error_message": reason, "completed_at": cause.at}
         self._move(status, cause=cause, reason=reason, batch=batch, **ended | values)
 
@@ -316,11 +316,11 @@ class ActionExecution(models.Model):
         batch: TransitionBatch | None = None,
         **values: Any,
     ) -> None:
-        # One update compares and sets: of two workers, one sees 1 row and the other sees 0. The
-        # time of the claim tells a worker that was away for long from the one that came after it.
+        # One update compares and sets: of two workers, one sees 1 row and the other 0. The time of
+        # the claim distinguishes a worker that was stopped for long from its successor.
         before = self.status
-        # So does StackStorm's id: a poll that read the row before it followed another execution
-        # must not settle it with the outcome of the first.
+        # StackStorm's id is compared too: a poll that read the row before it followed another
+        # execution must not settle it with the outcome of the first one.
         expected = {
             "status": before,
             "started_at": self.started_at,

@@ -1,4 +1,4 @@
-"""Columns that mean the same on SQLite and on MariaDB."""
+"""Fields and constraints that behave the same on SQLite and MariaDB."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class UtcNow(Now):
-    """The time in UTC as the database's own default, whatever the zone of a SQL client."""
+    """The current UTC time as a database default, in any session time zone."""
 
     def as_mysql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
     ) -> tuple[str, Any]:
-        """Write MariaDB's word for it, to the microsecond."""
+        """Use UTC_TIMESTAMP with microseconds."""
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
 
 
@@ -31,45 +31,45 @@ _Get = TypeVar("_Get", covariant=True)
 
 
 class KeyField(models.CharField[_Set, _Get]):
-    """A text that is compared byte by byte, on MariaDB too."""
+    """Text that is compared byte by byte on MariaDB too."""
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
-        """Add the binary collation where the default one ignores case."""
+        """Add a binary collation on MariaDB, whose default ignores case."""
         binary = {"collation": "utf8mb4_bin"} if connection.vendor == "mysql" else {}
         return super().db_parameters(connection) | binary
 
 
 class ExactCharField(models.CharField[_Set, _Get]):
-    """A text of which every character counts: case, accents and spaces at its end, everywhere.
+    """Text that is compared exactly, including case, accents and trailing spaces.
 
-    MariaDB's default collation ignores them, and that of KeyField ignores spaces at the end.
+    MariaDB's default collation ignores these; the one of KeyField ignores trailing spaces.
     """
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
-        """Add the collation that compares as SQLite does."""
+        """Add the collation that compares like SQLite."""
         exact = {"collation": "utf8mb4_nopad_bin"} if connection.vendor == "mysql" else {}
         return super().db_parameters(connection) | exact
 
 
 class AlterOnMariaDB(AlterField):
-    """Alter a column where its collation changes; SQLite would copy the table for nothing."""
+    """Alter a column's collation on MariaDB only; SQLite would copy the table needlessly."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        """Alter it on MariaDB."""
+        """Alter the column on MariaDB."""
         if schema_editor.connection.vendor == "mysql":
             super().database_forwards(app_label, schema_editor, *states)
 
     def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        """Alter it back on MariaDB."""
+        """Alter the column back on MariaDB."""
         if schema_editor.connection.vendor == "mysql":
             super().database_backwards(app_label, schema_editor, *states)
 
 
 def created_field() -> models.DateTimeField[datetime.datetime, datetime.datetime]:
-    """Return the time a row was made, also for rows that are inserted by SQL."""
+    """Return a field for the creation time, with a default for rows inserted by SQL."""
     return models.DateTimeField(default=clock.now, db_default=UtcNow(), editable=False)
 
 
-def one_of(field: str, words: list[str], *, name: str) -> models.CheckConstraint:
-    """Return the constraint that lets only ``words`` into a column."""
-    return models.CheckConstraint(condition=models.Q(**{f"{field}__in": words}), name=name)
+def one_of(field: str, values: list[str], *, name: str) -> models.CheckConstraint:
+    """Return a constraint that allows only ``values`` in a column."""
+    return models.CheckConstraint(condition=models.Q(**{f"{field}__in": values}), name=name)

@@ -1,4 +1,4 @@
-"""When people held everything back, and why."""
+"""Pauses: periods in which nothing new starts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from remediation.models.statements import is_any_pause_open
 
 
 class Pause(models.Model):
-    """A time in which nothing new is started: until ``expires_at`` or until somebody ends it."""
+    """A period in which nothing new starts, until ``expires_at`` or until an operator ends it."""
 
     reason = models.TextField()
     actor = models.CharField(max_length=150)
@@ -31,8 +31,8 @@ class Pause(models.Model):
 
     @classmethod
     def current(cls, *, at: datetime.datetime) -> Pause | None:
-        """Return the pause that holds at a time."""
-        # It is asked with every call, and mostly there is none.
+        """Return the pause in effect at a time."""
+        # Every request checks this, and usually there is no pause.
         if not is_any_pause_open():
             return None
         holding = cls.objects.filter(Q(expires_at=None) | Q(expires_at__gt=at), ended_at=None)

@@ -1,4 +1,4 @@
-"""Alerts that came in and could not be acted on."""
+"""Received alerts that could not be processed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from django.db import models
 
 from remediation.models.fields import KeyField
 
-ROWS_MAX = 1_000  # that are kept; older ones are deleted
+ROWS_MAX = 1_000  # older rows are deleted
 
 
 class RejectedAlert(models.Model):
-    """One alert of a notification that was taken without it; the newest rows are kept.
+    """An invalid alert of a notification whose other alerts were stored. Only new rows are kept.
 
-    ``place``: in the body's list, from 0. ``total``: how many alerts have been rejected so far,
-    this one and those without a row included.
+    ``place``: position in the body's list, from 0. ``total``: number of rejected alerts so far,
+    including this one and those without a row.
     """
 
     request_id = KeyField(max_length=64)
@@ -33,5 +33,5 @@ class RejectedAlert(models.Model):
 
     @classmethod
     def count_all(cls) -> int:
-        """Return how many alerts have been rejected so far."""
+        """Return the number of rejected alerts so far."""
         return cls.objects.order_by("-pk").values_list("total", flat=True).first() or 0

@@ -1,4 +1,4 @@
-"""Executions that somebody ran again in StackStorm, beside the executions of ours."""
+"""Re-runs of our executions, started in StackStorm."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from remediation.models.fields import KeyField, created_field
 
 
 class Rerun(models.Model):
-    """A re-run in StackStorm of an execution of ours; it is shown, and never followed as ours.
+    """A re-run of an execution, started by a user in StackStorm. It is displayed but not followed.
 
-    ``rerun_of`` is StackStorm's id of the execution that was run again: ours, or an earlier re-run
-    of it. ``st2_status`` and ``started_at`` are StackStorm's.
+    ``rerun_of``: StackStorm's id of the execution that was re-run, ours or an earlier re-run.
+    ``st2_status`` and ``started_at`` are StackStorm's values.
     """
 
     execution = models.ForeignKey(ActionExecution, on_delete=models.PROTECT, related_name="reruns")

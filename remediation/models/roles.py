@@ -1,6 +1,6 @@
-"""What people may do: their groups bear the names of the scopes that programs have.
+"""Roles of users: groups with the names of token scopes.
 
-Staff without such a group may read, superusers may do everything.
+Staff without such a group may read; superusers may do everything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ROLES = {Scope.READ, Scope.OPERATE, Scope.EDIT, Scope.ADMIN}
 
 
 def has_role(user: Any, scope: Scope) -> bool:
-    """Return whether a person has the role, or one that implies it; strangers have none."""
+    """Return whether a user has the role, or one that implies it; anonymous users have none."""
     granted = _roles(user)
     return scope in granted or bool(IMPLIED_BY[scope] & granted)
 
@@ -25,7 +25,7 @@ def _roles(user: Any) -> set[str]:
         return set()
     if user.is_superuser:
         return {Scope.ADMIN}
-    # A page asks many times; the groups are read once for each request's user.
+    # A page checks many times: read the groups once per user object.
     prefetch_related_objects([user], "groups")
     granted = {group.name for group in user.groups.all()} & ROLES
     if not granted and user.is_staff:

@@ -1,4 +1,4 @@
-"""One bucket carried out for one alert."""
+"""Runs: one bucket executed for one alert."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from remediation.values.text import fit_text
 
 
 class BucketRun(models.Model):
-    """One bucket carried out for one alert; guarded, cancelled, retried and judged as a whole.
+    """One bucket executed for one alert; the unit of cooldown, cancel and retry.
 
     pending -> running -> success | failure | timeout | canceled | skipped | unknown
-    pending -> skipped (nothing ran) | failure (the plan cannot be carried out) | timeout (no step
-    was started within LAUNCH_TIMEOUT)
-    unknown -> running, when StackStorm or a person tells how its execution ended
+    pending -> skipped (nothing ran) | failure (the plan cannot be executed) | timeout (no step
+    started within LAUNCH_TIMEOUT)
+    unknown -> running, when the outcome of its execution becomes known or an operator sets it
 
-    ``number`` counts the runs of one bucket for one alert; 1 is the automatic run's alone.
+    ``number`` counts the runs of one bucket for one alert; number 1 is the automatic run.
     """
 
     class Status(models.TextChoices):
@@ -81,9 +81,9 @@ class BucketRun(models.Model):
     status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
     reason = models.TextField(blank=True)
     stop = models.CharField(max_length=20, choices=Stop, default=Stop.NO, blank=True)
-    # All alerts that count as the same one for the bucket (its group_by labels) share it.
+    # Shared by all alerts with equal values of the bucket's group_by labels.
     identity = KeyField(max_length=16, blank=True, default="", db_default="")
-    # Of a pending run that a cooldown delays: when that is over.
+    # The end of the cooldown that delays a pending run.
     held_until = models.DateTimeField(null=True, blank=True)
     plan = models.ForeignKey(BucketVersion, on_delete=models.PROTECT, related_name="runs")
     created_at = created_field()
@@ -94,7 +94,7 @@ class BucketRun(models.Model):
         db_table = "bucket_runs"
         verbose_name = "run"
         constraints = [
-            # Number 1 exists once, so an episode starts one automatic run per bucket.
+            # Number 1 is unique, so an episode starts one automatic run per bucket.
             models.UniqueConstraint(fields=["alert", "bucket", "number"], name="run_number"),
             one_of(
                 "status",
@@ -115,11 +115,11 @@ class BucketRun(models.Model):
         ]
         indexes = [
             models.Index(fields=["status", "id"], name="run_status_id"),
-            # The latest begin of a bucket's runs, for its cooldown.
+            # The last start of a bucket's runs, for its cooldown.
             models.Index(fields=["bucket", "started_at"], name="run_bucket_started"),
-            # The few that are to be stopped, among the many that are open in a storm.
+            # The few runs to stop among many open ones.
             models.Index(fields=["stop", "status"], name="run_stop"),
-            # The runs of a bucket, newest first, and the last of each.
+            # The runs of a bucket, newest first, and the last run of each bucket.
             models.Index(fields=["bucket", "id"], name="run_bucket_id"),
             models.Index(fields=["created_at"], name="run_created"),
         ]
@@ -135,7 +135,7 @@ class BucketRun(models.Model):
     def mark_running(
         self, *, cause: Cause, reason: str = "", batch: TransitionBatch | None = None
     ) -> None:
-        """Begin: an execution is claimed, or a late answer lets the run go on."""
+        """Start or continue: an execution was claimed, or an unknown outcome became known."""
         values = {} if self.started_at else {"started_at": cause.at}
         self._move(
             self.Status.RUNNING,
@@ -154,7 +154,7 @@ class BucketRun(models.Model):
         reason: str,
         batch: TransitionBatch | None = None,
     ) -> None:
-        """Delay a pending run; the transition from pending to pending says why."""
+        """Delay a pending run; a transition from pending to pending records the reason."""
         pending = self.Status.PENDING
         with transaction.atomic(savepoint=False):
             if not compare_and_set(
@@ -182,7 +182,7 @@ class BucketRun(models.Model):
         reason: str = "",
         batch: TransitionBatch | None = None,
     ) -> None:
-        """End in ``status``, or rest as unknown until somebody knows."""
+        """Set a final status, or unknown until the outcome is known."""
         self._move(status, cause=cause, reason=reason, batch=batch, completed_at=cause.at)
 
     def _move(

@@ -1,7 +1,7 @@
-"""Lookups of texts that answer alike on SQLite and on MariaDB.
+"""Text lookups with the same results on SQLite and MariaDB.
 
-Django's own do not: ``startswith`` and ``contains`` ignore the case on SQLite, and ``icontains``
-ignores it on MariaDB as far as a column's collation does.
+Django's own differ: ``startswith`` and ``contains`` ignore case on SQLite, and ``icontains``
+depends on the column's collation on MariaDB.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from django.db.models import CharField, Lookup, TextField
 from django.db.models.sql.compiler import SQLCompiler
 
 LAST_CHARACTER = "\U0010ffff"
-# Characters whose cases are written out, for the index to find them: two ranges for each.
+# Leading characters whose cases are spelled out as index ranges; each doubles their number.
 SPELLED_OUT = 3
 
 
 @CharField.register_lookup
 class Begins(Lookup[str]):
-    """Of an ExactCharField: it begins with this text in any case; an index finds it."""
+    """An ExactCharField starts with this text, ignoring case. Uses an index."""
 
     lookup_name = "begins"
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
-        """Write the ranges in which such texts are, and the test of the complete beginning."""
+        """Return index ranges for the first characters and a regular expression for all."""
         column, column_parameters = self.process_lhs(compiler, connection)
         place, [value] = self.process_rhs(compiler, connection)
         text = str(value)
@@ -43,12 +43,12 @@ class Begins(Lookup[str]):
 @CharField.register_lookup
 @TextField.register_lookup
 class HasText(Lookup[str]):
-    """It contains this text in any case; every row is read."""
+    """A column contains this text, ignoring case. Reads every row."""
 
     lookup_name = "has_text"
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
-        """Write a regular expression, of which both databases know the same kind."""
+        """Return a regular expression in the syntax of both databases."""
         column, column_parameters = self.process_lhs(compiler, connection)
         place, [text] = self.process_rhs(compiler, connection)
         test = f"{column}{_exact(connection)} REGEXP {place}"
@@ -56,11 +56,11 @@ class HasText(Lookup[str]):
 
 
 def _exact(connection: BaseDatabaseWrapper) -> str:
-    # Without it the column's collation would decide whether accents count.
+    # Otherwise the column's collation decides whether accents matter.
     return " COLLATE utf8mb4_bin" if connection.vendor == "mysql" else ""
 
 
 def _spellings(head: str) -> list[str]:
-    """Return the text with each of its letters in both cases."""
+    """Return all spellings of the text in upper and lower case."""
     cases = [sorted({character.lower(), character.upper(), character}) for character in head]
     return ["".join(spelling) for spelling in product(*cases)]

@@ -1,4 +1,4 @@
-"""Credentials of the programs that call the API."""
+"""API tokens and their scopes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from remediation.models.fields import ExactCharField, KeyField, created_field
 from remediation.models.statements import valid_token_row
 
 PREFIX_LENGTH = 12
-LAST_USED_GRAIN = datetime.timedelta(minutes=1)
+LAST_USED_INTERVAL = datetime.timedelta(minutes=1)
 
 
 class Scope(models.TextChoices):
-    """What a credential may do; read is part of operate and of edit, and admin is everything."""
+    """Permissions of a token. Operate and edit include read; admin includes all."""
 
     WEBHOOK = "webhook"
     STACKSTORM = "stackstorm"
@@ -38,7 +38,7 @@ IMPLIED_BY: dict[Scope, set[Scope]] = {
 
 
 def scope_problem(scopes: Any) -> str:
-    """Return what is wrong with a list of scopes, or ''."""
+    """Return why a list of scopes is invalid, or ''."""
     known = ", ".join(Scope.values)
     if not isinstance(scopes, list) or not scopes:
         return f"Give a list of at least one scope of {known}."
@@ -47,13 +47,13 @@ def scope_problem(scopes: Any) -> str:
 
 
 def validate_scopes(scopes: Any) -> None:
-    """Raise ValidationError for what is no list of scopes."""
+    """Raise ValidationError if this is not a list of scopes."""
     if problem := scope_problem(scopes):
         raise ValidationError(problem)
 
 
 class ApiToken(models.Model):
-    """A random token with scopes; only its sha256 is kept."""
+    """A random token with scopes; only its sha256 is stored."""
 
     name = ExactCharField(max_length=150, unique=True)
     prefix = KeyField(max_length=PREFIX_LENGTH, editable=False)
@@ -64,7 +64,7 @@ class ApiToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    _noted_at: datetime.datetime | None = None
+    _recorded_at: datetime.datetime | None = None
 
     class Meta:
         db_table = "api_tokens"
@@ -81,7 +81,7 @@ class ApiToken(models.Model):
         scopes: list[str],
         expires_at: datetime.datetime | None = None,
     ) -> tuple[ApiToken, str]:
-        """Make a token; return its row and its text, which is told this once."""
+        """Create a token; return the row and the plain-text token, which is not stored."""
         row = cls(name=name, scopes=scopes, expires_at=expires_at)
         text = row.renew_secret()
         row.full_clean()
@@ -89,33 +89,33 @@ class ApiToken(models.Model):
         return row, text
 
     def renew_secret(self) -> str:
-        """Put a new secret into the unsaved row and return its text."""
+        """Set a new secret on the unsaved row; return the plain-text token."""
         text = f"pc_{secrets.token_urlsafe(32)}"
         self.prefix, self.sha256 = text[:PREFIX_LENGTH], digest(text)
         return text
 
     @classmethod
     def find(cls, text: str, *, at: datetime.datetime) -> ApiToken | None:
-        """Return the valid token of this text and note its use, at most once a minute."""
-        # It is asked with every call: what was read of a row is good for as long as the row is.
+        """Return the valid token with this text; record its use at most once a minute."""
+        # Runs for every request. The cached object is valid as long as the row is unchanged.
         row = valid_token_row(digest(text))
         token = _token(row) if row else None
         if token is None or (token.expires_at and token.expires_at <= at):
             return None
-        token._note_use(at=at)
+        token._record_use(at=at)
         return token
 
-    def _note_use(self, *, at: datetime.datetime) -> None:
-        """Keep when it was last used; this process looks for that once a minute."""
-        if self._noted_at and self._noted_at >= at - LAST_USED_GRAIN:
+    def _record_use(self, *, at: datetime.datetime) -> None:
+        """Store the time of use; this process writes at most once a minute."""
+        if self._recorded_at and self._recorded_at >= at - LAST_USED_INTERVAL:
             return
-        self._noted_at = at
-        unnoted = models.Q(last_used_at=None) | models.Q(last_used_at__lt=at - LAST_USED_GRAIN)
-        ApiToken.objects.filter(unnoted, pk=self.pk).update(last_used_at=at)
+        self._recorded_at = at
+        outdated = models.Q(last_used_at=None) | models.Q(last_used_at__lt=at - LAST_USED_INTERVAL)
+        ApiToken.objects.filter(outdated, pk=self.pk).update(last_used_at=at)
 
     @property
     def is_valid(self) -> bool:
-        """Whether it opens anything now."""
+        """Whether the token is neither revoked nor expired."""
         return not self.revoked_at and not (self.expires_at and self.expires_at <= clock.now())
 
     def allows(self, scope: str) -> bool:
@@ -125,10 +125,10 @@ class ApiToken(models.Model):
 
 @lru_cache(maxsize=256)
 def _token(row: tuple[Any, ...]) -> ApiToken:
-    """Return the token of this row; it is shared between calls and threads."""
+    """Return the token of this row; requests and threads share the object."""
     return ApiToken.objects.get(pk=row[0])
 
 
 def digest(text: str) -> str:
-    """Return the sha256 of a token's text; it is random, so a slow hash would add nothing."""
+    """Return the sha256 of a token. It is random, so a slow hash would add no security."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Every change of state, kept for good: the change is the row."""
+"""Transitions: the append-only record of every status change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from remediation.values.text import fit_text
 
 
 class Subject(Protocol):
-    """What changes its state: an alert, a run or an execution."""
+    """A row with a status: an alert, a run or an execution."""
 
     SUBJECT_TYPE: ClassVar[str]
     pk: Any
@@ -25,23 +25,23 @@ class Subject(Protocol):
 
     @property
     def story_run_id(self) -> int | None:
-        """The run that it is or belongs to."""
+        """The id of the run that the row is or belongs to."""
 
 
 _Row = TypeVar("_Row", bound=models.Model)
 
 
 class AppendOnlyError(Exception):
-    """History was about to be changed."""
+    """An append-only row was about to be changed or deleted."""
 
 
 class IllegalTransitionError(Exception):
-    """A row was not in a state from which the move is allowed; another may have moved it first."""
+    """A row's status does not allow the move; another process may have moved it first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Who makes something happen, when, and by which inbound call ('' for jobs)."""
+    """The actor and time of a change, and the inbound API call ('' for jobs)."""
 
     at: datetime.datetime = field(default_factory=clock.now)
     actor: str = "system"
@@ -49,47 +49,47 @@ class Cause:
 
 
 class AppendOnlyQuerySet(models.QuerySet[_Row]):
-    """Rows that are only ever added and read."""
+    """Rows that can be added and read only."""
 
     def update(self, **_values: Any) -> Never:
-        """Refuse: history does not change."""
+        """Raise AppendOnlyError."""
         raise AppendOnlyError(f"{self.model.__name__} rows cannot be changed.")
 
     def delete(self) -> Never:
-        """Refuse: history does not go."""
+        """Raise AppendOnlyError."""
         raise AppendOnlyError(f"{self.model.__name__} rows cannot be deleted.")
 
 
 class AppendOnlyManager(models.Manager[_Row]):
-    """The door to rows that are only ever added and read."""
+    """The manager of append-only rows."""
 
     def get_queryset(self) -> AppendOnlyQuerySet[_Row]:
-        """Return them all."""
+        """Return all rows."""
         return AppendOnlyQuerySet(self.model, using=self._db)
 
 
 class AppendOnlyModel(models.Model):
-    """A row that is written once."""
+    """A row that is written once and never changed."""
 
     class Meta:
         abstract = True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert the row; refuse to write it again."""
+        """Insert the row. Raises AppendOnlyError for a row that exists."""
         if not self._state.adding:
             raise AppendOnlyError(f"{self} cannot be changed.")
         super().save(*args, **kwargs)
 
     def delete(self, *_args: Any, **_kwargs: Any) -> Never:
-        """Refuse: history does not go."""
+        """Raise AppendOnlyError."""
         raise AppendOnlyError(f"{self} cannot be deleted.")
 
 
 class Transition(AppendOnlyModel):
-    """One recorded change of state of an alert, a run or an execution.
+    """A status change of an alert, a run or an execution.
 
-    ``request_id`` is the story's (the call that opened the alert's episode), ``cause_request_id``
-    the call that moved the subject. There is no foreign key: the record outlives its subject.
+    ``request_id``: the call that opened the alert's episode. ``cause_request_id``: the call that
+    caused this change. There is no foreign key, so the record outlives its subject.
     """
 
     class SubjectType(models.TextChoices):
@@ -117,7 +117,7 @@ class Transition(AppendOnlyModel):
             one_of("subject_type", ["alert", "run", "execution"], name="transition_subject_type")
         ]
         indexes = [
-            # The history of one row, and the story of one request.
+            # The history of one row, and all changes that follow from one request.
             models.Index(fields=["subject_id", "subject_type"], name="transition_subject"),
             models.Index(fields=["request_id"], name="transition_request"),
             models.Index(fields=["cause_request_id"], name="transition_cause"),

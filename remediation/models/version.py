@@ -1,4 +1,4 @@
-"""What a bucket was at a time: change history, restore point and the plan of a run."""
+"""Bucket versions: change history, restore points and the plans of runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from remediation.models.transition import AppendOnlyManager, AppendOnlyModel, Ca
 
 
 def canonical(definition: dict[str, Any]) -> str:
-    """Return the one JSON text of a definition: equal definitions have equal texts."""
+    """Return the canonical JSON of a definition: equal definitions have equal texts."""
     return json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -24,7 +24,7 @@ def digest(definition: dict[str, Any]) -> str:
 
 
 class BucketVersion(AppendOnlyModel):
-    """The whole definition of a bucket (itself, its steps, their actions), numbered from 1."""
+    """The definition of a bucket with its steps and actions, numbered from 1."""
 
     bucket = models.ForeignKey(Bucket, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -46,13 +46,13 @@ class BucketVersion(AppendOnlyModel):
 
     @classmethod
     def record(cls, bucket: Bucket, *, cause: Cause) -> BucketVersion:
-        """Return the version of the bucket as it is now, made if the newest one differs."""
+        """Return the bucket's current version; create it if the newest one differs."""
         newest = cls._newest(bucket)
         if newest and newest.sha256 == digest(bucket.definition()):
             return newest
         with transaction.atomic():
-            # The bucket may have been read before somebody's edit was committed. Under its lock
-            # it and its newest version belong together, and a number is given once.
+            # The bucket may have been read before another edit was committed. Under the lock it
+            # matches its newest version, and each number is used once.
             locked = Bucket.objects.select_for_update().get(pk=bucket.pk)
             newest, definition = cls._newest(locked), locked.definition()
             if newest and newest.sha256 == digest(definition):
@@ -72,24 +72,24 @@ class BucketVersion(AppendOnlyModel):
 
     @property
     def steps(self) -> list[dict[str, Any]]:
-        """The steps of the plan, in their order."""
+        """The steps in order."""
         steps: list[dict[str, Any]] = self.definition["steps"]
         return steps
 
     @property
     def on_resolved(self) -> str:
-        """What becomes of a begun run when its alert resolves: continue, stop or cancel."""
+        """What to do with a started run when its alert resolves: continue, stop or cancel."""
         return str(self.definition["bucket"]["on_resolved"])
 
     @property
     def timeout_seconds(self) -> int:
-        """How long the whole run may take; 0 is without a limit."""
+        """The time limit of a run; 0 means none."""
         seconds: int = self.definition["bucket"]["timeout_seconds"]
         return seconds
 
     @property
     def problem(self) -> str:
-        """Why this definition cannot be carried out, naming the field, or ''."""
+        """Why this definition cannot run, naming the field, or ''."""
         if not self.steps:
             return (
                 "The bucket has no steps: add at least one, or name a workflow in"
@@ -98,10 +98,10 @@ class BucketVersion(AppendOnlyModel):
         if self.definition["bucket"]["use_stackstorm"] and len(self.steps) > 1:
             return (
                 "The bucket has steps and a workflow (use_stackstorm, st2_workflow_name):"
-                " keep one of the two."
+                " remove one of them."
             )
         return ""
 
     def step(self, step_order: int) -> dict[str, Any]:
-        """Return the step of this order."""
+        """Return the step with this ``step_order``."""
         return next(step for step in self.steps if step["step_order"] == step_order)

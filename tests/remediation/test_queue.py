@@ -84,11 +84,11 @@ def test_the_job_in_hand_stands_for_those_that_wait_beside_it():
         queue.enqueue(queue.LAUNCH_DUE, at=now + datetime.timedelta(seconds=seconds))
     queue.enqueue(queue.TICK)
 
-    queue.absorb(queue.LAUNCH_DUE)
+    queue.discard_pending(queue.LAUNCH_DUE)
     waiting = OrmQ.objects.filter(key=queue.LAUNCH)
     assert waiting.count() == 2, "those that are planned are not"
 
-    queue.absorb(queue.LAUNCH_DUE, until=now + datetime.timedelta(seconds=30))
+    queue.discard_pending(queue.LAUNCH_DUE, until=now + datetime.timedelta(seconds=30))
     assert waiting.count() == 1
     assert OrmQ.objects.filter(key=queue.FOLLOW).count() == 1, "another job's"
 
@@ -97,6 +97,6 @@ def test_what_another_worker_has_in_hand_is_not_absorbed():
     queue.enqueue(queue.LAUNCH_DUE)
     assert delivered(queue.LAUNCH)
 
-    queue.absorb(queue.LAUNCH_DUE)
+    queue.discard_pending(queue.LAUNCH_DUE)
 
     assert OrmQ.objects.count() == 1, "its worker may die, and it comes again"

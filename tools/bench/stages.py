@@ -49,7 +49,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "audit.middleware.insert",
     ),
     FRAMEWORK: (),  # the rest of a request
-    DEQUEUE: ("remediation.queue.absorb",),  # and the rest of a job, in django-q2
+    DEQUEUE: ("remediation.queue.discard_pending",),  # and the rest of a job, in django-q2
     "claim": (
         "remediation.engine.launching.prepared_launch.claim",
         "remediation.engine.launching.preparation.load_related",

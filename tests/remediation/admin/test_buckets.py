@@ -70,7 +70,7 @@ def test_changing_a_step_records_a_version(operator):
     ("changes", "message"),
     [
         ({"alert_name_pattern": "Host("}, "alert_name_pattern"),
-        ({"alert_name_pattern": ""}, "Say which alerts the bucket takes"),
+        ({"alert_name_pattern": ""}, "Set alert_name_pattern, label_matchers or both"),
         ({"label_matchers": "severity~critical"}, "label_matchers"),
         ({"steps__0__parameters": "nginx"}, "Invalid JSON"),
         ({"steps__0__parameters": "[1]"}, "must be a JSON object"),

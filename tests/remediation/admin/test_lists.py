@@ -59,9 +59,9 @@ def test_filter_links_start_at_the_newest_rows(operator, monkeypatch):
 
 
 def test_list_of_rare_rows_shows_how_far_it_searched(operator, monkeypatch):
-    for name in ("SEARCHED_FIRST", "SEARCHED_MAX"):
+    for name in ("SCANNED_FIRST", "SCANNED_MAX"):
         monkeypatch.setattr(pages, name, 2)
-    monkeypatch.setattr(read_only, "SEARCHED_MAX", 2)
+    monkeypatch.setattr(read_only, "SCANNED_MAX", 2)
     rare = make_run(trigger="manual")
     for _ in range(3):
         make_run()
@@ -75,7 +75,7 @@ def test_list_of_rare_rows_shows_how_far_it_searched(operator, monkeypatch):
 
 
 def test_search_finds_old_rows_by_index(operator, monkeypatch):
-    for name in ("SEARCHED_FIRST", "SEARCHED_MAX"):
+    for name in ("SCANNED_FIRST", "SCANNED_MAX"):
         monkeypatch.setattr(pages, name, 2)
     old = make_alert({"alertname": "DiskFull", "instance": "db-1"})
     for _ in range(4):

@@ -119,7 +119,7 @@ def test_short_lists_have_no_plan() -> None:
 def test_following_next_finds_rare_rows(
     reader: Client, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
-    for name in ("SEARCHED_FIRST", "SEARCHED_MAX"):
+    for name in ("SCANNED_FIRST", "SCANNED_MAX"):
         monkeypatch.setattr(pages, name, 3)
     rare = factories.make_alert(severity="rare")
     for _ in range(10):

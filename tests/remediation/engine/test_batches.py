@@ -190,11 +190,11 @@ def test_one_pruning_deletes_a_bounded_number_of_rows(monkeypatch):
 
 
 def test_a_job_absorbs_a_bounded_number_of_wake_ups(monkeypatch):
-    monkeypatch.setattr(queue, "ABSORBED_MAX", 10)
+    monkeypatch.setattr(queue, "DISCARDED_MAX", 10)
     for _ in range(15):
         queue.enqueue(queue.LAUNCH_DUE)
 
-    queue.absorb(queue.LAUNCH_DUE)
+    queue.discard_pending(queue.LAUNCH_DUE)
 
     assert OrmQ.objects.count() == 5
 

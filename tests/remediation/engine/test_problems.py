@@ -36,8 +36,8 @@ def break_jobs(monkeypatch, settings):
     def fail():
         raise DeliberateError(f"no column <b>x</b> for {SECRET} " + "long " * 1_000)
 
-    monkeypatch.setattr(jobs, "_show_life", fail)
-    return lambda: monkeypatch.setattr(jobs, "_show_life", lambda: None)
+    monkeypatch.setattr(jobs, "_record_heartbeat", fail)
+    return lambda: monkeypatch.setattr(jobs, "_record_heartbeat", lambda: None)
 
 
 def run_failing(job):
@@ -94,7 +94,7 @@ def test_a_failing_part_of_the_tick_does_not_stop_the_others(monkeypatch, settin
 
 def test_a_tick_whose_process_is_killed_each_time_is_a_problem(monkeypatch, settings):
     settings.ST2_API_URL = ""
-    alive = jobs._each_in_turn
+    alive = jobs._run_all
 
     class Killed(BaseException):
         pass
@@ -102,7 +102,7 @@ def test_a_tick_whose_process_is_killed_each_time_is_a_problem(monkeypatch, sett
     def die(_parts):
         raise Killed
 
-    monkeypatch.setattr(jobs, "_each_in_turn", die)
+    monkeypatch.setattr(jobs, "_run_all", die)
     # A killed process does not call finish.
     monkeypatch.setattr(problems, "finish", lambda _job: None)
     for _ in range(4):
@@ -116,7 +116,7 @@ def test_a_tick_whose_process_is_killed_each_time_is_a_problem(monkeypatch, sett
 
     monkeypatch.undo()
     settings.ST2_API_URL = ""
-    assert jobs._each_in_turn is alive
+    assert jobs._run_all is alive
     JobSchedule.objects.filter(name="tick").update(due_at=timezone.now())
     jobs.tick()
     JobSchedule.objects.filter(name="tick").update(due_at=timezone.now())

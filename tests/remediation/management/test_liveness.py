@@ -138,7 +138,7 @@ def test_a_stopped_cluster_leaves_no_rows(liveness, clock, cluster):
 
 
 def test_only_the_named_cluster_receives_its_heartbeat_job(cluster, monkeypatch):
-    queue.ask_for_a_beat(OWN)
+    queue.request_heartbeat(OWN)
     monkeypatch.setenv(queue.WORKER_ID, "host-2")
     other = queue.WorkerBroker(queue.LOCAL)
 
@@ -149,7 +149,7 @@ def test_only_the_named_cluster_receives_its_heartbeat_job(cluster, monkeypatch)
 def test_the_heartbeat_job_precedes_all_waiting_jobs(cluster):
     for _ in range(3):
         queue.enqueue(queue.RUN_LOCAL)
-    queue.ask_for_a_beat(OWN)
+    queue.request_heartbeat(OWN)
     [request] = OrmQ.objects.filter(key=OWN)
 
     assert [pk for pk, _ in cluster.dequeue()] == [request.pk]

@@ -16,8 +16,8 @@ ORDERINGS = ["-pk", "pk", "-created_at", "created_at"]
 
 @pytest.fixture(autouse=True)
 def _short_searches(monkeypatch):
-    monkeypatch.setattr(pages, "SEARCHED_FIRST", 2)
-    monkeypatch.setattr(pages, "SEARCHED_MAX", 4)
+    monkeypatch.setattr(pages, "SCANNED_FIRST", 2)
+    monkeypatch.setattr(pages, "SCANNED_MAX", 4)
 
 
 def make_alerts(count, *, rare):
@@ -83,9 +83,9 @@ def test_a_page_that_is_not_full_says_how_far_it_looked():
 
     first, *_, last = walk("-pk")
 
-    assert (first.rows, first.is_searched_through) == ([], True)
+    assert (first.rows, first.is_scan_limited) == ([], True)
     assert ([row.severity for row in last.rows], last.next) == (["critical"], None)
-    assert not last.is_searched_through
+    assert not last.is_scan_limited
 
 
 @pytest.mark.parametrize("ordering", ORDERINGS)

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from remediation.models import ApiToken, Scope
-from remediation.models.token import LAST_USED_GRAIN, digest
+from remediation.models.token import LAST_USED_INTERVAL, digest
 from tests.factories import make_token
 
 pytestmark = pytest.mark.django_db
@@ -100,16 +100,16 @@ def test_a_revoked_token_opens_nothing():
     assert not row.is_valid
 
 
-def test_its_use_is_noted_at_most_once_a_minute(django_assert_num_queries):
+def test_its_use_is_recorded_at_most_once_a_minute(django_assert_num_queries):
     row, text = make_token(["read"])
     ApiToken.find(text, at=NOW)
 
     with django_assert_num_queries(1):
-        ApiToken.find(text, at=NOW + LAST_USED_GRAIN)
+        ApiToken.find(text, at=NOW + LAST_USED_INTERVAL)
 
     row.refresh_from_db()
     assert row.last_used_at == NOW
-    later = NOW + LAST_USED_GRAIN + SECOND
+    later = NOW + LAST_USED_INTERVAL + SECOND
     ApiToken.find(text, at=later)
     row.refresh_from_db()
     assert row.last_used_at == later

@@ -300,7 +300,7 @@ def test_an_enabled_bucket_matches_the_next_repeat():
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("instance,,job", "no label between two commas"),
+        ("instance,,job", "A label is missing between two commas"),
         ("{instance}", "is no label name"),
         ('"instance"', "is no label name"),
     ],

@@ -1,4 +1,4 @@
-"""What the documents say is so: settings, commands, endpoints, links and examples."""
+"""The documentation matches the code: settings, commands, endpoints, links and examples."""
 
 import ast
 import json
@@ -34,10 +34,10 @@ DOCUMENTS = sorted(
     ]
 )
 CONTRACTS = ROOT / "tests" / "contracts"
-OURS = ("poundcake", "remediation", "audit")
-# Read in another way than by a constant name.
+OUR_APPS = ("poundcake", "remediation", "audit")
+# Settings that settings.py does not read by a literal name.
 OTHER_SETTINGS = {"CONFIG_KEY"}
-# Defaults that the code computes, as README words them.
+# README texts for defaults that the code computes.
 COMPUTED = {
     "SECRET_KEY": "made once, kept in var/secret_key",
     "DATABASE_URL": "SQLite, var/poundcake.sqlite3",
@@ -49,14 +49,17 @@ each_document = pytest.mark.parametrize(
 
 
 def blocks(document: Path, language: str) -> list[str]:
-    """Return the fenced blocks of a language, those inside of lists too, their indent taken off."""
+    """Return the fenced code blocks in a language, dedented; blocks in lists are included."""
     pattern = rf"^( *)```{language}\n(.*?)^\1```$"
     found = re.findall(pattern, document.read_text(), re.DOTALL | re.MULTILINE)
     return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
 
 
 def table(document: Path, first_column: str, *, after: str = "") -> list[list[str]]:
-    """Return the cells of the table whose first column has this heading, without their marks."""
+    """Return the rows of the table whose first column has this heading.
+
+    ``after``: skip the text before this string.
+    """
     text = document.read_text()
     lines = text[text.index(after) :].splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first_column} |"))
@@ -70,15 +73,15 @@ def table(document: Path, first_column: str, *, after: str = "") -> list[list[st
 
 
 def prose(document: Path) -> str:
-    """Return the document without its blocks."""
+    """Return the document without its code blocks."""
     return re.sub(r"^ *```.*?^ *```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
 # Settings
 
 
-def settings_read() -> dict[str, ast.Call]:
-    """Return the calls of poundcake/settings.py that read a setting, by its name."""
+def setting_calls() -> dict[str, ast.Call]:
+    """Return the calls in poundcake/settings.py that read a setting, by setting name."""
     tree = ast.parse((ROOT / "poundcake" / "settings.py").read_text())
     return {
         node.args[0].value: node
@@ -91,9 +94,9 @@ def settings_read() -> dict[str, ast.Call]:
 
 
 def default_in_code(call: ast.Call) -> str:
-    """Return the default of a setting as README words it."""
-    given = [*call.args[1:], *(word.value for word in call.keywords if word.arg == "default")]
-    value = ast.literal_eval(given[0]) if given else ""
+    """Return the default of a setting in the format of README."""
+    defaults = [*call.args[1:], *(one.value for one in call.keywords if one.arg == "default")]
+    value = ast.literal_eval(defaults[0]) if defaults else ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
@@ -101,28 +104,28 @@ def default_in_code(call: ast.Call) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def settings_told() -> dict[str, list[str]]:
+def documented_settings() -> dict[str, list[str]]:
     return {row[0].strip("`"): row[1:] for row in table(README, "setting")}
 
 
-def test_readme_has_every_setting_and_no_other():
-    assert settings_told().keys() == settings_read().keys() | OTHER_SETTINGS
+def test_readme_lists_exactly_the_existing_settings():
+    assert documented_settings().keys() == setting_calls().keys() | OTHER_SETTINGS
 
 
-@pytest.mark.parametrize("name", sorted(settings_read()))
-def test_readme_tells_the_default_of_a_setting(name):
-    default, form, meaning = settings_told()[name]
+@pytest.mark.parametrize("name", sorted(setting_calls()))
+def test_readme_states_the_default_of_each_setting(name):
+    default, form, meaning = documented_settings()[name]
 
-    assert default.replace("`", "") == COMPUTED.get(name, default_in_code(settings_read()[name]))
-    assert (form == "secret") == (ast.unparse(settings_read()[name].func) == "env_secret")
+    assert default.replace("`", "") == COMPUTED.get(name, default_in_code(setting_calls()[name]))
+    assert (form == "secret") == (ast.unparse(setting_calls()[name].func) == "env_secret")
     assert meaning
 
 
 @each_document
-def test_a_setting_that_a_document_names_exists(document):
+def test_settings_named_in_a_document_exist(document):
     named = set(re.findall(r"\b(?:ST2|LAUNCH|POLL|RESOLVE)_[A-Z0-9_]+\b", document.read_text()))
 
-    assert {name.removesuffix("_FILE") for name in named} <= settings_read().keys() | {
+    assert {name.removesuffix("_FILE") for name in named} <= setting_calls().keys() | {
         "ST2_EXECUTION_ID"
     }
 
@@ -130,16 +133,16 @@ def test_a_setting_that_a_document_names_exists(document):
 # Commands
 
 
-def test_every_command_of_ours_is_documented():
+def test_every_management_command_is_documented():
     text = (ROOT / "docs" / "operations.md").read_text()
-    ours = {name for name, app in get_commands().items() if app in OURS}
+    commands = {name for name, app in get_commands().items() if app in OUR_APPS}
 
-    assert ours
-    assert {name for name in ours if f"| `{name}" not in text} == set()
+    assert commands
+    assert {name for name in commands if f"| `{name}" not in text} == set()
 
 
 @each_document
-def test_a_command_that_a_document_names_exists(document):
+def test_commands_named_in_a_document_exist(document):
     text = document.read_text()
     named = set(re.findall(r"\bmanage\.py ([a-z][a-z0-9_]*)", text))
     targets = set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))
@@ -148,82 +151,88 @@ def test_a_command_that_a_document_names_exists(document):
     assert targets <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
-# Addresses
+# Endpoints
 
 
 def endpoints() -> set[tuple[str, str]]:
-    """Return method and path of everything below /api/v1/."""
+    """Return the methods and paths of all endpoints below /api/v1/."""
     found = set()
-    for path, pattern in walk(get_resolver().url_patterns, ""):
+    for path, pattern in walk_url_patterns(get_resolver().url_patterns, ""):
         if not path.startswith("/api/v1/"):
             continue
         view = pattern.callback
         actions = getattr(view, "actions", None)
         methods = actions or [m for m in ("get", "post", "delete") if hasattr(view.view_class, m)]
-        # A view that has been called knows HEAD too.
+        # A viewset adds HEAD on its first request.
         found |= {(method.upper(), path) for method in methods if method != "head"}
     return found
 
 
-def walk(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[tuple[str, URLPattern]]:
-    """Yield every pattern with its path, as the documents write it."""
+def walk_url_patterns(
+    patterns: list[URLPattern | URLResolver], prefix: str
+) -> Iterator[tuple[str, URLPattern]]:
+    """Yield every URL pattern with its path in the notation of the documents."""
     for pattern in patterns:
-        piece = re.sub(r"\(\?P<(\w+)>[^)]*\)", r"{\1}", str(pattern.pattern))
-        piece = re.sub(r"\^|/\?\$$|/?(\$|\\Z)$", lambda end: "" if end[0] == "^" else "/", piece)
+        part = re.sub(r"\(\?P<(\w+)>[^)]*\)", r"{\1}", str(pattern.pattern))
+        part = re.sub(r"\^|/\?\$$|/?(\$|\\Z)$", lambda end: "" if end[0] == "^" else "/", part)
         if isinstance(pattern, URLResolver):
-            yield from walk(pattern.url_patterns, prefix + piece)
+            yield from walk_url_patterns(pattern.url_patterns, prefix + part)
         else:
-            yield "/" + (prefix + piece).replace("{pk}", "{id}"), pattern
+            yield "/" + (prefix + part).replace("{pk}", "{id}"), pattern
 
 
-def test_api_document_has_every_endpoint_with_its_methods_and_no_other():
-    told = set()
+def test_api_document_lists_exactly_the_existing_endpoints_and_methods():
+    documented = set()
     for row in table(ROOT / "docs" / "api.md", "endpoint"):
         methods, _, path = row[0].strip("`").rpartition(" ")
-        told |= {(method, path) for method in methods.split(", ")}
+        documented |= {(method, path) for method in methods.split(", ")}
 
-    assert told == endpoints()
-
-
-# Words
+    assert documented == endpoints()
 
 
-def code(cell: str) -> list[str]:
-    """Return what a cell shows as code."""
+# Scopes, local actions and statuses
+
+
+def code_spans(cell: str) -> list[str]:
+    """Return the text of the code spans in a cell."""
     return re.findall(r"`([^`]*)`", cell)
 
 
-def test_the_scopes_are_documented():
-    assert [code(row[0])[0] for row in table(ROOT / "docs" / "api.md", "scope")] == Scope.values
+def test_every_scope_is_documented():
+    assert [
+        code_spans(row[0])[0] for row in table(ROOT / "docs" / "api.md", "scope")
+    ] == Scope.values
 
 
-def test_the_local_actions_are_documented_with_their_parameters():
-    told = {
-        code(row[0])[0]: set(code(row[1]))
+def test_every_local_action_is_documented_with_its_parameters():
+    documented = {
+        code_spans(row[0])[0]: set(code_spans(row[1]))
         for row in table(ROOT / "docs" / "concepts.md", "action", after="### Local actions")
     }
 
-    assert told == {name: set(local_actions.get(name).parameters) for name in local_actions.names()}
+    assert documented == {
+        name: set(local_actions.get(name).parameters) for name in local_actions.names()
+    }
 
 
-def test_the_statuses_of_stackstorm_are_documented_with_ours():
+def test_every_stackstorm_status_is_documented_with_ours():
     rows = table(ROOT / "docs" / "concepts.md", "StackStorm's status")
-    told = {word: code(row[2])[0] for row in rows for word in code(row[0])}
+    documented = {status: code_spans(row[2])[0] for row in rows for status in code_spans(row[0])}
 
-    assert told == {word: str(OUTCOMES.get(word, "running")) for word in KNOWN_STATUSES}
+    assert documented == {status: str(OUTCOMES.get(status, "running")) for status in KNOWN_STATUSES}
 
 
 # Links
 
 
 def anchors(document: Path) -> set[str]:
-    """Return the anchors that GitHub gives the headings of a document."""
+    """Return the anchors of the headings as GitHub generates them."""
     headings = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", text).lower().replace(" ", "-") for text in headings}
 
 
 @each_document
-def test_a_link_leads_somewhere(document):
+def test_links_lead_to_existing_files_and_headings(document):
     links = re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", prose(document))
 
     for path, anchor in links:
@@ -233,48 +242,50 @@ def test_a_link_leads_somewhere(document):
 
 
 @each_document
-def test_a_file_that_a_document_names_exists(document):
+def test_files_named_in_a_document_exist(document):
     named = re.findall(
         r"`((?:poundcake|remediation|audit|tests|scripts|docs)/[\w./-]*)`", prose(document)
     )
-    to_be_written = {"remediation/local_actions/dns_lookup.py"}
+    example_files = {"remediation/local_actions/dns_lookup.py"}
 
-    assert {path for path in named if not (ROOT / path).exists()} <= to_be_written
+    assert {path for path in named if not (ROOT / path).exists()} <= example_files
 
 
 # Examples
 
 
 @each_document
-def test_json_and_yaml_examples_can_be_read(document):
+def test_json_and_yaml_examples_are_valid(document):
     for text in blocks(document, "json"):
         json.loads(text)
     for text in blocks(document, "yaml"):
         assert yaml.safe_load(text)
 
 
-def posted(document: Path) -> list[object]:
-    """Return the bodies that a document's curl lines send."""
+def curl_bodies(document: Path) -> list[object]:
+    """Return the request bodies of the curl commands in a document."""
     commands = (command for text in blocks(document, "sh") for command in text.split("\n\n"))
-    words = [shlex.split(command, comments=True) for command in commands if " -d '" in command]
-    return [json.loads(line[line.index("-d") + 1]) for line in words]
+    command_lines = [
+        shlex.split(command, comments=True) for command in commands if " -d '" in command
+    ]
+    return [json.loads(line[line.index("-d") + 1]) for line in command_lines]
 
 
 @each_document
-def test_what_curl_sends_is_json(document):
-    for body in posted(document):
+def test_curl_commands_send_json_objects(document):
+    for body in curl_bodies(document):
         assert isinstance(body, dict)
 
 
 def test_readme_sends_the_alert_of_the_seed():
     seed = (CONTRACTS / "seed.md").read_text()
-    [sent] = re.findall(r"curl -X POST /api/v1/webhook -d '(.*?)'", seed, re.DOTALL)
+    [body] = re.findall(r"curl -X POST /api/v1/webhook -d '(.*?)'", seed, re.DOTALL)
 
-    assert posted(README)[0] == json.loads(sent)
+    assert curl_bodies(README)[0] == json.loads(body)
     assert "Content-Type" not in blocks(README, "sh")[1]
 
 
-def test_readme_configures_alertmanager_as_the_file_does():
+def test_readme_contains_the_alertmanager_configuration_file():
     configuration = yaml.safe_load((ROOT / "docs" / "alertmanager.yml").read_text())
     [webhook] = configuration["receivers"][0]["webhook_configs"]
 
@@ -285,20 +296,20 @@ def test_readme_configures_alertmanager_as_the_file_does():
 
 @contextmanager
 def amtool() -> Iterator[Path]:
-    """Find Alertmanager's tool."""
+    """Find amtool, the command-line tool of Alertmanager."""
     yield servers.find_program("amtool", package="prometheus-alertmanager")
 
 
-def test_alertmanager_takes_the_configuration():
+def test_amtool_accepts_the_alertmanager_configuration():
     with servers.skip_if_missing(amtool()) as program:
-        done = subprocess.run(
+        process = subprocess.run(
             [program, "check-config", ROOT / "docs" / "alertmanager.yml"],
             capture_output=True,
             text=True,
             check=False,
         )
 
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 VARIABLES = {
@@ -311,8 +322,8 @@ VARIABLES = {
 TEMPLATES = ROOT / "docs" / "templates.md"
 
 
-def sent(parameters: str) -> dict[str, object]:
-    """Return what StackStorm gets of a step's parameters, after the checks of saving them."""
+def parameters_sent(parameters: str) -> dict[str, object]:
+    """Check a step's parameters as on saving; return the parameters sent to StackStorm."""
     source = json.loads(parameters)
     for error in templating.check(source):
         raise error
@@ -324,9 +335,9 @@ def sent(parameters: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("parameters", "error"), table(TEMPLATES, "parameters", after="Error messages")
 )
-def test_a_wrong_template_is_refused_with_the_documented_words(parameters, error):
+def test_an_invalid_template_raises_the_documented_error(parameters, error):
     with pytest.raises(templating.TemplateError) as raised:
-        sent(parameters.strip("`"))
+        parameters_sent(parameters.strip("`"))
 
     assert str(raised.value) == error.strip("`")
 
@@ -334,12 +345,12 @@ def test_a_wrong_template_is_refused_with_the_documented_words(parameters, error
 @pytest.mark.parametrize(
     ("parameters", "result"), table(TEMPLATES, "parameters", after="Valid examples")
 )
-def test_a_right_template_sends_what_is_documented(parameters, result):
-    assert sent(parameters.strip("`")) == json.loads(result.strip("`"))
+def test_a_valid_template_sends_the_documented_parameters(parameters, result):
+    assert parameters_sent(parameters.strip("`")) == json.loads(result.strip("`"))
 
 
 @pytest.mark.parametrize(("instance", "host"), table(TEMPLATES, "instance"))
-def test_the_host_of_an_instance_is_as_documented(instance, host):
+def test_the_host_filter_returns_the_documented_host(instance, host):
     variables = {"alert": {"instance": instance.strip("`")}}
 
     rendered = templating.render_step_parameters({"host": "{{ alert.instance | host }}"}, variables)
@@ -351,7 +362,7 @@ def test_the_documented_local_action_works():
     [source] = blocks(ROOT / "CONTRIBUTING.md", "python")
     module: dict[str, object] = {}
 
-    exec(compile(source, "dns_lookup.py", "exec"), module)  # noqa: S102 - it is our own document
+    exec(compile(source, "dns_lookup.py", "exec"), module)  # noqa: S102 - our own document
 
     action = module["action"]
     assert isinstance(action, LocalAction)
@@ -362,15 +373,17 @@ def test_the_documented_local_action_works():
 # Decisions
 
 
-def test_every_dependency_has_a_line():
+def test_every_pinned_dependency_is_documented():
     pinned = re.findall(r"^([\w-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    told = [row[0] for row in table(ROOT / "docs" / "adr" / "0006-dependencies.md", "package")]
+    documented = [
+        row[0] for row in table(ROOT / "docs" / "adr" / "0006-dependencies.md", "package")
+    ]
 
-    assert sorted(told) == sorted(pinned)
+    assert sorted(documented) == sorted(pinned)
 
 
 @pytest.mark.parametrize("record", sorted((ROOT / "docs" / "adr").glob("*.md")), ids=str)
-def test_a_decision_is_short_and_whole(record):
+def test_a_decision_record_is_short_and_complete(record):
     text = record.read_text()
 
     assert len(text.splitlines()) <= 60

@@ -43,7 +43,7 @@ def test_readiness_lists_the_workers_heartbeats():
 
 
 @pytest.mark.django_db
-def test_not_ready_without_a_database_and_its_users_are_not_named():
+def test_not_ready_without_a_database_and_without_naming_its_user():
     with connection.execute_wrapper(refuse):
         response = Client().get("/readyz")
 
@@ -91,7 +91,7 @@ def test_health_endpoints_are_read_only(path):
 
 
 @pytest.mark.django_db
-def test_a_wrong_clock_of_this_machine_is_a_warning(monkeypatch):
+def test_a_wrong_clock_of_this_host_is_a_warning(monkeypatch):
     monkeypatch.setattr("remediation.clock.skew_seconds", lambda: -600.0)
 
     response = Client().get("/readyz").json()

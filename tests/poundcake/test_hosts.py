@@ -7,7 +7,7 @@ from tests.factories import make_token
 pytestmark = pytest.mark.django_db
 
 
-def test_a_webhook_for_a_host_that_is_not_allowed_is_retried_later(client):
+def test_a_webhook_for_a_host_that_is_not_allowed_gets_503_to_be_retried(client):
     _, token = make_token(["webhook"])
 
     response = client.post(

@@ -1,4 +1,4 @@
-"""A connection that MariaDB closed while StackStorm was asked is opened again."""
+"""Reconnect after MariaDB has closed an idle connection, as during a slow StackStorm request."""
 
 import time
 
@@ -10,32 +10,32 @@ from remediation import clock
 from remediation.models import Problem
 
 pytestmark = [
-    pytest.mark.skipif(connection.vendor != "mysql", reason="it is MariaDB that closes them"),
+    pytest.mark.skipif(connection.vendor != "mysql", reason="only MariaDB closes idle connections"),
     pytest.mark.django_db(transaction=True),
 ]
 
 
-def server_id() -> int:
+def connection_id() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT CONNECTION_ID()")
         return int(cursor.fetchone()[0])
 
 
-def be_idle_until_it_is_closed() -> None:
+def wait_until_connection_is_closed() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION wait_timeout = 1")
     time.sleep(base.IDLE_SECONDS + 1)
 
 
-def test_a_statement_after_an_idle_time_opens_it_again():
-    before = server_id()
-    be_idle_until_it_is_closed()
+def test_a_statement_after_an_idle_period_reconnects():
+    before = connection_id()
+    wait_until_connection_is_closed()
 
-    assert server_id() != before
+    assert connection_id() != before
 
 
-def test_a_transaction_after_an_idle_time_opens_it_again():
-    be_idle_until_it_is_closed()
+def test_a_transaction_after_an_idle_period_reconnects():
+    wait_until_connection_is_closed()
 
     with transaction.atomic():
         Problem.report("idle", "a note", at=clock.now())
@@ -44,16 +44,16 @@ def test_a_transaction_after_an_idle_time_opens_it_again():
 
 
 def test_a_connection_in_use_is_kept():
-    assert server_id() == server_id()
+    assert connection_id() == connection_id()
 
 
-def test_a_transaction_that_was_idle_is_lost_and_says_so():
-    def look_twice() -> None:
+def test_an_idle_period_inside_a_transaction_raises_an_error():
+    def query_after_idle_period() -> None:
         with transaction.atomic():
-            be_idle_until_it_is_closed()
-            server_id()
+            wait_until_connection_is_closed()
+            connection_id()
 
     with pytest.raises(OperationalError):
-        look_twice()
+        query_after_idle_period()
 
-    assert server_id()
+    assert connection_id()

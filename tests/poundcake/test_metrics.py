@@ -56,7 +56,7 @@ def test_rejected_alerts_are_counted(reader):
     assert samples(reader)["poundcake_rejected_alerts_total"] == 42
 
 
-def test_idle_workers_are_visible(reader):
+def test_the_ages_of_wake_ups_and_heartbeats_are_exported(reader):
     before = timezone.now() - datetime.timedelta(minutes=2)
     OrmQ.objects.create(key="launch", payload="", lock=before)
     JobSchedule.objects.create(name="tick", started_at=before, due_at=before)
@@ -68,7 +68,7 @@ def test_idle_workers_are_visible(reader):
     assert 119 < metrics['poundcake_heartbeat_age_seconds{job="tick"}'] < 200
 
 
-def test_a_pause_and_an_unreachable_stackstorm_are_visible(reader):
+def test_a_pause_and_an_unreachable_stackstorm_are_exported(reader):
     before = samples(reader)
     pause.pause(reason="maintenance", expires_at=None, cause=Cause())
     Problem.report("stackstorm", "refused", at=timezone.now())
@@ -88,7 +88,7 @@ def test_calls_that_could_not_be_recorded_are_counted_by_process(reader):
     assert samples(reader)[name] == before + 1
 
 
-def test_the_number_of_queries_does_not_grow(reader, django_assert_max_num_queries):
+def test_the_number_of_queries_is_constant(reader, django_assert_max_num_queries):
     samples(reader)
     for _ in range(5):
         factories.make_execution()
@@ -97,7 +97,7 @@ def test_the_number_of_queries_does_not_grow(reader, django_assert_max_num_queri
         samples(reader)
 
 
-def test_the_clocks_of_all_machines_are_compared(reader, monkeypatch):
+def test_the_clock_skew_of_every_process_is_exported(reader, monkeypatch):
     at = timezone.now()
     Heartbeat.record("launch@web-1", at=at, skew_seconds=600.0)
     Heartbeat.record("launch@gone-1", at=at - datetime.timedelta(hours=1), skew_seconds=9.0)

@@ -82,7 +82,7 @@ def test_the_error_for_a_database_url_does_not_contain_the_password(read):
 def test_a_wrong_value_stops_every_command():
     environment = os.environ | {"POLL_INTERVAL": "soon"}
 
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), "check"],
         env=environment,
         capture_output=True,
@@ -90,8 +90,8 @@ def test_a_wrong_value_stops_every_command():
         check=False,
     )
 
-    assert done.returncode != 0
-    assert "POLL_INTERVAL must be a number of seconds, not 'soon'." in done.stderr
+    assert process.returncode != 0
+    assert "POLL_INTERVAL must be a number of seconds, not 'soon'." in process.stderr
 
 
 @pytest.mark.parametrize(
@@ -154,9 +154,9 @@ def test_the_secret_key_is_created_once_with_mode_600(read, tmp_path):
 
     assert first == second
     assert len(first) >= 50
-    [kept] = (tmp_path / "var").iterdir()
-    assert (kept.name, kept.read_text()) == ("secret_key", first)
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    [stored] = (tmp_path / "var").iterdir()
+    assert (stored.name, stored.read_text()) == ("secret_key", first)
+    assert stat.S_IMODE(stored.stat().st_mode) == 0o600
 
 
 def test_a_given_secret_key_is_not_stored(read, tmp_path):

@@ -29,7 +29,7 @@ urlpatterns = [
 handler400, handler404, handler500 = urls.handler400, urls.handler404, urls.handler500
 
 
-def test_home_is_admin():
+def test_the_home_page_redirects_to_the_admin():
     response = Client().get("/")
 
     assert (response.status_code, response["Location"]) == (302, "/admin/")

@@ -34,10 +34,10 @@ def full_disk(transactional_db):
     if connection.vendor != "sqlite":
         pytest.skip("MariaDB has no size limit that a test can set")
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM")  # leaves no free page
+        cursor.execute("VACUUM")  # removes all free pages
         cursor.execute("PRAGMA max_page_count")
         [before] = cursor.fetchone()
-        cursor.execute("PRAGMA max_page_count = 1")  # SQLite uses the current size instead
+        cursor.execute("PRAGMA max_page_count = 1")  # SQLite raises this to the current size
         yield
         cursor.execute(f"PRAGMA max_page_count = {before}")
 

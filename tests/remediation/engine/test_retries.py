@@ -75,7 +75,7 @@ def test_a_persistent_conflict_is_raised_in_the_end():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("module", "name"), [(prepared_launch, "claim"), (started_executions, "record")]
+    ("module", "name"), [(prepared_launch, "claim"), (started_executions, "_record_batch")]
 )
 def test_a_deadlock_loses_neither_the_claim_nor_the_response(
     module, name, sandbox, st2, monkeypatch
@@ -95,5 +95,6 @@ def test_a_deadlock_loses_neither_the_claim_nor_the_response(
     launch.launch_due(client=st2)
 
     execution.refresh_from_db()
+    assert faults == []
     assert execution.status == ActionExecution.Status.RUNNING
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}

@@ -86,6 +86,7 @@ def test_an_execution_whose_outcome_is_refused_becomes_unknown_with_the_reason(l
     assert TEXT in BucketRun.objects.get(pk=bad.run_id).reason
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_an_execution_that_cannot_change_status_is_postponed_with_the_reason(launched, st2):
     bad = launched[1]
     make_due()

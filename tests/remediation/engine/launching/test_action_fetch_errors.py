@@ -40,6 +40,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=["invalid response", "500", "404 from a proxy"])
+@pytest.mark.usefixtures("frozen_clock")
 def test_an_action_that_cannot_be_fetched_does_not_delay_others(error, sandbox, st2, monkeypatch):
     fail_to_fetch(monkeypatch, "acme.broken", error)
     fine = [due_execution_of("core.local", {"cmd": "true"})]

@@ -99,6 +99,7 @@ def test_an_execution_that_cannot_be_rendered_does_not_delay_others(sandbox, st2
     assert sandbox.posts_by_trace_tag() == {row.trace_tag: 1 for row in good}
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_a_claim_stores_the_rendered_parameters():
     [row] = due_executions(1)
 

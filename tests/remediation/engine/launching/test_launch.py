@@ -182,6 +182,7 @@ def test_a_rejected_launch_fails_with_the_message_and_the_remedy(
 
 
 @pytest.mark.parametrize("faults", [{"unavailable": True}, {"unauthorized": True}])
+@pytest.mark.usefixtures("frozen_clock")
 def test_an_unsent_launch_is_pending_again_with_the_reason(faults, sandbox, st2):
     execution = due_execution()
     sandbox.configure(**faults)
@@ -211,6 +212,7 @@ def test_an_unreachable_stackstorm_ends_the_batch(settings):
     assert not ActionExecution.objects.exclude(status="pending").exists()
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_a_launch_whose_response_was_lost_is_looked_up_and_not_resent(sandbox, st2):
     execution = due_execution()
     sandbox.configure(drop_answer_rate=1.0)

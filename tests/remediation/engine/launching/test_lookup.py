@@ -73,6 +73,7 @@ def remote_statuses(sandbox):
     return [execution["status"] for execution in sandbox.executions]
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_a_launch_without_a_response_waits_for_its_look_up_with_the_reason(settings, launch_into):
     settings.LAUNCH_LOOKUP_SECONDS = 300.0
 
@@ -307,7 +308,7 @@ def test_a_launch_whose_worker_died_is_looked_up_and_sent_once(was_sent, sandbox
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
-@pytest.mark.usefixtures("ended_window")
+@pytest.mark.usefixtures("frozen_clock", "ended_window")
 @pytest.mark.parametrize("fault", ["unavailable", "unauthorized"])
 def test_a_failed_look_up_is_retried_later(fault, sandbox, st2, launch_into):
     execution = launch_into("drop_answer_rate")

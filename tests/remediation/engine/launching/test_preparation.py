@@ -52,6 +52,7 @@ def test_an_execution_without_a_renderer_stays_due(is_suspect, attempts, sandbox
     assert execution.prepare_attempts == attempts
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_a_wait_without_a_renderer_is_resumed_later(monkeypatch):
     execution = due_local_execution("wait", seconds=60)
     launch.run_local()

@@ -22,6 +22,7 @@ def claimed(action=None, *, lease_until=PAST):
     )
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_a_launch_whose_worker_died_is_looked_up():
     execution = claimed()
 

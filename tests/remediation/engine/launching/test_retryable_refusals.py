@@ -128,6 +128,7 @@ def test_a_batch_begins_with_one_read_during_a_problem(sandbox, st2):
     assert note() == ""
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_a_429_makes_the_execution_due_after_retry_after(sandbox, st2):
     [execution] = due_executions(1)
     sandbox.configure(refusal_status=429, retry_after="40")
@@ -277,6 +278,7 @@ def test_a_successful_probe_does_not_clear_rejected_reads(sandbox, st2, monkeypa
     assert note() == ""
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_a_refused_poll_sets_the_problem_and_the_row_stays_running(sandbox, st2):
     [execution] = due_executions(1)
     sandbox.configure(outcomes={"core.local": "running"})

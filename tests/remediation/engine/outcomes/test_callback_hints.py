@@ -167,6 +167,7 @@ def poll_with(kind, sandbox):
 
 
 @pytest.mark.parametrize("kind", [ContradictoryClient, UnreadableClient, ForgetfulClient])
+@pytest.mark.usefixtures("frozen_clock")
 def test_a_stackstorm_that_contradicts_itself_settles_nothing(kind, sandbox, launched):
     rows = [launched(), launched()]
     if kind is UnreadableClient:

@@ -153,6 +153,7 @@ def test_a_malformed_list_neither_breaks_the_batch_nor_settles_wrongly(
     assert {row.trace_tag: row.st2_execution_id for row in rows} == ids_by_tag(sandbox)
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_a_response_about_another_execution_delays_that_row_and_is_logged_once(
     sandbox, altering, make_rows, caplog
 ):

@@ -77,6 +77,7 @@ def test_a_final_status_settles_the_execution_and_ends_the_run(
     "st2_status",
     ["requested", "scheduled", "delayed", "running", "pausing", "paused", "resuming", "pending"],
 )
+@pytest.mark.usefixtures("frozen_clock")
 def test_any_other_status_is_stored_and_settles_nothing(st2_status, sandbox, st2, launched):
     sandbox.configure(outcomes={"core.local": st2_status})
     execution = launched()
@@ -150,6 +151,7 @@ def test_an_execution_missing_in_stackstorm_becomes_unknown(sandbox, st2, launch
     assert BucketRun.objects.get().status == "unknown"
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_an_outage_of_stackstorm_settles_nothing(sandbox, st2, launched):
     execution = launched()
     sandbox.configure(unavailable=True)
@@ -256,6 +258,7 @@ def test_poll_due_polls_each_execution_once(sandbox, st2, launched, settings):
     assert poll.poll_due(client=st2) == 2
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_a_slow_stackstorm_ends_the_poll_early(sandbox, st2, launched, monkeypatch):
     for _ in range(3):
         launched()
@@ -321,6 +324,7 @@ def test_many_results_need_one_request_and_one_transaction_per_batch(
     assert ended.values("at").distinct().count() == 2
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_older_executions_are_polled_later(sandbox, st2, launched, settings):
     settings.POLL_INTERVAL = 2.0
     sandbox.configure(outcomes={"core.local": "running"})

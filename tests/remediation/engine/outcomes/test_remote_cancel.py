@@ -105,7 +105,7 @@ def test_a_step_at_its_deadline_is_a_timeout_also_after_a_stop(sandbox, st2, lau
     ActionExecution.objects.update(running_at=timezone.now() - datetime.timedelta(seconds=31))
     poll_again(st2)
 
-    until = timezone.now() + datetime.timedelta(seconds=10)
+    until = timezone.now() + datetime.timedelta(seconds=60)
     while (row := poll_again(st2)).status == "running" and timezone.now() < until:
         continue
 

@@ -176,6 +176,7 @@ def test_an_open_re_run_is_checked_again_soon(sandbox, st2, failed):
 @pytest.mark.parametrize(
     ("hours", "wait"), [(0, 1 / 60), (1, 1), (10, 10), (23, 23), (24, None), (48, None)]
 )
+@pytest.mark.usefixtures("frozen_clock")
 def test_older_failures_are_checked_less_often(hours, wait, st2, failed):
     row = failed()
     ActionExecution.objects.update(completed_at=timezone.now() - timedelta(hours=hours))
@@ -211,6 +212,7 @@ def test_a_bounded_batch_is_checked_once_a_minute(sandbox, st2):
     assert due.count() == 3
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_the_check_is_retried_after_an_outage(sandbox, st2, failed):
     row = failed()
     sandbox.configure(unavailable=True)

@@ -84,11 +84,15 @@ CUT = StackStormUnavailable("GET", "/stream", "cut", may_have_been_sent=True)
 @pytest.mark.django_db(transaction=True)
 def test_an_event_settles_its_execution_without_a_request(sandbox, st2, launched, monkeypatch):
     sandbox.configure(duration_seconds=0.3)
-    execution = launched()
-    before = len(sandbox.requests)
+    monkeypatch.setattr(stream, "BATCH_EVENTS_MAX", 1)
     apply_events = stream.apply_events
+    executions, requests = [], []
 
     def apply_and_cut(updates, **options):
+        if not executions:
+            # The stream is connected: StackStorm sends every event of this execution.
+            executions.append(launched())
+            requests.extend(sandbox.requests)
         unmatched = apply_events(updates, **options)
         if any(remote.status == "succeeded" for remote in updates):
             sandbox.stop()
@@ -98,6 +102,7 @@ def test_an_event_settles_its_execution_without_a_request(sandbox, st2, launched
     with pytest.raises(StackStormUnavailable):
         stream.listen(client=st2)
 
+    [execution] = executions
     execution.refresh_from_db()
     assert (execution.status, execution.st2_action_execution_status) == ("success", "succeeded")
     assert execution.running_at is not None, "its earlier events are applied as well"
@@ -105,7 +110,8 @@ def test_an_event_settles_its_execution_without_a_request(sandbox, st2, launched
     assert BucketRun.objects.get().status == "success"
     [last] = Transition.objects.filter(subject_type="execution", to_status="success")
     assert last.actor == "stackstorm"
-    assert [path.partition("?")[0] for _, path in sandbox.requests[before:]] == ["/v1/stream"]
+    assert requests[0][1].startswith("/v1/stream?")
+    assert list(sandbox.requests) == requests
 
 
 @pytest.mark.parametrize(
@@ -280,6 +286,7 @@ def test_events_received_while_others_are_applied_form_one_batch():
 
 
 @pytest.mark.parametrize("is_followed", [True, False])
+@pytest.mark.usefixtures("frozen_clock")
 def test_the_first_poll_is_later_while_the_stream_is_followed(is_followed, launched, settings):
     settings.POLL_INTERVAL = 80.0
     if is_followed:

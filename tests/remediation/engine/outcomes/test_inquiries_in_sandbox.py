@@ -12,7 +12,7 @@ from remediation.stackstorm import StackStormClient
 from st2_sandbox import Sandbox, SandboxOptions
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 from tests.st2_sandbox.client import Clock
-from tests.st2_sandbox.test_inquiries import ACTIONS
+from tests.st2_sandbox.inquiry_actions import ACTIONS
 
 pytestmark = pytest.mark.django_db
 

@@ -66,6 +66,11 @@ def test_an_endpoint_accepts_only_its_scopes(
     assert response.status_code != 401
 
 
+@pytest.mark.parametrize(("scope", "status"), [("read", 200), ("webhook", 403)])
+def test_head_needs_the_scope_of_get(scope: str, status: int) -> None:
+    assert factories.make_client(scope).head("/api/v1/pause/").status_code == status
+
+
 @pytest.mark.parametrize(("method", "url", "_scopes"), ENDPOINTS)
 def test_every_endpoint_requires_credentials(method: str, url: str, _scopes: set[str]) -> None:
     response = Client().generic(method.upper(), url, "{}", content_type="application/json")

@@ -1,10 +1,13 @@
 """Many executions are claimed in one transaction, each with its own checks and transitions."""
 
+import datetime
+
 import pytest
 from django.utils import timezone
 
+from remediation import local_actions
 from remediation.engine.launching import launch, prepared_launch
-from remediation.engine.launching.claim import claim
+from remediation.engine.launching.claim import claim, lease
 from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition
 from tests.factories import (
     make_action,
@@ -121,3 +124,18 @@ def test_a_later_step_does_not_move_a_running_run():
     claim_all([row])
 
     assert not Transition.objects.filter(subject_type="run").exists()
+
+
+@pytest.mark.parametrize(("api_key", "requests"), [("key", 1), ("", 3)])
+def test_a_lease_covers_the_longest_launch(api_key, requests, settings):
+    settings.ST2_TIMEOUT, settings.ST2_API_KEY = 20.0, api_key
+    # One request takes a timeout to connect and one to respond. A launch waits for one other.
+    longest = datetime.timedelta(seconds=2 * requests * 2 * 20)
+
+    assert lease(is_local=False) >= longest + datetime.timedelta(seconds=15)
+
+
+def test_a_lease_covers_the_longest_local_action():
+    longest = datetime.timedelta(seconds=local_actions.MAX_SECONDS)
+
+    assert lease(is_local=True) >= longest + datetime.timedelta(seconds=10)

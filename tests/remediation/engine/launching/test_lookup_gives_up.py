@@ -66,3 +66,16 @@ def test_a_ghost_that_began_while_it_was_canceled_is_unknown(in_lookup):
         " that moment: check in StackStorm whether its command ran"
     )
     assert BucketRun.objects.get().status == "unknown"
+
+
+def test_an_old_launch_is_still_looked_up_every_half_minute(in_lookup, sandbox, st2, settings):
+    settings.LAUNCH_TIMEOUT = 86_400.0
+    sandbox.configure(unavailable=True)
+    started_at = timezone.now() - datetime.timedelta(hours=2)
+    ActionExecution.objects.filter(pk=in_lookup.pk).update(started_at=started_at)
+    before = timezone.now()
+
+    lookup.look_up_due(client=st2)
+
+    in_lookup.refresh_from_db()
+    assert before < in_lookup.due_at <= timezone.now() + datetime.timedelta(seconds=30)

@@ -5,8 +5,8 @@ move with time, its outcomes and faults can be chosen (`SandboxOptions`), and wh
 be looked at. A test replays the recordings against it.
 """
 
-from .messages import BANNER
+from .http_messages import SERVER_BANNER
 from .options import OptionError, SandboxOptions
 from .server import Sandbox
 
-__all__ = ["BANNER", "OptionError", "Sandbox", "SandboxOptions"]
+__all__ = ["SERVER_BANNER", "OptionError", "Sandbox", "SandboxOptions"]

@@ -14,25 +14,27 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import rules
+from . import callback_rule
 from .executions import Execution
 from .options import SandboxOptions
-from .timeline import FINAL, Moment
+from .timeline import FINAL, StatusChange
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 5.0  # seconds, per call
-MOST_WAITING = 10_000
+MAX_QUEUED = 10_000
 
 
 class Callbacks:
     """A thread that POSTs the call-backs, one after the other."""
 
-    def __init__(self, options: Callable[[], SandboxOptions], rule: rules.Rule) -> None:
+    def __init__(
+        self, options: Callable[[], SandboxOptions], rule: callback_rule.CallbackRule
+    ) -> None:
         self._options = options
         self._rule = rule
-        self._waiting: queue.Queue[tuple[dict[str, Any], Execution | None] | None] = queue.Queue(
-            MOST_WAITING
+        self._queue: queue.Queue[tuple[dict[str, Any], Execution | None] | None] = queue.Queue(
+            MAX_QUEUED
         )
         self._thread: threading.Thread | None = None
 
@@ -43,22 +45,22 @@ class Callbacks:
 
     def stop(self) -> None:
         """Send no more; a call under way may take up to TIMEOUT and is not waited for."""
-        while not self._waiting.empty():
-            self._waiting.get_nowait()
-        self._waiting.put(None)
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put(None)
 
-    def tell(self, execution: Execution, moment: Moment) -> None:
+    def on_status_change(self, execution: Execution, change: StatusChange) -> None:
         """Send the call-backs of ``execution`` if this moment ends it and somebody wants them."""
-        if moment.status not in FINAL or not self._options().callback_url:
+        if change.status not in FINAL or not self._options().callback_url:
             return
-        for body in bodies(execution, moment):
+        for body in bodies(execution, change):
             try:
-                self._waiting.put_nowait((body, self._rule.begin(execution, body, self._options())))
+                self._queue.put_nowait((body, self._rule.begin(execution, body, self._options())))
             except queue.Full:
                 logger.warning("a call-back of execution %s was dropped", execution.id)
 
     def _run(self) -> None:
-        while (waiting := self._waiting.get()) is not None:
+        while (waiting := self._queue.get()) is not None:
             body, made = waiting
             options = self._options()
             try:
@@ -70,28 +72,28 @@ class Callbacks:
                 self._rule.finish(made, *end)
 
 
-def bodies(execution: Execution, moment: Moment) -> list[dict[str, Any]]:
+def bodies(execution: Execution, change: StatusChange) -> list[dict[str, Any]]:
     """Return one body for each route that the execution's `notify` names for this end."""
-    wanted = ["on-complete", "on-success" if moment.status == "succeeded" else "on-failure"]
+    wanted = ["on-complete", "on-success" if change.status == "succeeded" else "on-failure"]
     sections = [execution.notify[name] for name in wanted if name in execution.notify]
     return [
-        _body(execution, moment, section, route)
+        _body(execution, change, section, route)
         for section in sections
         for route in section.get("routes", [])
     ]
 
 
 def _body(
-    execution: Execution, moment: Moment, section: dict[str, Any], route: str
+    execution: Execution, change: StatusChange, section: dict[str, Any], route: str
 ) -> dict[str, Any]:
-    result = json.dumps(moment.result if moment.result is not None else {})
+    result = json.dumps(change.result if change.result is not None else {})
     return {
         "message": section.get("message", ""),
         "data": {**section.get("data", {}), "result": result},
         "execution_id": execution.id,
-        "status": moment.status,
+        "status": change.status,
         "start_timestamp": execution.wall.at(execution.start).isoformat(),
-        "end_timestamp": execution.wall.at(moment.at).isoformat(),
+        "end_timestamp": execution.wall.at(change.at).isoformat(),
         "action_ref": execution.action.ref,
         "runner_ref": execution.action.runner_name,
         "route": route,
@@ -110,7 +112,7 @@ def _post(url: str, token: str, body: dict[str, Any]) -> tuple[str, dict[str, An
         "X-Stanley-Action": "http",
     }
     if token:
-        login = base64.b64encode(f"{rules.USERNAME}:{token}".encode()).decode()
+        login = base64.b64encode(f"{callback_rule.USERNAME}:{token}".encode()).decode()
         headers["Authorization"] = f"Basic {login}"
     try:
         path = parts._replace(scheme="", netloc="").geturl() or "/"

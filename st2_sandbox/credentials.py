@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from hashlib import sha512
 from typing import Any
 
-from .validation import RefusedError
+from .validation import FaultError
 
 TOKEN_SECONDS = 86_400
-KEPT_TOKENS = 1_000
+MAX_TOKENS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,18 @@ class Credentials:
                 if sent is not None:
                     self._check_one(name, sent)
                     return Caller(self.username, method, location)
-        raise RefusedError(401, "Unauthorized - One of Token or API key required.")
+        raise FaultError(401, "Unauthorized - One of Token or API key required.")
 
     def _check_one(self, name: str, sent: str) -> None:
         if name == "x-auth-token":
             if sent not in self._expiries:
-                raise RefusedError(401, "Unauthorized")
+                raise FaultError(401, "Unauthorized")
             if self._expiries[sent] <= self._clock():
-                raise RefusedError(401, "Unauthorized - Token has expired.")
+                raise FaultError(401, "Unauthorized - Token has expired.")
         elif not hmac.compare_digest(sent.encode(), self._api_key.encode()):
-            raise unknown_key(sent)
+            raise unknown_key_error(sent)
 
-    def buy_token(self, authorization: str, body: Mapping[str, Any]) -> tuple[str, float]:
+    def issue_token(self, authorization: str, body: Mapping[str, Any]) -> tuple[str, float]:
         """Return a new token and when it expires, in seconds of the sandbox's clock.
 
         Raises RefusedError.
@@ -69,27 +69,27 @@ class Credentials:
         given = _basic(authorization)
         wanted = (self._username, self._password)
         if not self._username or given is None or given != wanted:
-            raise RefusedError(401, "Invalid or missing credentials")
+            raise FaultError(401, "Invalid or missing credentials")
         seconds = body.get("ttl") or TOKEN_SECONDS
         if not isinstance(seconds, int) or isinstance(seconds, bool):
-            raise RefusedError(400, f"{seconds!r} is not of type 'integer'")
+            raise FaultError(400, f"{seconds!r} is not of type 'integer'")
         if seconds > TOKEN_SECONDS:
-            raise RefusedError(
+            raise FaultError(
                 400,
                 f"TTL specified {seconds} is greater than max allowed {TOKEN_SECONDS}.",
             )
         token = secrets.token_hex(16)
         expiry = self._clock() + seconds
         self._expiries[token] = expiry
-        while len(self._expiries) > KEPT_TOKENS:
+        while len(self._expiries) > MAX_TOKENS:
             del self._expiries[next(iter(self._expiries))]
         return token, expiry
 
 
-def unknown_key(sent: str) -> RefusedError:
+def unknown_key_error(sent: str) -> FaultError:
     """Return what StackStorm answers to a key that it does not know."""
     digest = sha512(sent.encode()).hexdigest()
-    return RefusedError(401, f"Unauthorized - ApiKey with key_hash={digest} not found.")
+    return FaultError(401, f"Unauthorized - ApiKey with key_hash={digest} not found.")
 
 
 def _basic(authorization: str) -> tuple[str, str] | None:

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from .catalogue import Action
-from .results import canceled_by
-from .timeline import FINAL, NOT_BEGUN, Moment, end_of
+from .catalog import Action
+from .results import cancel_result
+from .timeline import BEFORE_RUNNING, FINAL, StatusChange, end_time
 
 CANCEL_SECONDS = 0.05  # from canceling to canceled of an action that is no workflow
 MASK = "********"
 # Keys of the context, and the status from which on they are shown.
-SHOWN_AFTER = (
+CONTEXT_SHOWN_FROM = (
     ("workflow_execution", "running"),
     ("resumed_by", "resuming"),
     ("paused_by", "pausing"),
@@ -56,27 +56,29 @@ class Execution:
     action: Action
     parameters: Mapping[str, Any]
     context: dict[str, Any]
-    moments: tuple[Moment, ...]
+    timeline: tuple[StatusChange, ...]
     wall: WallClock
     web_url: str
     notify: Mapping[str, Any] = field(default_factory=dict)
     delay_milliseconds: int = 0
     parent: "Execution | None" = None
     task_execution_id: str = ""
-    of_rule: Mapping[str, Any] = field(default_factory=dict)  # shown beside it: rule and trigger
+    rule_fields: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # shown beside it: rule and trigger
     children: "list[Execution]" = field(default_factory=list)
     is_dropped: bool = False  # a task that its canceled workflow never started
-    tasks_plan: Any = None  # of a workflow: its fate and inputs, for what follows an answer
+    workflow_inputs: Any = None  # of a workflow: its outcome and inputs, for what follows an answer
 
     @property
     def start(self) -> float:
         """Say when it appears."""
-        return self.moments[0].at
+        return self.timeline[0].at
 
     @property
     def end(self) -> float | None:
         """Say when it will be final, None if it never will."""
-        return end_of(self.moments)
+        return end_time(self.timeline)
 
     @property
     def is_workflow(self) -> bool:
@@ -91,9 +93,9 @@ class Execution:
             root = root.parent
         return trace_tag_in(root.context)
 
-    def passed(self, now: float) -> Sequence[Moment]:
+    def passed(self, now: float) -> Sequence[StatusChange]:
         """Return the moments that have come; none before it appeared."""
-        return [moment for moment in self.moments if moment.at <= now]
+        return [change for change in self.timeline if change.at <= now]
 
     def status(self, now: float) -> str:
         """Return the status at ``now``."""
@@ -118,14 +120,14 @@ class Execution:
         if status in FINAL or status == "pending":
             raise NotCancelableError(f"Action cannot be canceled. State = {status}.")
         self.context["cancelled_by"] = user
-        message = canceled_by(user)
-        if status in NOT_BEGUN:
-            self._replan(now, Moment(now, "canceled", message))
+        message = cancel_result(user)
+        if status in BEFORE_RUNNING:
+            self._replan(now, StatusChange(now, "canceled", message))
         elif self.is_workflow:
             self._cancel_workflow(now, message)
         else:
-            end = Moment(now + CANCEL_SECONDS, "canceled", message, is_sized=True)
-            self._replan(now, Moment(now, "canceling", message), end)
+            end = StatusChange(now + CANCEL_SECONDS, "canceled", message, sets_size=True)
+            self._replan(now, StatusChange(now, "canceling", message), end)
 
     def _cancel_workflow(self, now: float, message: Mapping[str, str]) -> None:
         # A workflow starts no other task and waits for those that run, but not for a person:
@@ -137,25 +139,25 @@ class Execution:
             if child.is_workflow and child.status(now) == "paused":
                 child._cancel_workflow(now, message)
         if self.status(now) in ("paused", "resuming"):
-            self._replan(now, Moment(now, "canceled", message))
+            self._replan(now, StatusChange(now, "canceled", message))
             return
-        self._replan(now, Moment(now, "canceling", message))
+        self._replan(now, StatusChange(now, "canceling", message))
         asks = [
-            child for child in self.children if any(m.status == "pending" for m in child.moments)
+            child for child in self.children if any(m.status == "pending" for m in child.timeline)
         ]
         ends = [child.end for child in self.children if child not in asks]
         if None not in ends:
             last = max([now + CANCEL_SECONDS, *(end for end in ends if end is not None)])
-            self.moments += (Moment(last, "canceled", {"output": None}, is_sized=True),)
+            self.timeline += (StatusChange(last, "canceled", {"output": None}, sets_size=True),)
 
-    def _replan(self, now: float, *moments: Moment) -> None:
-        self.moments = (*self.passed(now), *moments)
+    def _replan(self, now: float, *changes: StatusChange) -> None:
+        self.timeline = (*self.passed(now), *changes)
 
     def view(
         self,
         now: float,
         *,
-        until: Moment | None = None,
+        until: StatusChange | None = None,
         show_secrets: bool = False,
         fields: Collection[str] | None = None,
     ) -> dict[str, Any]:
@@ -168,7 +170,7 @@ class Execution:
             passed = passed[: passed.index(until) + 1]
         # Most lists ask for a few fields: the others are not computed.
         values: dict[str, Callable[[], Any]] = {
-            **{name: partial(self.of_rule.get, name) for name in self.of_rule},
+            **{name: partial(self.rule_fields.get, name) for name in self.rule_fields},
             "action": lambda: self.action.view,
             "runner": lambda: self.action.runner,
             "liveaction": lambda: self._liveaction(passed, self._shown_parameters(show_secrets)),
@@ -179,7 +181,7 @@ class Execution:
             "end_timestamp": lambda: self._end_stamp(passed),
             "parameters": lambda: self._shown_parameters(show_secrets),
             "result_size": lambda: next(
-                (_size_of(m.result) for m in reversed(passed) if m.is_sized), None
+                (_size_of(m.result) for m in reversed(passed) if m.sets_size), None
             ),
             "context": lambda: self._context(passed),
             "parent": lambda: self.parent.id if self.parent else None,
@@ -198,12 +200,12 @@ class Execution:
         return {name: value for name, value in shown.items() if value not in (None, "", [], {}, 0)}
 
     def _shown_parameters(self, show_secrets: bool) -> Mapping[str, Any]:
-        return self.parameters if show_secrets else masked(self.parameters, self.action)
+        return self.parameters if show_secrets else mask_secrets(self.parameters, self.action)
 
     def _liveaction(
-        self, passed: Sequence[Moment], parameters: Mapping[str, Any]
+        self, passed: Sequence[StatusChange], parameters: Mapping[str, Any]
     ) -> dict[str, Any]:
-        has_run = any(moment.status == "running" for moment in passed)
+        has_run = any(change.status == "running" for change in passed)
         shown = {
             "action": self.action.ref,
             "action_is_workflow": self.is_workflow,
@@ -218,12 +220,12 @@ class Execution:
     def _workflow_execution(self) -> Any:
         return self.parent.context.get("workflow_execution") if self.parent else None
 
-    def _context(self, passed: Sequence[Moment]) -> dict[str, Any]:
-        statuses = {moment.status for moment in passed}
-        hidden = [name for name, status in SHOWN_AFTER if status not in statuses]
+    def _context(self, passed: Sequence[StatusChange]) -> dict[str, Any]:
+        statuses = {change.status for change in passed}
+        hidden = [name for name, status in CONTEXT_SHOWN_FROM if status not in statuses]
         return {name: value for name, value in self.context.items() if name not in hidden}
 
-    def _end_stamp(self, passed: Sequence[Moment]) -> str | None:
+    def _end_stamp(self, passed: Sequence[StatusChange]) -> str | None:
         # StackStorm sets no end for `abandoned` (get-execution-abandoned), nor for an inquiry that
         # expired (inquiry-ttl-expired-plain).
         last = passed[-1].status
@@ -232,7 +234,7 @@ class Execution:
             return None
         return self.wall.stamp(passed[-1].at)
 
-    def _elapsed(self, passed: Sequence[Moment]) -> float | None:
+    def _elapsed(self, passed: Sequence[StatusChange]) -> float | None:
         if self._end_stamp(passed) is None:
             return None
         return max(round(passed[-1].at - self.start, 6), 0.000001)
@@ -252,19 +254,19 @@ def trace_tag_in(context: object) -> str:
     return tag if isinstance(tag, str) else ""
 
 
-def masked(parameters: Mapping[str, Any], action: Action) -> dict[str, Any]:
+def mask_secrets(parameters: Mapping[str, Any], action: Action) -> dict[str, Any]:
     """Return ``parameters`` with those that the schema calls secret hidden, nested ones too."""
-    return _masked(parameters, action.parameters)
+    return _mask_secrets(parameters, action.parameters)
 
 
-def _masked(values: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+def _mask_secrets(values: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
     shown = {}
     for name, value in values.items():
         schema = schemas.get(name, {})
         if schema.get("secret"):
             value = MASK
         elif isinstance(value, dict):
-            value = _masked(value, schema.get("properties", {}))
+            value = _mask_secrets(value, schema.get("properties", {}))
         shown[name] = value
     return shown
 

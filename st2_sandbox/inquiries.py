@@ -3,24 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-from . import asking
+from . import inquiry_timeline
 from .executions import Execution
-from .planning import Planner
-from .validation import TYPES, RefusedError
-from .world import World
+from .planner import Planner
+from .state import SandboxState
+from .validation import TYPES, FaultError
 
 
 class Inquiries:
     """The inquiries of a world."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
 
-    def open_ones(self) -> list[dict[str, Any]]:
+    def list_open(self) -> list[dict[str, Any]]:
         """Return all open inquiries, the newest first."""
-        with self._world.store.lock:
-            now = self._world.clock()
-            found = self._world.store.visible()
+        with self._state.store.lock:
+            now = self._state.clock()
+            found = self._state.store.visible()
             return [_view(one, now) for one in found if _is_open(one, now)]
 
     def shown(self, execution_id: str) -> dict[str, Any]:
@@ -28,8 +28,8 @@ class Inquiries:
 
         Raises RefusedError.
         """
-        with self._world.store.lock:
-            return _view(self._open(execution_id), self._world.clock())
+        with self._state.store.lock:
+            return _view(self._open(execution_id), self._state.clock())
 
     def answer(
         self, execution_id: str, body: Mapping[str, Any], *, username: str
@@ -39,24 +39,24 @@ class Inquiries:
         Raises RefusedError.
         """
         if "response" not in body:
-            raise RefusedError(400, "'response' is a required property")
-        with self._world.store.lock:
-            now = self._world.clock()
+            raise FaultError(400, "'response' is a required property")
+        with self._state.store.lock:
+            now = self._state.clock()
             inquiry = self._open(execution_id)
             question = _view(inquiry, now)
             _check_user(question, username)
             _check_response(question, body["response"])
             changed = [inquiry, *_above(inquiry)]
-            before = {id(moment) for one in changed for moment in one.moments}
-            asking.answered(inquiry, body["response"], now)
-            begun = self._go_on(inquiry.parent, now, by=username)
-            self._world.store.keep(begun)
+            before = {id(change) for one in changed for change in one.timeline}
+            inquiry_timeline.respond(inquiry, body["response"], now)
+            begun = self._resume(inquiry.parent, now, by=username)
+            self._state.store.add(begun)
             told = {
-                one: [moment for moment in one.moments if id(moment) not in before]
+                one: [change for change in one.timeline if id(change) not in before]
                 for one in [*changed, *begun]
             }
-        for execution, moments in told.items():
-            self._world.feed.watch(execution, moments)
+        for execution, changes in told.items():
+            self._state.dispatcher.schedule(execution, changes)
         return {"id": execution_id, "response": body["response"]}
 
     def change_status(self, execution: Execution, wanted: object, *, username: str) -> bool:
@@ -64,53 +64,59 @@ class Inquiries:
 
         Raises RefusedError.
         """
-        with self._world.store.lock:
-            now = self._world.clock()
+        with self._state.store.lock:
+            now = self._state.clock()
             status = execution.status(now)
             if status == "pending":
-                raise RefusedError(500, "Failed updating execution due to unexpected error.")
+                raise FaultError(500, "Failed updating execution due to unexpected error.")
             if wanted == "resuming" and status in ("paused", "resuming"):
-                before = execution.moments
-                asking.hang(execution, now, user=username)
-                begun = [one for one in execution.moments if one not in before]
+                before = execution.timeline
+                inquiry_timeline.resume_while_open(execution, now, user=username)
+                begun = [one for one in execution.timeline if one not in before]
             elif wanted == "pausing" and status == "resuming":
-                raise RefusedError(
+                raise FaultError(
                     400,
                     "Failed updating execution. Unable to pause liveaction"
                     f' "{execution.liveaction_id}" because it is not in a running state.',
                 )
             else:
                 return False
-        self._world.feed.watch(execution, begun)
+        self._state.dispatcher.schedule(execution, begun)
         return True
 
-    def _go_on(self, workflow: Execution | None, now: float, *, by: str) -> list[Execution]:
+    def _resume(self, workflow: Execution | None, now: float, *, by: str) -> list[Execution]:
         if workflow is None:
             return []
-        options = self._world.options
+        options = self._state.options
         planner = Planner(
-            self._world.mint, self._world.catalogue, options.datastore, self._world.choices.fate
+            self._state.factory,
+            self._state.catalog,
+            options.datastore,
+            self._state.selector.outcome_of,
         )
-        return planner.go_on(workflow, now, by=by)
+        return planner.resume(workflow, now, by=by)
 
     def _open(self, execution_id: str) -> Execution:
-        found = self._world.store.find(execution_id)
+        found = self._state.store.find(execution_id)
         if found is None:
-            raise RefusedError(404, "The resource could not be found.")
-        if found.action.runner_name != asking.RUNNER:
-            raise RefusedError(400, f'Action execution "{execution_id}" is not an inquiry.')
-        status = found.status(self._world.clock())
+            raise FaultError(404, "The resource could not be found.")
+        if found.action.runner_name != inquiry_timeline.RUNNER:
+            raise FaultError(400, f'Action execution "{execution_id}" is not an inquiry.')
+        status = found.status(self._state.clock())
         if status == "timeout":
             text = "timed out and cannot be responded to."
-            raise RefusedError(400, f'Inquiry "{execution_id}" {text}')
+            raise FaultError(400, f'Inquiry "{execution_id}" {text}')
         if status != "pending":
             text = "has already been responded to."
-            raise RefusedError(400, f'Inquiry "{execution_id}" {text}')
+            raise FaultError(400, f'Inquiry "{execution_id}" {text}')
         return found
 
 
 def _is_open(execution: Execution, now: float) -> bool:
-    return execution.action.runner_name == asking.RUNNER and execution.status(now) == "pending"
+    return (
+        execution.action.runner_name == inquiry_timeline.RUNNER
+        and execution.status(now) == "pending"
+    )
 
 
 def _view(inquiry: Execution, now: float) -> dict[str, Any]:
@@ -128,7 +134,7 @@ def _above(execution: Execution) -> list[Execution]:
 def _check_user(question: Mapping[str, Any], username: str) -> None:
     if question["users"] and username not in question["users"]:
         user = f'UserDB(id={question["id"]}, is_service=False, name="{username}", nicknames={{}})'
-        raise RefusedError(
+        raise FaultError(
             403,
             f'User "{user}" does not have permission to respond to inquiry "{question["id"]}".',
         )
@@ -137,7 +143,7 @@ def _check_user(question: Mapping[str, Any], username: str) -> None:
 def _check_response(question: Mapping[str, Any], response: object) -> None:
     error = _error_in(question["schema"].get("properties", {}), response)
     if error:
-        raise RefusedError(
+        raise FaultError(
             400,
             f'Response for inquiry "{question["id"]}" did not pass schema validation. {error}',
         )

@@ -78,7 +78,7 @@ class SandboxOptions:
         _check_type("seed", self.seed, int, "a whole number")
         if self.callback_url and urlsplit(self.callback_url).scheme not in ("http", "https"):
             raise OptionError("callback_url must begin with http:// or https://")
-        _check_catalogue(self)
+        _check_catalog(self)
         _check_outcomes(self.outcomes)
         _check_type("results", self.results, Mapping, "an object of action refs")
 
@@ -115,7 +115,7 @@ def _check_refusals(options: SandboxOptions) -> None:
     _check_type("retry_after", options.retry_after, str, "a string: seconds or an HTTP date")
 
 
-def _check_catalogue(options: SandboxOptions) -> None:
+def _check_catalog(options: SandboxOptions) -> None:
     if isinstance(options.packs, str) or not isinstance(options.packs, Sequence):
         raise OptionError("packs must be a list of names")
     for pack in options.packs:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from .executions import Execution
 from .store import Store
-from .validation import RefusedError
+from .validation import FaultError
 
 Row = TypeVar("Row")
 
@@ -36,16 +36,16 @@ FILTERS: dict[str, Callable[[Execution, float], Any]] = {
     "user": lambda one, now: one.context.get("user"),
     "liveaction": lambda one, now: one.liveaction_id,
     "parent": lambda one, now: one.parent.id if one.parent else "null",
-    "rule": lambda one, now: _of_rule(one, "rule", "name"),
-    "trigger": lambda one, now: _of_rule(one, "trigger", "name"),
-    "trigger_type": lambda one, now: _of_rule(one, "trigger_type", "name"),
-    "trigger_instance": lambda one, now: _of_rule(one, "trigger_instance", "id"),
+    "rule": lambda one, now: _rule_field(one, "rule", "name"),
+    "trigger": lambda one, now: _rule_field(one, "trigger", "name"),
+    "trigger_type": lambda one, now: _rule_field(one, "trigger_type", "name"),
+    "trigger_instance": lambda one, now: _rule_field(one, "trigger_instance", "id"),
 }
 Test = Callable[[Execution, float], bool]
 
 
-def _of_rule(execution: Execution, field: str, name: str) -> Any:
-    return execution.of_rule.get(field, {}).get(name, "null")
+def _rule_field(execution: Execution, field: str, name: str) -> Any:
+    return execution.rule_fields.get(field, {}).get(name, "null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def list_executions(store: Store, query: Mapping[str, str]) -> Page:
     Raises RefusedError.
     """
     limit = parse_limit(query, DEFAULT_LIMIT)
-    choose = attributes(query)
+    choose = attribute_filter(query)
     tests = _tests(query)
     show_secrets = query.get("show_secrets") == "true"
     with store.lock:
@@ -101,18 +101,18 @@ def parse_limit(query: Mapping[str, str], default: int | None) -> int | None:
     """
     if "limit" not in query:
         return default
-    limit = integer(query, "limit") or 0
+    limit = parse_integer(query, "limit") or 0
     if limit == -1:
         return None
     if limit < 1:
-        raise RefusedError(
+        raise FaultError(
             400,
             f'Limit, "{limit}" specified, must be a positive number or -1 for full result set.',
         )
     return limit
 
 
-def attributes(query: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+def attribute_filter(query: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """Return what cuts an execution down to the attributes that are asked for.
 
     Raises RefusedError.
@@ -120,14 +120,14 @@ def attributes(query: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[s
     included = _words(query, "include_attributes")
     excluded = _words(query, "exclude_attributes")
     if included and excluded:
-        raise RefusedError(
+        raise FaultError(
             400,
             "exclude_fields and include_fields arguments are mutually exclusive. "
             "You need to provide either one or another, but not both.",
         )
     for name in excluded:
         if name not in EXCLUDABLE:
-            raise RefusedError(400, f"Invalid or unsupported exclude attribute specified: {name}")
+            raise FaultError(400, f"Invalid or unsupported exclude attribute specified: {name}")
     for name in included:
         _check_included(name)
     if included:
@@ -149,7 +149,7 @@ def _check_included(name: str) -> None:
     elif field == "result" and rest:
         problem = f"Cannot resolve subfield or operator {rest} on the field result"
     if problem:
-        raise RefusedError(400, f"Invalid or unsupported include attribute specified: {problem}")
+        raise FaultError(400, f"Invalid or unsupported include attribute specified: {problem}")
 
 
 def _picked(view: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def _candidates(store: Store, query: Mapping[str, str]) -> list[Execution]:
         return sorted(found.values(), key=lambda one: one.start, reverse=True)
     tag = query.get("filter", "")
     if tag.startswith(TAG_FILTER) and " " not in tag:
-        return store.tagged(tag.removeprefix(TAG_FILTER))[::-1]
+        return store.with_trace_tag(tag.removeprefix(TAG_FILTER))[::-1]
     return store.visible()
 
 
@@ -206,7 +206,7 @@ def _stamped(name: str, value: str) -> Test:
     try:
         wanted = datetime.fromisoformat(value)
     except ValueError as error:
-        raise RefusedError(400, "Datetime value does not match expected format.") from error
+        raise FaultError(400, "Datetime value does not match expected format.") from error
     if wanted.tzinfo is None:
         wanted = wanted.replace(tzinfo=UTC)
     if name == "timestamp_gt":
@@ -219,16 +219,16 @@ def _stamped(name: str, value: str) -> Test:
 def _matches(pair: str) -> Test:
     path, colon, wanted = pair.partition(":")
     if not colon:
-        raise RefusedError(400, f'invalid format for filter "{pair}"')
+        raise FaultError(400, f'invalid format for filter "{pair}"')
     if path.partition(".")[0] not in STORED:
-        raise RefusedError(400, f'Cannot resolve field "{path}"')
+        raise FaultError(400, f'Cannot resolve field "{path}"')
     # The value stays text: `context.number:1` finds no 1 (get-executions-filter-context-int).
     return lambda one, now: bool(_at(one.view(now, show_secrets=True), path) == wanted)
 
 
 def _check_object_id(text: str) -> None:
     if not OBJECT_ID.fullmatch(text):
-        raise RefusedError(
+        raise FaultError(
             400,
             f"{text!r} is not a valid ObjectId, it must be a 12-byte input or a "
             "24-character hex string",
@@ -236,11 +236,11 @@ def _check_object_id(text: str) -> None:
 
 
 def _slice(rows: Sequence[Row], query: Mapping[str, str], limit: int | None) -> Sequence[Row]:
-    offset = max(integer(query, "offset") or 0, 0)
+    offset = max(parse_integer(query, "offset") or 0, 0)
     return rows[offset:] if limit is None else rows[offset : offset + limit]
 
 
-def integer(query: Mapping[str, str], name: str) -> int | None:
+def parse_integer(query: Mapping[str, str], name: str) -> int | None:
     """Return a query parameter that has to be a whole number, None without it.
 
     Raises RefusedError.
@@ -250,7 +250,7 @@ def integer(query: Mapping[str, str], name: str) -> int | None:
     try:
         return int(query[name])
     except ValueError as error:
-        raise RefusedError(400, f'Parameter "{name}" is not of type integer') from error
+        raise FaultError(400, f'Parameter "{name}" is not of type integer') from error
 
 
 def _words(query: Mapping[str, str], name: str) -> list[str]:

@@ -7,31 +7,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from . import rules, validation
+from . import callback_rule, validation
 from .executions import Execution
-from .messages import Answer
-from .timeline import Moment
-from .validation import RefusedError, Request
-from .world import World
+from .http_messages import HttpResponse
+from .state import SandboxState
+from .timeline import StatusChange
+from .validation import ExecutionRequest, FaultError
 
 NOT_FOUND = "Unable to rerun workflow because one or more tasks is not found: "
 
 
-def answer(world: World, original: Execution, body: Mapping[str, Any], *, user: str) -> Answer:
+def answer(
+    state: SandboxState, original: Execution, body: Mapping[str, Any], *, user: str
+) -> HttpResponse:
     """Start an execution again; the answer shows it as it begins.
 
     Raises RefusedError.
     """
     tasks = list(body.get("tasks") or [])
     _check(original, body, tasks)
-    request = _request(world, original, body, user=user)
+    request = _request(state, original, body, user=user)
     unknown = [name for name in tasks if name not in _names(original)]
     if unknown:
-        made = _failed(world, request, unknown)
+        made = _failed(state, request, unknown)
     else:
-        made = world.start_execution(_from(request, tasks))
-    first = made.moments[0]
-    return Answer(201, made.view(first.at, until=first))
+        made = state.start_execution(_from(request, tasks))
+    first = made.timeline[0]
+    return HttpResponse(201, made.view(first.at, until=first))
 
 
 def _check(original: Execution, body: Mapping[str, Any], tasks: Sequence[str]) -> None:
@@ -43,22 +45,24 @@ def _check(original: Execution, body: Mapping[str, Any], tasks: Sequence[str]) -
     elif set(body.get("reset") or []) - set(tasks):
         problem = "List of tasks to reset does not match the tasks to rerun."
     if problem:
-        raise RefusedError(400, problem)
+        raise FaultError(400, problem)
 
 
-def _request(world: World, original: Execution, body: Mapping[str, Any], *, user: str) -> Request:
-    request = validation.judge(
+def _request(
+    state: SandboxState, original: Execution, body: Mapping[str, Any], *, user: str
+) -> ExecutionRequest:
+    request = validation.validate_request(
         {
             "action": original.action.ref,
             "parameters": {**original.parameters, **(body.get("parameters") or {})},
         },
         user=user,
         header_context="",
-        catalogue=world.catalogue,
-        datastore=world.options.datastore,
+        catalog=state.catalog,
+        datastore=state.options.datastore,
     )
     named = {name: body[name] for name in ("tasks", "reset") if body.get(name)}
-    trace = original.context.get("trace_context", {}).get("id_") or rules.trace_id(original)
+    trace = original.context.get("trace_context", {}).get("id_") or callback_rule.trace_id(original)
     context = {
         "re-run": {"ref": original.id, **named},
         "trace_context": {"id_": trace},
@@ -72,7 +76,7 @@ def _names(original: Execution) -> list[str]:
     return [task.name for task in original.action.tasks]
 
 
-def _from(request: Request, tasks: Sequence[str]) -> Request:
+def _from(request: ExecutionRequest, tasks: Sequence[str]) -> ExecutionRequest:
     """Return the request for a workflow that begins with the first of these tasks."""
     if not tasks:
         return request
@@ -81,16 +85,16 @@ def _from(request: Request, tasks: Sequence[str]) -> Request:
     return replace(request, action=replace(request.action, tasks=request.action.tasks[first:]))
 
 
-def _failed(world: World, request: Request, unknown: Sequence[str]) -> Execution:
-    now, seconds = world.clock(), world.options.duration_seconds
+def _failed(state: SandboxState, request: ExecutionRequest, unknown: Sequence[str]) -> Execution:
+    now, seconds = state.clock(), state.options.duration_seconds
     result = {"errors": [{"message": NOT_FOUND + ", ".join(unknown)}], "output": None}
-    moments = (
-        Moment(now, "requested"),
-        Moment(now + 0.1 * seconds, "scheduled"),
-        Moment(now + 0.2 * seconds, "running"),
-        Moment(now + seconds, "failed", result, is_sized=True),
+    changes = (
+        StatusChange(now, "requested"),
+        StatusChange(now + 0.1 * seconds, "scheduled"),
+        StatusChange(now + 0.2 * seconds, "running"),
+        StatusChange(now + seconds, "failed", result, sets_size=True),
     )
-    made = world.mint.new_execution(request, moments)
-    world.store.keep([made])
-    world.feed.watch(made, moments)
+    made = state.factory.new_execution(request, changes)
+    state.store.add([made])
+    state.dispatcher.schedule(made, changes)
     return made

@@ -6,13 +6,13 @@ Shapes are those of the recordings (get-execution-*); every one says that nothin
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .timeline import Moment
+from .timeline import StatusChange
 
 NOTICE = "sandbox: nothing was executed"
 CANCELED_BY_USER = "Action canceled by user."
 
 
-def result_of(runner: str, parameters: Mapping[str, Any], outcome: str, asked: Any = None) -> Any:
+def result_for(runner: str, parameters: Mapping[str, Any], outcome: str, asked: Any = None) -> Any:
     """Return the result of an execution without tasks, None where StackStorm stores none.
 
     ``parameters`` holds the runner's defaults too. ``asked``: what the options want instead.
@@ -30,8 +30,8 @@ def result_of(runner: str, parameters: Mapping[str, Any], outcome: str, asked: A
     return _BY_RUNNER.get(runner, _shell)(parameters, outcome)
 
 
-def result_of_workflow(
-    outcome: str, output: Mapping[str, Any], failed_task: str, end_of_task: Moment
+def workflow_result(
+    outcome: str, output: Mapping[str, Any], failed_task: str, end_of_task: StatusChange
 ) -> dict[str, Any]:
     """Return the result of an Orquesta workflow; the failed task is named in its errors.
 
@@ -50,12 +50,12 @@ def result_of_workflow(
     return {"output": None, "errors": [error]}
 
 
-def canceled_by(user: str) -> dict[str, str]:
+def cancel_result(user: str) -> dict[str, str]:
     """Return what StackStorm puts in place of the result when somebody cancels."""
     return {"message": CANCELED_BY_USER, "user": user}
 
 
-def hosts_in(parameters: Mapping[str, Any]) -> Sequence[str]:
+def parse_hosts(parameters: Mapping[str, Any]) -> Sequence[str]:
     """Return the hosts of a remote action."""
     return [host.strip() for host in str(parameters.get("hosts", "")).split(",") if host.strip()]
 
@@ -75,7 +75,7 @@ def _shell(parameters: Mapping[str, Any], outcome: str) -> dict[str, Any]:
 
 
 def _remote(parameters: Mapping[str, Any], outcome: str) -> dict[str, Any]:
-    return {host: _on_host(host, parameters, outcome) for host in hosts_in(parameters)}
+    return {host: _on_host(host, parameters, outcome) for host in parse_hosts(parameters)}
 
 
 def _on_host(host: str, parameters: Mapping[str, Any], outcome: str) -> dict[str, Any]:

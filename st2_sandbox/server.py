@@ -13,18 +13,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from . import control
+from . import control_api
 from .api import Api
-from .messages import BANNER, Answer, Call, CutError, Subscription, html, split_service
+from .http_messages import (
+    SERVER_BANNER,
+    ConnectionCutError,
+    HttpRequest,
+    HttpResponse,
+    StreamResponse,
+    error_page,
+    split_service,
+)
 from .options import SandboxOptions
+from .state import SandboxState
 from .stream import Subscriber
-from .world import World
 
 logger = logging.getLogger(__name__)
 
-MOST_LINE_BYTES = 4094  # gunicorn's, of a request line
-MOST_NGINX_BODY = 1 << 20
-MOST_BODY = 32 << 20
+MAX_LINE_BYTES = 4094  # gunicorn's, of a request line
+MAX_NGINX_BODY = 1 << 20
+MAX_BODY = 32 << 20
 POLL_SECONDS = 0.05  # how soon the accepting thread sees that it has to stop
 
 
@@ -47,7 +55,7 @@ class Sandbox:
     ) -> None:
         self._bind = bind
         self._server: _Server | None = None
-        self._world = World(
+        self._state = SandboxState(
             options or SandboxOptions(),
             api_key=api_key,
             username=username,
@@ -64,36 +72,36 @@ class Sandbox:
     @property
     def options(self) -> SandboxOptions:
         """Return what is played now."""
-        return self._world.options
+        return self._state.options
 
     @property
     def executions(self) -> tuple[dict[str, Any], ...]:
         """Return the executions as the API shows them now, oldest first."""
-        return self._world.store.snapshot()
+        return self._state.store.snapshot()
 
     @property
     def requests(self) -> tuple[tuple[str, str], ...]:
         """Return method and path of the requests to StackStorm's endpoints, oldest first."""
-        return self._world.journal.requests()
+        return self._state.request_log.requests()
 
     def posts_by_trace_tag(self) -> Counter[str]:
         """Count the POSTs of executions that arrived whole, by their trace tag."""
-        return self._world.journal.posts_by_trace_tag()
+        return self._state.request_log.posts_by_trace_tag()
 
     def started_twice(self) -> list[str]:
         """Name the trace tags under which more than one execution was started."""
-        return self._world.store.started_twice()
+        return self._state.store.started_twice()
 
     def configure(self, **values: object) -> None:
         """Change options by name.
 
         Raises OptionError.
         """
-        self._world.configure(values)
+        self._state.configure(values)
 
     def reset(self) -> None:
         """Forget executions and requests; the options stay."""
-        self._world.reset()
+        self._state.reset()
 
     def start(self) -> None:
         """Listen, and answer in threads; a started one is left alone.
@@ -102,12 +110,12 @@ class Sandbox:
         """
         if self._server is not None:
             return
-        self._server = _Server(self._bind, self._world)
+        self._server = _Server(self._bind, self._state)
         host, port = self._server.server_address[:2]
         self._bind = (str(host), int(port))
-        self._world.mint.url = self.url
-        self._world.feed.start()
-        self._world.callbacks.start()
+        self._state.factory.url = self.url
+        self._state.dispatcher.start()
+        self._state.callbacks.start()
         threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": POLL_SECONDS},
@@ -121,8 +129,8 @@ class Sandbox:
             return
         self._server.close()
         self._server = None
-        self._world.feed.stop()
-        self._world.callbacks.stop()
+        self._state.dispatcher.stop()
+        self._state.callbacks.stop()
 
     def __enter__(self) -> Self:
         """Start."""
@@ -146,11 +154,11 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, bind: tuple[str, int], world: World) -> None:
+    def __init__(self, bind: tuple[str, int], state: SandboxState) -> None:
         if ":" in bind[0]:
             self.address_family = socket.AF_INET6
-        self.world = world
-        self.api = Api(world)
+        self.state = state
+        self.api = Api(state)
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
@@ -170,7 +178,7 @@ class _Server(ThreadingHTTPServer):
             _hang_up(connection)
 
     def subscribe(self, query: Any) -> Subscriber:
-        subscriber = Subscriber(self.world.feed, query)
+        subscriber = Subscriber(self.state.dispatcher, query)
         with self._lock:
             self._subscribers.add(subscriber)
         return subscriber
@@ -206,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def version_string(self) -> str:
-        return BANNER
+        return SERVER_BANNER
 
     def log_message(self, format: str, *args: Any) -> None:
         logger.debug(format, *args)
@@ -214,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         try:
             self._handle()
-        except CutError:
+        except ConnectionCutError:
             self.close_connection = True
             _hang_up(self.connection)
 
@@ -222,40 +230,40 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        size = int(length) if length.isdecimal() else MOST_BODY + 1
+        size = int(length) if length.isdecimal() else MAX_BODY + 1
         # What is too large even to be passed over is answered at once, and the client cut.
-        body = self.rfile.read(size) if size <= MOST_BODY else b""
+        body = self.rfile.read(size) if size <= MAX_BODY else b""
         refused = self._refused(size)
         if refused is not None:
             self.close_connection = True
             self._send(refused)
             return
-        call = Call.parse(self.command, self.path, dict(self.headers.items()), body)
+        call = HttpRequest.parse(self.command, self.path, dict(self.headers.items()), body)
         if call.path.startswith("/sandbox"):
-            self._send(control.answer(self.server.world, call))
+            self._send(control_api.answer(self.server.state, call))
             return
-        self.server.world.journal.note(call.method, self.path)
-        self.server.stopping.wait(self.server.world.options.latency_seconds)
+        self.server.state.request_log.record(call.method, self.path)
+        self.server.stopping.wait(self.server.state.options.latency_seconds)
         answer = self.server.api.answer(call)
-        if isinstance(answer, Subscription):
+        if isinstance(answer, StreamResponse):
             self._stream(answer)
         else:
             self._send(answer)
 
-    def _refused(self, size: int) -> Answer | None:
+    def _refused(self, size: int) -> HttpResponse | None:
         """Return what gunicorn and nginx answer themselves to a request beyond their limits."""
         service, path = split_service(self.path)
         if service and self.command == "PATCH":
-            return html(405, "405 Not Allowed", "<hr><center>nginx</center>")
-        if size > (MOST_NGINX_BODY if service else MOST_BODY):
-            return html(413, "413 Request Entity Too Large", "<hr><center>nginx</center>")
+            return error_page(405, "405 Not Allowed", "<hr><center>nginx</center>")
+        if size > (MAX_NGINX_BODY if service else MAX_BODY):
+            return error_page(413, "413 Request Entity Too Large", "<hr><center>nginx</center>")
         line = len(f"{self.command} {path} {self.request_version}")
-        if line > MOST_LINE_BYTES:
-            text = f"Request Line is too large ({line} &gt; {MOST_LINE_BYTES})"
-            return html(400, "Bad Request", text)
+        if line > MAX_LINE_BYTES:
+            text = f"Request Line is too large ({line} &gt; {MAX_LINE_BYTES})"
+            return error_page(400, "Bad Request", text)
         return None
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: HttpResponse) -> None:
         body = answer.encoded()
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
@@ -267,7 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.wfile.flush()
 
-    def _stream(self, subscription: Subscription) -> None:
+    def _stream(self, subscription: StreamResponse) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=UTF-8")
         self.send_header("Cache-Control", "no-cache")

@@ -5,9 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .executions import Execution, masked
+from .executions import Execution, mask_secrets
 
-KEPT = 20_000
+MAX_EXECUTIONS = 20_000
 
 
 class Store:
@@ -25,22 +25,22 @@ class Store:
             self._executions.clear()
             self._by_tag.clear()
 
-    def keep(self, executions: Iterable[Execution]) -> None:
+    def add(self, executions: Iterable[Execution]) -> None:
         """Keep executions and forget the oldest beyond KEPT."""
         with self.lock:
             for execution in executions:
                 self._executions[execution.id] = execution
                 if execution.trace_tag:
                     self._by_tag[execution.trace_tag].append(execution)
-            while len(self._executions) > KEPT:
+            while len(self._executions) > MAX_EXECUTIONS:
                 self._forget(next(iter(self._executions)))
 
     def _forget(self, execution_id: str) -> None:
         execution = self._executions.pop(execution_id)
-        tagged = self._by_tag.get(execution.trace_tag, [])
-        if execution in tagged:
-            tagged.remove(execution)
-            if not tagged:
+        with_trace_tag = self._by_tag.get(execution.trace_tag, [])
+        if execution in with_trace_tag:
+            with_trace_tag.remove(execution)
+            if not with_trace_tag:
                 del self._by_tag[execution.trace_tag]
 
     def find(self, execution_id: str) -> Execution | None:
@@ -59,7 +59,7 @@ class Store:
             ]
             return sorted(appeared, key=lambda one: one.start, reverse=True)
 
-    def tagged(self, trace_tag: str) -> list[Execution]:
+    def with_trace_tag(self, trace_tag: str) -> list[Execution]:
         """Return the executions of one trace tag, oldest first, the tasks of workflows too."""
         with self.lock:
             return [one for one in self._by_tag.get(trace_tag, ()) if self._has_appeared(one)]
@@ -70,7 +70,7 @@ class Store:
             now = self.clock()
             return tuple(one.view(now) for one in reversed(self.visible()))
 
-    def times(self) -> list[dict[str, Any]]:
+    def timings(self) -> list[dict[str, Any]]:
         """Return start and planned end of the executions on the sandbox's clock, oldest first.
 
         That clock is ``time.monotonic`` of the machine, so another process can compare times.
@@ -82,7 +82,7 @@ class Store:
                     "id": one.id,
                     "action": one.action.ref,
                     "trace_tag": one.trace_tag,
-                    "parameters": masked(one.parameters, one.action),
+                    "parameters": mask_secrets(one.parameters, one.action),
                     "status": one.status(now),
                     "start": one.start,
                     "end": one.end,
@@ -107,14 +107,14 @@ class Store:
             started = Counter(
                 one.trace_tag
                 for one in self.visible()
-                if one.parent is None and one.trace_tag and not one.of_rule
+                if one.parent is None and one.trace_tag and not one.rule_fields
                 if _has_started(one, now)
             )
-        return [tag for tag, times in started.items() if times > 1]
+        return [tag for tag, timings in started.items() if timings > 1]
 
     def _has_appeared(self, execution: Execution) -> bool:
         return execution.start <= self.clock() and not execution.is_dropped
 
 
 def _has_started(execution: Execution, now: float) -> bool:
-    return any(moment.status in ("scheduled", "running") for moment in execution.passed(now))
+    return any(change.status in ("scheduled", "running") for change in execution.passed(now))

@@ -5,22 +5,22 @@ import queue
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
+from .dispatcher import EventDispatcher
 from .executions import Execution
-from .feed import Feed
-from .timeline import Moment
+from .timeline import StatusChange
 
 CREATE, UPDATE = "st2.execution__create", "st2.execution__update"
 HEARTBEAT_SECONDS = 25.0
-MOST_WAITING = 10_000
+MAX_QUEUED = 10_000
 
 
 class Subscriber:
     """One reader of the stream; a reader too slow for MOST_WAITING events is cut off."""
 
-    def __init__(self, feed: Feed, query: Mapping[str, str]) -> None:
+    def __init__(self, dispatcher: EventDispatcher, query: Mapping[str, str]) -> None:
         self._query = query
-        self._waiting: queue.Queue[tuple[bytes, bool] | None] = queue.Queue(MOST_WAITING)
-        self._leave: Callable[[], None] = feed.listen(self._tell)
+        self._queue: queue.Queue[tuple[bytes, bool] | None] = queue.Queue(MAX_QUEUED)
+        self._unsubscribe: Callable[[], None] = dispatcher.subscribe(self._on_status_change)
 
     def events(self) -> Iterator[bytes]:
         """Yield what goes over the wire, heartbeats too, until the stream ends."""
@@ -28,7 +28,7 @@ class Subscriber:
             yield b"\n"
             while True:
                 try:
-                    event = self._waiting.get(timeout=HEARTBEAT_SECONDS)
+                    event = self._queue.get(timeout=HEARTBEAT_SECONDS)
                 except queue.Empty:
                     yield b"\n"
                     continue
@@ -39,28 +39,28 @@ class Subscriber:
                 if is_last:
                     return
         finally:
-            self._leave()
+            self._unsubscribe()
 
     def end(self) -> None:
         """End the stream after what is waiting."""
         try:
-            self._waiting.put_nowait(None)
+            self._queue.put_nowait(None)
         except queue.Full:
-            self._waiting.get_nowait()
-            self._waiting.put_nowait(None)
+            self._queue.get_nowait()
+            self._queue.put_nowait(None)
 
-    def _tell(self, execution: Execution, moment: Moment) -> None:
-        name = CREATE if moment is execution.moments[0] else UPDATE
+    def _on_status_change(self, execution: Execution, change: StatusChange) -> None:
+        name = CREATE if change is execution.timeline[0] else UPDATE
         if not self._wants(name, execution):
             return
-        data = json.dumps(execution.view(moment.at, until=moment), separators=(",", ":"))
+        data = json.dumps(execution.view(change.at, until=change), separators=(",", ":"))
         is_last = (
-            moment is execution.moments[-1]
+            change is execution.timeline[-1]
             and self._query.get("end_event") == name
             and self._query.get("end_execution_id") == execution.id
         )
         try:
-            self._waiting.put_nowait((f"event: {name}\ndata: {data}\n\n".encode(), is_last))
+            self._queue.put_nowait((f"event: {name}\ndata: {data}\n\n".encode(), is_last))
         except queue.Full:
             self.end()
 

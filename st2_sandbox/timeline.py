@@ -25,7 +25,7 @@ STATUSES = (
 )
 FINAL = frozenset({"succeeded", "failed", "timeout", "abandoned", "canceled"})
 # Before a runner has an execution a cancel ends it at once.
-NOT_BEGUN = frozenset({"requested", "scheduled", "delayed"})
+BEFORE_RUNNING = frozenset({"requested", "scheduled", "delayed"})
 
 # What an execution shows on its way to an outcome, and after which share of its duration.
 # StackStorm itself cancels by a concurrency policy, before a runner has the execution
@@ -42,7 +42,7 @@ _ARRIVAL = {"scheduled": 0.1, "delayed": 0.1, "running": 0.2}
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class StatusChange:
     """From ``at`` on, in seconds of the sandbox's clock, the execution shows ``status``.
 
     ``result`` replaces the result shown before (None: shows none); ``is_sized`` says whether
@@ -52,29 +52,32 @@ class Moment:
     at: float
     status: str
     result: object = None
-    is_sized: bool = False
+    sets_size: bool = False
 
 
-def plan(
+def plan_changes(
     outcome: str, *, start: float, duration: float, result: object = None, delay: float = 0.0
-) -> tuple[Moment, ...]:
+) -> tuple[StatusChange, ...]:
     """Return the moments of an execution that begins at ``start`` and ends in ``outcome``.
 
     ``delay`` is the seconds that the client asked StackStorm to wait before it begins.
     """
-    moments = [Moment(start, "requested")]
+    changes = [StatusChange(start, "requested")]
     if delay:
         begin = start + delay
-        moments += [Moment(start + min(delay, 0.05), "delayed"), Moment(begin, "requested")]
+        changes += [
+            StatusChange(start + min(delay, 0.05), "delayed"),
+            StatusChange(begin, "requested"),
+        ]
         start = begin
     for status, share in _WAYS.get(outcome, _USUAL_WAY):
-        moments.append(Moment(start + duration * share, status))
+        changes.append(StatusChange(start + duration * share, status))
     if outcome != "requested":
         at = start + duration * _ARRIVAL.get(outcome, 1.0)
-        moments.append(Moment(at, outcome, result, is_sized=result is not None))
-    return tuple(moments)
+        changes.append(StatusChange(at, outcome, result, sets_size=result is not None))
+    return tuple(changes)
 
 
-def end_of(moments: Sequence[Moment]) -> float | None:
+def end_time(changes: Sequence[StatusChange]) -> float | None:
     """Return when the last moment comes if it is a final one, else None."""
-    return moments[-1].at if moments[-1].status in FINAL else None
+    return changes[-1].at if changes[-1].status in FINAL else None

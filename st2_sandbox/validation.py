@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import rendering
-from .catalogue import Action, Catalogue
+from .catalog import Action, Catalog
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ExecutionRequest:
     """A POST that StackStorm takes: parameters rendered and cast, context completed."""
 
     action: Action
@@ -25,17 +25,19 @@ class Request:
     delay_milliseconds: int = 0
 
 
-class RefusedError(Exception):
+class FaultError(Exception):
     """StackStorm answers ``status`` with ``faultstring``.
 
     ``leaves`` is what it stores all the same, as a failed execution.
     """
 
-    def __init__(self, status: int, faultstring: str, leaves: Request | None = None) -> None:
+    def __init__(
+        self, status: int, faultstring: str, failed_request: ExecutionRequest | None = None
+    ) -> None:
         super().__init__(faultstring)
         self.status = status
         self.faultstring = faultstring
-        self.leaves = leaves
+        self.failed_request = failed_request
 
 
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -56,14 +58,14 @@ TOP_LEVEL = {
 }
 
 
-def parse(body: bytes, content_type: str) -> dict[str, Any]:
+def parse_body(body: bytes, content_type: str) -> dict[str, Any]:
     """Return the JSON object of a request; nothing sent is an empty one.
 
     Raises RefusedError.
     """
     media_type = content_type.partition(";")[0].strip()
     if media_type not in ("", "application/json"):
-        raise RefusedError(
+        raise FaultError(
             400, f'Failed to parse request body: Unsupported Content-Type: "{content_type}"'
         )
     if not body:
@@ -71,9 +73,9 @@ def parse(body: bytes, content_type: str) -> dict[str, Any]:
     try:
         parsed = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise RefusedError(400, f"Failed to parse request body: {error}") from error
+        raise FaultError(400, f"Failed to parse request body: {error}") from error
     if not isinstance(parsed, dict):
-        raise RefusedError(500, "Internal Server Error")
+        raise FaultError(500, "Internal Server Error")
     return parsed
 
 
@@ -81,29 +83,29 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number in JSON")
 
 
-def judge(
+def validate_request(
     body: Mapping[str, Any],
     *,
     user: str,
     header_context: str,
-    catalogue: Catalogue,
+    catalog: Catalog,
     datastore: Mapping[str, str],
-) -> Request:
+) -> ExecutionRequest:
     """Return the accepted request of ``body``; ``header_context`` is the St2-Context header.
 
     Raises RefusedError.
     """
     _check_top_level(body)
-    action = catalogue.actions.get(body["action"])
+    action = catalog.actions.get(body["action"])
     if action is None:
-        raise RefusedError(400, f'Action "{body["action"]}" cannot be found.')
+        raise FaultError(400, f'Action "{body["action"]}" cannot be found.')
     context = {
         **body.get("context", {}),
         "user": body.get("user", user),
         "pack": action.pack,
         **_header_context(header_context),
     }
-    request = Request(
+    request = ExecutionRequest(
         action,
         body.get("parameters", {}),
         context,
@@ -112,18 +114,18 @@ def judge(
     )
     parameters = _live_parameters(request, datastore)
     if not action.is_enabled:
-        raise RefusedError(400, f'Unable to execute. Action "{action.ref}" is disabled.')
+        raise FaultError(400, f'Unable to execute. Action "{action.ref}" is disabled.')
     check_parameters(action, parameters)
     _check_trace_context(context)
-    return Request(action, parameters, context, request.notify, request.delay_milliseconds)
+    return ExecutionRequest(action, parameters, context, request.notify, request.delay_milliseconds)
 
 
 def _check_top_level(body: Mapping[str, Any]) -> None:
     if "action" not in body:
-        raise RefusedError(400, "'action' is a required property")
+        raise FaultError(400, "'action' is a required property")
     for name, wanted in TOP_LEVEL.items():
         if name in body and not _is_type(body[name], wanted):
-            raise RefusedError(400, f"{body[name]!r} is not of type {wanted!r}")
+            raise FaultError(400, f"{body[name]!r} is not of type {wanted!r}")
 
 
 def _header_context(text: str) -> dict[str, Any]:
@@ -132,18 +134,18 @@ def _header_context(text: str) -> dict[str, Any]:
     except ValueError:
         context = None
     if not isinstance(context, dict):
-        raise RefusedError(400, "Unable to convert st2-context from the headers into JSON.")
+        raise FaultError(400, "Unable to convert st2-context from the headers into JSON.")
     return context
 
 
-def _live_parameters(request: Request, datastore: Mapping[str, str]) -> dict[str, Any]:
+def _live_parameters(request: ExecutionRequest, datastore: Mapping[str, str]) -> dict[str, Any]:
     schemas = request.action.parameters
     try:
         rendered = rendering.render(
             request.parameters, schemas, context=request.context, datastore=datastore
         )
     except rendering.RenderError as error:
-        raise RefusedError(400, str(error), leaves=request) from error
+        raise FaultError(400, str(error), failed_request=request) from error
     return {name: _cast(value, schemas.get(name, {})) for name, value in rendered.items()}
 
 
@@ -154,9 +156,9 @@ def _cast(value: Any, schema: Mapping[str, Any]) -> Any:
     try:
         return cast(value)
     except ValueError as error:
-        raise RefusedError(400, str(error)) from error
+        raise FaultError(400, str(error)) from error
     except (TypeError, SyntaxError, ArithmeticError, MemoryError, RecursionError) as error:
-        raise RefusedError(500, str(error)) from error
+        raise FaultError(500, str(error)) from error
 
 
 def _cast_string(value: Any) -> Any:
@@ -200,9 +202,7 @@ def check_parameters(action: Action, parameters: Mapping[str, Any]) -> None:
     if unknown:
         names = ", ".join(repr(name) for name in unknown)
         verb = "was" if len(unknown) == 1 else "were"
-        raise RefusedError(
-            400, f"Additional properties are not allowed ({names} {verb} unexpected)"
-        )
+        raise FaultError(400, f"Additional properties are not allowed ({names} {verb} unexpected)")
     for name, schema in schemas.items():
         value = parameters.get(name)
         if value is None:
@@ -210,10 +210,10 @@ def check_parameters(action: Action, parameters: Mapping[str, Any]) -> None:
         if name in parameters or value is not None:
             _check_value(value, schema)
         elif schema.get("required"):
-            raise RefusedError(400, f"{name!r} is a required property")
+            raise FaultError(400, f"{name!r} is a required property")
     immutable = [name for name in parameters if schemas[name].get("immutable")]
     if immutable:
-        raise RefusedError(400, f"Override of immutable parameter(s) {immutable} is unsupported.")
+        raise FaultError(400, f"Override of immutable parameter(s) {immutable} is unsupported.")
 
 
 def _check_value(value: Any, schema: Mapping[str, Any]) -> None:
@@ -221,13 +221,13 @@ def _check_value(value: Any, schema: Mapping[str, Any]) -> None:
     if value is None and not schema.get("required"):
         return
     if wanted and not _is_type(value, wanted):
-        raise RefusedError(400, f"{value!r} is not of type {wanted!r}")
+        raise FaultError(400, f"{value!r} is not of type {wanted!r}")
     if "enum" in schema and value not in schema["enum"]:
-        raise RefusedError(400, f"{value!r} is not one of {schema['enum']!r}")
+        raise FaultError(400, f"{value!r} is not one of {schema['enum']!r}")
     if "minimum" in schema and value < schema["minimum"]:
-        raise RefusedError(400, f"{value} is less than the minimum of {schema['minimum']}")
+        raise FaultError(400, f"{value} is less than the minimum of {schema['minimum']}")
     if "maximum" in schema and value > schema["maximum"]:
-        raise RefusedError(400, f"{value} is greater than the maximum of {schema['maximum']}")
+        raise FaultError(400, f"{value} is greater than the maximum of {schema['maximum']}")
     if isinstance(value, list):
         for item in value:
             _check_value(item, schema.get("items", {}))
@@ -245,15 +245,15 @@ def _check_trace_context(context: Mapping[str, Any]) -> None:
     trace = context["trace_context"]
     if not isinstance(trace, Mapping):
         kind = type(trace).__name__
-        raise RefusedError(500, f"TraceContext() argument after ** must be a mapping, not {kind}")
+        raise FaultError(500, f"TraceContext() argument after ** must be a mapping, not {kind}")
     strange = [key for key in trace if key not in ("trace_tag", "id_")]
     if strange:
-        raise RefusedError(
+        raise FaultError(
             500,
             f"TraceContext.__init__() got an unexpected keyword argument {strange[0]!r}",
         )
     if trace.get("id_"):
         known = {"id": trace["id_"]}
-        raise RefusedError(400, f"Unable to find the TraceDB instance. {known}")
+        raise FaultError(400, f"Unable to find the TraceDB instance. {known}")
     if not trace.get("trace_tag"):
-        raise RefusedError(400, "Atleast one of id_ or trace_tag should be specified.")
+        raise FaultError(400, "Atleast one of id_ or trace_tag should be specified.")

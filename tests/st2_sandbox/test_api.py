@@ -321,7 +321,7 @@ def test_a_parameter_can_read_the_datastore(client: Client) -> None:
 def test_only_the_newest_executions_are_kept(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "KEPT", 3)
+    monkeypatch.setattr(store, "MAX_EXECUTIONS", 3)
     made = [client.post("core.noop", context=TRACE_CONTEXT)["id"] for _ in range(5)]
 
     assert [one["id"] for one in client.sandbox.executions] == made[2:]
@@ -352,7 +352,7 @@ def test_a_token_requires_a_valid_ttl_and_valid_credentials(
 
 
 def test_only_the_newest_tokens_are_kept(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(credentials, "KEPT_TOKENS", 1)
+    monkeypatch.setattr(credentials, "MAX_TOKENS", 1)
     tokens = [client.call("POST", "/tokens", {}, BASIC_AUTH).body["token"] for _ in range(2)]
 
     accepted = [client.call("GET", "/user", headers={"X-Auth-Token": one}).status for one in tokens]

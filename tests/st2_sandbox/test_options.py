@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from st2_sandbox import OptionError, SandboxOptions
-from st2_sandbox.catalogue import HERE
+from st2_sandbox.catalog import HERE
 from st2_sandbox.options import DEFAULT_PACKS
 
 

@@ -8,7 +8,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from st2_sandbox import BANNER, Sandbox
+from st2_sandbox import SERVER_BANNER, Sandbox
 from tests.paths import ROOT
 
 from .client import API_KEY, TRACE_CONTEXT, Client, Clock
@@ -23,9 +23,9 @@ COMMAND = (
 def test_the_root_and_the_server_header_identify_a_sandbox(client: Client) -> None:
     response = client.call("GET", "/", headers={})
 
-    assert response.body["sandbox"] == BANNER
-    assert response.headers["Server"] == BANNER
-    assert "executes nothing" in BANNER
+    assert response.body["sandbox"] == SERVER_BANNER
+    assert response.headers["Server"] == SERVER_BANNER
+    assert "executes nothing" in SERVER_BANNER
 
 
 def test_stats_count_posts_gets_and_executions(client: Client, clock: Clock) -> None:
@@ -207,7 +207,7 @@ def test_the_command_serves_until_sigterm() -> None:
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(timeout=10) == 0
-        assert (banner.strip(), status) == (BANNER, 200)
+        assert (banner.strip(), status) == (SERVER_BANNER, 200)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 
 from st2_sandbox import Sandbox, SandboxOptions
 from st2_sandbox import stream as stream_module
-from st2_sandbox.feed import Listener
+from st2_sandbox.dispatcher import Listener
+from st2_sandbox.state import SandboxState
 from st2_sandbox.stream import Subscriber
-from st2_sandbox.validation import Request
-from st2_sandbox.world import World
+from st2_sandbox.validation import ExecutionRequest
 
 from .client import API_KEY, Client
 from .recordings import recordings
@@ -99,22 +99,24 @@ def test_an_idle_stream_sends_heartbeats(client: Client, monkeypatch: pytest.Mon
     assert lines == [b"\n"] * 3
 
 
-class ManualFeed:
-    """A feed whose events the test publishes."""
+class ManualDispatcher:
+    """A dispatcher whose events the test publishes."""
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
         self.publish = listener
         return lambda: None
 
 
 def test_a_slow_client_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_module, "MOST_WAITING", 2)
-    world, feed = World(SandboxOptions(), api_key=API_KEY), ManualFeed()
-    subscriber = Subscriber(feed, {})  # type: ignore[arg-type]  Subscriber only calls listen()
-    made = world.start_execution(Request(world.catalogue.actions["core.noop"], {}, {"user": "u"}))
+    monkeypatch.setattr(stream_module, "MAX_QUEUED", 2)
+    state, dispatcher = SandboxState(SandboxOptions(), api_key=API_KEY), ManualDispatcher()
+    subscriber = Subscriber(dispatcher, {})  # type: ignore[arg-type]  Subscriber only calls subscribe()
+    made = state.start_execution(
+        ExecutionRequest(state.catalog.actions["core.noop"], {}, {"user": "u"})
+    )
 
-    for moment in made.moments[:3]:
-        feed.publish(made, moment)
+    for change in made.timeline[:3]:
+        dispatcher.publish(made, change)
     events = list(subscriber.events())
 
     assert [event[:10] for event in events] == [b"\n", b"event: st2"]

@@ -4,15 +4,17 @@ from typing import Any
 
 import pytest
 
-from st2_sandbox.catalogue import Catalogue
+from st2_sandbox.catalog import Catalog
 from st2_sandbox.options import DEFAULT_PACKS
-from st2_sandbox.validation import RefusedError, Request, judge, parse
+from st2_sandbox.validation import ExecutionRequest, FaultError, parse_body, validate_request
 
-CATALOGUE = Catalogue(DEFAULT_PACKS)
+CATALOG = Catalog(DEFAULT_PACKS)
 
 
-def validated(body: dict[str, Any], header_context: str = "") -> Request:
-    return judge(body, user="u", header_context=header_context, catalogue=CATALOGUE, datastore={})
+def validated(body: dict[str, Any], header_context: str = "") -> ExecutionRequest:
+    return validate_request(
+        body, user="u", header_context=header_context, catalog=CATALOG, datastore={}
+    )
 
 
 def typed(**parameters: Any) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def typed(**parameters: Any) -> dict[str, Any]:
 def test_the_first_error_has_the_message_of_stackstorm(
     body: dict[str, Any], status: int, text: str
 ) -> None:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(FaultError) as caught:
         validated(body)
 
     assert caught.value.status == status
@@ -50,11 +52,11 @@ def test_the_first_error_has_the_message_of_stackstorm(
 
 
 def test_a_template_error_still_leaves_a_failed_execution() -> None:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(FaultError) as caught:
         validated(typed(host="{{ nope }}"))
 
-    assert caught.value.leaves is not None
-    assert caught.value.leaves.parameters == {"host": "{{ nope }}"}
+    assert caught.value.failed_request is not None
+    assert caught.value.failed_request.parameters == {"host": "{{ nope }}"}
 
 
 def test_values_are_cast_to_their_types() -> None:
@@ -79,14 +81,14 @@ def test_the_context_header_overrides_the_context() -> None:
 
 
 def test_a_context_header_that_is_not_an_object_is_refused() -> None:
-    with pytest.raises(RefusedError, match="Unable to convert st2-context"):
+    with pytest.raises(FaultError, match="Unable to convert st2-context"):
         validated({"action": "core.noop"}, "[1]")
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"a": NaN}', b"[" * 100_000, b"\xff"])
 def test_invalid_json_is_refused(body: bytes) -> None:
-    with pytest.raises(RefusedError) as caught:
-        parse(body, "application/json; charset=utf-8")
+    with pytest.raises(FaultError) as caught:
+        parse_body(body, "application/json; charset=utf-8")
 
     assert caught.value.status == 400
     assert caught.value.faultstring.startswith("Failed to parse request body: ")

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from st2_sandbox.store import KEPT
+from st2_sandbox.store import MAX_EXECUTIONS
 from tests import servers
 from tests.servers.poundcake import MANAGE
 from tools.bench import API_KEY, STEPS
@@ -16,7 +16,9 @@ from tools.bench.load import Webhook
 
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 MOST_STEPS = max(STEPS.values())
-MOST_ALERTS = KEPT // MOST_STEPS  # more executions than KEPT would be forgotten, and count as lost
+MOST_ALERTS = (
+    MAX_EXECUTIONS // MOST_STEPS
+)  # more executions than MAX_EXECUTIONS would be forgotten, and count as lost
 HOSTS = {"type": "string", "required": True, "description": "The host to repair."}
 ACTIONS = {
     f"bench.step{number}": {"runner_type": "local-shell-cmd", "parameters": {"hosts": HOSTS}}

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from st2_sandbox import BANNER, OptionError, Sandbox, SandboxOptions
+from st2_sandbox import SERVER_BANNER, OptionError, Sandbox, SandboxOptions
 
 
 class Command(BaseCommand):
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
-        self.stdout.write(f"{BANNER}\nListening at {sandbox.url}; press Ctrl-C to stop.")
+        self.stdout.write(f"{SERVER_BANNER}\nListening at {sandbox.url}; press Ctrl-C to stop.")
         self.stdout.flush()  # a parent process may wait for the URL
         stopped.wait()
         sandbox.stop()

@@ -47,7 +47,7 @@ class Action:
         return str(self.runner["name"])
 
 
-class Catalogue:
+class Catalog:
     """What is installed: the named packs that come with the sandbox, and more actions by ref."""
 
     def __init__(

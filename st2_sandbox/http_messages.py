@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-BANNER = "StackStorm sandbox: a stand-in held to recordings, which executes nothing"
+SERVER_BANNER = "StackStorm sandbox: a stand-in held to recordings, which executes nothing"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class HttpRequest:
     """A request; header names are in lower case, of a repeated query parameter the last counts.
 
     ``service`` is what nginx's first part of the path chooses (api, auth or stream), empty on a
@@ -25,7 +25,9 @@ class Call:
     body: bytes = b""
 
     @classmethod
-    def parse(cls, method: str, target: str, headers: Mapping[str, str], body: bytes) -> "Call":
+    def parse(
+        cls, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> "HttpRequest":
         """Take a request's target apart."""
         parts = urlsplit(target)
         service, path = split_service(parts.path)
@@ -37,7 +39,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """A whole answer; a ``body`` of bytes goes out as it is, anything else as JSON."""
 
     status: int
@@ -51,13 +53,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
+class StreamResponse:
     """An answer that does not end: the stream of events that ``query`` chooses."""
 
     query: Mapping[str, str]
 
 
-class CutError(Exception):
+class ConnectionCutError(Exception):
     """The connection ends here without an answer."""
 
 
@@ -69,15 +71,15 @@ def split_service(path: str) -> tuple[str, str]:
     return "", path
 
 
-def faultstring(status: int, text: str) -> Answer:
+def fault(status: int, text: str) -> HttpResponse:
     """Return an error as StackStorm writes it."""
-    return Answer(status, {"faultstring": text})
+    return HttpResponse(status, {"faultstring": text})
 
 
-def html(status: int, title: str, text: str = "") -> Answer:
+def error_page(status: int, title: str, text: str = "") -> HttpResponse:
     """Return an error page of nginx or gunicorn: not JSON, which clients have to expect."""
     page = (
         f"<html>\n<head><title>{title}</title></head>\n<body>\n"
         f"<center><h1>{title}</h1></center>\n{text}\n</body>\n</html>\n"
     )
-    return Answer(status, page.encode(), {"Connection": "close"}, "text/html")
+    return HttpResponse(status, page.encode(), {"Connection": "close"}, "text/html")

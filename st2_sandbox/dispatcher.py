@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable
 
 from .executions import Execution
 from .store import Store
-from .timeline import Moment
+from .timeline import StatusChange
 
-Listener = Callable[[Execution, Moment], None]
+Listener = Callable[[Execution, StatusChange], None]
 
 
-class Feed:
+class EventDispatcher:
     """A thread that sleeps until the next moment; what a cancel rewrote is passed over."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._listeners: list[Listener] = []
-        self._coming: list[tuple[float, int, Execution, Moment]] = []
+        self._coming: list[tuple[float, int, Execution, StatusChange]] = []
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._is_running = False
@@ -38,22 +38,22 @@ class Feed:
         if self._thread is not None:
             self._thread.join()
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell ``listener`` from now on, in the feed's thread; return what ends that."""
         with self._changed:
             self._listeners = [*self._listeners, listener]
 
-        def leave() -> None:
+        def unsubscribe() -> None:
             with self._changed:
                 self._listeners = [one for one in self._listeners if one is not listener]
 
-        return leave
+        return unsubscribe
 
-    def watch(self, execution: Execution, moments: Iterable[Moment]) -> None:
+    def schedule(self, execution: Execution, changes: Iterable[StatusChange]) -> None:
         """Tell these moments of an execution when they come."""
         with self._changed:
-            for moment in moments:
-                entry = (moment.at, next(self._numbers), execution, moment)
+            for change in changes:
+                entry = (change.at, next(self._numbers), execution, change)
                 heapq.heappush(self._coming, entry)
             self._changed.notify()
 
@@ -71,24 +71,24 @@ class Feed:
                 if not due:
                     self._changed.wait(self._seconds_to_next())
                 listeners = self._listeners
-            for execution, moment in due:
+            for execution, change in due:
                 with self._store.lock:
-                    if _still_holds(execution, moment):
+                    if _still_holds(execution, change):
                         for listener in listeners:
-                            listener(execution, moment)
+                            listener(execution, change)
 
-    def _take_due(self) -> list[tuple[Execution, Moment]]:
+    def _take_due(self) -> list[tuple[Execution, StatusChange]]:
         now = self._store.clock()
         due = []
         while self._coming and self._coming[0][0] <= now:
-            _at, _number, execution, moment = heapq.heappop(self._coming)
-            due.append((execution, moment))
+            _at, _number, execution, change = heapq.heappop(self._coming)
+            due.append((execution, change))
         return due
 
     def _seconds_to_next(self) -> float | None:
         return max(self._coming[0][0] - self._store.clock(), 0) if self._coming else None
 
 
-def _still_holds(execution: Execution, moment: Moment) -> bool:
-    is_planned = any(planned is moment for planned in execution.moments)
+def _still_holds(execution: Execution, change: StatusChange) -> bool:
+    is_planned = any(planned is change for planned in execution.timeline)
     return is_planned and not execution.is_dropped

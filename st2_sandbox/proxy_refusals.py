@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 
-from .messages import Answer, html
+from .http_messages import HttpResponse, error_page
 from .options import SandboxOptions
 
 CONTENT = "<hr><center>nginx</center>"
 
 
-class Refusals:
+class ProxyRefusals:
     """Decides which calls are refused; of one seed and one order of calls always the same."""
 
     def __init__(self, options: SandboxOptions, clock: Callable[[], float]) -> None:
@@ -25,7 +25,7 @@ class Refusals:
         self._passed: deque[float] = deque()
         self._lock = threading.Lock()
 
-    def next(self) -> Answer | None:
+    def next(self) -> HttpResponse | None:
         """Return the refusal that the next call gets, None if it is passed on."""
         with self._lock:
             if self._options.refusal_status and self._random.random() < self._options.refusal_rate:
@@ -46,9 +46,9 @@ class Refusals:
         self._passed.append(now)
         return False
 
-    def _refusal(self, status: int) -> Answer:
-        page = html(status, f"{status} {HTTPStatus(status).phrase}", CONTENT)
+    def _refusal(self, status: int) -> HttpResponse:
+        page = error_page(status, f"{status} {HTTPStatus(status).phrase}", CONTENT)
         headers = dict(page.headers)
         if self._options.retry_after:
             headers["Retry-After"] = self._options.retry_after
-        return Answer(status, page.body, headers, page.content_type)
+        return HttpResponse(status, page.body, headers, page.content_type)

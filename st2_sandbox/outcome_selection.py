@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .catalogue import Action
+from .catalog import Action
 from .options import SandboxOptions
-from .planning import Fate
+from .planner import Outcome
 from .timeline import STATUSES
 
 # A parameter that begins so chooses the outcome, and perhaps the seconds, of its own execution.
-CHOICE = re.compile(r"sandbox:([a-z]+)(?::([0-9]+(?:\.[0-9]+)?))?(?![^\s'\"])")
+OUTCOME_PARAMETER = re.compile(r"sandbox:([a-z]+)(?::([0-9]+(?:\.[0-9]+)?))?(?![^\s'\"])")
 
 
-class Choices:
+class OutcomeSelector:
     """The choices of one set of options; of one seed they are always the same."""
 
     def __init__(self, options: SandboxOptions) -> None:
@@ -25,7 +25,7 @@ class Choices:
         self._used: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def fault(self) -> str:
+    def next_fault(self) -> str:
         """Return what befalls the next POST: the name of a rate in the options, or nothing."""
         with self._lock:
             drawn = self._random.random()
@@ -35,18 +35,18 @@ class Choices:
                 return name
         return ""
 
-    def fate(self, action: Action, parameters: Mapping[str, Any]) -> Fate:
+    def outcome_of(self, action: Action, parameters: Mapping[str, Any]) -> Outcome:
         """Return what an execution ends in: as a parameter asks, else ``outcomes``, else well."""
         duration, result = self._options.duration_seconds, self._next_result(action.ref)
         for value in parameters.values():
-            asked = CHOICE.match(value) if isinstance(value, str) else None
+            asked = OUTCOME_PARAMETER.match(value) if isinstance(value, str) else None
             if asked and asked[1] in STATUSES:
-                return Fate(asked[1], float(asked[2] or duration), is_chosen=True, result=result)
+                return Outcome(asked[1], float(asked[2] or duration), is_chosen=True, result=result)
         if action.ref in self._options.outcomes:
             outcome = self._next(self._options.outcomes[action.ref], f"outcome {action.ref}")
-            return Fate(outcome, duration, is_chosen=True, result=result)
+            return Outcome(outcome, duration, is_chosen=True, result=result)
         outcome = "pending" if action.runner_name == "inquirer" else "succeeded"
-        return Fate(outcome, duration, result=result)
+        return Outcome(outcome, duration, result=result)
 
     def _next_result(self, ref: str) -> Any:
         return self._next(self._options.results.get(ref), f"result {ref}")

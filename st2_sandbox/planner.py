@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import asking, building, chains, rendering, results
-from .catalogue import Action, Catalogue, Task
+from . import action_chains, action_commands, inquiry_timeline, rendering, results
+from .catalog import Action, Catalog, Task
 from .executions import Execution, WallClock
-from .timeline import FINAL, Moment, plan
-from .validation import CASTS, Request
+from .timeline import FINAL, StatusChange, plan_changes
+from .validation import CASTS, ExecutionRequest
 
 # Where a workflow stands when its last task stands there; with other tasks it stays running.
 _AFTER_TASK = {
@@ -24,16 +24,16 @@ _AFTER_TASK = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class Outcome:
     """What an execution ends in, after how many seconds, and whether somebody asked for it."""
 
-    outcome: str
+    status: str
     duration: float
     is_chosen: bool = False
     result: Any = None  # in place of the usual one
 
 
-class Mint:
+class ExecutionFactory:
     """Makes ids as MongoDB does (time, process, counter), and executions that carry them."""
 
     def __init__(self, clock: Callable[[], float], wall: WallClock) -> None:
@@ -49,7 +49,10 @@ class Mint:
         return f"{seconds:08x}{self._process}{next(self._numbers) % (1 << 24):06x}"
 
     def new_execution(
-        self, request: Request, moments: tuple[Moment, ...], parent: Execution | None = None
+        self,
+        request: ExecutionRequest,
+        changes: tuple[StatusChange, ...],
+        parent: Execution | None = None,
     ) -> Execution:
         """Return a new execution of ``request``."""
         liveaction_id, execution_id = self.new_id(), self.new_id()
@@ -59,7 +62,7 @@ class Mint:
             action=request.action,
             parameters=request.parameters,
             context=dict(request.context),
-            moments=moments,
+            timeline=changes,
             wall=self._wall,
             web_url=f"{self.url}/#/history/{execution_id}/general",
             notify=request.notify,
@@ -70,52 +73,60 @@ class Mint:
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Plans executions; ``choose`` decides the fate of an action with these parameters."""
+    """Plans executions; ``choose`` decides the outcome of an action with these parameters."""
 
-    mint: Mint
-    catalogue: Catalogue
+    factory: ExecutionFactory
+    catalog: Catalog
     datastore: Mapping[str, str]
-    choose: Callable[[Action, Mapping[str, Any]], Fate]
+    choose: Callable[[Action, Mapping[str, Any]], Outcome]
 
-    def plan(self, request: Request, fate: Fate, start: float) -> list[Execution]:
+    def plan(self, request: ExecutionRequest, outcome: Outcome, start: float) -> list[Execution]:
         """Return the execution of ``request``, which appears at ``start``, then its tasks'."""
-        root = self._execution(request, fate, start)
+        root = self._execution(request, outcome, start)
         return [root, *_below(root)]
 
     def _execution(
-        self, request: Request, fate: Fate, start: float, parent: Execution | None = None
+        self,
+        request: ExecutionRequest,
+        outcome: Outcome,
+        start: float,
+        parent: Execution | None = None,
     ) -> Execution:
         has_tasks = bool(request.action.tasks)
         full = with_defaults(request.action, request.parameters)
-        moments = plan(
-            fate.outcome,
+        changes = plan_changes(
+            outcome.status,
             start=start,
-            duration=fate.duration,
-            result=building.with_command(
-                results.result_of(request.action.runner_name, full, fate.outcome, fate.result),
-                "" if fate.result else building.built_command(request.action, request.parameters),
+            duration=outcome.duration,
+            result=action_commands.with_command(
+                results.result_for(
+                    request.action.runner_name, full, outcome.status, outcome.result
+                ),
+                ""
+                if outcome.result
+                else action_commands.build_command(request.action, request.parameters),
             ),
             delay=request.delay_milliseconds / 1000,
         )
-        if request.action.runner_name == asking.RUNNER:
-            moments = asking.until_expiry(moments, full.get("ttl"))
-        execution = self.mint.new_execution(request, moments, parent)
-        if has_tasks and any(moment.status == "running" for moment in moments):
-            self._run_tasks(execution, fate, full)
+        if request.action.runner_name == inquiry_timeline.RUNNER:
+            changes = inquiry_timeline.with_expiry(changes, full.get("ttl"))
+        execution = self.factory.new_execution(request, changes, parent)
+        if has_tasks and any(change.status == "running" for change in changes):
+            self._run_tasks(execution, outcome, full)
         return execution
 
-    def _run_tasks(self, workflow: Execution, fate: Fate, inputs: Mapping[str, Any]) -> None:
-        before = [one for one in workflow.moments if one.status in ("requested", "scheduled")]
-        begun = next(one.at for one in workflow.moments if one.status == "running")
-        if not chains.is_chain(workflow):
-            workflow.context["workflow_execution"] = self.mint.new_id()
-        workflow.tasks_plan = (fate, inputs)
-        self._begin_tasks(workflow, fate, inputs, begun)
-        running = Moment(begun, "running", {"output": None}, is_sized=True)
-        planned = (running, *self._ending(workflow, fate, inputs, begun))
-        workflow.moments = (*before, *_as_shown(workflow, planned))
+    def _run_tasks(self, workflow: Execution, outcome: Outcome, inputs: Mapping[str, Any]) -> None:
+        before = [one for one in workflow.timeline if one.status in ("requested", "scheduled")]
+        begun = next(one.at for one in workflow.timeline if one.status == "running")
+        if not action_chains.is_chain(workflow):
+            workflow.context["workflow_execution"] = self.factory.new_id()
+        workflow.workflow_inputs = (outcome, inputs)
+        self._begin_tasks(workflow, outcome, inputs, begun)
+        running = StatusChange(begun, "running", {"output": None}, sets_size=True)
+        planned = (running, *self._ending(workflow, outcome, inputs, begun))
+        workflow.timeline = (*before, *_as_shown(workflow, planned))
 
-    def go_on(self, workflow: Execution, now: float, *, by: str) -> list[Execution]:
+    def resume(self, workflow: Execution, now: float, *, by: str) -> list[Execution]:
         """Plan a workflow again after an inquiry below it was answered; return what it starts.
 
         ``by``: who answered, if the inquiry is a task of this workflow itself, else empty.
@@ -123,38 +134,38 @@ class Planner:
         passed = tuple(workflow.passed(now))
         if passed[-1].status not in ("running", "paused", "resuming"):
             return []
-        fate, inputs = workflow.tasks_plan
-        lead: list[Moment] = []
+        outcome, inputs = workflow.workflow_inputs
+        lead: list[StatusChange] = []
         at = now
         if passed[-1].status != "running":
             if by and passed[-1].status == "paused":
-                lead.append(Moment(now, "resuming", {"output": None}, is_sized=True))
-            at += asking.RESUME_SECONDS
-            lead.append(Moment(at, "running", {"output": None}, is_sized=True))
+                lead.append(StatusChange(now, "resuming", {"output": None}, sets_size=True))
+            at += inquiry_timeline.RESUME_SECONDS
+            lead.append(StatusChange(at, "running", {"output": None}, sets_size=True))
         if by:
             workflow.context["resumed_by"] = by
         for child in workflow.children:
             child.is_dropped = child.start > now
         workflow.children = [child for child in workflow.children if not child.is_dropped]
-        begun = self._begin_tasks(workflow, fate, inputs, at)
-        planned = (*lead, *self._ending(workflow, fate, inputs, at))
-        workflow.moments = (*passed, *_as_shown(workflow, planned))
-        above = self.go_on(workflow.parent, now, by="") if workflow.parent else []
+        begun = self._begin_tasks(workflow, outcome, inputs, at)
+        planned = (*lead, *self._ending(workflow, outcome, inputs, at))
+        workflow.timeline = (*passed, *_as_shown(workflow, planned))
+        above = self.resume(workflow.parent, now, by="") if workflow.parent else []
         return [one for child in begun for one in (child, *_below(child))] + above
 
     def _begin_tasks(
-        self, workflow: Execution, fate: Fate, inputs: Mapping[str, Any], at: float
+        self, workflow: Execution, outcome: Outcome, inputs: Mapping[str, Any], at: float
     ) -> list[Execution]:
         """Plan the tasks that can start because those before them succeed; return the new ones."""
         started = {_task_name(child): child for child in workflow.children}
         begun = []
         for task, before in _in_order(workflow.action.tasks):
             awaited = [started.get(name) for name in before]
-            ends = [one.end for one in awaited if one and one.moments[-1].status == "succeeded"]
+            ends = [one.end for one in awaited if one and one.timeline[-1].status == "succeeded"]
             if task.name in started or len(ends) < len(awaited):
                 continue
             start = max([at, *(end for end in ends if end is not None)])
-            child = self._task(workflow, task, fate, _with_responses(inputs, started), start)
+            child = self._task(workflow, task, outcome, _with_responses(inputs, started), start)
             started[task.name] = child
             workflow.children.append(child)
             begun.append(child)
@@ -164,56 +175,58 @@ class Planner:
         self,
         workflow: Execution,
         task: Task,
-        fate: Fate,
+        outcome: Outcome,
         inputs: Mapping[str, Any],
         start: float,
     ) -> Execution:
-        action = self.catalogue.actions[task.action_ref]
+        action = self.catalog.actions[task.action_ref]
         parameters = {
             name: _cast(rendering.render_task(value, inputs, self.datastore), action, name)
             for name, value in task.parameters.items()
         }
-        task_execution_id = self.mint.new_id()
+        task_execution_id = self.factory.new_id()
         context = _task_context(workflow, task, action, task_execution_id)
-        task_fate = self.choose(action, parameters)
-        if fate.is_chosen:
+        task_outcome = self.choose(action, parameters)
+        if outcome.is_chosen:
             is_last = task is workflow.action.tasks[-1]
-            outcome = _last_task_outcome(fate.outcome) if is_last else "succeeded"
-            task_fate = Fate(outcome, task_fate.duration, result=task_fate.result)
-        child = self._execution(Request(action, parameters, context), task_fate, start, workflow)
+            status = _last_task_status(outcome.status) if is_last else "succeeded"
+            task_outcome = Outcome(status, task_outcome.duration, result=task_outcome.result)
+        child = self._execution(
+            ExecutionRequest(action, parameters, context), task_outcome, start, workflow
+        )
         child.task_execution_id = task_execution_id
         return child
 
     def _ending(
-        self, workflow: Execution, fate: Fate, inputs: Mapping[str, Any], at: float
-    ) -> tuple[Moment, ...]:
-        waits = {id(child): asking.wait_of(child, at) for child in workflow.children}
+        self, workflow: Execution, outcome: Outcome, inputs: Mapping[str, Any], at: float
+    ) -> tuple[StatusChange, ...]:
+        waits = {id(child): inquiry_timeline.current_wait(child, at) for child in workflow.children}
         open_waits = [wait for wait in waits.values() if wait is not None]
         others = [child for child in workflow.children if waits[id(child)] is None]
-        if open_waits and not fate.is_chosen:
+        if open_waits and not outcome.is_chosen:
             ends = [child.end for child in others]
             if None in ends:
                 return ()
-            workflow.context["resumed_by"] = asking.COLLECTOR_USER
+            workflow.context["resumed_by"] = inquiry_timeline.GARBAGE_COLLECTOR_USER
             others_end = max([at, *(end for end in ends if end is not None)])
-            return asking.waiting_workflow(open_waits, others_end)
-        last = max(workflow.children, key=lambda child: child.moments[-1].at)
-        ended = last.moments[-1]
+            return inquiry_timeline.waiting_changes(open_waits, others_end)
+        last = max(workflow.children, key=lambda child: child.timeline[-1].at)
+        ended = last.timeline[-1]
         status = _AFTER_TASK.get(ended.status, "running")
-        if fate.is_chosen:
-            status = "paused" if fate.outcome == "pending" else fate.outcome
+        if outcome.is_chosen:
+            status = "paused" if outcome.status == "pending" else outcome.status
         if status == "running":
             return ()
         if status not in FINAL:
-            return (Moment(ended.at, status, {"output": None}, is_sized=True),)
+            return (StatusChange(ended.at, status, {"output": None}, sets_size=True),)
         values = _with_responses(inputs, {_task_name(child): child for child in workflow.children})
         output = {
             name: rendering.render_task(value, values, self.datastore)
             for name, value in workflow.action.output.items()
         }
-        result = results.result_of_workflow(status, output, _task_name(last), ended)
-        result = result if fate.result is None else fate.result
-        return (Moment(max(ended.at, at), status, result, is_sized=True),)
+        result = results.workflow_result(status, output, _task_name(last), ended)
+        result = result if outcome.result is None else outcome.result
+        return (StatusChange(max(ended.at, at), status, result, sets_size=True),)
 
 
 def _task_name(child: Execution) -> str:
@@ -221,8 +234,12 @@ def _task_name(child: Execution) -> str:
     return str(context["chain"]["name"] if "chain" in context else context["orquesta"]["task_name"])
 
 
-def _as_shown(workflow: Execution, planned: Sequence[Moment]) -> Sequence[Moment]:
-    return chains.as_shown(workflow, planned) if chains.is_chain(workflow) else planned
+def _as_shown(workflow: Execution, planned: Sequence[StatusChange]) -> Sequence[StatusChange]:
+    return (
+        action_chains.chain_changes(workflow, planned)
+        if action_chains.is_chain(workflow)
+        else planned
+    )
 
 
 def _in_order(tasks: Sequence[Task]) -> Iterator[tuple[Task, Sequence[str]]]:
@@ -235,7 +252,7 @@ def _in_order(tasks: Sequence[Task]) -> Iterator[tuple[Task, Sequence[str]]]:
 
 def _with_responses(inputs: Mapping[str, Any], tasks: Mapping[str, Execution]) -> dict[str, Any]:
     """Return the values for templates: the inputs, and the answer to each inquiry by its task."""
-    results_by_task = {name: child.moments[-1].result for name, child in tasks.items()}
+    results_by_task = {name: child.timeline[-1].result for name, child in tasks.items()}
     responses = {
         name: result["response"]
         for name, result in results_by_task.items()
@@ -258,7 +275,7 @@ def _below(execution: Execution) -> list[Execution]:
     return found
 
 
-def _last_task_outcome(workflow_outcome: str) -> str:
+def _last_task_status(workflow_outcome: str) -> str:
     if workflow_outcome in ("paused", "pending"):
         return "pending"
     return workflow_outcome if workflow_outcome in FINAL else "running"
@@ -273,7 +290,7 @@ def _task_context(
         "user": user,
         "parent": {"execution_id": workflow.id, "user": user, "pack": workflow.action.pack},
     }
-    if chains.is_chain(workflow):
+    if action_chains.is_chain(workflow):
         return {**context, "chain": {"name": task.name}}
     return {
         **context,

@@ -6,28 +6,28 @@ StackStorm ignores ``filter=`` and ``sort_desc=`` here (get-actions-filter-ref, 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .catalogue import Catalogue
+from .catalog import Catalog
 from .queries import DEFAULT_LIMIT, Page, page_of
 
 ACTION_FILTERS = ("pack", "name")
 PACK_FILTERS = ("ref", "name")
 
 
-def actions(catalogue: Catalogue, query: Mapping[str, str]) -> Page:
+def actions(catalog: Catalog, query: Mapping[str, str]) -> Page:
     """Return the actions that ``query`` asks for.
 
     Raises RefusedError.
     """
-    views = [action.view for action in catalogue.actions.values()]
+    views = [action.view for action in catalog.actions.values()]
     return _page(views, ACTION_FILTERS, query, default=None)
 
 
-def packs(catalogue: Catalogue, query: Mapping[str, str]) -> Page:
+def packs(catalog: Catalog, query: Mapping[str, str]) -> Page:
     """Return the packs that ``query`` asks for.
 
     Raises RefusedError.
     """
-    return _page(catalogue.packs.values(), PACK_FILTERS, query, default=DEFAULT_LIMIT)
+    return _page(catalog.packs.values(), PACK_FILTERS, query, default=DEFAULT_LIMIT)
 
 
 def _page(

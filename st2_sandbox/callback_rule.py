@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from hashlib import md5
 from typing import Any
 
-from .catalogue import Action, Catalogue
+from .catalog import Action, Catalog
+from .dispatcher import EventDispatcher
 from .executions import Execution
-from .feed import Feed
 from .options import SandboxOptions
-from .planning import Mint
+from .planner import ExecutionFactory
 from .store import Store
-from .timeline import FINAL, Moment
-from .validation import Request
+from .timeline import FINAL, StatusChange
+from .validation import ExecutionRequest
 
 ACTION = "core.http"
 USER = "stanley"  # StackStorm's own
@@ -31,20 +31,26 @@ def trace_id(execution: Execution) -> str:
     return md5(execution.id.encode(), usedforsecurity=False).hexdigest()[:24]
 
 
-class Rule:
+class CallbackRule:
     """The rule, as it is installed in a sandbox."""
 
-    def __init__(self, mint: Mint, store: Store, feed: Feed, catalogue: Callable[[], Catalogue]):
-        self._mint = mint
+    def __init__(
+        self,
+        factory: ExecutionFactory,
+        store: Store,
+        dispatcher: EventDispatcher,
+        catalog: Callable[[], Catalog],
+    ):
+        self._factory = factory
         self._store = store
-        self._feed = feed
-        self._catalogue = catalogue
+        self._dispatcher = dispatcher
+        self._catalog = catalog
 
     def begin(
         self, original: Execution, body: Mapping[str, Any], options: SandboxOptions
     ) -> Execution | None:
         """Start the execution that reports the end of another; None without the pack ``core``."""
-        action = self._catalogue().find(ACTION)
+        action = self._catalog().find(ACTION)
         if action is None:
             return None
         at = self._store.clock()
@@ -52,31 +58,33 @@ class Rule:
             "trigger": TRIGGER,
             "occurrence_time": original.wall.stamp(at),
             "status": "processing",
-            "id": self._mint.new_id(),
+            "id": self._factory.new_id(),
             "payload": dict(body),
         }
-        later = [Moment(at + share * options.duration_seconds, name) for name, share in _SHARES]
+        later = [
+            StatusChange(at + share * options.duration_seconds, name) for name, share in _SHARES
+        ]
         request = _request(action, original, body, options.callback_url, instance)
-        made = self._mint.new_execution(request, (Moment(at, "requested"), *later))
-        made.of_rule = {
+        made = self._factory.new_execution(request, (StatusChange(at, "requested"), *later))
+        made.rule_fields = {
             "trigger": _trigger(),
             "trigger_type": _trigger() | {"payload_schema": {}, "parameters_schema": {}},
             "trigger_instance": instance,
             "rule": _rule(options.callback_url),
         }
-        self._store.keep([made])
-        self._feed.watch(made, made.moments)
+        self._store.add([made])
+        self._dispatcher.schedule(made, made.timeline)
         return made
 
     def finish(self, made: Execution, status: str, result: Mapping[str, Any]) -> None:
         """End such an execution as its call ended, unless somebody canceled it."""
         with self._store.lock:
-            last = made.moments[-1]
+            last = made.timeline[-1]
             if last.status in FINAL or last.status == "canceling":
                 return
             at = max(self._store.clock(), last.at)
-            made.moments = (*made.moments, Moment(at, status, result, is_sized=True))
-        self._feed.watch(made, made.moments[-1:])
+            made.timeline = (*made.timeline, StatusChange(at, status, result, sets_size=True))
+        self._dispatcher.schedule(made, made.timeline[-1:])
 
 
 def _request(
@@ -85,7 +93,7 @@ def _request(
     body: Mapping[str, Any],
     url: str,
     instance: Mapping[str, Any],
-) -> Request:
+) -> ExecutionRequest:
     trace = {"id_": trace_id(original)}
     if original.trace_tag:
         trace["trace_tag"] = original.trace_tag
@@ -105,7 +113,7 @@ def _request(
         "timeout": 10.0,
         "body": json.dumps(body),
     }
-    return Request(action, parameters, context)
+    return ExecutionRequest(action, parameters, context)
 
 
 def _trigger() -> dict[str, Any]:

@@ -5,14 +5,14 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from .catalogue import Action
+from .catalog import Action
 from .rendering import ENVIRONMENT
 
 CMD = "cmd"
 DEPTH_MAX = 5  # defaults that read other defaults
 
 
-def built_command(action: Action, parameters: Mapping[str, Any]) -> str:
+def build_command(action: Action, parameters: Mapping[str, Any]) -> str:
     """Return the command that StackStorm would run; '' where the action builds none.
 
     ``parameters``: as they were sent, rendered and cast.

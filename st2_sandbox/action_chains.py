@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .executions import Execution
-from .timeline import Moment
+from .timeline import StatusChange
 
 RUNNER = "action-chain"
 
@@ -17,32 +17,32 @@ def is_chain(execution: Execution) -> bool:
     return execution.action.runner_name == RUNNER
 
 
-def as_shown(chain: Execution, moments: Iterable[Moment]) -> tuple[Moment, ...]:
+def chain_changes(chain: Execution, changes: Iterable[StatusChange]) -> tuple[StatusChange, ...]:
     """Return the moments of a workflow's plan as an action-chain shows them."""
-    return tuple(_shown(chain, moments))
+    return tuple(_shown(chain, changes))
 
 
-def _shown(chain: Execution, moments: Iterable[Moment]) -> Iterator[Moment]:
+def _shown(chain: Execution, changes: Iterable[StatusChange]) -> Iterator[StatusChange]:
     # Both are shown once it is paused.
     chain.context.update(paused_by=chain.context["user"], vars={})
     previous = ""
-    for moment in moments:
-        if moment.result is None:
-            yield moment
-            previous = moment.status
+    for change in changes:
+        if change.result is None:
+            yield change
+            previous = change.status
             continue
-        result = {"tasks": _tasks(chain.children, moment.at), "published": {}}
-        if moment.status == "paused" and previous == "running":
-            yield Moment(moment.at, "pausing", result, is_sized=True)
-        yield Moment(moment.at, moment.status, result, is_sized=True)
-        previous = moment.status
+        result = {"tasks": _tasks(chain.children, change.at), "published": {}}
+        if change.status == "paused" and previous == "running":
+            yield StatusChange(change.at, "pausing", result, sets_size=True)
+        yield StatusChange(change.at, change.status, result, sets_size=True)
+        previous = change.status
 
 
 def _tasks(children: Sequence[Execution], at: float) -> list[dict[str, Any]]:
     return [_task(child, child.passed(at)) for child in children if child.passed(at)]
 
 
-def _task(child: Execution, passed: Sequence[Moment]) -> dict[str, Any]:
+def _task(child: Execution, passed: Sequence[StatusChange]) -> dict[str, Any]:
     name = child.context["chain"]["name"]
     return {
         "id": name,

@@ -95,8 +95,13 @@ class SandboxOptions:
 
 
 def _check_number(name: str, value: object, *, most: float) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= most or not math.isfinite(value):  # type: ignore[operator, arg-type]
+    is_valid = (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 <= value <= most
+        and math.isfinite(value)
+    )
+    if not is_valid:
         limit = "" if most == math.inf else f" and at most {most}"
         raise OptionError(f"{name} must be a number of at least 0{limit}")
 

@@ -21,7 +21,7 @@ class OutcomeSelector:
 
     def __init__(self, options: SandboxOptions) -> None:
         self._options = options
-        self._random = random.Random(options.seed)  # noqa: S311  repeatable, no secret
+        self._random = random.Random(options.seed)  # noqa: S311 - repeatable, no secret
         self._used: Counter[str] = Counter()
         self._lock = threading.Lock()
 

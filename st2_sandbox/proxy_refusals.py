@@ -21,7 +21,7 @@ class ProxyRefusals:
     def __init__(self, options: SandboxOptions, clock: Callable[[], float]) -> None:
         self._options = options
         self._clock = clock
-        self._random = random.Random(options.seed)  # noqa: S311  repeatable, no secret
+        self._random = random.Random(options.seed)  # noqa: S311 - repeatable, no secret
         self._passed: deque[float] = deque()
         self._lock = threading.Lock()
 

@@ -54,6 +54,21 @@ def test_modules_have_names_of_their_own():
     assert [path for path in MODULES if path.stem in DRAWERS and path != allowed] == []
 
 
+def test_each_suppressed_check_has_its_reason():
+    # mypy accepts a reason only as a comment of its own.
+    suppressed = re.compile(r"# (?:noqa|type: ignore)")
+    with_reason = re.compile(r"# (?:noqa: [A-Z0-9, ]*\d - |type: ignore\[[a-z, -]+\]  # )\S")
+    bare = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in MODULES
+        if path != Path(__file__)
+        for number, line in enumerate(_text(path).splitlines(), 1)
+        if suppressed.search(line) and not with_reason.search(line)
+    ]
+
+    assert bare == []
+
+
 def test_only_models_and_listed_modules_set_a_status():
     found = {
         str(path.relative_to(ROOT))

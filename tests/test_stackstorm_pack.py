@@ -39,7 +39,7 @@ def notification():
 
 def rendered(parameters, payload, datastore):
     """Render each text of a rule's parameters once, as StackStorm does."""
-    environment = Environment(undefined=StrictUndefined)  # noqa: S701  as in StackStorm; not HTML
+    environment = Environment(undefined=StrictUndefined)  # noqa: S701 - as in StackStorm; not HTML
     environment.filters["to_json_string"] = json.dumps
     environment.filters["decrypt_kv"] = lambda value: value.removeprefix("encrypted:")
     context = {"trigger": payload, "st2kv": {"system": datastore}}

@@ -177,7 +177,7 @@ def _run_with_deadline(
     def execute() -> None:
         try:
             outcome.set_result(work())
-        except BaseException as error:  # noqa: BLE001  raised in the waiting thread
+        except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
             outcome.set_exception(error)
 
     Thread(target=execute, name=f"local action {name}", daemon=True).start()

@@ -55,13 +55,13 @@ class Processes:
     def manage(self, *arguments: str) -> str:
         """Run a management command and return its standard output."""
         command = [sys.executable, str(MANAGE), *arguments]
-        done = subprocess.run(command, env=self.env, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603  # a command of ours
+        done = subprocess.run(command, env=self.env, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - a command of ours
         return done.stdout
 
     def start(self, name: str, command: list[str], **env: str) -> None:
         """Start a child that runs until it is stopped."""
         self.arguments[name] = (command, env)
-        self.children[name] = subprocess.Popen(  # noqa: S603  # a command of ours
+        self.children[name] = subprocess.Popen(  # noqa: S603 - a command of ours
             command,
             env=self.env | env,
             start_new_session=True,

@@ -67,7 +67,7 @@ def _error_text(pattern: str, reason: str, fragment: str) -> str:
 class PatternSet(Protocol):
     """Several expressions in one automaton."""
 
-    def Match(self, text: bytes) -> list[int] | None: ...  # noqa: N802
+    def Match(self, text: bytes) -> list[int] | None: ...  # noqa: N802 - re2's name
 
 
 def build_set(patterns: Iterable[str]) -> PatternSet | None:

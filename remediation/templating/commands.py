@@ -49,7 +49,7 @@ SHOWN_MAX = 120  # characters
 DEFAULTS_MAX = 50_000  # characters
 
 # As StackStorm parses a default: st2common/util/jinja.py.
-ENVIRONMENT = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701  # no HTML
+ENVIRONMENT = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701 - no HTML
 
 
 class Command:

@@ -50,7 +50,7 @@ def field_errors(field: str) -> Iterator[None]:
         yield
     except TemplateError:
         raise
-    except Exception as error:  # noqa: BLE001  # filters may raise anything
+    except Exception as error:  # noqa: BLE001 - filters may raise anything
         raise TemplateError(field, _message(error)) from None
 
 

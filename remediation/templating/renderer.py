@@ -80,7 +80,7 @@ def call_function(request: object) -> dict[str, object]:
         return {"value": renderer_protocol.encode(FUNCTIONS[name](*arguments, **options))}
     except TemplateError as error:
         return {"error": renderer_protocol.encode(error)}
-    except Exception as error:  # noqa: BLE001  # the other process adds the field
+    except Exception as error:  # noqa: BLE001 - the other process adds the field
         return {"failed": type(error).__name__}
 
 

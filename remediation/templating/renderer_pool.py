@@ -190,7 +190,7 @@ def _wall_clock_limit(limits: Budget) -> float:
 
 def _start(limits: Budget, connection: socket.socket) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-S", "-P", "-m", "remediation.templating.renderer"]
-    return subprocess.Popen(  # noqa: S603  # no argument is user input
+    return subprocess.Popen(  # noqa: S603 - no argument is user input
         [*command, str(limits.seconds), str(limits.max_bytes)],
         # Pass nothing else: the environment holds secrets.
         env={"PYTHONPATH": os.pathsep.join([ROOT, *filter(None, sys.path)])},

@@ -170,9 +170,9 @@ def _after_output(
 ) -> set[ShellState]:
     if isinstance(node, nodes.TemplateData):
         return {shell.advance(state, node.data) for state in states}
-    assert isinstance(node, nodes.Call)  # noqa: S101  # _wrap_output wraps every output
+    assert isinstance(node, nodes.Call)  # noqa: S101 - _wrap_output wraps every output
     number = node.args[1]
-    assert isinstance(number, nodes.Const)  # noqa: S101  # as above
+    assert isinstance(number, nodes.Const)  # noqa: S101 - and numbers it
     if not expressions[number.value].is_quoted:
         return {shell.advance(state, "x") for state in states}
     found.update((_unsafe_message(state), None) for state in sorted(states - shell.SAFE_FOR_QUOTED))

@@ -89,7 +89,7 @@ def _next_token(state: ShellState, text: str, position: int) -> tuple[ShellState
     is_double = state is ShellState.DOUBLE
     table, pattern = (DOUBLE_STATES, DOUBLE) if is_double else (UNQUOTED_STATES, UNQUOTED)
     token = pattern.match(text, position)
-    assert token is not None  # noqa: S101  # both patterns end in "any character"
+    assert token is not None  # noqa: S101 - both patterns end in "any character"
     if token.lastgroup == "hash":
         return (ShellState.COMMENT if state is ShellState.START else ShellState.WORD), token.end()
     return table.get(str(token.lastgroup), state), token.end()

@@ -18,16 +18,16 @@ import django
 
 django.setup()
 
-from django.db import connection  # noqa: E402  after django.setup()
-from django.utils import timezone  # noqa: E402
+from django.db import connection
+from django.utils import timezone
 
-from remediation import alertmanager  # noqa: E402
-from remediation.engine.guards import cooldown  # noqa: E402
-from remediation.engine.intake import receive  # noqa: E402
-from remediation.engine.launching import launch, prepared_launch, recover  # noqa: E402
-from remediation.engine.outcomes import settle  # noqa: E402
-from remediation.engine.outcomes.outcome import Outcome  # noqa: E402
-from remediation.models import (  # noqa: E402
+from remediation import alertmanager
+from remediation.engine.guards import cooldown
+from remediation.engine.intake import receive
+from remediation.engine.launching import launch, prepared_launch, recover
+from remediation.engine.outcomes import settle
+from remediation.engine.outcomes.outcome import Outcome
+from remediation.models import (
     ActionExecution,
     Alert,
     BucketRun,
@@ -35,9 +35,9 @@ from remediation.models import (  # noqa: E402
     JobSchedule,
     Transition,
 )
-from remediation.stackstorm import StackStormClient  # noqa: E402
-from st2_sandbox import Sandbox  # noqa: E402
-from tests import factories  # noqa: E402
+from remediation.stackstorm import StackStormClient
+from st2_sandbox import Sandbox
+from tests import factories
 
 THREADS, ROUNDS = 8, 25
 POOL = ThreadPoolExecutor(THREADS)

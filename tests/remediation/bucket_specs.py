@@ -13,4 +13,4 @@ def spec(number: int = 1, **overrides: object) -> BucketSpec:
         "alert_name_pattern": "",
         "label_matchers": "",
     }
-    return BucketSpec(**(values | overrides))  # type: ignore[arg-type]
+    return BucketSpec(**(values | overrides))  # type: ignore[arg-type]  # by name

@@ -187,7 +187,7 @@ def test_a_matcher_checks_one_label_and_a_missing_label_is_empty(matcher, labels
 def test_a_matcher_survives_pickling():
     matcher = LabelMatcher("team", "=~", "db|web")
 
-    copy = pickle.loads(pickle.dumps(matcher))  # noqa: S301 (our own bytes)
+    copy = pickle.loads(pickle.dumps(matcher))  # noqa: S301 - our own bytes
 
     assert copy == matcher
     assert copy.matches({"team": "web"})

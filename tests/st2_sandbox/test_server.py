@@ -202,7 +202,7 @@ def test_the_command_serves_until_sigterm() -> None:
         assert process.stdout is not None
         banner, listening = process.stdout.readline(), process.stdout.readline()
         url = listening.split()[2].rstrip(";")
-        with urlopen(url, timeout=10) as response:  # noqa: S310  the command printed this URL
+        with urlopen(url, timeout=10) as response:  # noqa: S310 - the command printed this URL
             status = response.status
         process.send_signal(signal.SIGTERM)
 

@@ -110,7 +110,7 @@ class ManualDispatcher:
 def test_a_slow_client_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "MAX_QUEUED", 2)
     state, dispatcher = SandboxState(SandboxOptions(), api_key=API_KEY), ManualDispatcher()
-    subscriber = Subscriber(dispatcher, {})  # type: ignore[arg-type]  Subscriber only calls subscribe()
+    subscriber = Subscriber(dispatcher, {})  # type: ignore[arg-type]  # Subscriber only calls subscribe()
     made = state.start_execution(
         ExecutionRequest(state.catalog.actions["core.noop"], {}, {"user": "u"})
     )

@@ -157,14 +157,14 @@ class System:
         os.environ |= ENVIRONMENT | {"DATABASE_URL": database.url, "ST2_API_URL": sandbox.url}
         for name in ("DATABASE_URL", "SECRET_KEY", "ST2_API_KEY"):
             os.environ.pop(f"{name}_FILE", None)
-        import django  # noqa: PLC0415 - its settings read the environment
+        import django
 
         django.setup()
-        from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
-        from django.core.management import call_command  # noqa: PLC0415
-        from django.db import connection  # noqa: PLC0415
+        from django.core.handlers.wsgi import WSGIHandler
+        from django.core.management import call_command
+        from django.db import connection
 
-        from remediation import queue  # noqa: PLC0415
+        from remediation import queue
 
         self.database = database
         self.connection = connection
@@ -193,7 +193,7 @@ class System:
 
     def request(self, path: str, body: bytes) -> dict[str, Any]:
         """Return the WSGI environ of a request."""
-        from django.test import RequestFactory  # noqa: PLC0415
+        from django.test import RequestFactory
 
         request = RequestFactory().post(
             f"/api/v1/{path}",
@@ -257,7 +257,7 @@ class System:
 
     def _do_jobs(self, profile: Profile, job: str, is_done: Callable[[], bool]) -> None:
         """Run the due jobs of a cluster until ``is_done``."""
-        from remediation import queue  # noqa: PLC0415
+        from remediation import queue
 
         cluster = getattr(queue, job).cluster
         until = time.monotonic() + TIMEOUT_SECONDS
@@ -272,24 +272,24 @@ class System:
 
 
 def _are_started() -> bool:
-    from remediation.models import ActionExecution  # noqa: PLC0415
+    from remediation.models import ActionExecution
 
     return not ActionExecution.objects.filter(status__in=("pending", "launching")).exists()
 
 
 def _have_ended() -> bool:
-    from remediation.models import BucketRun  # noqa: PLC0415
+    from remediation.models import BucketRun
 
     return not BucketRun.objects.filter(completed_at=None).exists()
 
 
 def _do_job(cluster: str) -> None:
     """Run one queued job as django-q2's three processes do."""
-    from django_q.monitor import monitor  # noqa: PLC0415
-    from django_q.signing import SignedPackage  # noqa: PLC0415
-    from django_q.worker import worker  # noqa: PLC0415
+    from django_q.monitor import monitor
+    from django_q.signing import SignedPackage
+    from django_q.worker import worker
 
-    from remediation import queue  # noqa: PLC0415
+    from remediation import queue
 
     broker = queue.WorkerBroker(cluster)
     tasks: SimpleQueue[Any] = SimpleQueue()

@@ -39,9 +39,7 @@ def copy_definitions(source: str, target: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET foreign_key_checks = 0")
         for table in DEFINITIONS:
-            cursor.execute(
-                f"INSERT INTO `{target}`.{table} SELECT * FROM `{source}`.{table}"  # noqa: S608
-            )
+            cursor.execute(f"INSERT INTO `{target}`.{table} SELECT * FROM `{source}`.{table}")
         cursor.execute("SET foreign_key_checks = 1")
 
 
@@ -73,7 +71,7 @@ def _fill_tables(database: str, rows: int, now: datetime.datetime, tables: tuple
             names = ", ".join(f"`{name}`" for name in columns)
             values = ", ".join(columns.values())
             cursor.execute(
-                f"INSERT INTO {table} ({names}) SELECT {values} FROM {_numbers(table, rows, now)}"  # noqa: S608
+                f"INSERT INTO {table} ({names}) SELECT {values} FROM {_numbers(table, rows, now)}"
             )
         cursor.execute(f"ANALYZE TABLE {', '.join(tables)}")
         cursor.fetchall()
@@ -88,7 +86,7 @@ def _numbers(table: str, rows: int, now: datetime.datetime) -> str:
     t = f"TIMESTAMP'{begin:%Y-%m-%d %H:%M:%S}' + INTERVAL {apart} * n MICROSECOND"
     milliseconds = f"{round(begin.timestamp() * 1000)} + ({apart} * n DIV 1000)"
     return (
-        f"(SELECT seq, n, j, {rows} - n AS k, {t} AS t,"  # noqa: S608 - no user input
+        f"(SELECT seq, n, j, {rows} - n AS k, {t} AS t,"
         f" LOWER(CONCAT(LPAD(HEX({milliseconds}), 12, '0'), LPAD(HEX(n), 20, '0'))) AS request"
         f" FROM (SELECT seq, (seq - 1) DIV {per_row} + 1 AS n, (seq - 1) MOD {per_row} AS j"
         f" FROM seq_1_to_{rows * per_row}) places) numbers"

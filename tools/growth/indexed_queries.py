@@ -124,8 +124,7 @@ def _hint_by_id() -> None:
 
 
 def _look_for_reruns() -> None:
-    # No execution is due, so StackStorm is not called.
-    assert reruns.check_due(client=None) == 0  # type: ignore[arg-type]
+    assert reruns.check_due(client=None) == 0  # type: ignore[arg-type]  # not called
 
 
 def _prune_early_resolves() -> None:
@@ -162,7 +161,7 @@ QUERIES = [
     _query("expired leases", recover.recover),
     _query("due local actions", launch.is_local_due),
     _query("due StackStorm executions", launch.is_stackstorm_due),
-    _query("launches to look up", lambda: lookup.look_up_due(client=None)),  # type: ignore[arg-type]
+    _query("launches to look up", lambda: lookup.look_up_due(client=None)),  # type: ignore[arg-type]  # not called
     _page(BucketRun, "transitions(run_id)", f"{EXECUTIONS}(run_id, step_order, attempt)"),
     _page(Alert, f"{EXECUTIONS}(alert_id)", "transitions(subject_id, subject_type)"),
     _query("re-runs to look for", _look_for_reruns, f"{EXECUTIONS}(reruns_due_at)"),

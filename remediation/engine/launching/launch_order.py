@@ -80,7 +80,7 @@ class LaunchQueue:
         self._ids = deque(pk for pk in waiting if pk not in self._handed_out)
         # Launchers that all start with the first id would compete for the same rows. Each starts
         # at a random offset within the ids that are claimed at about the same time.
-        offset = LAUNCHER_SHARE * random.randrange(self._launchers)  # noqa: S311 (not for security)
+        offset = LAUNCHER_SHARE * random.randrange(self._launchers)  # noqa: S311 - not for security
         self._ids.rotate(-offset)
 
 

@@ -107,7 +107,7 @@ def _as_template_error(execution: ActionExecution) -> Iterator[None]:
         yield
     except (TemplateError, DatabaseFault):
         raise
-    except Exception as error:  # noqa: BLE001 (one bad execution must not stop the others)
+    except Exception as error:  # noqa: BLE001 - one bad execution must not stop the others
         # Omit the traceback and the message, which may contain a secret.
         logger.error("Execution %s cannot be rendered: %s", execution, type(error).__name__)
         message = f"cannot be rendered: {type(error).__name__}"

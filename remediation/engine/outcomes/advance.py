@@ -177,8 +177,7 @@ def last_attempts(run: BucketRun) -> list[ActionExecution]:
     """Return the last attempt of every step so far, in step order."""
     if not hasattr(run, "attempts"):
         prefetch_related_objects([run], prefetch_attempts())
-    # The prefetch sets ``attempts``, which the type checker does not know.
-    rows: list[ActionExecution] = run.attempts  # type: ignore[attr-defined]
+    rows: list[ActionExecution] = run.attempts  # type: ignore[attr-defined]  # set by the prefetch
     return list({row.step_order: row for row in rows}.values())
 
 

@@ -156,7 +156,7 @@ class Api:
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline and not processes.ended():
             try:
-                self._open(urllib.request.Request(f"{self.url}/readyz"))  # noqa: S310  # always our own http URL
+                self._open(urllib.request.Request(f"{self.url}/readyz"))  # noqa: S310 - always our own http URL
             except OSError:
                 time.sleep(0.2)
             else:
@@ -173,7 +173,7 @@ class Api:
             time.sleep(0.2)
 
     def _call(self, path: str, body: bytes | None) -> Any:
-        request = urllib.request.Request(  # noqa: S310  # always our own http URL
+        request = urllib.request.Request(  # noqa: S310 - always our own http URL
             f"{self.url}/api/v1/{path}",
             data=body,
             headers={
@@ -188,7 +188,7 @@ class Api:
 
     @staticmethod
     def _open(request: urllib.request.Request) -> Any:
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  # always our own http URL
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - always our own http URL
             return json.loads(response.read())
 
 

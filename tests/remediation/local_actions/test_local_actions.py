@@ -181,7 +181,7 @@ def test_a_valid_value_is_converted(kind, given, converted):
     ],
 )
 def test_an_invalid_value_is_refused(kind: ParameterType, given):
-    with pytest.raises(ValueError):  # noqa: PT011  the caller adds the message
+    with pytest.raises(ValueError):  # noqa: PT011 - the caller adds the message
         kind.convert(given)
 
 

@@ -25,7 +25,7 @@ REFUSED = (IntegrityError, OperationalError)
 
 def write_by_sql(model, column, value):
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE {model._meta.db_table} SET {column} = %s", [value])  # noqa: S608
+        cursor.execute(f"UPDATE {model._meta.db_table} SET {column} = %s", [value])
 
 
 @pytest.fixture

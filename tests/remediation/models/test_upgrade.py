@@ -69,14 +69,14 @@ def insert(table, columns):
     names = ", ".join(connection.ops.quote_name(name) for name in columns)
     marks = ", ".join(["%s"] * len(columns))
     with connection.cursor() as cursor:
-        sql = f"INSERT INTO {connection.ops.quote_name(table)} ({names}) VALUES ({marks})"  # noqa: S608 - names from the models
+        sql = f"INSERT INTO {connection.ops.quote_name(table)} ({names}) VALUES ({marks})"
         cursor.execute(sql, list(columns.values()))
 
 
 def rows_of(table, columns="*"):
     """Return the rows of a table by column name."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {columns} FROM {table} ORDER BY id")  # noqa: S608 - names from the models
+        cursor.execute(f"SELECT {columns} FROM {table} ORDER BY id")
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

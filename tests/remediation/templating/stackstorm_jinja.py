@@ -5,7 +5,7 @@ import json
 import jinja2
 
 DATASTORE = {"system": {"key": "THE SECRET", "other": "OTHER"}}
-ENVIRONMENT = jinja2.Environment(  # noqa: S701  # StackStorm renders no HTML
+ENVIRONMENT = jinja2.Environment(  # noqa: S701 - StackStorm renders no HTML
     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 ENVIRONMENT.filters["decrypt_kv"] = lambda value: f"decrypted {value}"

@@ -27,7 +27,7 @@ from tests.remediation.templating.variables import make_variables
 STACKSTORM_CONTRACTS = CONTRACTS / "stackstorm"
 QUOTED = "{{ alert.labels.t | quote }}"
 # As StackStorm renders a default with the parameters it received.
-STACKSTORM = Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701  # no HTML
+STACKSTORM = Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - no HTML
 
 
 @cache

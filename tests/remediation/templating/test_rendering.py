@@ -142,7 +142,7 @@ def test_the_error_carries_the_path_of_a_nested_parameter() -> None:
 
     assert caught.value.field == "env.PATH[0]"
     assert caught.value.message == "nope is not defined"
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301  # our own data
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301 - our own data
 
 
 def test_an_error_contains_no_value() -> None:

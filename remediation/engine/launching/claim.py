@@ -20,7 +20,7 @@ from remediation import local_actions
 from remediation.engine import wake_ups
 from remediation.engine.alert_reasons import why_nothing_ran
 from remediation.engine.guards import cooldown
-from remediation.engine.outcomes.advance import advance
+from remediation.engine.outcomes.advance import advance, read_attempts
 from remediation.models import (
     Action,
     ActionExecution,
@@ -194,7 +194,8 @@ def _skip_step(
     """Skip a step by its own rules and advance its run, which does not start by this."""
     run = execution.run
     execution.finish(Status.SKIPPED, cause=cause, reason=reason, batch=batch)
-    wake_ups.wake(advance(run, execution, cause=cause, batch=batch))
+    attempts = read_attempts([run.pk])[run.pk]
+    wake_ups.wake(advance(run, execution, attempts=attempts, cause=cause, batch=batch))
     if run.status == BucketRun.Status.SKIPPED:
         run.alert.reason = f"The bucket {run.bucket.name} matched, but {run.reason}: {reason}."
         run.alert.save(update_fields=["reason"])

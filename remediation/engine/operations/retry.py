@@ -12,7 +12,7 @@ from django.db.models import Max
 from remediation import queue
 from remediation.engine.guards import cooldown
 from remediation.engine.operations.errors import NotPossible
-from remediation.engine.outcomes.advance import last_attempts
+from remediation.engine.outcomes.advance import last_attempts, read_attempts
 from remediation.matching import Matcher
 from remediation.models import (
     ActionExecution,
@@ -31,7 +31,7 @@ BLOCKING = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING, BucketRun.Status
 
 def retry_from_failed(run: BucketRun, *, cause: Cause) -> BucketRun:
     """Retry a run with the same plan from its first failed step. Raises NotPossible."""
-    last = last_attempts(run)
+    last = last_attempts(read_attempts([run.pk])[run.pk])
     failed = next((row for row in last if row.status in ActionExecution.FAILED), None)
     if failed is None:
         raise NotPossible(f"Run {run} has no failed step: retry it from the start.")

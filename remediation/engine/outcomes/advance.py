@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import datetime
 import random
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
-
-from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
 from remediation.engine.outcomes.inquiry_outcomes import left_open_note
 from remediation.engine.step_rules import blocking_failures, reason_by_outcome
@@ -28,10 +27,17 @@ Status = ActionExecution.Status
 
 
 def advance(
-    run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
+    run: BucketRun,
+    last: ActionExecution,
+    *,
+    attempts: Sequence[ActionExecution],
+    cause: Cause,
+    batch: TransitionBatch,
 ) -> list[ActionExecution]:
-    """Advance ``run`` after ``last`` ended or became unknown; return the new pending executions."""
-    _replace_attempt(run, last)
+    """Advance ``run`` after ``last`` ended or became unknown; return the new pending executions.
+
+    ``attempts``: the run's executions with their current statuses, see ``read_attempts``.
+    """
     created: list[ActionExecution] = []
     if last.status == Status.UNKNOWN:
         run.finish(
@@ -41,7 +47,7 @@ def advance(
             reason=f"the outcome of {last.name} is unknown: {last.error_message}",
         )
     elif run.stop:
-        end_stopped(run, cause=cause, batch=batch)
+        end_stopped(run, cause=cause, batch=batch, attempts=attempts)
     elif last.st2_action_execution_status == "canceled" and last.status == Status.SKIPPED:
         run.finish(
             BucketRun.Status.CANCELED,
@@ -52,17 +58,19 @@ def advance(
     elif _may_retry(run, last):
         created = _retry(run, last, cause=cause, batch=batch)
     else:
-        created = _start_next_step(run, last, cause=cause, batch=batch)
+        created = _start_next_step(
+            run, last, ended=last_attempts(attempts), cause=cause, batch=batch
+        )
     return created
 
 
-def _replace_attempt(run: BucketRun, last: ActionExecution) -> None:
-    """Replace the prefetched row of ``last``, which still has its earlier status."""
-    prefetched: list[ActionExecution] = getattr(run, "attempts", [])
-    prefetched[:] = [last if row.pk == last.pk else row for row in prefetched]
-
-
-def end_stopped(run: BucketRun, *, cause: Cause, batch: TransitionBatch | None = None) -> None:
+def end_stopped(
+    run: BucketRun,
+    *,
+    cause: Cause,
+    batch: TransitionBatch | None = None,
+    attempts: Sequence[ActionExecution] | None = None,
+) -> None:
     """Finish a stopped run if none of its executions is in flight.
 
     It ends as canceled, or as timeout at the bucket's time limit, with the reason of the stop. If
@@ -70,7 +78,9 @@ def end_stopped(run: BucketRun, *, cause: Cause, batch: TransitionBatch | None =
     """
     if run.executions.filter(parent=None).exclude(status__in=ActionExecution.FINAL).exists():
         return
-    ended = last_attempts(run)
+    if attempts is None:
+        attempts = read_attempts([run.pk])[run.pk]
+    ended = last_attempts(attempts)
     if run.stop == BucketRun.Stop.STOP and _is_complete(run, ended):
         status, reason = _result(run, ended)
         run.finish(status, cause=cause, reason=reason, batch=batch)
@@ -140,14 +150,18 @@ def retry_delay(step: dict[str, Any], attempt: int) -> datetime.timedelta:
 
 
 def _start_next_step(
-    run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
+    run: BucketRun,
+    last: ActionExecution,
+    *,
+    ended: list[ActionExecution],
+    cause: Cause,
+    batch: TransitionBatch,
 ) -> list[ActionExecution]:
     """Create the row of the next step that ``run_when`` allows, or finish the run.
 
     Steps before it become skipped rows with the reason. The worker that launches the step
     evaluates its condition: no template is rendered while the run's row is locked.
     """
-    ended = last_attempts(run)
     for step in run.plan.steps:
         if step["step_order"] <= last.step_order:
             continue
@@ -167,18 +181,18 @@ def _start_next_step(
     return []
 
 
-def prefetch_attempts() -> Prefetch[str, QuerySet[ActionExecution], str]:
-    """Return the prefetch that lets ``last_attempts`` query for many runs at once."""
-    rows = ActionExecution.objects.filter(parent=None).defer("parameters", "st2_result")
-    return Prefetch("executions", rows.order_by("step_order", "attempt"), to_attr="attempts")
+def read_attempts(run_ids: Collection[int]) -> dict[int, list[ActionExecution]]:
+    """Return the executions of each run, without workflow tasks, in one query."""
+    rows = ActionExecution.objects.filter(run__in=run_ids, parent=None)
+    attempts: dict[int, list[ActionExecution]] = {pk: [] for pk in run_ids}
+    for row in rows.defer("parameters", "st2_result").order_by("run_id", "step_order", "attempt"):
+        attempts[row.run_id].append(row)
+    return attempts
 
 
-def last_attempts(run: BucketRun) -> list[ActionExecution]:
+def last_attempts(attempts: Iterable[ActionExecution]) -> list[ActionExecution]:
     """Return the last attempt of every step so far, in step order."""
-    if not hasattr(run, "attempts"):
-        prefetch_related_objects([run], prefetch_attempts())
-    rows: list[ActionExecution] = run.attempts  # type: ignore[attr-defined]  # set by the prefetch
-    return list({row.step_order: row for row in rows}.values())
+    return list({row.step_order: row for row in attempts}.values())
 
 
 def _result(run: BucketRun, ended: list[ActionExecution]) -> tuple[BucketRun.Status, str]:

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import prefetch_related_objects
 
 from remediation.engine.outcomes import poll_interval
-from remediation.engine.outcomes.advance import advance, prefetch_attempts
+from remediation.engine.outcomes.advance import advance, read_attempts
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.workflow_tasks import write_task
 from remediation.engine.row_by_row import (
@@ -110,22 +110,28 @@ def _settle_unknown(cause: Cause) -> Callable[[Settlement, Exception], None]:
 def _settle_in_one_transaction(settlements: Sequence[Settlement], *, cause: Cause) -> int:
     with transaction.atomic(), TransitionBatch() as batch:
         runs = _lock_runs(settlement.execution.run_id for settlement in settlements)
+        attempts = read_attempts(list(runs))
         created: list[ActionExecution] = []
         ended = 0
         for settlement in settlements:
             if _finish_execution(settlement, cause=cause, batch=batch):
                 ended += 1
-                run = runs[settlement.execution.run_id]
-                created += _advance_run(run, settlement.execution, cause=cause, batch=batch)
+                last = settlement.execution
+                # The row that was read has its status from before ``_finish_execution``.
+                current = [last if row.pk == last.pk else row for row in attempts[last.run_id]]
+                attempts[last.run_id] = current
+                created += _advance_run(
+                    runs[last.run_id], last, attempts=current, cause=cause, batch=batch
+                )
         wake(created)
     return ended
 
 
 def _lock_runs(run_ids: Iterable[int]) -> dict[int, BucketRun]:
-    """Lock these runs in the order of their ids; load their plans and attempts."""
+    """Lock these runs in the order of their ids; load their plans."""
     rows = BucketRun.objects.filter(pk__in=set(run_ids)).order_by("pk").select_for_update()
     runs = {run.pk: run for run in rows}
-    prefetch_related_objects(list(runs.values()), "plan", prefetch_attempts())
+    prefetch_related_objects(list(runs.values()), "plan")
     return runs
 
 
@@ -148,10 +154,15 @@ def _finish_execution(settlement: Settlement, *, cause: Cause, batch: Transition
 
 
 def _advance_run(
-    run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
+    run: BucketRun,
+    last: ActionExecution,
+    *,
+    attempts: Sequence[ActionExecution],
+    cause: Cause,
+    batch: TransitionBatch,
 ) -> list[ActionExecution]:
     if run.status == BucketRun.Status.UNKNOWN:
         run.mark_running(cause=cause, reason="the outcome is known now", batch=batch)
     elif run.status == BucketRun.Status.PENDING and last.started_at:
         run.mark_running(cause=cause, batch=batch)
-    return advance(run, last, cause=cause, batch=batch)
+    return advance(run, last, attempts=attempts, cause=cause, batch=batch)

@@ -1,4 +1,4 @@
-"""One plain function a model: a valid row by default, every column can be given."""
+"""One factory function per model: a valid row by default; any column can be set."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LABELS = {"alertname": "HostDown", "instance": "server-01:9100", "severity": "cr
 
 
 def make_action(**columns: Any) -> Action:
-    """Return a StackStorm action, core.local unless told otherwise."""
+    """Return a StackStorm action, core.local by default."""
     defaults = {"name": f"action_{next(_numbers)}", "st2_action_ref": "core.local"}
     return Action.objects.create(**defaults | columns)
 
@@ -42,7 +42,7 @@ def make_local_action(action_type: str = "log_event", **columns: Any) -> Action:
 
 
 def make_bucket(**columns: Any) -> Bucket:
-    """Return a bucket that takes HostDown and has no steps yet."""
+    """Return a bucket that matches HostDown, without steps."""
     defaults = {"name": f"bucket_{next(_numbers)}", "alert_name_pattern": "HostDown"}
     return Bucket.objects.create(**defaults | columns)
 
@@ -50,7 +50,7 @@ def make_bucket(**columns: Any) -> Bucket:
 def make_step(
     bucket: Bucket | None = None, action: Action | None = None, **columns: Any
 ) -> BucketStep:
-    """Return a step, the last of its bucket."""
+    """Return a new last step of a bucket."""
     bucket = bucket or make_bucket()
     defaults = {"step_order": bucket.steps.count() + 1}
     return BucketStep.objects.create(
@@ -59,10 +59,7 @@ def make_step(
 
 
 def make_alert(labels: dict[str, str] | None = None, **columns: Any) -> Alert:
-    """Return an open episode with a fingerprint of its own.
-
-    Give ``status="resolved"`` for a closed one.
-    """
+    """Return an open episode with a unique fingerprint, or a closed one (``status="resolved"``)."""
     number = next(_numbers)
     labels = LABELS | {"number": str(number)} if labels is None else labels
     fingerprint = columns.get("fingerprint") or alertmanager.fingerprint(labels)
@@ -85,7 +82,7 @@ def make_alert(labels: dict[str, str] | None = None, **columns: Any) -> Alert:
 
 
 def make_run(bucket: Bucket | None = None, alert: Alert | None = None, **columns: Any) -> BucketRun:
-    """Return a pending run of the bucket as it is now; a bucket that is made here has one step."""
+    """Return a pending run of the bucket's current version; the default bucket has one step."""
     bucket = bucket or make_step().bucket
     alert = alert or make_alert()
     defaults = {
@@ -119,13 +116,13 @@ def make_execution(run: BucketRun | None = None, **columns: Any) -> ActionExecut
 
 
 def make_token(scopes: list[str], **columns: Any) -> tuple[ApiToken, str]:
-    """Return a token's row and its text."""
+    """Return a token's row and the plain-text token."""
     defaults = {"name": f"token_{next(_numbers)}"}
     return ApiToken.issue(scopes=scopes, **defaults | columns)
 
 
 def make_rejected_alert(**columns: Any) -> RejectedAlert:
-    """Return an alert that could not be acted on."""
+    """Return a rejected alert."""
     defaults = {
         "request_id": new_id(),
         "received_at": timezone.now(),
@@ -137,7 +134,7 @@ def make_rejected_alert(**columns: Any) -> RejectedAlert:
 
 
 def alert_payload(**members: Any) -> dict[str, Any]:
-    """Return one alert as Alertmanager posts it, firing unless told otherwise."""
+    """Return one alert as Alertmanager posts it, firing by default."""
     labels = members.get("labels", LABELS)
     defaults = {
         "status": "firing",
@@ -152,7 +149,7 @@ def alert_payload(**members: Any) -> dict[str, Any]:
 
 
 def notification_body(*alerts: dict[str, Any], **members: Any) -> dict[str, Any]:
-    """Return the body of one webhook call; without alerts, with the one of alert_payload()."""
+    """Return the body of a webhook call; the default alert is alert_payload()."""
     defaults = {
         "version": "4",
         "receiver": "poundcake",

@@ -1,4 +1,4 @@
-"""What wake-ups do when they come late, twice, at once or to a newer release."""
+"""Jobs whose wake-ups are delivered late, twice, concurrently or by a newer release."""
 
 import datetime
 from importlib import import_module
@@ -44,12 +44,12 @@ def remote_execution():
 
 
 def waiting(job):
-    """Return the times from which the wake-ups of a job are delivered."""
+    """Return the due times of a job's wake-ups."""
     rows = OrmQ.objects.filter(key=job.cluster)
     return [row.lock for row in rows if SignedPackage.loads(row.payload)["func"] == job.path]
 
 
-def let_the_beat_be_due():
+def make_periodic_work_due():
     JobSchedule.objects.update(due_at=timezone.now())
 
 
@@ -61,7 +61,7 @@ def test_a_job_takes_arguments_of_a_newer_release(job):
     getattr(import_module(module), name)(of_a_newer_release=1)
 
 
-def test_launches_that_are_delivered_twice_start_once(sandbox):
+def test_a_launch_job_delivered_twice_launches_once(sandbox):
     execution = remote_execution()
 
     for _delivery in range(2):
@@ -70,7 +70,7 @@ def test_launches_that_are_delivered_twice_start_once(sandbox):
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
-def test_an_execution_goes_from_start_to_end_by_ticks_and_whom_they_wake(sandbox):
+def test_ticks_and_the_jobs_they_enqueue_finish_an_execution(sandbox):
     execution = remote_execution()
 
     for _ in range(2):
@@ -78,14 +78,14 @@ def test_an_execution_goes_from_start_to_end_by_ticks_and_whom_they_wake(sandbox
         if waiting(queue.LAUNCH_DUE):
             jobs.launch_due()
         ActionExecution.objects.filter(due_at__isnull=False).update(due_at=timezone.now())
-        let_the_beat_be_due()
+        make_periodic_work_due()
 
     execution.refresh_from_db()
     assert execution.status == "success"
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
 
 
-def test_a_tick_wakes_the_next_after_the_interval(settings):
+def test_a_tick_enqueues_the_next_after_the_interval(settings):
     settings.ST2_API_URL, settings.POLL_INTERVAL = "", 7.0
 
     jobs.tick()
@@ -96,25 +96,25 @@ def test_a_tick_wakes_the_next_after_the_interval(settings):
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_a_tick_that_is_delivered_again_does_not_fork_the_chain():
+def test_a_tick_delivered_twice_does_not_fork_the_chain():
     for _delivery in range(3):
         jobs.tick()
         assert len(waiting(queue.TICK)) == 1
 
 
-def test_a_tick_between_two_beats_leaves_what_time_makes_due_to_the_next(sandbox):
+def test_an_extra_tick_runs_no_periodic_work(sandbox):
     jobs.tick()
     remote_execution()
 
     jobs.tick()
     assert not waiting(queue.LAUNCH_DUE)
 
-    let_the_beat_be_due()
+    make_periodic_work_due()
     jobs.tick()
     assert len(waiting(queue.LAUNCH_DUE)) == 1
 
 
-def test_the_next_tick_comes_sooner_for_what_has_just_begun(sandbox, settings):
+def test_the_next_tick_is_earlier_for_a_new_execution(sandbox, settings):
     settings.POLL_INTERVAL = 80.0
     sandbox.configure(outcomes={"core.local": "running"})
     remote_execution()
@@ -130,7 +130,7 @@ def test_the_next_tick_comes_sooner_for_what_has_just_begun(sandbox, settings):
     assert beat > before + datetime.timedelta(seconds=70)
 
 
-def test_what_the_stream_tells_of_needs_no_tick_before_the_next_beat(sandbox, settings):
+def test_no_earlier_tick_is_needed_while_the_stream_is_read(sandbox, settings):
     settings.ST2_STREAM_URL = sandbox.url
     settings.POLL_INTERVAL = 80.0
     sandbox.configure(outcomes={"core.local": "running"})
@@ -145,7 +145,7 @@ def test_what_the_stream_tells_of_needs_no_tick_before_the_next_beat(sandbox, se
     assert beat > before + datetime.timedelta(seconds=70)
 
 
-def test_many_wake_ups_are_one_launch(sandbox):
+def test_many_wake_ups_are_done_by_one_launch_job(sandbox):
     remote_execution()
     for _notification in range(5):
         queue.enqueue(queue.LAUNCH_DUE)
@@ -155,7 +155,7 @@ def test_many_wake_ups_are_one_launch(sandbox):
     assert not waiting(queue.LAUNCH_DUE)
 
 
-def test_a_beat_is_taken_once():
+def test_a_due_job_starts_once():
     interval = datetime.timedelta(seconds=2)
     at = timezone.now()
 
@@ -168,7 +168,7 @@ def test_a_beat_is_taken_once():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_next_tick_is_enqueued_with_the_beat_or_not_at_all(monkeypatch):
+def test_the_next_tick_and_the_schedule_are_one_transaction(monkeypatch):
     class Died(Exception):
         pass
 
@@ -183,7 +183,7 @@ def test_the_next_tick_is_enqueued_with_the_beat_or_not_at_all(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_chain_goes_on_when_a_tick_fails(sandbox, monkeypatch):
+def test_the_chain_continues_when_a_tick_fails(sandbox, monkeypatch):
     class Broke(Exception):
         pass
 
@@ -198,7 +198,7 @@ def test_the_chain_goes_on_when_a_tick_fails(sandbox, monkeypatch):
     assert len(waiting(queue.TICK)) == 1
 
 
-def test_without_a_stackstorm_the_chain_goes_on_and_local_actions_run(settings):
+def test_without_stackstorm_ticks_continue_and_local_actions_run(settings):
     settings.ST2_API_URL = ""
     execution_of(make_local_action("log_event"), message="it is down")
 
@@ -207,7 +207,7 @@ def test_without_a_stackstorm_the_chain_goes_on_and_local_actions_run(settings):
     assert len(waiting(queue.TICK)) == len(waiting(queue.RUN_LOCAL)) == 1
 
 
-def test_a_tick_wakes_nobody_when_nothing_local_is_due(settings):
+def test_a_tick_enqueues_no_local_job_if_none_is_due(settings):
     settings.ST2_API_URL = ""
 
     jobs.tick()
@@ -215,7 +215,7 @@ def test_a_tick_wakes_nobody_when_nothing_local_is_due(settings):
     assert not waiting(queue.RUN_LOCAL)
 
 
-def test_local_actions_are_carried_out_one_a_wake_up_each_by_whoever_is_free():
+def test_each_job_runs_one_local_action_and_enqueues_the_next():
     action = make_local_action("log_event")
     executions = [execution_of(action, message="it is down") for _ in range(2)]
 
@@ -223,11 +223,11 @@ def test_local_actions_are_carried_out_one_a_wake_up_each_by_whoever_is_free():
     assert len(waiting(queue.RUN_LOCAL)) == 1
     jobs.run_local()
 
-    assert len(waiting(queue.RUN_LOCAL)) == 1, "none for nothing"
+    assert len(waiting(queue.RUN_LOCAL)) == 1, "no job without a due action"
     assert {ActionExecution.objects.get(pk=row.pk).status for row in executions} == {"success"}
 
 
-def test_without_a_stackstorm_people_read_why_its_steps_wait(settings):
+def test_without_stackstorm_waiting_steps_report_a_problem(settings):
     settings.ST2_API_URL = ""
     make_execution()
 
@@ -236,7 +236,7 @@ def test_without_a_stackstorm_people_read_why_its_steps_wait(settings):
     assert "ST2_API_URL is not set" in Problem.objects.get(name="stackstorm").text
 
 
-def test_without_a_stackstorm_and_without_its_steps_nothing_is_wrong(settings):
+def test_without_stackstorm_and_its_steps_there_is_no_problem(settings):
     settings.ST2_API_URL = ""
 
     jobs.tick()
@@ -244,7 +244,7 @@ def test_without_a_stackstorm_and_without_its_steps_nothing_is_wrong(settings):
     assert not Problem.objects.filter(name="stackstorm").exists()
 
 
-def test_what_is_wrong_is_told_since_it_began():
+def test_a_problem_keeps_its_start_until_it_is_cleared():
     begun = timezone.now() - datetime.timedelta(minutes=5)
     Problem.report("stackstorm", "refused", at=begun)
 
@@ -258,7 +258,7 @@ def test_what_is_wrong_is_told_since_it_began():
     assert Problem.objects.get().since == again
 
 
-def test_a_wrong_clock_is_a_problem_until_it_is_right(monkeypatch):
+def test_a_wrong_clock_is_a_problem_until_it_is_corrected(monkeypatch):
     monkeypatch.setattr("remediation.clock.skew_seconds", lambda: 600.0)
     jobs._report_skew()
 

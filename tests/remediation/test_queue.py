@@ -1,4 +1,4 @@
-"""Wake-ups: rows that are delivered to the right cluster, in their time, with their work."""
+"""Wake-ups are delivered to the right cluster, at the right time, with their transaction."""
 
 import datetime
 from importlib import import_module
@@ -15,27 +15,27 @@ pytestmark = pytest.mark.django_db
 
 
 def delivered(cluster):
-    """Return the names of the functions that a cluster is given now."""
+    """Return the functions that a cluster dequeues now."""
     tasks = queue.WorkerBroker(cluster).dequeue() or []
     return [SignedPackage.loads(payload)["func"] for _, payload in tasks]
 
 
 @pytest.mark.parametrize("job", queue.ALL_JOBS, ids=lambda job: job.path)
-def test_every_name_is_a_function_and_its_cluster_exists(job):
+def test_every_job_is_a_function_with_an_existing_cluster(job):
     module, _, name = job.path.rpartition(".")
 
     assert callable(getattr(import_module(module), name))
     assert job.cluster in queue.CLUSTERS
 
 
-def test_every_cluster_is_one_that_django_q2_knows(settings):
+def test_every_cluster_is_configured_in_django_q2(settings):
     known = {settings.Q_CLUSTER["name"], *settings.Q_CLUSTER["ALT_CLUSTERS"]}
 
     assert set(queue.CLUSTERS) == known
 
 
 @pytest.mark.parametrize("job", queue.ALL_JOBS, ids=lambda job: job.path)
-def test_a_wake_up_goes_to_its_cluster_alone(job):
+def test_a_wake_up_is_delivered_to_its_cluster_only(job):
     queue.enqueue(job)
 
     for other in set(queue.CLUSTERS) - {job.cluster}:
@@ -43,7 +43,7 @@ def test_a_wake_up_goes_to_its_cluster_alone(job):
     assert delivered(job.cluster) == [job.path]
 
 
-def test_a_wake_up_is_given_to_one_worker():
+def test_a_wake_up_is_delivered_to_one_worker():
     queue.enqueue(queue.LAUNCH_DUE)
 
     assert delivered(queue.LAUNCH) == [queue.LAUNCH_DUE.path]
@@ -61,7 +61,7 @@ def test_a_wake_up_is_not_delivered_before_its_time():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_wake_up_of_a_transaction_that_fails_leaves_nothing():
+def test_a_rolled_back_transaction_enqueues_no_wake_up():
     with transaction.atomic():
         queue.enqueue(queue.LAUNCH_DUE)
         transaction.set_rollback(True)
@@ -69,7 +69,7 @@ def test_a_wake_up_of_a_transaction_that_fails_leaves_nothing():
     assert not OrmQ.objects.exists()
 
 
-def test_the_oldest_due_wake_up_of_a_cluster_is_told():
+def test_the_oldest_due_wake_up_of_a_cluster_is_returned():
     now = timezone.now()
     for seconds in (-10, -60, 60):
         queue.enqueue(queue.LAUNCH_DUE, at=now + datetime.timedelta(seconds=seconds))
@@ -78,7 +78,7 @@ def test_the_oldest_due_wake_up_of_a_cluster_is_told():
     assert queue.oldest_waiting(queue.LOCAL) is None
 
 
-def test_the_job_in_hand_stands_for_those_that_wait_beside_it():
+def test_discard_pending_deletes_the_due_wake_ups_of_the_job():
     now = timezone.now()
     for seconds in (-10, 0, 2, 60):
         queue.enqueue(queue.LAUNCH_DUE, at=now + datetime.timedelta(seconds=seconds))
@@ -86,17 +86,17 @@ def test_the_job_in_hand_stands_for_those_that_wait_beside_it():
 
     queue.discard_pending(queue.LAUNCH_DUE)
     waiting = OrmQ.objects.filter(key=queue.LAUNCH)
-    assert waiting.count() == 2, "those that are planned are not"
+    assert waiting.count() == 2, "later ones are kept"
 
     queue.discard_pending(queue.LAUNCH_DUE, until=now + datetime.timedelta(seconds=30))
     assert waiting.count() == 1
-    assert OrmQ.objects.filter(key=queue.FOLLOW).count() == 1, "another job's"
+    assert OrmQ.objects.filter(key=queue.FOLLOW).count() == 1, "those of other jobs are kept"
 
 
-def test_what_another_worker_has_in_hand_is_not_absorbed():
+def test_a_reserved_wake_up_is_not_discarded():
     queue.enqueue(queue.LAUNCH_DUE)
     assert delivered(queue.LAUNCH)
 
     queue.discard_pending(queue.LAUNCH_DUE)
 
-    assert OrmQ.objects.count() == 1, "its worker may die, and it comes again"
+    assert OrmQ.objects.count() == 1, "it is delivered again if its worker dies"

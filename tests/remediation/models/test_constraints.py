@@ -1,4 +1,4 @@
-"""What the database itself refuses, whoever writes."""
+"""Constraints that the database enforces for every client."""
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -19,8 +19,8 @@ from tests.factories import make_alert, make_bucket, make_execution, make_run
 
 pytestmark = pytest.mark.django_db
 
-# MariaDB's own word for a broken check is an operational error.
-REFUSED = (IntegrityError, OperationalError)
+# MariaDB raises OperationalError for a violated check.
+VIOLATED = (IntegrityError, OperationalError)
 
 
 def write_by_sql(model, column, value):
@@ -53,26 +53,26 @@ def rows():
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
-def test_a_word_that_nobody_knows_is_refused(model, column):
+def test_an_unknown_value_is_rejected(model, column):
     column = f'"{column}"' if connection.vendor == "sqlite" else f"`{column}`"
 
-    with pytest.raises(REFUSED), transaction.atomic():
+    with pytest.raises(VIOLATED), transaction.atomic():
         write_by_sql(model, column, "nonsense")
 
 
 @pytest.mark.usefixtures("rows")
-def test_an_action_is_of_stackstorm_or_local_and_not_both():
-    with pytest.raises(REFUSED), transaction.atomic():
+def test_the_action_type_must_agree_with_use_stackstorm():
+    with pytest.raises(VIOLATED), transaction.atomic():
         write_by_sql(Action, "use_stackstorm", False)
 
 
 @pytest.mark.usefixtures("rows")
-def test_a_step_is_tried_at_least_once():
-    with pytest.raises(REFUSED), transaction.atomic():
+def test_a_step_has_at_least_one_attempt():
+    with pytest.raises(VIOLATED), transaction.atomic():
         write_by_sql(BucketStep, "max_attempts", 0)
 
 
-def test_one_episode_of_a_fingerprint_is_open_at_a_time():
+def test_a_fingerprint_has_one_open_episode():
     make_alert(fingerprint="a" * 16)
 
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -92,7 +92,7 @@ def test_a_bucket_has_one_automatic_run_for_an_alert():
     make_run(run.bucket, run.alert, number=2)
 
 
-def test_a_step_of_a_run_has_each_attempt_once():
+def test_the_attempts_of_a_step_are_unique():
     execution = make_execution()
 
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -102,7 +102,7 @@ def test_a_step_of_a_run_has_each_attempt_once():
 
 
 @pytest.mark.parametrize("column", ["st2_execution_id", "trace_tag"])
-def test_an_execution_in_stackstorm_is_of_one_row(column):
+def test_ids_in_stackstorm_are_unique(column):
     make_execution(**{column: "abc"})
 
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -147,7 +147,7 @@ def version():
     ],
     ids=["save", "delete", "update all", "update", "delete many", "bulk", "update or create"],
 )
-def test_history_is_neither_changed_nor_deleted(make, change):
+def test_history_cannot_be_changed_or_deleted(make, change):
     row = make()
 
     with pytest.raises(AppendOnlyError), transaction.atomic():
@@ -156,7 +156,7 @@ def test_history_is_neither_changed_nor_deleted(make, change):
     assert type(row).objects.values_list("actor", flat=True).get(pk=row.pk) == "system"
 
 
-def test_the_versions_of_a_bucket_are_not_deleted_through_it():
+def test_versions_cannot_be_deleted_through_their_bucket():
     bucket = version().bucket
 
     with pytest.raises(AppendOnlyError):

@@ -1,4 +1,4 @@
-"""Definitions that no database could store are refused with what to do."""
+"""Definitions that are too large or too deep are rejected with a fix."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -9,12 +9,12 @@ from remediation.models.action import DEFINITION_BYTES_MAX, object_problem
 LARGE = {"text": "\u6f22" * 40_000}  # 280,000 bytes of SQL
 
 
-def test_an_object_is_measured_by_the_bytes_of_its_sql():
+def test_the_size_of_an_object_is_that_of_its_sql():
     assert object_problem({"text": "x" * 200_000}) == ""
     assert str(DEFINITION_BYTES_MAX) in object_problem(LARGE)
 
 
-def test_a_mapping_that_is_too_large_names_its_field():
+def test_a_too_large_mapping_is_rejected_by_field():
     action = Action(name="large", st2_action_ref="core.local", st2_parameters=LARGE)
 
     with pytest.raises(ValidationError) as caught:
@@ -25,12 +25,12 @@ def test_a_mapping_that_is_too_large_names_its_field():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("value", "words"), [(LARGE, "bytes in the database"), ([[[]]], "deeper than")]
+    ("value", "error"), [(LARGE, "bytes in the database"), ([[[]]], "deeper than")]
 )
-def test_a_config_value_that_cannot_be_stored_names_its_field(value, words, monkeypatch):
+def test_an_unstorable_config_value_is_rejected_by_field(value, error, monkeypatch):
     monkeypatch.setattr("remediation.models.action.DEFINITION_DEPTH_MAX", 2)
 
     with pytest.raises(ValidationError) as caught:
         ConfigValue(key="large", value=value).full_clean()
 
-    assert words in caught.value.message_dict["value"][0]
+    assert error in caught.value.message_dict["value"][0]

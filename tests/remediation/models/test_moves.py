@@ -1,4 +1,4 @@
-"""The moves of runs and executions: those in the table, each once, each on record."""
+"""Status changes of runs and executions: only allowed ones, once, with a transition."""
 
 import itertools
 
@@ -18,9 +18,9 @@ from tests.factories import make_execution, make_run
 pytestmark = pytest.mark.django_db
 
 ENDS = ("success", "failure", "timeout", "skipped")
-# What each status may become, as the design says; written again on purpose.
+# The next statuses of each status by the design. They duplicate the models on purpose.
 EXECUTION_MOVES = {
-    # To running by a late answer to an earlier launch.
+    # To running by a late response to an earlier launch.
     "pending": {"running", "launching", "timeout", "skipped"},
     "launching": {"pending", "running", "unknown"} | set(ENDS),
     "running": {"unknown"} | set(ENDS),
@@ -56,18 +56,18 @@ def move_run(row, status):
         row.finish(BucketRun.Status(status), cause=ADA, reason="why")
 
 
-MACHINES = {
+KINDS = {
     "execution": (ActionExecution, make_execution, move_execution, EXECUTION_MOVES),
     "run": (BucketRun, make_run, move_run, RUN_MOVES),
 }
-# Nothing takes a run back to pending.
+# No method returns a run to pending.
 PAIRS = [
     (name, before, after)
-    for name, (model, *_, moves) in MACHINES.items()
+    for name, (model, *_, moves) in KINDS.items()
     for before, after in itertools.product(moves, model.Status.values)
     if (name, after) != ("run", "pending")
 ]
-LEGAL = [(name, a, b) for name, a, b in PAIRS if b in MACHINES[name][3][a]]
+LEGAL = [(name, a, b) for name, a, b in PAIRS if b in KINDS[name][3][a]]
 ILLEGAL = [pair for pair in PAIRS if pair not in LEGAL]
 
 
@@ -75,15 +75,15 @@ def columns_of(model, row):
     return model.objects.filter(pk=row.pk).values().get()
 
 
-def test_every_status_has_its_moves():
-    for model, _, _, moves in MACHINES.values():
+def test_every_status_is_in_the_table():
+    for model, _, _, moves in KINDS.values():
         assert set(moves) == set(model.Status.values)
         assert {status for status in moves if not moves[status]} == set(model.FINAL)
 
 
 @pytest.mark.parametrize(("name", "before", "after"), LEGAL)
-def test_a_move_changes_the_row_and_is_on_record(name, before, after):
-    model, make, move, _ = MACHINES[name]
+def test_a_move_changes_the_row_and_writes_a_transition(name, before, after):
+    model, make, move, _ = KINDS[name]
     row = make(status=before)
 
     move(row, after)
@@ -99,8 +99,8 @@ def test_a_move_changes_the_row_and_is_on_record(name, before, after):
 
 
 @pytest.mark.parametrize(("name", "before", "after"), ILLEGAL)
-def test_any_other_move_is_refused_and_changes_nothing(name, before, after):
-    model, make, move, _ = MACHINES[name]
+def test_any_other_move_raises_and_changes_nothing(name, before, after):
+    model, make, move, _ = KINDS[name]
     row = make(status=before)
     columns = columns_of(model, row)
 
@@ -123,8 +123,8 @@ def test_any_other_move_is_refused_and_changes_nothing(name, before, after):
         ("run", "running", "success", "canceled"),
     ],
 )
-def test_of_two_who_read_the_same_row_one_moves_it(name, before, first, second):
-    model, make, move, _ = MACHINES[name]
+def test_only_one_of_two_concurrent_moves_succeeds(name, before, first, second):
+    model, make, move, _ = KINDS[name]
     row = make(status=before)
     winner, loser = (model.objects.get(pk=row.pk) for _ in range(2))
     move(winner, first)
@@ -138,7 +138,7 @@ def test_of_two_who_read_the_same_row_one_moves_it(name, before, first, second):
 
 
 @pytest.mark.parametrize("late", ["pending", "running", "failure", "unknown"])
-def test_who_claimed_first_and_was_away_does_not_move_what_another_has_claimed_since(late):
+def test_a_stopped_worker_cannot_move_a_row_claimed_again(late):
     row = make_execution()
     row.claim(cause=Cause(), lease_until=timezone.now())
     away = ActionExecution.objects.get(pk=row.pk)
@@ -152,9 +152,9 @@ def test_who_claimed_first_and_was_away_does_not_move_what_another_has_claimed_s
     assert row.status == "launching"
 
 
-@pytest.mark.parametrize("name", MACHINES)
-def test_without_its_record_there_is_no_move(name, monkeypatch):
-    model, make, move, _ = MACHINES[name]
+@pytest.mark.parametrize("name", KINDS)
+def test_a_move_is_rolled_back_if_its_transition_fails(name, monkeypatch):
+    model, make, move, _ = KINDS[name]
     row = make()
     columns = columns_of(model, row)
 
@@ -170,7 +170,7 @@ def test_without_its_record_there_is_no_move(name, monkeypatch):
 
 
 @pytest.mark.parametrize("column", ["st2_execution_id", "parent"])
-def test_what_was_sent_before_and_a_task_are_never_claimed(column):
+def test_launched_executions_and_tasks_cannot_be_claimed(column):
     run = make_run()
     value = make_execution(run, step_order=9) if column == "parent" else "a" * 24
     row = make_execution(run, **{column: value})
@@ -180,7 +180,7 @@ def test_what_was_sent_before_and_a_task_are_never_claimed(column):
 
 
 @pytest.mark.parametrize("status", [*ENDS, "unknown"])
-def test_at_rest_an_execution_wants_no_attention(status):
+def test_a_final_or_unknown_execution_has_no_due_time(status):
     row = make_execution(status="running")
 
     row.finish(ActionExecution.Status(status), cause=ADA, reason="why")
@@ -189,11 +189,11 @@ def test_at_rest_an_execution_wants_no_attention(status):
     assert (row.due_at, row.completed_at, row.error_message) == (None, ADA.at, "why")
 
 
-def test_a_run_begins_once_and_may_end_twice():
+def test_a_run_keeps_its_start_when_it_continues():
     first, second = Cause(), Cause()
     run = make_run()
     run.mark_running(cause=first)
-    run.finish(BucketRun.Status.UNKNOWN, cause=first, reason="nobody knows")
+    run.finish(BucketRun.Status.UNKNOWN, cause=first, reason="unknown")
 
     run.mark_running(cause=second)
 
@@ -201,7 +201,7 @@ def test_a_run_begins_once_and_may_end_twice():
     assert (run.started_at, run.completed_at, run.reason) == (first.at, None, "")
 
 
-def test_a_new_row_is_on_record_as_coming_from_nothing():
+def test_the_first_transition_of_a_row_has_no_from_status():
     row = make_execution()
 
     row.record(cause=ADA, reason="attempt 2 of 3")

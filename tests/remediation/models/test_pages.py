@@ -1,4 +1,4 @@
-"""Pages of rows that no index finds: looked for some way at a time, each found once."""
+"""Pages of rows without an index: scanned in steps, each row returned once."""
 
 import datetime
 
@@ -15,13 +15,13 @@ ORDERINGS = ["-pk", "pk", "-created_at", "created_at"]
 
 
 @pytest.fixture(autouse=True)
-def _short_searches(monkeypatch):
+def _short_scans(monkeypatch):
     monkeypatch.setattr(pages, "SCANNED_FIRST", 2)
     monkeypatch.setattr(pages, "SCANNED_MAX", 4)
 
 
 def make_alerts(count, *, rare):
-    """Make alerts, some of them critical; several share a moment."""
+    """Create alerts; those in ``rare`` are critical, and three share each creation time."""
     now = timezone.now()
     return [
         make_alert(
@@ -32,9 +32,9 @@ def make_alerts(count, *, rare):
     ]
 
 
-def walk(ordering, *, size=2, cursor=None):
-    """Return the pages of critical alerts from the cursor on, to the end."""
-    walked = []
+def read_all(ordering, *, size=2, cursor=None):
+    """Return all pages of critical alerts from the cursor on."""
+    result = []
     is_back = cursor is not None and cursor.is_reverse
     while True:
         page = read_page(
@@ -44,44 +44,44 @@ def walk(ordering, *, size=2, cursor=None):
             cursor=cursor,
             scan_queryset=Alert.objects.all(),
         )
-        walked.append(page)
+        result.append(page)
         cursor = page.previous if is_back else page.next
         if cursor is None:
-            return walked
+            return result
 
 
-def found(walked):
-    return [row.pk for page in walked for row in page.rows]
+def found(result):
+    return [row.pk for page in result for row in page.rows]
 
 
 @pytest.mark.parametrize("ordering", ORDERINGS)
 @pytest.mark.parametrize("rare", [{0}, {19}, {3, 4, 5}, {0, 7, 8, 19}, set(), set(range(20))])
-def test_rare_rows_are_all_found_each_once_and_in_order(ordering, rare):
+def test_rare_rows_are_returned_once_and_in_order(ordering, rare):
     ids = make_alerts(20, rare=rare)
 
-    walked = walk(ordering)
+    result = read_all(ordering)
 
     expected = [ids[number] for number in sorted(rare, reverse=ordering.startswith("-"))]
-    assert found(walked) == expected
-    assert [page.previous is None for page in walked] == [True] + [False] * (len(walked) - 1)
+    assert found(result) == expected
+    assert [page.previous is None for page in result] == [True] + [False] * (len(result) - 1)
 
 
 @pytest.mark.parametrize("ordering", ORDERINGS)
 @pytest.mark.parametrize("size", [1, 2])
 @pytest.mark.parametrize("rare", [{0, 7, 8, 19}, {3, 16}, set(range(12))])
-def test_the_way_back_from_any_page_finds_all_that_was_before_it(ordering, size, rare):
+def test_previous_pages_return_all_rows_before_a_page(ordering, size, rare):
     make_alerts(20 if len(rare) < 12 else 12, rare=rare)
-    forth = walk(ordering, size=size)
+    forth = read_all(ordering, size=size)
 
     for number, page in enumerate(forth[1:], start=1):
-        back = walk(ordering, size=size, cursor=page.previous)
+        back = read_all(ordering, size=size, cursor=page.previous)
         assert found(reversed(back)) == found(forth[:number])
 
 
-def test_a_page_that_is_not_full_says_how_far_it_looked():
+def test_a_page_shows_that_its_scan_was_limited():
     make_alerts(20, rare={0})
 
-    first, *_, last = walk("-pk")
+    first, *_, last = read_all("-pk")
 
     assert (first.rows, first.is_scan_limited) == ([], True)
     assert ([row.severity for row in last.rows], last.next) == (["critical"], None)
@@ -89,7 +89,7 @@ def test_a_page_that_is_not_full_says_how_far_it_looked():
 
 
 @pytest.mark.parametrize("ordering", ORDERINGS)
-def test_no_page_looks_at_more_rows_than_it_may(ordering, django_assert_max_num_queries):
+def test_a_page_scans_a_limited_number_of_rows(ordering, django_assert_max_num_queries):
     make_alerts(20, rare=set())
 
     with django_assert_max_num_queries(6):
@@ -105,7 +105,7 @@ def test_no_page_looks_at_more_rows_than_it_may(ordering, django_assert_max_num_
     assert ids.index(page.next.pk) in (3, 4)
 
 
-def test_what_an_index_finds_is_not_searched_for():
+def test_a_filter_with_an_index_is_not_scanned():
     ids = make_alerts(20, rare={0})
 
     page = read_page(Alert.objects.filter(severity="critical"), ordering="-pk", size=2, cursor=None)

@@ -1,4 +1,4 @@
-"""The SQL of the owner's document runs as printed."""
+"""The SQL statements of the seed document run as printed."""
 
 import re
 
@@ -17,7 +17,7 @@ SEED = (CONTRACTS / "seed.md").read_text()
 
 
 def statements() -> list[str]:
-    """Return every INSERT and SELECT of the document but the one it calls bad."""
+    """Return every INSERT and SELECT of the document, except the one marked as bad."""
     found = []
     for block in re.findall(r"```sql\n(.*?)```", SEED, re.DOTALL):
         is_bad = "Mix of local and StackStorm for same task" in block
@@ -29,19 +29,19 @@ def statements() -> list[str]:
 
 
 def run(statement: str) -> list[tuple]:
-    # No parameters are given, so that a % in the text would stay what it is.
+    # Without parameters, so that a % stays as it is.
     with connection.cursor() as cursor:
         cursor.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
 
-def make_rows_to_refer_to() -> None:
+def make_referenced_rows() -> None:
     for number in range(1, 7):
         make_action(pk=number)
         make_bucket(pk=number)
 
 
-def test_all_statements_of_the_document_are_found():
+def test_all_statements_of_the_document_are_parsed():
     kinds = [re.search(r"INSERT|SELECT", statement)[0] for statement in statements()]
 
     assert (kinds.count("INSERT"), kinds.count("SELECT")) == (8, 5)
@@ -49,13 +49,13 @@ def test_all_statements_of_the_document_are_found():
 
 @pytest.mark.parametrize("statement", statements())
 def test_a_statement_runs_as_printed(statement):
-    make_rows_to_refer_to()
+    make_referenced_rows()
 
     run(statement)
 
 
-def test_all_inserts_run_one_after_the_other():
-    make_rows_to_refer_to()
+def test_all_inserts_run_in_sequence():
+    make_referenced_rows()
 
     for statement in statements():
         run(statement)
@@ -64,7 +64,7 @@ def test_all_inserts_run_one_after_the_other():
     assert BucketStep.objects.count() == 3
 
 
-def test_what_an_insert_leaves_out_has_the_same_default_as_in_python():
+def test_defaults_in_sql_equal_those_in_python():
     run("INSERT INTO actions (name) VALUES ('by_sql')")
     run("INSERT INTO custom_action_buckets (name) VALUES ('by_sql')")
     Action.objects.create(name="by_python")
@@ -80,12 +80,12 @@ def test_what_an_insert_leaves_out_has_the_same_default_as_in_python():
         assert by_sql == by_python
 
 
-def test_a_select_finds_what_it_asks_for():
+def test_the_selects_return_their_rows():
     execution = make_execution(
         request_id="abc-123", status="failure", st2_execution_id="5f9e8a7b6c5d4e3f2a1b0c9d"
     )
 
-    answers = [run(statement) for statement in statements() if "SELECT" in statement]
+    results = [run(statement) for statement in statements() if "SELECT" in statement]
 
-    assert all(len(rows) == 1 for rows in answers)
+    assert all(len(rows) == 1 for rows in results)
     assert ActionExecution.objects.get() == execution

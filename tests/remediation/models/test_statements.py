@@ -1,4 +1,4 @@
-"""The statements whose text is made once write what the ORM would write."""
+"""Raw SQL and bulk inserts write the same rows as the ORM."""
 
 import datetime
 
@@ -25,7 +25,7 @@ def transition(number, alert):
     )
 
 
-def test_inserted_rows_are_read_back_as_they_were_and_have_their_ids():
+def test_inserted_rows_are_read_back_unchanged_and_have_ids():
     alert = make_alert()
     rows = [transition(number, alert) for number in range(3)]
 
@@ -41,7 +41,7 @@ def test_inserted_rows_are_read_back_as_they_were_and_have_their_ids():
         )
 
 
-def test_more_rows_than_one_statement_holds_are_inserted_in_their_order():
+def test_rows_above_the_limit_of_a_statement_are_inserted_in_order():
     alert = make_alert()
     rows = [transition(number, alert) for number in range(ROWS_MAX + 7)]
 
@@ -51,12 +51,12 @@ def test_more_rows_than_one_statement_holds_are_inserted_in_their_order():
     assert [data["n"][0] for data in written] == list(range(ROWS_MAX + 7))
 
 
-def test_nothing_is_inserted_of_nothing(django_assert_num_queries):
+def test_inserting_no_rows_runs_no_statement(django_assert_num_queries):
     with django_assert_num_queries(0):
         insert([])
 
 
-def test_columns_of_every_kind_are_written_and_only_those():
+def test_only_the_given_columns_are_written():
     execution = make_execution()
     at = timezone.now() + datetime.timedelta(hours=1)
     values = {"due_at": at, "parameters": {"a": [1]}, "lookup_until": None, "priority": 3}
@@ -74,7 +74,7 @@ def test_columns_of_every_kind_are_written_and_only_those():
     [{"status": "running"}, {"st2_execution_id": "a"}, {"started_at": timezone.now()}],
     ids=lambda expected: next(iter(expected)),
 )
-def test_what_is_not_as_expected_is_left_alone(expected):
+def test_a_row_that_differs_from_expected_is_not_written(expected):
     execution = make_execution()
 
     assert not compare_and_set(execution, expected=expected, status="skipped")
@@ -82,7 +82,7 @@ def test_what_is_not_as_expected_is_left_alone(expected):
     assert ActionExecution.objects.get().status == "pending"
 
 
-def test_an_expected_null_is_compared_as_one():
+def test_an_expected_null_matches_null_only():
     run = make_run()
     sent, waiting = make_execution(run, st2_execution_id="a"), make_execution(run, attempt=2)
     expected = {"st2_execution_id": None, "parent": None}
@@ -91,7 +91,7 @@ def test_an_expected_null_is_compared_as_one():
     assert not compare_and_set(sent, expected=expected, status="launching")
 
 
-def test_a_value_that_is_the_same_already_counts_as_written():
+def test_writing_an_equal_value_counts_as_written():
     execution = make_execution()
 
     assert compare_and_set(execution, expected={"status": "pending"}, status="pending")
@@ -146,7 +146,7 @@ def test_a_batch_outside_a_transaction_is_refused():
         pass
 
 
-def test_the_newest_episode_of_each_fingerprint_is_found():
+def test_the_newest_episode_of_each_fingerprint_is_returned():
     labels = {"alertname": "A"}
     older = make_alert(labels, status="resolved")
     newer = make_alert(labels)

@@ -1,4 +1,4 @@
-"""Tokens: what they allow, until when, and what is kept of them."""
+"""Tokens: scopes, expiry and the stored columns."""
 
 import datetime
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
 SECOND = datetime.timedelta(seconds=1)
-# What each scope allows beside itself, as the design says.
+# The other scopes that each scope includes, by the design.
 ALSO = {
     "webhook": set(),
     "stackstorm": set(),
@@ -27,13 +27,13 @@ ALSO = {
 
 @pytest.mark.parametrize("held", Scope.values)
 @pytest.mark.parametrize("asked", Scope.values)
-def test_a_scope_allows_itself_and_what_is_part_of_it(held, asked):
+def test_a_scope_allows_itself_and_the_scopes_it_includes(held, asked):
     token, _ = make_token([held])
 
     assert token.allows(asked) == (asked == held or asked in ALSO[held])
 
 
-def test_several_scopes_add_up():
+def test_a_token_allows_the_union_of_its_scopes():
     token, _ = make_token(["webhook", "operate"])
 
     assert [scope for scope in Scope.values if token.allows(scope)] == [
@@ -44,7 +44,7 @@ def test_several_scopes_add_up():
 
 
 @pytest.mark.parametrize("scopes", [[], None])
-def test_a_token_without_scopes_is_refused(scopes):
+def test_a_token_without_scopes_is_rejected(scopes):
     with pytest.raises(ValidationError, match="scopes"):
         ApiToken.issue(name="t", scopes=scopes)
 
@@ -52,14 +52,14 @@ def test_a_token_without_scopes_is_refused(scopes):
 
 
 @pytest.mark.parametrize("scopes", [["root"], ["read", "root"], "read", [1]])
-def test_other_scopes_are_refused_and_the_known_ones_named(scopes):
+def test_unknown_scopes_are_rejected_and_the_known_ones_listed(scopes):
     with pytest.raises(ValidationError, match="webhook, stackstorm, read, operate, edit, admin"):
         ApiToken.issue(name="t", scopes=scopes)
 
     assert not ApiToken.objects.exists()
 
 
-def test_the_text_is_not_kept_but_its_digest_and_its_beginning():
+def test_only_the_digest_and_prefix_of_a_token_are_stored():
     row, text = make_token(["read"])
 
     kept = ApiToken.objects.filter(pk=row.pk).values().get()
@@ -69,11 +69,11 @@ def test_the_text_is_not_kept_but_its_digest_and_its_beginning():
     assert text not in str(row)
 
 
-def test_no_two_tokens_are_the_same():
+def test_tokens_are_unique():
     assert len({make_token(["read"])[1] for _ in range(20)}) == 20
 
 
-def test_a_token_is_found_by_its_text_alone():
+def test_a_token_is_found_only_by_its_text():
     row, text = make_token(["read"])
 
     assert ApiToken.find(text, at=NOW) == row
@@ -85,13 +85,13 @@ def test_a_token_is_found_by_its_text_alone():
     ("expires_at", "is_found"),
     [(None, True), (NOW + SECOND, True), (NOW, False), (NOW - SECOND, False)],
 )
-def test_a_token_opens_nothing_from_the_moment_it_expires(expires_at, is_found):
+def test_a_token_is_invalid_from_its_expiry_on(expires_at, is_found):
     _, text = make_token(["read"], expires_at=expires_at)
 
     assert (ApiToken.find(text, at=NOW) is not None) == is_found
 
 
-def test_a_revoked_token_opens_nothing():
+def test_a_revoked_token_is_invalid():
     row, text = make_token(["read"])
     ApiToken.objects.update(revoked_at=NOW)
 
@@ -115,7 +115,7 @@ def test_its_use_is_recorded_at_most_once_a_minute(django_assert_num_queries):
     assert row.last_used_at == later
 
 
-def test_what_is_refused_is_no_use():
+def test_a_rejected_token_records_no_use():
     row, text = make_token(["read"], expires_at=NOW)
 
     ApiToken.find(text, at=NOW)

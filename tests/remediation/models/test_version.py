@@ -1,4 +1,4 @@
-"""Versions: one for each definition, and none of a bucket that was read before an edit."""
+"""Bucket versions: one per definition, also with concurrent edits."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ ADA = Cause(at=timezone.now(), actor="ada")
 
 
 @pytest.mark.django_db
-def test_an_edit_in_between_makes_no_version_of_what_was_read_before():
+def test_a_bucket_read_before_an_edit_creates_no_version():
     bucket = factories.make_step().bucket
     definitions.record(bucket, cause=ADA)
     before = Bucket.objects.prefetch_related("steps__action").get()
@@ -30,7 +30,7 @@ def test_an_edit_in_between_makes_no_version_of_what_was_read_before():
 
 
 @pytest.mark.django_db
-def test_what_was_changed_by_sql_becomes_a_version_of_the_system():
+def test_a_change_by_sql_becomes_a_version_of_system():
     bucket = factories.make_step().bucket
     definitions.record(bucket, cause=ADA)
     Bucket.objects.update(priority=5)
@@ -43,7 +43,7 @@ def test_what_was_changed_by_sql_becomes_a_version_of_the_system():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_at_once_make_one_version():
+def test_concurrent_recordings_create_one_version():
     if connection.vendor == "sqlite":
         pytest.skip("SQLite has one writer at a time")
     bucket = factories.make_step().bucket
@@ -63,20 +63,20 @@ def test_two_at_once_make_one_version():
         first = BucketVersion.record(bucket, cause=Cause())
         other.start()
         has_begun.wait(10)
-        _wait_until_it_is_held_up()
+        _wait_for_a_lock_wait()
     other.join(10)
 
     assert made == [first.pk]
     assert BucketVersion.objects.count() == 1
 
 
-def _wait_until_it_is_held_up() -> None:
-    """Return when the database says that a transaction waits for the lock of another."""
+def _wait_for_a_lock_wait() -> None:
+    """Wait until the database reports a lock wait."""
     for _ in range(100):
-        # The table is renewed only when nobody has read it for a tenth of a second.
+        # MariaDB refreshes the table only if it was not read for 0.1 s.
         time.sleep(0.15)
         with connection.cursor() as cursor:
             cursor.execute("SELECT COUNT(*) FROM information_schema.innodb_lock_waits")
             if cursor.fetchone()[0]:
                 return
-    raise AssertionError("nobody waits")
+    raise AssertionError("no lock wait")

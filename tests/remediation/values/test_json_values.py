@@ -1,4 +1,4 @@
-"""Values are made to fit the database by the bytes that are sent to it."""
+"""JSON values are cut to fit the database, by the bytes sent."""
 
 import json
 
@@ -12,21 +12,21 @@ from remediation.values.text import TEXT_LENGTH_MAX, fit_text
 SOURCE = "StackStorm has it complete as execution 65f0"
 
 
-def test_what_fits_is_returned_itself():
+def test_a_value_that_fits_is_returned_unchanged():
     value = {"stdout": "ok", "return_code": 0, "list": [1, 2.5, None, True]}
 
     assert fit(value) is value
 
 
 def test_the_size_is_that_of_the_escaped_sql():
-    # Six bytes of JSON, and SQL doubles the backslash; the quotes of the text are doubled too.
+    # Six bytes of JSON; SQL doubles the backslash and the quotes of the text.
     assert sent_bytes("\u6f22") == 7 + 4
     # JSON writes a quote with a backslash, and SQL doubles both.
     assert sent_bytes('"') == 4 + 4
 
 
 @pytest.mark.parametrize("text", ["\u6f22" * 2_700_000, '"\\' * 6_000_000, "x" * 12_000_000])
-def test_a_long_text_keeps_its_beginning_its_end_its_size_and_where_it_is_complete(text):
+def test_a_cut_text_keeps_both_ends_and_notes_size_and_source(text):
     result = {"stdout": f"first{text}last", "stderr": "", "return_code": 0}
 
     cut = fit(result, source=SOURCE)
@@ -54,34 +54,34 @@ def test_an_object_with_many_members_keeps_some_and_their_number():
     assert cut["..."] == "[... 100000 members in all, cut here ...]"
 
 
-def test_many_long_texts_are_cut_together():
+def test_many_long_texts_are_cut_to_the_same_length():
     cut = fit({f"host-{i}": {"stdout": "x" * 100_000} for i in range(500)}, source=SOURCE)
 
     assert sent_bytes(cut) <= VALUE_BYTES_MAX
     assert "100000 characters in all" in cut["host-0"]["stdout"]
 
 
-def test_what_no_limit_makes_small_enough_leaves_its_size():
+def test_a_value_too_large_for_every_limit_becomes_a_note():
     wide = {"k" * 60 + str(i): "x" * 60 for i in range(4)}
 
     assert fit(wide, limit=100).startswith("[... ")
 
 
-def test_what_no_database_holds_is_replaced():
+def test_unstorable_characters_and_numbers_are_replaced():
     odd = {"a\x00": "b\ud800", "n": float("nan"), "i": [float("inf")], "t": ("\x00",)}
 
     assert fit(odd) == {"a\ufffd": "b\ufffd", "n": "nan", "i": ["inf"], "t": ["\ufffd"]}
 
 
 @given(st.recursive(st.text() | st.floats() | st.none(), st.lists, max_leaves=20))
-def test_whatever_is_fitted_is_json_in_utf_8_within_the_limit(value):
+def test_a_fitted_value_is_utf_8_json_within_the_limit(value):
     fitted = fit(value, limit=200)
 
     assert sent_bytes(fitted) <= 200
     json.dumps(fitted, allow_nan=False, ensure_ascii=False).encode()
 
 
-def test_a_long_error_text_keeps_its_beginning_and_its_end():
+def test_a_long_error_text_keeps_both_ends():
     fitted = fit_text("Traceback" + "x" * 50_000 + "Error: disk\x00full")
 
     assert len(fitted) == TEXT_LENGTH_MAX

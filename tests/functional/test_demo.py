@@ -47,7 +47,7 @@ def test_it_shows_the_remediation_of_an_alert(start, checkout):
     done = demo(checkout, bind)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    output = done.stdout[done.stdout.index("Timeline of request") :]
+    output = done.stdout[done.stdout.index("Story of request") :]
     assert re.search(r"alert +HostDown [0-9a-f]{16}: created", output)
     assert re.search(r"bucket +host_down_workflow", output)
     steps = re.findall(r"step (\d) +(\w+): (\w+) (\S+)\n +parameters (.+)", output)

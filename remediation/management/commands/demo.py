@@ -97,7 +97,7 @@ class Command(BaseCommand):
         _make_bucket(api)
         response = api.post("webhook", _notification())
         received = response["alerts"][0]
-        self.stdout.write(f"\nTimeline of request {response['request_id']}")
+        self.stdout.write(f"\nStory of request {response['request_id']}")
         self.stdout.write(
             f"  alert   {received['alert_name']} {received['fingerprint']}:"
             f" {received['disposition']}"

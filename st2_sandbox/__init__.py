@@ -1,8 +1,9 @@
-"""A StackStorm to try things on: a real HTTP server that answers as recorded, executes nothing.
+"""A fake StackStorm for demos and tests: it serves StackStorm's HTTP API and executes nothing.
 
-It is a stand-in that says it is one: in its banner, in the `Server` header and at `/`. Its states
-move with time, its outcomes and faults can be chosen (`SandboxOptions`), and what it was asked can
-be looked at. A test replays the recordings against it.
+Its responses match recordings of a real StackStorm: `tests/st2_sandbox/test_conformance.py` replays
+`tests/contracts/stackstorm` against it. It identifies itself as a fake at startup, in the `Server`
+header and at `/`. Executions change status with time. `SandboxOptions` sets their outcomes and
+injects faults. `Sandbox` and the endpoints under `/sandbox` show the received requests.
 """
 
 from .http_messages import SERVER_BANNER

@@ -1,6 +1,6 @@
-"""Action-chains: planned as workflows, shown with the results of their tasks.
+"""Action chains: planned like workflows; the result lists the tasks.
 
-Recorded: get-execution-action-chain, failure-action-chain, inquiry-in-action-chain.
+Recordings: get-execution-action-chain, failure-action-chain, inquiry-in-action-chain.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,17 +13,17 @@ RUNNER = "action-chain"
 
 
 def is_chain(execution: Execution) -> bool:
-    """Return whether StackStorm runs it as an action-chain."""
+    """Return whether the execution is an action chain."""
     return execution.action.runner_name == RUNNER
 
 
 def chain_changes(chain: Execution, changes: Iterable[StatusChange]) -> tuple[StatusChange, ...]:
-    """Return the moments of a workflow's plan as an action-chain shows them."""
-    return tuple(_shown(chain, changes))
+    """Convert the planned status changes of a workflow to those of an action chain."""
+    return tuple(_convert(chain, changes))
 
 
-def _shown(chain: Execution, changes: Iterable[StatusChange]) -> Iterator[StatusChange]:
-    # Both are shown once it is paused.
+def _convert(chain: Execution, changes: Iterable[StatusChange]) -> Iterator[StatusChange]:
+    # CONTEXT_SHOWN_FROM hides both until the chain is pausing.
     chain.context.update(paused_by=chain.context["user"], vars={})
     previous = ""
     for change in changes:
@@ -39,10 +39,10 @@ def _shown(chain: Execution, changes: Iterable[StatusChange]) -> Iterator[Status
 
 
 def _tasks(children: Sequence[Execution], at: float) -> list[dict[str, Any]]:
-    return [_task(child, child.passed(at)) for child in children if child.passed(at)]
+    return [_task(child, child.past_changes(at)) for child in children if child.past_changes(at)]
 
 
-def _task(child: Execution, passed: Sequence[StatusChange]) -> dict[str, Any]:
+def _task(child: Execution, past: Sequence[StatusChange]) -> dict[str, Any]:
     name = child.context["chain"]["name"]
     return {
         "id": name,
@@ -51,7 +51,7 @@ def _task(child: Execution, passed: Sequence[StatusChange]) -> dict[str, Any]:
         "liveaction_id": child.liveaction_id,
         "workflow": None,
         "created_at": child.wall.at(child.start).isoformat(),
-        "updated_at": child.wall.at(passed[-1].at).isoformat(),
-        "state": passed[-1].status,
-        "result": passed[-1].result,
+        "updated_at": child.wall.at(past[-1].at).isoformat(),
+        "state": past[-1].status,
+        "result": past[-1].result,
     }

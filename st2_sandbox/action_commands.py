@@ -1,4 +1,4 @@
-"""The command that an action builds from its parameters: shown in the result, never executed."""
+"""Build the shell command of an action from its parameters, to show it in the result."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +9,13 @@ from .catalog import Action
 from .rendering import ENVIRONMENT
 
 CMD = "cmd"
-DEPTH_MAX = 5  # defaults that read other defaults
+MAX_DEPTH = 5  # of defaults that refer to other defaults
 
 
 def build_command(action: Action, parameters: Mapping[str, Any]) -> str:
-    """Return the command that StackStorm would run; '' where the action builds none.
+    """Return the command that StackStorm would run, or '' if the action has no template for one.
 
-    ``parameters``: as they were sent, rendered and cast.
+    ``parameters``: the sent parameters, rendered and cast.
     """
     template = action.parameters.get(CMD, {}).get("default")
     if parameters.get(CMD) is not None or not isinstance(template, str) or "{{" not in template:
@@ -23,17 +23,17 @@ def build_command(action: Action, parameters: Mapping[str, Any]) -> str:
     values = {name: schema.get("default") for name, schema in action.parameters.items()}
     values |= {name: value for name, value in parameters.items() if value is not None}
     sent = {name for name, value in parameters.items() if value is not None}
-    for _time in range(DEPTH_MAX):
-        # What was sent is not rendered again, whatever it looks like.
+    for _time in range(MAX_DEPTH):
+        # Sent values are rendered already: only defaults are rendered here.
         values = {
-            name: value if name in sent else _rendered(value, values)
+            name: value if name in sent else _render(value, values)
             for name, value in values.items()
         }
     return str(values[CMD])
 
 
 def with_command(result: Any, command: str) -> Any:
-    """Return a shell's result that shows the command, of one host or of several."""
+    """Add the command to the stdout of a shell result, for one host or several."""
     if not command or not isinstance(result, Mapping):
         return result
     if "stdout" in result:
@@ -41,7 +41,7 @@ def with_command(result: Any, command: str) -> Any:
     return {host: with_command(one, command) for host, one in result.items()}
 
 
-def _rendered(value: Any, values: Mapping[str, Any]) -> Any:
+def _render(value: Any, values: Mapping[str, Any]) -> Any:
     if not isinstance(value, str) or ("{{" not in value and "{%" not in value):
         return value
     try:

@@ -1,7 +1,8 @@
-"""The rule of PoundCake's pack: the execution of its own that every callback is in StackStorm.
+"""The rule of PoundCake's StackStorm pack. StackStorm runs each callback as a core.http execution.
 
-It inherits the trace tag of the execution that it reports, has no parent, and may fail when the
-client refuses it (callback-execution-core-http, callback-refused-execution-core-http).
+That execution inherits the trace tag of the execution it reports, has no parent, and fails when the
+client rejects the callback. Recordings: callback-execution-core-http,
+callback-refused-execution-core-http.
 """
 
 import json
@@ -11,28 +12,28 @@ from typing import Any
 
 from .catalog import Action, Catalog
 from .dispatcher import EventDispatcher
+from .execution_factory import ExecutionFactory
 from .executions import Execution
 from .options import SandboxOptions
-from .planner import ExecutionFactory
 from .store import Store
 from .timeline import FINAL, StatusChange
 from .validation import ExecutionRequest
 
 ACTION = "core.http"
-USER = "stanley"  # StackStorm's own
-USERNAME = "stackstorm"  # beside the token, which is the password
+USER = "stanley"  # StackStorm's system user
+USERNAME = "stackstorm"  # for basic auth; the password is the token
 NAME = "notify_poundcake"
 TRIGGER = "core.st2.generic.notifytrigger"
-_SHARES = (("scheduled", 0.1), ("running", 0.2))  # of the duration that the options name
+_SHARES = (("scheduled", 0.1), ("running", 0.2))  # of duration_seconds
 
 
 def trace_id(execution: Execution) -> str:
-    """Return the id of the trace that the POST of an execution began."""
+    """Return the trace id of an execution started by a POST; it is always the same."""
     return md5(execution.id.encode(), usedforsecurity=False).hexdigest()[:24]
 
 
 class CallbackRule:
-    """The rule, as it is installed in a sandbox."""
+    """Creates and ends the executions of the rule."""
 
     def __init__(
         self,
@@ -46,10 +47,10 @@ class CallbackRule:
         self._dispatcher = dispatcher
         self._catalog = catalog
 
-    def begin(
+    def start(
         self, original: Execution, body: Mapping[str, Any], options: SandboxOptions
     ) -> Execution | None:
-        """Start the execution that reports the end of another; None without the pack ``core``."""
+        """Start the execution that sends the callback; None without the pack ``core``."""
         action = self._catalog().find(ACTION)
         if action is None:
             return None
@@ -77,7 +78,7 @@ class CallbackRule:
         return made
 
     def finish(self, made: Execution, status: str, result: Mapping[str, Any]) -> None:
-        """End such an execution as its call ended, unless somebody canceled it."""
+        """End the execution with the result of its HTTP request, unless it was canceled."""
         with self._store.lock:
             last = made.timeline[-1]
             if last.status in FINAL or last.status == "canceling":
@@ -109,7 +110,7 @@ def _request(
         "method": "POST",
         "headers": {"Content-Type": "application/json"},
         "username": USERNAME,
-        "password": "the token",  # masked wherever it is shown
+        "password": "the token",  # a secret parameter: views mask it
         "timeout": 10.0,
         "body": json.dumps(body),
     }

@@ -1,7 +1,7 @@
-"""Play a StackStorm rule on `core.st2.generic.notifytrigger` that tells a client of each end.
+"""Send callbacks like a StackStorm rule on `core.st2.generic.notifytrigger`.
 
-Best effort, as in StackStorm: one try, no signature (callback-from-rule-notify.json). Each call is
-an execution of its own, which ends as the call does.
+Best effort, as in StackStorm: one attempt, no signature (callback-from-rule-notify.json). Each
+callback is an execution that ends with the status of its HTTP request.
 """
 
 import base64
@@ -21,12 +21,12 @@ from .timeline import FINAL, StatusChange
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT = 5.0  # seconds, per call
+TIMEOUT = 5.0  # seconds per callback
 MAX_QUEUED = 10_000
 
 
 class Callbacks:
-    """A thread that POSTs the call-backs, one after the other."""
+    """A thread that sends the callbacks one at a time."""
 
     def __init__(
         self, options: Callable[[], SandboxOptions], rule: callback_rule.CallbackRule
@@ -39,41 +39,41 @@ class Callbacks:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start the thread."""
         self._thread = threading.Thread(target=self._run, name="sandbox-callbacks", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Send no more; a call under way may take up to TIMEOUT and is not waited for."""
+        """Drop the queued callbacks and stop, without waiting for a request in progress."""
         while not self._queue.empty():
             self._queue.get_nowait()
         self._queue.put(None)
 
     def on_status_change(self, execution: Execution, change: StatusChange) -> None:
-        """Send the call-backs of ``execution`` if this moment ends it and somebody wants them."""
+        """Queue the callbacks of ``execution`` if ``change`` ends it and a URL is set."""
         if change.status not in FINAL or not self._options().callback_url:
             return
         for body in bodies(execution, change):
             try:
-                self._queue.put_nowait((body, self._rule.begin(execution, body, self._options())))
+                self._queue.put_nowait((body, self._rule.start(execution, body, self._options())))
             except queue.Full:
-                logger.warning("a call-back of execution %s was dropped", execution.id)
+                logger.warning("dropped a callback of execution %s: queue is full", execution.id)
 
     def _run(self) -> None:
-        while (waiting := self._queue.get()) is not None:
-            body, made = waiting
+        while (item := self._queue.get()) is not None:
+            body, made = item
             options = self._options()
             try:
                 end = _post(options.callback_url, options.callback_token, body)
             except (OSError, http.client.HTTPException) as error:
-                logger.warning("call-back of %s failed: %s", body["execution_id"], error)
+                logger.warning("callback of %s failed: %s", body["execution_id"], error)
                 end = ("failed", {"error": str(error), "traceback": ""})
             if made is not None:
                 self._rule.finish(made, *end)
 
 
 def bodies(execution: Execution, change: StatusChange) -> list[dict[str, Any]]:
-    """Return one body for each route that the execution's `notify` names for this end."""
+    """Return one body for each route in the execution's `notify` that matches the final status."""
     wanted = ["on-complete", "on-success" if change.status == "succeeded" else "on-failure"]
     sections = [execution.notify[name] for name in wanted if name in execution.notify]
     return [
@@ -102,7 +102,7 @@ def _body(
 
 
 def _post(url: str, token: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Call; return the status and the result of a core.http that did so."""
+    """Send a callback; return the status and the result of its core.http execution."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
@@ -117,9 +117,9 @@ def _post(url: str, token: str, body: dict[str, Any]) -> tuple[str, dict[str, An
     try:
         path = parts._replace(scheme="", netloc="").geturl() or "/"
         connection.request("POST", path, json.dumps(body), headers)
-        answer = connection.getresponse()
-        content = answer.read().decode(errors="replace")
-        logger.debug("call-back of %s: %s", body["execution_id"], answer.status)
+        response = connection.getresponse()
+        content = response.read().decode(errors="replace")
+        logger.debug("callback of %s: %s", body["execution_id"], response.status)
     finally:
         connection.close()
     try:
@@ -127,9 +127,9 @@ def _post(url: str, token: str, body: dict[str, Any]) -> tuple[str, dict[str, An
     except ValueError:
         parsed, is_parsed = content, False
     result = {
-        "status_code": answer.status,
+        "status_code": response.status,
         "body": parsed,
         "parsed": is_parsed,
-        "headers": dict(answer.headers.items()),
+        "headers": dict(response.headers.items()),
     }
-    return ("failed" if answer.status >= 400 else "succeeded"), result
+    return ("failed" if response.status >= 400 else "succeeded"), result

@@ -1,8 +1,8 @@
-"""The packs, actions and runners that the sandbox knows, as StackStorm shows them.
+"""The packs, actions and runners of the sandbox, in StackStorm's format.
 
-Runners and the packs core and clienttest are those of the recordings; linux, slack and email are
-taken from their public packs; remediation is the demo's. A pack is one file in `packs/`. What an
-action has beyond StackStorm's metadata: ``tasks`` and ``output`` say what a workflow starts.
+The runners and the packs core and clienttest come from the recordings; linux, slack and email come
+from the public packs; remediation belongs to the demo. Each pack is one file in `packs/`. In
+addition to StackStorm's metadata, a workflow action has ``tasks`` and ``output``.
 """
 
 import json
@@ -17,9 +17,9 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task of a workflow; parameter values are Jinja over the workflow's parameters.
+    """A task of a workflow; parameter values are Jinja templates on the workflow's parameters.
 
-    ``after``: the tasks that it comes after, None for the one before it in the list.
+    ``after``: the tasks that must succeed first; None is the previous task in the list.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One action; ``view`` is what the API shows, ``parameters`` are merged with the runner's."""
+    """One action; ``view``: the API's JSON; ``parameters``: schemas, merged with the runner's."""
 
     ref: str
     pack: str
@@ -43,12 +43,12 @@ class Action:
 
     @property
     def runner_name(self) -> str:
-        """Name the runner, such as "local-shell-cmd"."""
+        """The runner's name, such as "local-shell-cmd"."""
         return str(self.runner["name"])
 
 
 class Catalog:
-    """What is installed: the named packs that come with the sandbox, and more actions by ref."""
+    """The installed actions: those of the named packs, and additional actions by ref."""
 
     def __init__(
         self, packs: Sequence[str], actions: Mapping[str, Mapping[str, Any]] | None = None
@@ -67,7 +67,7 @@ class Catalog:
         self._by_id = {str(action.view["id"]): action for action in self.actions.values()}
 
     def find(self, ref_or_id: str) -> Action | None:
-        """Return the action of this ref or id."""
+        """Return the action with this ref or id."""
         return self.actions.get(ref_or_id) or self._by_id.get(ref_or_id)
 
     def _add(self, actions: Iterable[Mapping[str, Any]], pack: Mapping[str, Any]) -> None:
@@ -103,7 +103,7 @@ class Catalog:
             is_enabled=view["enabled"],
             runner=runner,
             view=view,
-            parameters=_merged(runner["runner_parameters"], own),
+            parameters=_merge(runner["runner_parameters"], own),
             tasks=tuple(
                 Task(
                     task["name"],
@@ -117,10 +117,10 @@ class Catalog:
         )
 
 
-def _merged(
+def _merge(
     runner: Mapping[str, Mapping[str, Any]], own: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Merge attribute by attribute: an action may change one attribute of a runner's parameter."""
+    """Merge by attribute: an action may override a single attribute of a runner's parameter."""
     merged = {name: dict(schema) for name, schema in runner.items()}
     for name, schema in own.items():
         merged[name] = merged.get(name, {}) | dict(schema)
@@ -149,5 +149,5 @@ def _pack_view(pack: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fixed_id(uid: str) -> str:
-    """Make an id that looks like MongoDB's and is the same in every sandbox."""
+    """Return an id in MongoDB's format that is the same in every sandbox."""
     return sha256(uid.encode()).hexdigest()[:24]

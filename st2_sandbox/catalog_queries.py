@@ -1,6 +1,7 @@
-"""Answer the lists of actions and packs: exact filters, attributes and paging, as recorded.
+"""Queries of the lists of actions and packs: exact filters, attributes and paging.
 
-StackStorm ignores ``filter=`` and ``sort_desc=`` here (get-actions-filter-ref, -sort-desc).
+StackStorm ignores ``filter=`` and ``sort_desc=`` on these lists (recordings: get-actions-filter-ref
+and get-actions-sort-desc).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +14,8 @@ ACTION_FILTERS = ("pack", "name")
 PACK_FILTERS = ("ref", "name")
 
 
-def actions(catalog: Catalog, query: Mapping[str, str]) -> Page:
-    """Return the actions that ``query`` asks for.
+def list_actions(catalog: Catalog, query: Mapping[str, str]) -> Page:
+    """Return the actions that match ``query``.
 
     Raises RefusedError.
     """
@@ -22,8 +23,8 @@ def actions(catalog: Catalog, query: Mapping[str, str]) -> Page:
     return _page(views, ACTION_FILTERS, query, default=None)
 
 
-def packs(catalog: Catalog, query: Mapping[str, str]) -> Page:
-    """Return the packs that ``query`` asks for.
+def list_packs(catalog: Catalog, query: Mapping[str, str]) -> Page:
+    """Return the packs that match ``query``.
 
     Raises RefusedError.
     """

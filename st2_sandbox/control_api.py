@@ -1,42 +1,42 @@
-"""The sandbox's own endpoints under /sandbox, for tests in other processes and for the curious.
+"""The sandbox's own endpoints under /sandbox, for tests in other processes.
 
-They ask for the same credentials as the others, and no fault touches them.
+They require the same credentials as StackStorm's endpoints. Faults do not affect them.
 """
 
 from dataclasses import asdict
 
 from . import validation
-from .http_messages import HttpRequest, HttpResponse, fault
+from .http_messages import HttpRequest, HttpResponse, fault_response
 from .options import OptionError
 from .state import SandboxState
 from .validation import FaultError
 
 
-def answer(state: SandboxState, call: HttpRequest) -> HttpResponse:
-    """Answer a request below /sandbox."""
+def handle(state: SandboxState, request: HttpRequest) -> HttpResponse:
+    """Handle a request under /sandbox."""
     try:
-        state.credentials.check(call.headers, call.query)
-        return _answer(state, call)
+        state.credentials.check(request.headers, request.query)
+        return _handle(state, request)
     except OptionError as error:
-        return fault(400, str(error))
-    except FaultError as refused:
-        return fault(refused.status, refused.faultstring)
+        return fault_response(400, str(error))
+    except FaultError as error:
+        return fault_response(error.status, error.faultstring)
 
 
-def _answer(state: SandboxState, call: HttpRequest) -> HttpResponse:
-    asked = (call.method, call.path)
-    if asked == ("GET", "/sandbox/stats"):
+def _handle(state: SandboxState, request: HttpRequest) -> HttpResponse:
+    endpoint = (request.method, request.path)
+    if endpoint == ("GET", "/sandbox/stats"):
         return HttpResponse(200, state.stats())
-    if asked == ("GET", "/sandbox/executions"):
+    if endpoint == ("GET", "/sandbox/executions"):
         return HttpResponse(200, state.store.timings())
-    if asked == ("GET", "/sandbox/requests"):
+    if endpoint == ("GET", "/sandbox/requests"):
         return HttpResponse(200, state.request_log.requests())
-    if asked == ("POST", "/sandbox/config"):
-        options = state.configure(validation.parse_body(call.body, ""))
+    if endpoint == ("POST", "/sandbox/config"):
+        options = state.configure(validation.parse_body(request.body, ""))
         shown = asdict(options)
         shown.pop("callback_token")
         return HttpResponse(200, shown)
-    if asked == ("POST", "/sandbox/reset"):
+    if endpoint == ("POST", "/sandbox/reset"):
         state.reset()
         return HttpResponse(200, state.stats())
     raise FaultError(

@@ -1,4 +1,7 @@
-"""Who may ask: an API key, or a token bought with a name and a password (recorded texts)."""
+"""Authentication by API key, or by a token issued for a username and password.
+
+Recordings: auth-tokens-*, api-*-401.
+"""
 
 import base64
 import hmac
@@ -16,7 +19,7 @@ MAX_TOKENS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and by which means, as GET /user tells it."""
+    """The authenticated user and the credential used, as GET /user shows them."""
 
     username: str
     method: str
@@ -24,7 +27,7 @@ class Caller:
 
 
 class Credentials:
-    """The one API key, the one user, and the tokens given out."""
+    """The API key, the user and the issued tokens; there is one key and one user."""
 
     def __init__(
         self, clock: Callable[[], float], *, api_key: str, username: str, password: str
@@ -37,11 +40,11 @@ class Credentials:
 
     @property
     def username(self) -> str:
-        """Name the user that key and tokens stand for."""
+        """The user of the API key and the tokens."""
         return self._username or "st2admin"
 
     def check(self, headers: Mapping[str, str], query: Mapping[str, str]) -> Caller:
-        """Return the caller; a token is looked at before a key, a header before the query.
+        """Return the caller; a token is checked before a key, a header before the query.
 
         Raises RefusedError.
         """
@@ -62,13 +65,12 @@ class Credentials:
             raise unknown_key_error(sent)
 
     def issue_token(self, authorization: str, body: Mapping[str, Any]) -> tuple[str, float]:
-        """Return a new token and when it expires, in seconds of the sandbox's clock.
+        """Return a new token and its expiry, in seconds on the sandbox's clock.
 
         Raises RefusedError.
         """
-        given = _basic(authorization)
-        wanted = (self._username, self._password)
-        if not self._username or given is None or given != wanted:
+        given = _parse_basic_auth(authorization)
+        if not self._username or given != (self._username, self._password):
             raise FaultError(401, "Invalid or missing credentials")
         seconds = body.get("ttl") or TOKEN_SECONDS
         if not isinstance(seconds, int) or isinstance(seconds, bool):
@@ -87,12 +89,12 @@ class Credentials:
 
 
 def unknown_key_error(sent: str) -> FaultError:
-    """Return what StackStorm answers to a key that it does not know."""
+    """Return StackStorm's error for an unknown API key."""
     digest = sha512(sent.encode()).hexdigest()
     return FaultError(401, f"Unauthorized - ApiKey with key_hash={digest} not found.")
 
 
-def _basic(authorization: str) -> tuple[str, str] | None:
+def _parse_basic_auth(authorization: str) -> tuple[str, str] | None:
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None

@@ -1,4 +1,4 @@
-"""Tell listeners each moment of an execution when it comes; used by the stream and call-backs."""
+"""Call listeners when a status change is due; used by the stream and the callbacks."""
 
 import heapq
 import itertools
@@ -13,82 +13,82 @@ Listener = Callable[[Execution, StatusChange], None]
 
 
 class EventDispatcher:
-    """A thread that sleeps until the next moment; what a cancel rewrote is passed over."""
+    """A thread that sleeps until the next status change. It skips changes removed by a cancel."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._listeners: list[Listener] = []
-        self._coming: list[tuple[float, int, Execution, StatusChange]] = []
+        self._scheduled: list[tuple[float, int, Execution, StatusChange]] = []
         self._numbers = itertools.count()
-        self._changed = threading.Condition()
+        self._condition = threading.Condition()
         self._is_running = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to tell."""
+        """Start the thread."""
         self._is_running = True
         self._thread = threading.Thread(target=self._run, name="sandbox-feed", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what is still to come is told after the next start."""
-        with self._changed:
+        """Stop the thread; the scheduled changes are kept for the next start."""
+        with self._condition:
             self._is_running = False
-            self._changed.notify()
+            self._condition.notify()
         if self._thread is not None:
             self._thread.join()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Tell ``listener`` from now on, in the feed's thread; return what ends that."""
-        with self._changed:
+        """Call ``listener`` for each change, in this thread; return a function to unsubscribe."""
+        with self._condition:
             self._listeners = [*self._listeners, listener]
 
         def unsubscribe() -> None:
-            with self._changed:
+            with self._condition:
                 self._listeners = [one for one in self._listeners if one is not listener]
 
         return unsubscribe
 
     def schedule(self, execution: Execution, changes: Iterable[StatusChange]) -> None:
-        """Tell these moments of an execution when they come."""
-        with self._changed:
+        """Schedule status changes of an execution."""
+        with self._condition:
             for change in changes:
                 entry = (change.at, next(self._numbers), execution, change)
-                heapq.heappush(self._coming, entry)
-            self._changed.notify()
+                heapq.heappush(self._scheduled, entry)
+            self._condition.notify()
 
     def clear(self) -> None:
-        """Forget what is to come."""
-        with self._changed:
-            self._coming.clear()
+        """Remove all scheduled changes."""
+        with self._condition:
+            self._scheduled.clear()
 
     def _run(self) -> None:
         while True:
-            with self._changed:
+            with self._condition:
                 if not self._is_running:
                     return
                 due = self._take_due()
                 if not due:
-                    self._changed.wait(self._seconds_to_next())
+                    self._condition.wait(self._seconds_to_next())
                 listeners = self._listeners
             for execution, change in due:
                 with self._store.lock:
-                    if _still_holds(execution, change):
+                    if _is_current(execution, change):
                         for listener in listeners:
                             listener(execution, change)
 
     def _take_due(self) -> list[tuple[Execution, StatusChange]]:
         now = self._store.clock()
         due = []
-        while self._coming and self._coming[0][0] <= now:
-            _at, _number, execution, change = heapq.heappop(self._coming)
+        while self._scheduled and self._scheduled[0][0] <= now:
+            _at, _number, execution, change = heapq.heappop(self._scheduled)
             due.append((execution, change))
         return due
 
     def _seconds_to_next(self) -> float | None:
-        return max(self._coming[0][0] - self._store.clock(), 0) if self._coming else None
+        return max(self._scheduled[0][0] - self._store.clock(), 0) if self._scheduled else None
 
 
-def _still_holds(execution: Execution, change: StatusChange) -> bool:
+def _is_current(execution: Execution, change: StatusChange) -> bool:
     is_planned = any(planned is change for planned in execution.timeline)
     return is_planned and not execution.is_dropped

@@ -1,4 +1,4 @@
-"""The two ends of an exchange, as the endpoints see them: a call in, an answer out."""
+"""The requests and responses of the endpoints."""
 
 import json
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ SERVER_BANNER = "StackStorm sandbox: a stand-in held to recordings, which execut
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request; header names are in lower case, of a repeated query parameter the last counts.
+    """A request; header names are in lower case; the last of repeated query parameters wins.
 
-    ``service`` is what nginx's first part of the path chooses (api, auth or stream), empty on a
-    bare port, where all are at hand; ``path`` is what is left, without version: "/executions".
+    ``service``: the service in the first part of a path behind nginx (api, auth or stream), '' on
+    a bare port, which serves all three. ``path``: the rest without the version: "/executions".
     """
 
     method: str
@@ -28,7 +28,7 @@ class HttpRequest:
     def parse(
         cls, method: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> "HttpRequest":
-        """Take a request's target apart."""
+        """Parse the request target."""
         parts = urlsplit(target)
         service, path = split_service(parts.path)
         if path.startswith("/v1/") and path != "/v1/":
@@ -40,7 +40,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A whole answer; a ``body`` of bytes goes out as it is, anything else as JSON."""
+    """A complete response; a ``body`` of bytes is sent unchanged, any other as JSON."""
 
     status: int
     body: Any
@@ -48,36 +48,36 @@ class HttpResponse:
     content_type: str = "application/json"
 
     def encoded(self) -> bytes:
-        """Return the body's bytes."""
+        """Return the encoded body."""
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class StreamResponse:
-    """An answer that does not end: the stream of events that ``query`` chooses."""
+    """An endless response: the stream of the events that match ``query``."""
 
     query: Mapping[str, str]
 
 
 class ConnectionCutError(Exception):
-    """The connection ends here without an answer."""
+    """Close the connection without a response."""
 
 
 def split_service(path: str) -> tuple[str, str]:
-    """Return the service that nginx finds in a path, empty on a bare one, and the rest."""
+    """Return the service that nginx finds in a path, '' without one, and the rest."""
     first, _, rest = path.removeprefix("/").partition("/")
     if first in ("api", "auth", "stream") and (rest or path.endswith("/") or first == "api"):
         return first, f"/{rest}"
     return "", path
 
 
-def fault(status: int, text: str) -> HttpResponse:
-    """Return an error as StackStorm writes it."""
+def fault_response(status: int, text: str) -> HttpResponse:
+    """Return an error in StackStorm's format."""
     return HttpResponse(status, {"faultstring": text})
 
 
 def error_page(status: int, title: str, text: str = "") -> HttpResponse:
-    """Return an error page of nginx or gunicorn: not JSON, which clients have to expect."""
+    """Return an HTML error page of nginx or gunicorn."""
     page = (
         f"<html>\n<head><title>{title}</title></head>\n<body>\n"
         f"<center><h1>{title}</h1></center>\n{text}\n</body>\n</html>\n"

@@ -1,4 +1,4 @@
-"""Show inquiries, take answers to them, and refuse as StackStorm does (recorded: inquiry-*)."""
+"""The inquiry endpoints, with StackStorm's checks and errors (recordings: inquiry-*)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,30 +11,30 @@ from .validation import TYPES, FaultError
 
 
 class Inquiries:
-    """The inquiries of a world."""
+    """Lists the open inquiries and takes responses to them."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
 
     def list_open(self) -> list[dict[str, Any]]:
-        """Return all open inquiries, the newest first."""
+        """Return the open inquiries, newest first."""
         with self._state.store.lock:
             now = self._state.clock()
             found = self._state.store.visible()
             return [_view(one, now) for one in found if _is_open(one, now)]
 
-    def shown(self, execution_id: str) -> dict[str, Any]:
+    def get_open(self, execution_id: str) -> dict[str, Any]:
         """Return an open inquiry.
 
         Raises RefusedError.
         """
         with self._state.store.lock:
-            return _view(self._open(execution_id), self._state.clock())
+            return _view(self._find_open(execution_id), self._state.clock())
 
-    def answer(
+    def respond(
         self, execution_id: str, body: Mapping[str, Any], *, username: str
     ) -> dict[str, Any]:
-        """Take the answer to an inquiry; its workflow goes on.
+        """Respond to an inquiry; its workflow continues.
 
         Raises RefusedError.
         """
@@ -42,25 +42,25 @@ class Inquiries:
             raise FaultError(400, "'response' is a required property")
         with self._state.store.lock:
             now = self._state.clock()
-            inquiry = self._open(execution_id)
-            question = _view(inquiry, now)
-            _check_user(question, username)
-            _check_response(question, body["response"])
-            changed = [inquiry, *_above(inquiry)]
+            inquiry = self._find_open(execution_id)
+            view = _view(inquiry, now)
+            _check_user(view, username)
+            _check_response(view, body["response"])
+            changed = [inquiry, *_ancestors(inquiry)]
             before = {id(change) for one in changed for change in one.timeline}
             inquiry_timeline.respond(inquiry, body["response"], now)
-            begun = self._resume(inquiry.parent, now, by=username)
-            self._state.store.add(begun)
-            told = {
+            started = self._resume(inquiry.parent, now, by=username)
+            self._state.store.add(started)
+            new_changes = {
                 one: [change for change in one.timeline if id(change) not in before]
-                for one in [*changed, *begun]
+                for one in [*changed, *started]
             }
-        for execution, changes in told.items():
+        for execution, changes in new_changes.items():
             self._state.dispatcher.schedule(execution, changes)
         return {"id": execution_id, "response": body["response"]}
 
     def change_status(self, execution: Execution, wanted: object, *, username: str) -> bool:
-        """Play a change of status that has to do with an inquiry; return whether it has.
+        """Apply a change of status that concerns an inquiry; return whether it does.
 
         Raises RefusedError.
         """
@@ -72,7 +72,7 @@ class Inquiries:
             if wanted == "resuming" and status in ("paused", "resuming"):
                 before = execution.timeline
                 inquiry_timeline.resume_while_open(execution, now, user=username)
-                begun = [one for one in execution.timeline if one not in before]
+                added = [one for one in execution.timeline if one not in before]
             elif wanted == "pausing" and status == "resuming":
                 raise FaultError(
                     400,
@@ -81,7 +81,7 @@ class Inquiries:
                 )
             else:
                 return False
-        self._state.dispatcher.schedule(execution, begun)
+        self._state.dispatcher.schedule(execution, added)
         return True
 
     def _resume(self, workflow: Execution | None, now: float, *, by: str) -> list[Execution]:
@@ -96,7 +96,7 @@ class Inquiries:
         )
         return planner.resume(workflow, now, by=by)
 
-    def _open(self, execution_id: str) -> Execution:
+    def _find_open(self, execution_id: str) -> Execution:
         found = self._state.store.find(execution_id)
         if found is None:
             raise FaultError(404, "The resource could not be found.")
@@ -120,32 +120,32 @@ def _is_open(execution: Execution, now: float) -> bool:
 
 
 def _view(inquiry: Execution, now: float) -> dict[str, Any]:
-    result = inquiry.passed(now)[-1].result
-    question = result if isinstance(result, dict) else {}
-    empty = {"route": "", "ttl": 1440, "users": [], "roles": [], "schema": {}}
-    return {"id": inquiry.id, **empty, **question}
+    result = inquiry.past_changes(now)[-1].result
+    fields = result if isinstance(result, dict) else {}
+    defaults = {"route": "", "ttl": 1440, "users": [], "roles": [], "schema": {}}
+    return {"id": inquiry.id, **defaults, **fields}
 
 
-def _above(execution: Execution) -> list[Execution]:
+def _ancestors(execution: Execution) -> list[Execution]:
     parent = execution.parent
-    return [parent, *_above(parent)] if parent else []
+    return [parent, *_ancestors(parent)] if parent else []
 
 
-def _check_user(question: Mapping[str, Any], username: str) -> None:
-    if question["users"] and username not in question["users"]:
-        user = f'UserDB(id={question["id"]}, is_service=False, name="{username}", nicknames={{}})'
+def _check_user(inquiry: Mapping[str, Any], username: str) -> None:
+    if inquiry["users"] and username not in inquiry["users"]:
+        user = f'UserDB(id={inquiry["id"]}, is_service=False, name="{username}", nicknames={{}})'
         raise FaultError(
             403,
-            f'User "{user}" does not have permission to respond to inquiry "{question["id"]}".',
+            f'User "{user}" does not have permission to respond to inquiry "{inquiry["id"]}".',
         )
 
 
-def _check_response(question: Mapping[str, Any], response: object) -> None:
-    error = _error_in(question["schema"].get("properties", {}), response)
+def _check_response(inquiry: Mapping[str, Any], response: object) -> None:
+    error = _error_in(inquiry["schema"].get("properties", {}), response)
     if error:
         raise FaultError(
             400,
-            f'Response for inquiry "{question["id"]}" did not pass schema validation. {error}',
+            f'Response for inquiry "{inquiry["id"]}" did not pass schema validation. {error}',
         )
 
 

@@ -1,7 +1,7 @@
-"""Inquiries in the plans of executions: when they are open, expire, and hold their workflow up.
+"""Status changes of inquiries and of the workflows that wait for them.
 
-Recorded: inquiry-*. An inquiry expires a minute or more after its ttl, and its workflow then ends
-``succeeded`` although nothing that was to follow the answer has run.
+Recordings: inquiry-*. StackStorm's garbage collector expires an inquiry a minute or more after its
+ttl. The workflow then ends ``succeeded``, although the tasks after the inquiry never ran.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from .timeline import FINAL, StatusChange
 
 RUNNER = "inquirer"
 WAITING_STATUSES = ("pending", "paused")
-GARBAGE_COLLECTOR_SECONDS = 60.0  # from the end of the ttl until the garbage collector's pass
+GARBAGE_COLLECTOR_SECONDS = 60.0  # from the end of the ttl to the garbage collector's next run
 GARBAGE_COLLECTOR_USER = "stanley"
 RESUME_SECONDS = 0.1  # from resuming to running
 NO_OUTPUT = {"output": None}
@@ -21,14 +21,14 @@ NO_OUTPUT = {"output": None}
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """An execution waits from ``since`` until ``until``; None: for as long as nobody answers."""
+    """The time that an execution waits for a response; ``until`` None: without limit."""
 
     since: float
     until: float | None
 
 
 def with_expiry(changes: Sequence[StatusChange], ttl: object) -> tuple[StatusChange, ...]:
-    """Return the moments of an inquiry with its expiry; ``ttl`` in minutes."""
+    """Append the expiry to the status changes of an inquiry; ``ttl`` is in minutes."""
     last = changes[-1]
     if last.status != "pending" or not isinstance(ttl, int | float) or not ttl:
         return tuple(changes)
@@ -37,13 +37,15 @@ def with_expiry(changes: Sequence[StatusChange], ttl: object) -> tuple[StatusCha
 
 
 def current_wait(execution: Execution, at: float) -> Wait | None:
-    """Return the wait of an execution that is not over at ``at``."""
+    """Return the first wait of an execution that is not over at ``at``."""
     changes = execution.timeline
-    places = [place for place, one in enumerate(changes) if one.status in WAITING_STATUSES]
-    if not places:
-        return None
+    positions = [position for position, one in enumerate(changes) if one.status in WAITING_STATUSES]
     first = next(
-        (place for place in places if place + 1 == len(changes) or changes[place + 1].at > at),
+        (
+            position
+            for position in positions
+            if position + 1 == len(changes) or changes[position + 1].at > at
+        ),
         None,
     )
     if first is None:
@@ -53,7 +55,10 @@ def current_wait(execution: Execution, at: float) -> Wait | None:
 
 
 def waiting_changes(waits: Sequence[Wait], others_end: float) -> tuple[StatusChange, ...]:
-    """Return what becomes of a workflow whose other tasks have ended by ``others_end``."""
+    """Return the status changes of a workflow with these waits.
+
+    ``others_end``: when the other tasks have ended.
+    """
     paused_at = max([others_end, *(wait.since for wait in waits)])
     paused = StatusChange(paused_at, "paused", NO_OUTPUT, sets_size=True)
     if any(wait.until is None for wait in waits):
@@ -71,17 +76,17 @@ def waiting_changes(waits: Sequence[Wait], others_end: float) -> tuple[StatusCha
 
 
 def respond(inquiry: Execution, response: Any, now: float) -> None:
-    """Replace what was still to come of an open inquiry by its answer."""
-    passed = tuple(inquiry.passed(now))
-    shown = passed[-1].result
-    question = shown if isinstance(shown, dict) else {}
-    result = {**question, "response": response}
-    inquiry.timeline = (*passed, StatusChange(now, "succeeded", result, sets_size=True))
+    """End an open inquiry with a response; its expiry is removed."""
+    past = tuple(inquiry.past_changes(now))
+    shown = past[-1].result
+    fields = shown if isinstance(shown, dict) else {}
+    result = {**fields, "response": response}
+    inquiry.timeline = (*past, StatusChange(now, "succeeded", result, sets_size=True))
 
 
 def resume_while_open(workflow: Execution, now: float, *, user: str) -> None:
-    """Resume a paused workflow whose inquiry is open: it stays ``resuming`` until the answer."""
+    """Resume a paused workflow with an open inquiry: it is ``resuming`` until the response."""
     workflow.context["resumed_by"] = user
     if workflow.status(now) == "paused":
-        passed = tuple(workflow.passed(now))
-        workflow.timeline = (*passed, StatusChange(now, "resuming", NO_OUTPUT, sets_size=True))
+        past = tuple(workflow.past_changes(now))
+        workflow.timeline = (*past, StatusChange(now, "resuming", NO_OUTPUT, sets_size=True))

@@ -1,4 +1,4 @@
-"""What a sandbox is asked to play: durations, outcomes, faults and callbacks."""
+"""The options of a sandbox: durations, outcomes, faults and callbacks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,54 +12,56 @@ DEFAULT_PACKS = ("clienttest", "core", "email", "linux", "remediation", "slack")
 
 
 class OptionError(ValueError):
-    """An option's name or value cannot be used; the text names it and says what can."""
+    """The name or value of an option is invalid; the text says which values are valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """Say what the sandbox plays; the defaults play a quick StackStorm without faults.
+    """The options; the defaults are a fast StackStorm without faults.
 
-    ``outcomes`` maps an action ref to the status that its executions end in, or to a list of
-    statuses used in turn, the last one staying. Every StackStorm status is possible: final ones
-    are reached after ``duration_seconds``, the others are where the execution then stays for
-    ever (``requested`` is a ghost, ``running`` a lost runner, ``pending`` a question to a person).
-    An inquiry (``core.ask``) stays open until its answer or its ``ttl``. A string
-    parameter that begins with ``sandbox:STATUS`` or ``sandbox:STATUS:SECONDS`` chooses for its
-    own execution, before ``outcomes`` does.
+    ``outcomes`` maps an action ref to the last status of its executions, or to a list of statuses
+    to use in turn; the last item repeats. Every StackStorm status is valid. A final status is
+    reached after ``duration_seconds``. With any other the execution never ends: ``requested`` is a
+    ghost (no runner ever starts it), ``running`` a lost runner, ``pending`` an open inquiry.
+    An inquiry (``core.ask``) stays open until its response or its ``ttl``. A string parameter that
+    starts with ``sandbox:STATUS`` or ``sandbox:STATUS:SECONDS`` sets the outcome of its execution
+    and overrides ``outcomes``.
 
-    ``results`` maps an action ref to the result of its executions in place of the usual one, or
-    to a list of results used in turn, the last one staying. It is played with a final outcome.
+    ``results`` maps an action ref to the result of its executions in place of the default, or to a
+    list of results to use in turn; the last item repeats. Only final outcomes have a result.
 
-    Rates are shares of the POSTs that would start an execution, between 0 and 1, at most 1 in
-    sum. Of one ``seed`` and one order of requests always the same POSTs are hit.
+    Rates are shares of the POSTs that would start an execution: between 0 and 1, in sum at most 1.
+    The same ``seed`` and order of requests select the same POSTs.
     """
 
-    duration_seconds: float = 0.5  # from the POST to the end, for each task of a workflow
+    duration_seconds: float = 0.5  # from the POST to the end; of each task in a workflow
     outcomes: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     results: Mapping[str, object] = field(default_factory=dict, repr=False)  # by action ref
-    packs: Sequence[str] = DEFAULT_PACKS  # those installed
-    actions: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # more, by ref
+    packs: Sequence[str] = DEFAULT_PACKS  # installed packs
+    actions: Mapping[str, Mapping[str, object]] = field(
+        default_factory=dict
+    )  # additional actions, by ref
     datastore: Mapping[str, str] = field(default_factory=dict, repr=False)  # by "system.NAME"
-    drop_request_rate: float = 0.0  # cut before anything happens
-    drop_answer_rate: float = 0.0  # cut after the execution was made
-    land_late_seconds: float = 0.0  # from a cut answer until its execution appears
-    error_rate: float = 0.0  # 500 before anything is made
+    drop_request_rate: float = 0.0  # cut the connection and ignore the request
+    drop_answer_rate: float = 0.0  # create the execution, then cut the connection
+    land_late_seconds: float = 0.0  # after drop_answer_rate: until the execution is visible
+    error_rate: float = 0.0  # 500, and no execution
     ghost_rate: float = 0.0  # 500, and the execution stays requested (message bus down)
-    refusal_status: int = 0  # of a proxy, to every call: 429, 500, 502, 503 or 504
-    refusal_rate: float = 1.0  # the share of calls that get refusal_status
-    refusal_after: bool = False  # StackStorm has carried the call out before it is refused
-    retry_after: str = ""  # the header Retry-After of refusals
-    limit_per_second: float = 0.0  # calls beyond get refusal_status, or 429; 0: no limit
-    broker_down: bool = False  # a POST is a 500 that leaves a ghost, a DELETE a 500 that cancels
-    unavailable: bool = False  # nginx's 503 to everything
-    unauthorized: bool = False  # 401 to everything
-    latency_seconds: float = 0.0  # before every answer
-    callback_url: str = ""  # told the end of every execution POSTed with `notify`
-    callback_token: str = field(default="", repr=False)  # sent there as password
+    refusal_status: int = 0  # a proxy's response to requests: 429, 500, 502, 503 or 504
+    refusal_rate: float = 1.0  # the share of requests that get refusal_status
+    refusal_after: bool = False  # StackStorm handles the request before the proxy refuses it
+    retry_after: str = ""  # the Retry-After header of refusals
+    limit_per_second: float = 0.0  # 429 (or refusal_status) to further requests; 0: no limit
+    broker_down: bool = False  # POST: 500 and a ghost; DELETE: 500, but it cancels
+    unavailable: bool = False  # respond to every request with nginx's 503
+    unauthorized: bool = False  # respond to every request with 401
+    latency_seconds: float = 0.0  # before every response
+    callback_url: str = ""  # receives the callbacks of executions with `notify`
+    callback_token: str = field(default="", repr=False)  # the password of callbacks
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be played.
+        """Validate all values.
 
         Raises OptionError.
         """
@@ -83,9 +85,9 @@ class SandboxOptions:
         _check_type("results", self.results, Mapping, "an object of action refs")
 
     def changed(self, values: Mapping[str, object]) -> "SandboxOptions":
-        """Return these options with ``values`` in them, by option name.
+        """Return a copy with ``values``, by option name.
 
-        Raises OptionError for a name that is no option and for a value that cannot be played.
+        Raises OptionError for an unknown name or an invalid value.
         """
         known = {option.name for option in fields(self)}
         for name in values:
@@ -106,9 +108,9 @@ def _check_number(name: str, value: object, *, most: float) -> None:
         raise OptionError(f"{name} must be a number of at least 0{limit}")
 
 
-def _check_type(name: str, value: object, kind: type, words: str) -> None:
+def _check_type(name: str, value: object, kind: type, description: str) -> None:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise OptionError(f"{name} must be {words}")
+        raise OptionError(f"{name} must be {description}")
 
 
 def _check_refusals(options: SandboxOptions) -> None:
@@ -141,7 +143,7 @@ def _check_catalog(options: SandboxOptions) -> None:
 def _check_outcomes(outcomes: Mapping[str, str | Sequence[str]]) -> None:
     _check_type("outcomes", outcomes, Mapping, "an object of action refs")
     for ref, wanted in outcomes.items():
-        words = [wanted] if isinstance(wanted, str) else wanted
-        is_list = isinstance(words, Sequence) and len(words) > 0
-        if not is_list or not all(word in STATUSES for word in words):
+        statuses = [wanted] if isinstance(wanted, str) else wanted
+        is_list = isinstance(statuses, Sequence) and len(statuses) > 0
+        if not is_list or not all(status in STATUSES for status in statuses):
             raise OptionError(f"outcomes: {ref} must be one or more of {', '.join(STATUSES)}")

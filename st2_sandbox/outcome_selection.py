@@ -1,4 +1,4 @@
-"""Decide by the options what befalls a request and what becomes of an execution."""
+"""Select the fault of a request and the outcome of an execution, from the options."""
 
 import random
 import re
@@ -12,12 +12,12 @@ from .options import SandboxOptions
 from .planner import Outcome
 from .timeline import STATUSES
 
-# A parameter that begins so chooses the outcome, and perhaps the seconds, of its own execution.
+# A parameter that starts like this sets the outcome, and optionally the seconds, of its execution.
 OUTCOME_PARAMETER = re.compile(r"sandbox:([a-z]+)(?::([0-9]+(?:\.[0-9]+)?))?(?![^\s'\"])")
 
 
 class OutcomeSelector:
-    """The choices of one set of options; of one seed they are always the same."""
+    """Selects faults and outcomes; the same seed gives the same sequence."""
 
     def __init__(self, options: SandboxOptions) -> None:
         self._options = options
@@ -26,7 +26,7 @@ class OutcomeSelector:
         self._lock = threading.Lock()
 
     def next_fault(self) -> str:
-        """Return what befalls the next POST: the name of a rate in the options, or nothing."""
+        """Return the fault of the next POST: the name of its rate option, or ''."""
         with self._lock:
             drawn = self._random.random()
         for name in ("drop_request_rate", "drop_answer_rate", "error_rate", "ghost_rate"):
@@ -36,12 +36,12 @@ class OutcomeSelector:
         return ""
 
     def outcome_of(self, action: Action, parameters: Mapping[str, Any]) -> Outcome:
-        """Return what an execution ends in: as a parameter asks, else ``outcomes``, else well."""
+        """Return the outcome set by a parameter, else by ``outcomes``, else the default."""
         duration, result = self._options.duration_seconds, self._next_result(action.ref)
         for value in parameters.values():
-            asked = OUTCOME_PARAMETER.match(value) if isinstance(value, str) else None
-            if asked and asked[1] in STATUSES:
-                return Outcome(asked[1], float(asked[2] or duration), is_chosen=True, result=result)
+            found = OUTCOME_PARAMETER.match(value) if isinstance(value, str) else None
+            if found and found[1] in STATUSES:
+                return Outcome(found[1], float(found[2] or duration), is_chosen=True, result=result)
         if action.ref in self._options.outcomes:
             outcome = self._next(self._options.outcomes[action.ref], f"outcome {action.ref}")
             return Outcome(outcome, duration, is_chosen=True, result=result)
@@ -51,11 +51,11 @@ class OutcomeSelector:
     def _next_result(self, ref: str) -> Any:
         return self._next(self._options.results.get(ref), f"result {ref}")
 
-    def _next(self, wanted: Any, what: str) -> Any:
-        """Return what is wanted or, of a list, the next of it, the last one staying."""
-        if isinstance(wanted, str) or not isinstance(wanted, Sequence):
-            return wanted
+    def _next(self, value: Any, key: str) -> Any:
+        """Return ``value`` or, of a list, its next item; the last item repeats."""
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            return value
         with self._lock:
-            position = self._used[what]
-            self._used[what] += 1
-        return wanted[min(position, len(wanted) - 1)]
+            position = self._used[key]
+            self._used[key] += 1
+        return value[min(position, len(value) - 1)]

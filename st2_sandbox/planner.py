@@ -1,19 +1,18 @@
-"""Plan what becomes of a request: its execution, and below a workflow those of its tasks."""
+"""Plan the execution of a request and, for a workflow, the executions of its tasks."""
 
-import itertools
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from . import action_chains, action_commands, inquiry_timeline, rendering, results
 from .catalog import Action, Catalog, Task
-from .executions import Execution, WallClock
+from .execution_factory import ExecutionFactory
+from .executions import Execution
 from .timeline import FINAL, StatusChange, plan_changes
 from .validation import CASTS, ExecutionRequest
 
-# Where a workflow stands when its last task stands there; with other tasks it stays running.
-_AFTER_TASK = {
+# The status of a workflow by the status of its last task. With any other it stays running.
+_STATUS_BY_LAST_TASK = {
     "succeeded": "succeeded",
     "failed": "failed",
     "timeout": "failed",
@@ -25,67 +24,32 @@ _AFTER_TASK = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an execution ends in, after how many seconds, and whether somebody asked for it."""
+    """The last status of an execution, and the seconds until then.
+
+    ``is_chosen``: set by the options or a parameter. ``result``: replaces the default result.
+    """
 
     status: str
     duration: float
     is_chosen: bool = False
-    result: Any = None  # in place of the usual one
-
-
-class ExecutionFactory:
-    """Makes ids as MongoDB does (time, process, counter), and executions that carry them."""
-
-    def __init__(self, clock: Callable[[], float], wall: WallClock) -> None:
-        self.url = ""
-        self._clock = clock
-        self._wall = wall
-        self._process = secrets.token_hex(5)
-        self._numbers = itertools.count(secrets.randbelow(1 << 20))
-
-    def new_id(self) -> str:
-        """Return a new id of 24 hex digits; later ones sort higher."""
-        seconds = int(self._wall.at(self._clock()).timestamp())
-        return f"{seconds:08x}{self._process}{next(self._numbers) % (1 << 24):06x}"
-
-    def new_execution(
-        self,
-        request: ExecutionRequest,
-        changes: tuple[StatusChange, ...],
-        parent: Execution | None = None,
-    ) -> Execution:
-        """Return a new execution of ``request``."""
-        liveaction_id, execution_id = self.new_id(), self.new_id()
-        return Execution(
-            id=execution_id,
-            liveaction_id=liveaction_id,
-            action=request.action,
-            parameters=request.parameters,
-            context=dict(request.context),
-            timeline=changes,
-            wall=self._wall,
-            web_url=f"{self.url}/#/history/{execution_id}/general",
-            notify=request.notify,
-            delay_milliseconds=request.delay_milliseconds,
-            parent=parent,
-        )
+    result: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Plans executions; ``choose`` decides the outcome of an action with these parameters."""
+    """Plans executions; ``select_outcome`` returns the outcome for an action and its parameters."""
 
     factory: ExecutionFactory
     catalog: Catalog
     datastore: Mapping[str, str]
-    choose: Callable[[Action, Mapping[str, Any]], Outcome]
+    select_outcome: Callable[[Action, Mapping[str, Any]], Outcome]
 
     def plan(self, request: ExecutionRequest, outcome: Outcome, start: float) -> list[Execution]:
-        """Return the execution of ``request``, which appears at ``start``, then its tasks'."""
-        root = self._execution(request, outcome, start)
-        return [root, *_below(root)]
+        """Return the execution of ``request``, visible from ``start``, and those of its tasks."""
+        root = self._plan_execution(request, outcome, start)
+        return [root, *_descendants(root)]
 
-    def _execution(
+    def _plan_execution(
         self,
         request: ExecutionRequest,
         outcome: Outcome,
@@ -112,66 +76,71 @@ class Planner:
             changes = inquiry_timeline.with_expiry(changes, full.get("ttl"))
         execution = self.factory.new_execution(request, changes, parent)
         if has_tasks and any(change.status == "running" for change in changes):
-            self._run_tasks(execution, outcome, full)
+            self._plan_workflow(execution, outcome, full)
         return execution
 
-    def _run_tasks(self, workflow: Execution, outcome: Outcome, inputs: Mapping[str, Any]) -> None:
+    def _plan_workflow(
+        self, workflow: Execution, outcome: Outcome, inputs: Mapping[str, Any]
+    ) -> None:
         before = [one for one in workflow.timeline if one.status in ("requested", "scheduled")]
-        begun = next(one.at for one in workflow.timeline if one.status == "running")
+        running_at = next(one.at for one in workflow.timeline if one.status == "running")
         if not action_chains.is_chain(workflow):
             workflow.context["workflow_execution"] = self.factory.new_id()
-        workflow.workflow_inputs = (outcome, inputs)
-        self._begin_tasks(workflow, outcome, inputs, begun)
-        running = StatusChange(begun, "running", {"output": None}, sets_size=True)
-        planned = (running, *self._ending(workflow, outcome, inputs, begun))
-        workflow.timeline = (*before, *_as_shown(workflow, planned))
+        workflow.workflow_plan = (outcome, inputs)
+        self._plan_ready_tasks(workflow, outcome, inputs, running_at)
+        running = StatusChange(running_at, "running", {"output": None}, sets_size=True)
+        planned = (running, *self._last_changes(workflow, outcome, inputs, running_at))
+        workflow.timeline = (*before, *_shown_changes(workflow, planned))
 
     def resume(self, workflow: Execution, now: float, *, by: str) -> list[Execution]:
-        """Plan a workflow again after an inquiry below it was answered; return what it starts.
+        """Plan the rest of a workflow after a response to an inquiry; return the new executions.
 
-        ``by``: who answered, if the inquiry is a task of this workflow itself, else empty.
+        ``by``: the user who responded if the inquiry is a task of this workflow, else ''.
         """
-        passed = tuple(workflow.passed(now))
-        if passed[-1].status not in ("running", "paused", "resuming"):
+        past = tuple(workflow.past_changes(now))
+        if past[-1].status not in ("running", "paused", "resuming"):
             return []
-        outcome, inputs = workflow.workflow_inputs
-        lead: list[StatusChange] = []
+        outcome, inputs = workflow.workflow_plan
+        resuming: list[StatusChange] = []
         at = now
-        if passed[-1].status != "running":
-            if by and passed[-1].status == "paused":
-                lead.append(StatusChange(now, "resuming", {"output": None}, sets_size=True))
+        if past[-1].status != "running":
+            if by and past[-1].status == "paused":
+                resuming.append(StatusChange(now, "resuming", {"output": None}, sets_size=True))
             at += inquiry_timeline.RESUME_SECONDS
-            lead.append(StatusChange(at, "running", {"output": None}, sets_size=True))
+            resuming.append(StatusChange(at, "running", {"output": None}, sets_size=True))
         if by:
             workflow.context["resumed_by"] = by
         for child in workflow.children:
             child.is_dropped = child.start > now
         workflow.children = [child for child in workflow.children if not child.is_dropped]
-        begun = self._begin_tasks(workflow, outcome, inputs, at)
-        planned = (*lead, *self._ending(workflow, outcome, inputs, at))
-        workflow.timeline = (*passed, *_as_shown(workflow, planned))
-        above = self.resume(workflow.parent, now, by="") if workflow.parent else []
-        return [one for child in begun for one in (child, *_below(child))] + above
+        added = self._plan_ready_tasks(workflow, outcome, inputs, at)
+        planned = (*resuming, *self._last_changes(workflow, outcome, inputs, at))
+        workflow.timeline = (*past, *_shown_changes(workflow, planned))
+        of_parent = self.resume(workflow.parent, now, by="") if workflow.parent else []
+        return [one for child in added for one in (child, *_descendants(child))] + of_parent
 
-    def _begin_tasks(
+    def _plan_ready_tasks(
         self, workflow: Execution, outcome: Outcome, inputs: Mapping[str, Any], at: float
     ) -> list[Execution]:
-        """Plan the tasks that can start because those before them succeed; return the new ones."""
+        """Plan the tasks whose predecessors succeed; return the new executions."""
         started = {_task_name(child): child for child in workflow.children}
-        begun = []
-        for task, before in _in_order(workflow.action.tasks):
-            awaited = [started.get(name) for name in before]
-            ends = [one.end for one in awaited if one and one.timeline[-1].status == "succeeded"]
-            if task.name in started or len(ends) < len(awaited):
+        added = []
+        for task, names in _with_predecessors(workflow.action.tasks):
+            predecessors = [started.get(name) for name in names]
+            ends = [
+                one.end for one in predecessors if one and one.timeline[-1].status == "succeeded"
+            ]
+            if task.name in started or len(ends) < len(predecessors):
                 continue
             start = max([at, *(end for end in ends if end is not None)])
-            child = self._task(workflow, task, outcome, _with_responses(inputs, started), start)
+            values = _with_responses(inputs, started)
+            child = self._plan_task(workflow, task, outcome, values, start)
             started[task.name] = child
             workflow.children.append(child)
-            begun.append(child)
-        return begun
+            added.append(child)
+        return added
 
-    def _task(
+    def _plan_task(
         self,
         workflow: Execution,
         task: Task,
@@ -186,20 +155,21 @@ class Planner:
         }
         task_execution_id = self.factory.new_id()
         context = _task_context(workflow, task, action, task_execution_id)
-        task_outcome = self.choose(action, parameters)
+        task_outcome = self.select_outcome(action, parameters)
         if outcome.is_chosen:
             is_last = task is workflow.action.tasks[-1]
             status = _last_task_status(outcome.status) if is_last else "succeeded"
             task_outcome = Outcome(status, task_outcome.duration, result=task_outcome.result)
-        child = self._execution(
+        child = self._plan_execution(
             ExecutionRequest(action, parameters, context), task_outcome, start, workflow
         )
         child.task_execution_id = task_execution_id
         return child
 
-    def _ending(
+    def _last_changes(
         self, workflow: Execution, outcome: Outcome, inputs: Mapping[str, Any], at: float
     ) -> tuple[StatusChange, ...]:
+        """Return the status changes of a workflow after it is running at ``at``."""
         waits = {id(child): inquiry_timeline.current_wait(child, at) for child in workflow.children}
         open_waits = [wait for wait in waits.values() if wait is not None]
         others = [child for child in workflow.children if waits[id(child)] is None]
@@ -212,7 +182,7 @@ class Planner:
             return inquiry_timeline.waiting_changes(open_waits, others_end)
         last = max(workflow.children, key=lambda child: child.timeline[-1].at)
         ended = last.timeline[-1]
-        status = _AFTER_TASK.get(ended.status, "running")
+        status = _STATUS_BY_LAST_TASK.get(ended.status, "running")
         if outcome.is_chosen:
             status = "paused" if outcome.status == "pending" else outcome.status
         if status == "running":
@@ -234,7 +204,7 @@ def _task_name(child: Execution) -> str:
     return str(context["chain"]["name"] if "chain" in context else context["orquesta"]["task_name"])
 
 
-def _as_shown(workflow: Execution, planned: Sequence[StatusChange]) -> Sequence[StatusChange]:
+def _shown_changes(workflow: Execution, planned: Sequence[StatusChange]) -> Sequence[StatusChange]:
     return (
         action_chains.chain_changes(workflow, planned)
         if action_chains.is_chain(workflow)
@@ -242,8 +212,8 @@ def _as_shown(workflow: Execution, planned: Sequence[StatusChange]) -> Sequence[
     )
 
 
-def _in_order(tasks: Sequence[Task]) -> Iterator[tuple[Task, Sequence[str]]]:
-    """Yield each task with the names of those that it comes after: its own, or the one before."""
+def _with_predecessors(tasks: Sequence[Task]) -> Iterator[tuple[Task, Sequence[str]]]:
+    """Yield each task with its ``after``, or else with the name of the previous task."""
     previous: tuple[str, ...] = ()
     for task in tasks:
         yield task, previous if task.after is None else task.after
@@ -251,7 +221,7 @@ def _in_order(tasks: Sequence[Task]) -> Iterator[tuple[Task, Sequence[str]]]:
 
 
 def _with_responses(inputs: Mapping[str, Any], tasks: Mapping[str, Execution]) -> dict[str, Any]:
-    """Return the values for templates: the inputs, and the answer to each inquiry by its task."""
+    """Return the values for templates: the inputs, and each inquiry's response by task name."""
     results_by_task = {name: child.timeline[-1].result for name, child in tasks.items()}
     responses = {
         name: result["response"]
@@ -262,16 +232,16 @@ def _with_responses(inputs: Mapping[str, Any], tasks: Mapping[str, Execution]) -
 
 
 def with_defaults(action: Action, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``parameters`` with the action's and its runner's defaults for those not given."""
+    """Return ``parameters`` with the defaults of the action and its runner for missing ones."""
     schemas = action.parameters.items()
     defaults = {name: schema["default"] for name, schema in schemas if "default" in schema}
     return defaults | dict(parameters)
 
 
-def _below(execution: Execution) -> list[Execution]:
+def _descendants(execution: Execution) -> list[Execution]:
     found = []
     for child in execution.children:
-        found += [child, *_below(child)]
+        found += [child, *_descendants(child)]
     return found
 
 

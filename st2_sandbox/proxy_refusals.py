@@ -1,6 +1,6 @@
-"""Refusals that a limiter or a proxy before StackStorm gives, in place of StackStorm's answer.
+"""Error responses of a rate limiter or a proxy in front of StackStorm.
 
-No proxy but StackStorm's own nginx is recorded: the pages are the default ones of nginx.
+Only StackStorm's own nginx is recorded, so these are nginx's default error pages.
 """
 
 import random
@@ -16,7 +16,7 @@ CONTENT = "<hr><center>nginx</center>"
 
 
 class ProxyRefusals:
-    """Decides which calls are refused; of one seed and one order of calls always the same."""
+    """Selects the requests to refuse; the same seed and order of requests repeat the selection."""
 
     def __init__(self, options: SandboxOptions, clock: Callable[[], float]) -> None:
         self._options = options
@@ -26,7 +26,7 @@ class ProxyRefusals:
         self._lock = threading.Lock()
 
     def next(self) -> HttpResponse | None:
-        """Return the refusal that the next call gets, None if it is passed on."""
+        """Return the refusal of the next request, None if it passes."""
         with self._lock:
             if self._options.refusal_status and self._random.random() < self._options.refusal_rate:
                 return self._refusal(self._options.refusal_status)

@@ -1,4 +1,4 @@
-"""Answer the list of executions: filters, attributes, paging, with StackStorm's own errors."""
+"""Queries of the list of executions: filters, attributes and paging, with StackStorm's errors."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ DEFAULT_LIMIT = 100
 OBJECT_ID = re.compile(r"[0-9a-f]{24}", re.IGNORECASE)
 TAG_FILTER = "context.trace_context.trace_tag:"
 
-# The stored fields of an execution; `elapsed_seconds` is computed and none of them.
+# The stored fields of an execution. `elapsed_seconds` is computed, so it is not one of them.
 STORED = frozenset(
     [
         *("id", "status", "action", "runner", "liveaction", "parameters", "context", "log"),
@@ -27,8 +27,8 @@ STORED = frozenset(
 )
 EXCLUDABLE = ("result", "trigger_instance", "status")
 
-# The filters with one value each, and the value that they compare; `null` finds the executions
-# without one. All other query parameters are ignored.
+# Filters with a single value, and how to read that value; `null` matches executions without one.
+# All other query parameters are ignored.
 FILTERS: dict[str, Callable[[Execution, float], Any]] = {
     "status": lambda one, now: one.status(now),
     "action": lambda one, now: one.action.ref,
@@ -41,7 +41,7 @@ FILTERS: dict[str, Callable[[Execution, float], Any]] = {
     "trigger_type": lambda one, now: _rule_field(one, "trigger_type", "name"),
     "trigger_instance": lambda one, now: _rule_field(one, "trigger_instance", "id"),
 }
-Test = Callable[[Execution, float], bool]
+Predicate = Callable[[Execution, float], bool]
 
 
 def _rule_field(execution: Execution, field: str, name: str) -> Any:
@@ -50,7 +50,7 @@ def _rule_field(execution: Execution, field: str, name: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list; ``limit`` None says that there was none."""
+    """One page of a list; ``limit`` None: unlimited."""
 
     rows: Sequence[Mapping[str, Any]]
     total: int
@@ -58,23 +58,27 @@ class Page:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the headers that go with the page."""
+        """The paging headers."""
         limit = {} if self.limit is None else {"X-Limit": str(self.limit)}
         return {"X-Total-Count": str(self.total), **limit}
 
 
 def list_executions(store: Store, query: Mapping[str, str]) -> Page:
-    """Return the executions that ``query`` asks for, newest first unless it says otherwise.
+    """Return the executions that match ``query``, by default newest first.
 
     Raises RefusedError.
     """
     limit = parse_limit(query, DEFAULT_LIMIT)
     choose = attribute_filter(query)
-    tests = _tests(query)
+    predicates = _predicates(query)
     show_secrets = query.get("show_secrets") == "true"
     with store.lock:
         now = store.clock()
-        found = [one for one in _candidates(store, query) if all(test(one, now) for test in tests)]
+        found = [
+            one
+            for one in _candidates(store, query)
+            if all(matches(one, now) for matches in predicates)
+        ]
         if "timestamp_gt" in query or query.get("sort_asc", "").lower() == "true":
             found.reverse()
         page = _slice(found, query, limit)
@@ -86,7 +90,7 @@ def list_executions(store: Store, query: Mapping[str, str]) -> Page:
 def page_of(
     rows: Sequence[Mapping[str, Any]], query: Mapping[str, str], *, default: int | None = None
 ) -> Page:
-    """Return the page of ``rows`` that ``limit`` and ``offset`` ask for.
+    """Return the page of ``rows`` selected by ``limit`` and ``offset``.
 
     Raises RefusedError.
     """
@@ -95,7 +99,7 @@ def page_of(
 
 
 def parse_limit(query: Mapping[str, str], default: int | None) -> int | None:
-    """Return how many rows are asked for; None is all of them.
+    """Return the requested number of rows; None: all.
 
     Raises RefusedError.
     """
@@ -113,12 +117,12 @@ def parse_limit(query: Mapping[str, str], default: int | None) -> int | None:
 
 
 def attribute_filter(query: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Return what cuts an execution down to the attributes that are asked for.
+    """Return a function that reduces a view to the requested attributes.
 
     Raises RefusedError.
     """
-    included = _words(query, "include_attributes")
-    excluded = _words(query, "exclude_attributes")
+    included = _split(query, "include_attributes")
+    excluded = _split(query, "exclude_attributes")
     if included and excluded:
         raise FaultError(
             400,
@@ -137,7 +141,7 @@ def attribute_filter(query: Mapping[str, str]) -> Callable[[Mapping[str, Any]], 
 
 def included_fields(query: Mapping[str, str]) -> set[str] | None:
     """Return the top-level fields that ``include_attributes`` needs, None for all."""
-    included = _words(query, "include_attributes")
+    included = _split(query, "include_attributes")
     return {"id", *(name.partition(".")[0] for name in included)} if included else None
 
 
@@ -173,7 +177,7 @@ def _at(view: Mapping[str, Any], path: str) -> Any:
 
 
 def _candidates(store: Store, query: Mapping[str, str]) -> list[Execution]:
-    """Return the executions among which to look, newest first: few, where an index helps."""
+    """Return the executions to filter, newest first; an id or a trace tag uses an index."""
     if "id" in query:
         ids = query["id"].split(",")
         for one in ids:
@@ -186,23 +190,23 @@ def _candidates(store: Store, query: Mapping[str, str]) -> list[Execution]:
     return store.visible()
 
 
-def _tests(query: Mapping[str, str]) -> list[Test]:
-    tests: list[Test] = []
+def _predicates(query: Mapping[str, str]) -> list[Predicate]:
+    predicates: list[Predicate] = []
     for name, value in query.items():
         if name in FILTERS:
-            tests.append(_equals(FILTERS[name], value))
+            predicates.append(_equals(FILTERS[name], value))
         elif name in ("timestamp", "timestamp_gt", "timestamp_lt"):
-            tests.append(_stamped(name, value))
+            predicates.append(_compares_start(name, value))
         elif name == "filter":
-            tests += [_matches(pair) for pair in value.split()]
-    return tests
+            predicates += [_has_value(pair) for pair in value.split()]
+    return predicates
 
 
-def _equals(read: Callable[[Execution, float], Any], wanted: str) -> Test:
+def _equals(read: Callable[[Execution, float], Any], wanted: str) -> Predicate:
     return lambda one, now: bool(read(one, now) == wanted)
 
 
-def _stamped(name: str, value: str) -> Test:
+def _compares_start(name: str, value: str) -> Predicate:
     try:
         wanted = datetime.fromisoformat(value)
     except ValueError as error:
@@ -216,13 +220,14 @@ def _stamped(name: str, value: str) -> Test:
     return lambda one, _now: one.wall.at(one.start) == wanted
 
 
-def _matches(pair: str) -> Test:
+def _has_value(pair: str) -> Predicate:
     path, colon, wanted = pair.partition(":")
     if not colon:
         raise FaultError(400, f'invalid format for filter "{pair}"')
     if path.partition(".")[0] not in STORED:
         raise FaultError(400, f'Cannot resolve field "{path}"')
-    # The value stays text: `context.number:1` finds no 1 (get-executions-filter-context-int).
+    # The value is a string: `context.number:1` does not match the number 1
+    # (get-executions-filter-context-int).
     return lambda one, now: bool(_at(one.view(now, show_secrets=True), path) == wanted)
 
 
@@ -241,7 +246,7 @@ def _slice(rows: Sequence[Row], query: Mapping[str, str], limit: int | None) -> 
 
 
 def parse_integer(query: Mapping[str, str], name: str) -> int | None:
-    """Return a query parameter that has to be a whole number, None without it.
+    """Return an integer query parameter, None without it.
 
     Raises RefusedError.
     """
@@ -253,5 +258,5 @@ def parse_integer(query: Mapping[str, str], name: str) -> int | None:
         raise FaultError(400, f'Parameter "{name}" is not of type integer') from error
 
 
-def _words(query: Mapping[str, str], name: str) -> list[str]:
-    return [word for word in query.get(name, "").split(",") if word]
+def _split(query: Mapping[str, str], name: str) -> list[str]:
+    return [item for item in query.get(name, "").split(",") if item]

@@ -1,7 +1,7 @@
-"""Render parameter values as StackStorm does: every string with Jinja marks is a template.
+"""Render parameter values as StackStorm does: every string with Jinja syntax is a template.
 
-That is the very thing a client must not be hurt by, so the sandbox plays it: the datastore is
-within reach of a parameter (post-execution-jinja-*, get-execution-jinja-*).
+This lets a parameter read the datastore, so clients must escape their values, and the sandbox must
+show if they do not (post-execution-jinja-*, get-execution-jinja-*).
 """
 
 import json
@@ -15,13 +15,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 class RenderError(ValueError):
-    """A parameter cannot be rendered; the text is StackStorm's."""
+    """StackStorm cannot render a parameter; the text is StackStorm's."""
 
 
 class KeyValueLookup:
-    """StackStorm's datastore in a template: `st2kv.system.NAME`; what is not there is empty."""
+    """StackStorm's datastore in a template: `st2kv.system.NAME`; a missing key is ''."""
 
-    # Jinja's sandbox asks for these before a call; without them every name would be a key.
+    # Jinja's sandbox reads these before a call. Without them __getattr__ would return a lookup.
     unsafe_callable = alters_data = False
 
     def __init__(self, values: Mapping[str, str], path: str = "") -> None:
@@ -36,7 +36,7 @@ class KeyValueLookup:
     __getitem__ = __getattr__
 
     def __call__(self, key: str) -> str:
-        """Look a key up by its full name, as workflows write it: `st2kv("system.NAME")`."""
+        """Look up a key by its full name, as workflows do: `st2kv("system.NAME")`."""
         return self._values.get(key, "")
 
     def __str__(self) -> str:
@@ -45,9 +45,9 @@ class KeyValueLookup:
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
-    # Blocks are trimmed as in StackStorm's st2common/util/jinja.py: the newline after a block and
-    # the blanks before it on its line are lost, which an escape of strange text has to survive.
-    # Of StackStorm's own filters there are only these; a template with another passes untouched.
+    # Trim blocks as StackStorm's st2common/util/jinja.py does: the newline after a block and the
+    # blanks before it are lost, so an escape must preserve them. Only these of StackStorm's filters
+    # exist; a template with another filter is not rendered.
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -68,11 +68,11 @@ def render(
     context: Mapping[str, Any],
     datastore: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return ``parameters`` with their templates rendered, and the default for each null.
+    """Return ``parameters`` with rendered templates, and with defaults in place of nulls.
 
-    Templates may use each other, the action's defaults, st2kv and action_context.
-    Raises RenderError for a missing name, a cycle and a failing template. What does not parse
-    is no template to StackStorm and passes untouched.
+    Templates may use each other, the action's defaults, st2kv and action_context. Like StackStorm,
+    leave a template with a syntax error unchanged.
+    Raises RenderError for a missing name, a cycle or an error in a template.
     """
     values = {name: schema.get("default") for name, schema in schemas.items()}
     for name, value in parameters.items():
@@ -93,12 +93,12 @@ def render(
 
 
 def render_task(template: Any, inputs: Mapping[str, Any], datastore: Mapping[str, str]) -> Any:
-    """Return a task's parameter value over the workflow's inputs, evaluated twice.
+    """Return a task's parameter value, rendered twice with the workflow's inputs.
 
-    Workflows evaluate again what their inputs brought along: no escape survives it.
+    Workflows render the values of their inputs again, so an escape in an input is lost.
     """
     known = {"st2kv": KeyValueLookup(datastore), **inputs}
-    for _time in range(2):
+    for _ in range(2):
         if _names_in(template) is not None:
             try:
                 template = _rendered("task", template, set(), known)
@@ -121,7 +121,7 @@ def _in_order(needed: Mapping[str, set[str] | None]) -> tuple[str, ...]:
 
 
 def _names_in(value: Any) -> set[str] | None:
-    """Return the names that a template needs, None when the value is no template."""
+    """Return the names that a template uses, None if the value is not a template."""
     text = str(value) if isinstance(value, str | list | dict) else ""
     if "{{" not in text and "{%" not in text:
         return None
@@ -137,7 +137,7 @@ def _rendered(name: str, value: Any, names: set[str] | None, known: Mapping[str,
     try:
         if isinstance(value, str):
             return ENVIRONMENT.from_string(value).render(known)
-        # Objects and arrays are rendered as JSON text; a value that is one name keeps its type.
+        # Objects and arrays are rendered as JSON. A value that is only a name keeps its type.
         text = re.sub(r'"{{([A-z0-9_-]+)}}"', r"{{\1 | to_complex}}", json.dumps(value))
         return json.loads(ENVIRONMENT.from_string(text).render(known))
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:

@@ -1,6 +1,6 @@
-"""Run an execution again, as people do in StackStorm's web page (rerun-*, post-re-run-*).
+"""Rerun an execution, as users do in StackStorm's web UI (rerun-*, post-re-run-*).
 
-The new execution has no trace tag and no `notify`: it names the first in `context.re-run.ref`.
+The new execution has no trace tag and no `notify`; `context.re-run.ref` is the original's id.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,21 +17,21 @@ from .validation import ExecutionRequest, FaultError
 NOT_FOUND = "Unable to rerun workflow because one or more tasks is not found: "
 
 
-def answer(
+def rerun(
     state: SandboxState, original: Execution, body: Mapping[str, Any], *, user: str
 ) -> HttpResponse:
-    """Start an execution again; the answer shows it as it begins.
+    """Rerun an execution; the response shows the new one as requested.
 
     Raises RefusedError.
     """
     tasks = list(body.get("tasks") or [])
     _check(original, body, tasks)
     request = _request(state, original, body, user=user)
-    unknown = [name for name in tasks if name not in _names(original)]
+    unknown = [name for name in tasks if name not in _task_names(original)]
     if unknown:
-        made = _failed(state, request, unknown)
+        made = _start_failing(state, request, unknown)
     else:
-        made = state.start_execution(_from(request, tasks))
+        made = state.start_execution(_starting_at(request, tasks))
     first = made.timeline[0]
     return HttpResponse(201, made.view(first.at, until=first))
 
@@ -72,12 +72,12 @@ def _request(
     return replace(request, context=context)
 
 
-def _names(original: Execution) -> list[str]:
+def _task_names(original: Execution) -> list[str]:
     return [task.name for task in original.action.tasks]
 
 
-def _from(request: ExecutionRequest, tasks: Sequence[str]) -> ExecutionRequest:
-    """Return the request for a workflow that begins with the first of these tasks."""
+def _starting_at(request: ExecutionRequest, tasks: Sequence[str]) -> ExecutionRequest:
+    """Return the request of a workflow that starts at the first of these tasks."""
     if not tasks:
         return request
     names = [task.name for task in request.action.tasks]
@@ -85,7 +85,9 @@ def _from(request: ExecutionRequest, tasks: Sequence[str]) -> ExecutionRequest:
     return replace(request, action=replace(request.action, tasks=request.action.tasks[first:]))
 
 
-def _failed(state: SandboxState, request: ExecutionRequest, unknown: Sequence[str]) -> Execution:
+def _start_failing(
+    state: SandboxState, request: ExecutionRequest, unknown: Sequence[str]
+) -> Execution:
     now, seconds = state.clock(), state.options.duration_seconds
     result = {"errors": [{"message": NOT_FOUND + ", ".join(unknown)}], "output": None}
     changes = (

@@ -1,6 +1,6 @@
-"""The result that an execution ends with, in the shape of its action's runner.
+"""The result of an execution, in the format of its action's runner.
 
-Shapes are those of the recordings (get-execution-*); every one says that nothing was executed.
+The formats come from the recordings (get-execution-*). Each result says that nothing was executed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,17 @@ NOTICE = "sandbox: nothing was executed"
 CANCELED_BY_USER = "Action canceled by user."
 
 
-def result_for(runner: str, parameters: Mapping[str, Any], outcome: str, asked: Any = None) -> Any:
-    """Return the result of an execution without tasks, None where StackStorm stores none.
+def result_for(
+    runner: str, parameters: Mapping[str, Any], outcome: str, override: Any = None
+) -> Any:
+    """Return the result of an execution without tasks, None if StackStorm stores none.
 
-    ``parameters`` holds the runner's defaults too. ``asked``: what the options want instead.
+    ``parameters``: with the runner's defaults. ``override``: the result set by the options.
     """
-    if asked is not None and outcome in ("succeeded", "failed", "timeout"):
-        return asked
+    if override is not None and outcome in ("succeeded", "failed", "timeout"):
+        return override
     if outcome == "canceled":
-        return {}  # a concurrency policy's cancel: sized, but not shown
+        return {}  # canceled by a concurrency policy: has a size, but the view omits it
     if outcome == "pending":
         return _inquiry(parameters)
     if outcome not in ("succeeded", "failed", "timeout"):
@@ -33,9 +35,9 @@ def result_for(runner: str, parameters: Mapping[str, Any], outcome: str, asked: 
 def workflow_result(
     outcome: str, output: Mapping[str, Any], failed_task: str, end_of_task: StatusChange
 ) -> dict[str, Any]:
-    """Return the result of an Orquesta workflow; the failed task is named in its errors.
+    """Return the result of an Orquesta workflow; its errors name the failed task.
 
-    A task that timed out is not named (failure-workflow-task-timeout).
+    They do not name a task that timed out (failure-workflow-task-timeout).
     """
     if outcome == "succeeded":
         return {"output": dict(output)}
@@ -51,11 +53,11 @@ def workflow_result(
 
 
 def cancel_result(user: str) -> dict[str, str]:
-    """Return what StackStorm puts in place of the result when somebody cancels."""
+    """Return the result that StackStorm stores when a user cancels."""
     return {"message": CANCELED_BY_USER, "user": user}
 
 
-def parse_hosts(parameters: Mapping[str, Any]) -> Sequence[str]:
+def _hosts(parameters: Mapping[str, Any]) -> Sequence[str]:
     """Return the hosts of a remote action."""
     return [host.strip() for host in str(parameters.get("hosts", "")).split(",") if host.strip()]
 
@@ -75,7 +77,7 @@ def _shell(parameters: Mapping[str, Any], outcome: str) -> dict[str, Any]:
 
 
 def _remote(parameters: Mapping[str, Any], outcome: str) -> dict[str, Any]:
-    return {host: _on_host(host, parameters, outcome) for host in parse_hosts(parameters)}
+    return {host: _on_host(host, parameters, outcome) for host in _hosts(parameters)}
 
 
 def _on_host(host: str, parameters: Mapping[str, Any], outcome: str) -> dict[str, Any]:

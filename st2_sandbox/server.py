@@ -1,4 +1,4 @@
-"""The sandbox as an HTTP server: sockets, limits and the life of its threads."""
+"""The sandbox's HTTP server: sockets, size limits and threads."""
 
 import logging
 import socket
@@ -30,17 +30,17 @@ from .stream import Subscriber
 
 logger = logging.getLogger(__name__)
 
-MAX_LINE_BYTES = 4094  # gunicorn's, of a request line
+MAX_LINE_BYTES = 4094  # of a request line, in gunicorn
 MAX_NGINX_BODY = 1 << 20
 MAX_BODY = 32 << 20
-POLL_SECONDS = 0.05  # how soon the accepting thread sees that it has to stop
+POLL_SECONDS = 0.05  # how often the accepting thread checks whether to stop
 
 
 class Sandbox:
-    """A StackStorm that executes nothing, on a real socket, in threads of this process.
+    """A fake StackStorm that listens on a socket, in threads of this process.
 
-    As a context manager it starts and stops itself. It may be started again: the port, the
-    executions and the tokens stay, as those of a StackStorm that was away.
+    A context manager: it starts on entry and stops on exit. After a stop it can be started again
+    with the same port, executions and tokens, like a StackStorm after an outage.
     """
 
     def __init__(
@@ -65,31 +65,31 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Return the address without a trailing slash; of port 0 it is known after start."""
+        """The URL without a trailing slash. Port 0 is replaced by the real port at the start."""
         host, port = self._bind
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @property
     def options(self) -> SandboxOptions:
-        """Return what is played now."""
+        """The current options."""
         return self._state.options
 
     @property
     def executions(self) -> tuple[dict[str, Any], ...]:
-        """Return the executions as the API shows them now, oldest first."""
+        """The API's views of the executions now, oldest first."""
         return self._state.store.snapshot()
 
     @property
     def requests(self) -> tuple[tuple[str, str], ...]:
-        """Return method and path of the requests to StackStorm's endpoints, oldest first."""
+        """Method and path of the requests to StackStorm's endpoints, oldest first."""
         return self._state.request_log.requests()
 
     def posts_by_trace_tag(self) -> Counter[str]:
-        """Count the POSTs of executions that arrived whole, by their trace tag."""
+        """Count the complete POSTs of executions by trace tag."""
         return self._state.request_log.posts_by_trace_tag()
 
     def started_twice(self) -> list[str]:
-        """Name the trace tags under which more than one execution was started."""
+        """Return the trace tags with more than one started execution."""
         return self._state.store.started_twice()
 
     def configure(self, **values: object) -> None:
@@ -100,13 +100,13 @@ class Sandbox:
         self._state.configure(values)
 
     def reset(self) -> None:
-        """Forget executions and requests; the options stay."""
+        """Delete the executions and the recorded requests; keep the options."""
         self._state.reset()
 
     def start(self) -> None:
-        """Listen, and answer in threads; a started one is left alone.
+        """Start to listen; does nothing if it is running.
 
-        Raises OSError when the address cannot be had.
+        Raises OSError if it cannot listen on the address.
         """
         if self._server is not None:
             return
@@ -124,7 +124,7 @@ class Sandbox:
         ).start()
 
     def stop(self) -> None:
-        """Stop listening and cut every connection; a stopped one is left alone."""
+        """Stop listening and close all connections; does nothing if it is stopped."""
         if self._server is None:
             return
         self._server.close()
@@ -148,7 +148,7 @@ class Sandbox:
 
 
 class _Server(ThreadingHTTPServer):
-    """Knows its connections and streams, so that it can end them."""
+    """Tracks its connections and streams, so that `close` can end them."""
 
     daemon_threads = True
     block_on_close = False
@@ -166,7 +166,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(bind, _Handler)
 
     def close(self) -> None:
-        """Stop accepting, then end what is open."""
+        """Stop accepting connections, then end the open ones."""
         self.stopping.set()
         self.shutdown()
         self.server_close()
@@ -175,7 +175,7 @@ class _Server(ThreadingHTTPServer):
         for subscriber in subscribers:
             subscriber.end()
         for connection in connections:
-            _hang_up(connection)
+            _disconnect(connection)
 
     def subscribe(self, query: Any) -> Subscriber:
         subscriber = Subscriber(self.state.dispatcher, query)
@@ -198,17 +198,18 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what a connection broke on; a client that hangs up is no error here."""
+        """Log the error of a connection; a disconnected client is logged at debug level."""
         error = sys.exception()
         level = logging.DEBUG if isinstance(error, OSError) else logging.ERROR
-        logger.log(level, "connection of %s broke", client_address, exc_info=error)
+        logger.log(level, "error in the connection of %s", client_address, exc_info=error)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Reads one call after the other from a connection."""
+    """Handles the requests of a connection."""
 
     protocol_version = "HTTP/1.1"
-    # Whole answers in one segment: headers and body apart would wait for each other's ACK.
+    # Buffer a response and send it at once: with headers and body in separate segments, the second
+    # would wait for the ACK of the first.
     wbufsize = -1
     disable_nagle_algorithm = True
     server: _Server
@@ -224,34 +225,34 @@ class _Handler(BaseHTTPRequestHandler):
             self._handle()
         except ConnectionCutError:
             self.close_connection = True
-            _hang_up(self.connection)
+            _disconnect(self.connection)
 
     do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET  # noqa: N815 - BaseHTTPRequestHandler's names
 
     def _handle(self) -> None:
         length = self.headers.get("Content-Length", "0")
         size = int(length) if length.isdecimal() else MAX_BODY + 1
-        # What is too large even to be passed over is answered at once, and the client cut.
+        # Do not read a body beyond MAX_BODY: respond at once and close the connection.
         body = self.rfile.read(size) if size <= MAX_BODY else b""
-        refused = self._refused(size)
-        if refused is not None:
+        limit_response = self._check_limits(size)
+        if limit_response is not None:
             self.close_connection = True
-            self._send(refused)
+            self._send(limit_response)
             return
-        call = HttpRequest.parse(self.command, self.path, dict(self.headers.items()), body)
-        if call.path.startswith("/sandbox"):
-            self._send(control_api.answer(self.server.state, call))
+        request = HttpRequest.parse(self.command, self.path, dict(self.headers.items()), body)
+        if request.path.startswith("/sandbox"):
+            self._send(control_api.handle(self.server.state, request))
             return
-        self.server.state.request_log.record(call.method, self.path)
+        self.server.state.request_log.record(request.method, self.path)
         self.server.stopping.wait(self.server.state.options.latency_seconds)
-        answer = self.server.api.answer(call)
-        if isinstance(answer, StreamResponse):
-            self._stream(answer)
+        response = self.server.api.handle(request)
+        if isinstance(response, StreamResponse):
+            self._stream(response)
         else:
-            self._send(answer)
+            self._send(response)
 
-    def _refused(self, size: int) -> HttpResponse | None:
-        """Return what gunicorn and nginx answer themselves to a request beyond their limits."""
+    def _check_limits(self, size: int) -> HttpResponse | None:
+        """Return the response of nginx or gunicorn to a request beyond their limits."""
         service, path = split_service(self.path)
         if service and self.command == "PATCH":
             return error_page(405, "405 Not Allowed", "<hr><center>nginx</center>")
@@ -263,13 +264,13 @@ class _Handler(BaseHTTPRequestHandler):
             return error_page(400, "Bad Request", text)
         return None
 
-    def _send(self, answer: HttpResponse) -> None:
-        body = answer.encoded()
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
+    def _send(self, response: HttpResponse) -> None:
+        body = response.encoded()
+        self.send_response(response.status)
+        self.send_header("Content-Type", response.content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Request-ID", self.headers.get("X-Request-ID") or str(uuid.uuid4()))
-        for name, value in answer.headers.items():
+        for name, value in response.headers.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -293,6 +294,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
-def _hang_up(connection: socket.socket) -> None:
-    with suppress(OSError):  # it may be gone already
+def _disconnect(connection: socket.socket) -> None:
+    with suppress(OSError):  # the client may have disconnected
         connection.shutdown(socket.SHUT_RDWR)

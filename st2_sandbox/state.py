@@ -1,4 +1,4 @@
-"""Everything that a sandbox holds, apart from its sockets."""
+"""The state of a sandbox, without its sockets."""
 
 import time
 from collections import Counter, deque
@@ -11,10 +11,11 @@ from .callbacks import Callbacks
 from .catalog import Catalog
 from .credentials import Credentials
 from .dispatcher import EventDispatcher
+from .execution_factory import ExecutionFactory
 from .executions import Execution, WallClock, now_in_utc
 from .options import SandboxOptions
 from .outcome_selection import OutcomeSelector
-from .planner import ExecutionFactory, Outcome, Planner
+from .planner import Outcome, Planner
 from .proxy_refusals import ProxyRefusals
 from .store import MAX_EXECUTIONS, Store
 from .timeline import StatusChange
@@ -22,7 +23,7 @@ from .validation import ExecutionRequest
 
 
 class SandboxState:
-    """The options, what they make possible, the executions, and a journal of what was asked."""
+    """The options and the objects built from them, the executions, and the request log."""
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class SandboxState:
         self.refusals = ProxyRefusals(options, clock)
 
     def configure(self, values: Mapping[str, object]) -> SandboxOptions:
-        """Change options by name; draws begin anew from the seed.
+        """Change options by name; random selections restart from the seed.
 
         Raises OptionError.
         """
@@ -61,7 +62,7 @@ class SandboxState:
         return options
 
     def reset(self) -> None:
-        """Forget executions and journal; options, ids and tokens stay."""
+        """Delete the executions and the request log; keep options, ids and tokens."""
         self.store.clear()
         self.dispatcher.clear()
         self.request_log.clear()
@@ -69,9 +70,9 @@ class SandboxState:
     def start_execution(
         self, request: ExecutionRequest, *, outcome: str = "", after: float = 0.0
     ) -> Execution:
-        """Make the execution of a request; it appears ``after`` seconds from now.
+        """Create the execution of a request; it becomes visible in ``after`` seconds.
 
-        ``outcome`` overrides what the options and the parameters choose.
+        ``outcome`` overrides the outcome set by the options and the parameters.
         """
         planner = Planner(
             self.factory, self.catalog, self.options.datastore, self.selector.outcome_of
@@ -86,7 +87,7 @@ class SandboxState:
         return executions[0]
 
     def store_failed(self, request: ExecutionRequest, error: str) -> None:
-        """Keep what StackStorm keeps of a request whose templates could not be rendered."""
+        """Store a failed execution, as StackStorm does if a template cannot be rendered."""
         now = self.clock()
         result = {"error": error, "traceback": "Traceback (most recent call last): (cut)"}
         changes = (StatusChange(now, "requested"), StatusChange(now, "failed", result))
@@ -104,7 +105,7 @@ class SandboxState:
         self.dispatcher.schedule(execution, planned)
 
     def stats(self) -> dict[str, Any]:
-        """Return what happened so far, as GET /sandbox/stats shows it."""
+        """Return the counters that GET /sandbox/stats shows."""
         return {
             "posts": self.request_log.posts,
             "posts_by_trace_tag": dict(self.request_log.posts_by_trace_tag()),
@@ -115,14 +116,14 @@ class SandboxState:
 
 
 class RequestLog:
-    """What was asked: the newest requests, and how often each trace tag was POSTed."""
+    """The newest requests, and the number of POSTs by trace tag."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self.clear()
 
     def clear(self) -> None:
-        """Forget it."""
+        """Delete all records."""
         with self._lock:
             self.posts = 0
             self.gets = 0
@@ -130,14 +131,14 @@ class RequestLog:
             self._posts_by_tag: Counter[str] = Counter()
 
     def record(self, method: str, path: str) -> None:
-        """Note a request to StackStorm's endpoints."""
+        """Record a request to StackStorm's endpoints."""
         with self._lock:
             self._requests.append((method, path))
             if method == "GET":
                 self.gets += 1
 
     def record_post(self, trace_tag: str) -> None:
-        """Note a POST that would start an execution."""
+        """Record a POST to /executions."""
         with self._lock:
             self.posts += 1
             if trace_tag:
@@ -151,6 +152,6 @@ class RequestLog:
             return tuple(self._requests)
 
     def posts_by_trace_tag(self) -> Counter[str]:
-        """Count the POSTs that arrived whole, by trace tag, those that failed too."""
+        """Count the complete POSTs by trace tag, including failed ones."""
         with self._lock:
             return Counter(self._posts_by_tag)

@@ -1,4 +1,4 @@
-"""All executions of a sandbox, found by id, tag and time; the newest 20,000 are kept."""
+"""The executions of a sandbox, by id, trace tag and time; the newest 20,000 are kept."""
 
 import threading
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ MAX_EXECUTIONS = 20_000
 
 
 class Store:
-    """The executions. Hold ``lock`` while reading or changing one; the methods take it too."""
+    """The executions. Hold ``lock`` to read or change one; the methods hold it themselves."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -20,60 +20,58 @@ class Store:
         self._by_tag: defaultdict[str, list[Execution]] = defaultdict(list)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete all executions."""
         with self.lock:
             self._executions.clear()
             self._by_tag.clear()
 
     def add(self, executions: Iterable[Execution]) -> None:
-        """Keep executions and forget the oldest beyond KEPT."""
+        """Add executions and delete the oldest beyond MAX_EXECUTIONS."""
         with self.lock:
             for execution in executions:
                 self._executions[execution.id] = execution
                 if execution.trace_tag:
                     self._by_tag[execution.trace_tag].append(execution)
             while len(self._executions) > MAX_EXECUTIONS:
-                self._forget(next(iter(self._executions)))
+                self._delete(next(iter(self._executions)))
 
-    def _forget(self, execution_id: str) -> None:
+    def _delete(self, execution_id: str) -> None:
         execution = self._executions.pop(execution_id)
-        with_trace_tag = self._by_tag.get(execution.trace_tag, [])
-        if execution in with_trace_tag:
-            with_trace_tag.remove(execution)
-            if not with_trace_tag:
+        same_tag = self._by_tag.get(execution.trace_tag, [])
+        if execution in same_tag:
+            same_tag.remove(execution)
+            if not same_tag:
                 del self._by_tag[execution.trace_tag]
 
     def find(self, execution_id: str) -> Execution | None:
-        """Return the execution of this id, or the newest for "last"; None if none has appeared."""
+        """Return the visible execution with this id, or the newest for "last"."""
         with self.lock:
             if execution_id == "last":
                 return next(iter(self.visible()), None)
             execution = self._executions.get(execution_id)
-            return execution if execution is not None and self._has_appeared(execution) else None
+            return execution if execution is not None and self._is_visible(execution) else None
 
     def visible(self) -> list[Execution]:
-        """Return the executions that have appeared, newest first."""
+        """Return the visible executions, newest first."""
         with self.lock:
-            appeared = [
-                one for one in reversed(self._executions.values()) if self._has_appeared(one)
-            ]
-            return sorted(appeared, key=lambda one: one.start, reverse=True)
+            visible = [one for one in reversed(self._executions.values()) if self._is_visible(one)]
+            return sorted(visible, key=lambda one: one.start, reverse=True)
 
     def with_trace_tag(self, trace_tag: str) -> list[Execution]:
-        """Return the executions of one trace tag, oldest first, the tasks of workflows too."""
+        """Return the visible executions with this trace tag, oldest first, including tasks."""
         with self.lock:
-            return [one for one in self._by_tag.get(trace_tag, ()) if self._has_appeared(one)]
+            return [one for one in self._by_tag.get(trace_tag, ()) if self._is_visible(one)]
 
     def snapshot(self) -> tuple[dict[str, Any], ...]:
-        """Return the executions as the API shows them, oldest first."""
+        """Return the API's views of the executions, oldest first."""
         with self.lock:
             now = self.clock()
             return tuple(one.view(now) for one in reversed(self.visible()))
 
     def timings(self) -> list[dict[str, Any]]:
-        """Return start and planned end of the executions on the sandbox's clock, oldest first.
+        """Return start and planned end of the visible executions, oldest first.
 
-        That clock is ``time.monotonic`` of the machine, so another process can compare times.
+        The default clock is ``time.monotonic``, which other processes on this machine can compare.
         """
         with self.lock:
             now = self.clock()
@@ -91,16 +89,16 @@ class Store:
             ]
 
     def count_by_status(self) -> Counter[str]:
-        """Count the executions that have appeared by status."""
+        """Count the visible executions by status."""
         with self.lock:
             now = self.clock()
             return Counter(one.status(now) for one in self.visible())
 
     def started_twice(self) -> list[str]:
-        """Name the trace tags under which more than one execution was started.
+        """Return the trace tags with more than one started execution.
 
-        Started means past `requested`: a ghost does not count, nor do the tasks of workflows and
-        the executions of rules.
+        Started means past `requested`. Ghosts (executions that stay `requested`), tasks of
+        workflows and callback executions do not count.
         """
         with self.lock:
             now = self.clock()
@@ -110,11 +108,11 @@ class Store:
                 if one.parent is None and one.trace_tag and not one.rule_fields
                 if _has_started(one, now)
             )
-        return [tag for tag, timings in started.items() if timings > 1]
+        return [tag for tag, count in started.items() if count > 1]
 
-    def _has_appeared(self, execution: Execution) -> bool:
+    def _is_visible(self, execution: Execution) -> bool:
         return execution.start <= self.clock() and not execution.is_dropped
 
 
 def _has_started(execution: Execution, now: float) -> bool:
-    return any(change.status in ("scheduled", "running") for change in execution.passed(now))
+    return any(change.status in ("scheduled", "running") for change in execution.past_changes(now))

@@ -1,4 +1,4 @@
-"""The stream of events: server-sent, in the framing of the recordings (sse-stream-*)."""
+"""The stream of server-sent events, in the recorded format (sse-stream-*)."""
 
 import json
 import queue
@@ -15,7 +15,7 @@ MAX_QUEUED = 10_000
 
 
 class Subscriber:
-    """One reader of the stream; a reader too slow for MOST_WAITING events is cut off."""
+    """One reader of the stream; it is disconnected if more than MAX_QUEUED events wait."""
 
     def __init__(self, dispatcher: EventDispatcher, query: Mapping[str, str]) -> None:
         self._query = query
@@ -23,7 +23,7 @@ class Subscriber:
         self._unsubscribe: Callable[[], None] = dispatcher.subscribe(self._on_status_change)
 
     def events(self) -> Iterator[bytes]:
-        """Yield what goes over the wire, heartbeats too, until the stream ends."""
+        """Yield the encoded events and heartbeats until the stream ends."""
         try:
             yield b"\n"
             while True:
@@ -42,7 +42,7 @@ class Subscriber:
             self._unsubscribe()
 
     def end(self) -> None:
-        """End the stream after what is waiting."""
+        """End the stream after the queued events."""
         try:
             self._queue.put_nowait(None)
         except queue.Full:
@@ -65,9 +65,9 @@ class Subscriber:
             self.end()
 
     def _wants(self, name: str, execution: Execution) -> bool:
-        patterns = _words(self._query, "events")
-        refs = _words(self._query, "action_refs")
-        ids = _words(self._query, "execution_ids")
+        patterns = _split(self._query, "events")
+        refs = _split(self._query, "action_refs")
+        ids = _split(self._query, "execution_ids")
         return (
             (not patterns or any(fnmatchcase(name, pattern) for pattern in patterns))
             and (not refs or execution.action.ref in refs)
@@ -75,5 +75,5 @@ class Subscriber:
         )
 
 
-def _words(query: Mapping[str, str], name: str) -> list[str]:
-    return [word for word in query.get(name, "").split(",") if word]
+def _split(query: Mapping[str, str], name: str) -> list[str]:
+    return [item for item in query.get(name, "").split(",") if item]

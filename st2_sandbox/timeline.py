@@ -1,7 +1,7 @@
-"""The life of an execution, planned when it is made: time only reveals it.
+"""The status changes of an execution, planned when it is created.
 
-No timer moves an execution on. Its moments stand in a list from the beginning, and whoever reads
-it sees those that have passed. A cancel rewrites the part that has not.
+No timer changes an execution. Its timeline lists all status changes with their times, and a reader
+sees those that are not in the future. A cancel replaces the future ones.
 """
 
 from collections.abc import Sequence
@@ -24,29 +24,29 @@ STATUSES = (
     "resuming",
 )
 FINAL = frozenset({"succeeded", "failed", "timeout", "abandoned", "canceled"})
-# Before a runner has an execution a cancel ends it at once.
+# No runner has the execution yet, so a cancel ends it at once.
 BEFORE_RUNNING = frozenset({"requested", "scheduled", "delayed"})
 
-# What an execution shows on its way to an outcome, and after which share of its duration.
-# StackStorm itself cancels by a concurrency policy, before a runner has the execution
+# The statuses before an outcome, and when they begin as a share of the duration. The outcome
+# `canceled` is a cancel by a concurrency policy, before a runner has the execution
 # (get-execution-concurrency-canceled).
-_USUAL_WAY = (("scheduled", 0.1), ("running", 0.2))
-_WAYS: dict[str, tuple[tuple[str, float], ...]] = {
+_USUAL_STATUSES = (("scheduled", 0.1), ("running", 0.2))
+_STATUSES_BEFORE: dict[str, tuple[tuple[str, float], ...]] = {
     "requested": (),
     "scheduled": (),
     "delayed": (),
     "canceled": (("canceling", 0.1),),
-    "running": _USUAL_WAY[:1],
+    "running": _USUAL_STATUSES[:1],
 }
-_ARRIVAL = {"scheduled": 0.1, "delayed": 0.1, "running": 0.2}
+_SHARE_AT_OUTCOME = {"scheduled": 0.1, "delayed": 0.1, "running": 0.2}
 
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """From ``at`` on, in seconds of the sandbox's clock, the execution shows ``status``.
+    """The execution has ``status`` from ``at`` on, in seconds on the sandbox's clock.
 
-    ``result`` replaces the result shown before (None: shows none); ``is_sized`` says whether
-    StackStorm computes ``result_size`` at this point, which a user's cancel does not.
+    ``result`` replaces the previous result (None: no result). ``sets_size``: StackStorm computes
+    ``result_size`` at this change; at a user's cancel it does not.
     """
 
     at: float
@@ -58,9 +58,9 @@ class StatusChange:
 def plan_changes(
     outcome: str, *, start: float, duration: float, result: object = None, delay: float = 0.0
 ) -> tuple[StatusChange, ...]:
-    """Return the moments of an execution that begins at ``start`` and ends in ``outcome``.
+    """Return the status changes of an execution that starts at ``start`` and ends in ``outcome``.
 
-    ``delay`` is the seconds that the client asked StackStorm to wait before it begins.
+    ``delay``: the seconds that the client asked StackStorm to wait before the start.
     """
     changes = [StatusChange(start, "requested")]
     if delay:
@@ -70,14 +70,14 @@ def plan_changes(
             StatusChange(begin, "requested"),
         ]
         start = begin
-    for status, share in _WAYS.get(outcome, _USUAL_WAY):
+    for status, share in _STATUSES_BEFORE.get(outcome, _USUAL_STATUSES):
         changes.append(StatusChange(start + duration * share, status))
     if outcome != "requested":
-        at = start + duration * _ARRIVAL.get(outcome, 1.0)
+        at = start + duration * _SHARE_AT_OUTCOME.get(outcome, 1.0)
         changes.append(StatusChange(at, outcome, result, sets_size=result is not None))
     return tuple(changes)
 
 
 def end_time(changes: Sequence[StatusChange]) -> float | None:
-    """Return when the last moment comes if it is a final one, else None."""
+    """Return the time of the last status change if its status is final, else None."""
     return changes[-1].at if changes[-1].status in FINAL else None

@@ -1,7 +1,7 @@
-"""Judge the body of a POST to /executions as StackStorm does, in its order and its words.
+"""Validate the body of a POST to /executions, with StackStorm's errors and order of checks.
 
-One error is reported, the first. Order: the body's own form, the action, Jinja and casts, whether
-the action is enabled, the parameters' schema, immutable parameters, the trace context.
+Only the first error is reported. The order is: types of the body's fields, the action, Jinja and
+casts, whether the action is enabled, the parameters' schema, immutable parameters, trace context.
 """
 
 import ast
@@ -16,7 +16,7 @@ from .catalog import Action, Catalog
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRequest:
-    """A POST that StackStorm takes: parameters rendered and cast, context completed."""
+    """A valid POST, with rendered and cast parameters and the complete context."""
 
     action: Action
     parameters: Mapping[str, Any]
@@ -26,9 +26,9 @@ class ExecutionRequest:
 
 
 class FaultError(Exception):
-    """StackStorm answers ``status`` with ``faultstring``.
+    """StackStorm's response is ``status`` with ``faultstring``.
 
-    ``leaves`` is what it stores all the same, as a failed execution.
+    ``failed_request``: the request that it nevertheless stores, as a failed execution.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ TOP_LEVEL = {
 
 
 def parse_body(body: bytes, content_type: str) -> dict[str, Any]:
-    """Return the JSON object of a request; nothing sent is an empty one.
+    """Return the JSON object of a request; an empty body is an empty object.
 
     Raises RefusedError.
     """
@@ -91,7 +91,7 @@ def validate_request(
     catalog: Catalog,
     datastore: Mapping[str, str],
 ) -> ExecutionRequest:
-    """Return the accepted request of ``body``; ``header_context`` is the St2-Context header.
+    """Return the validated request; ``header_context`` is the St2-Context header.
 
     Raises RefusedError.
     """
@@ -192,10 +192,10 @@ CASTS: dict[str, Callable[[Any], Any]] = {
 
 
 def check_parameters(action: Action, parameters: Mapping[str, Any]) -> None:
-    """Hold cast ``parameters`` against the schema that the action and its runner make together.
+    """Check cast ``parameters`` against the merged schema of the action and its runner.
 
-    Raises RefusedError. An unknown name is reported before anything else because StackStorm reports
-    the error nearest to the root (jsonschema's best_match).
+    An unknown name is reported first, because StackStorm reports the error nearest to the root
+    (jsonschema's best_match). Raises FaultError.
     """
     schemas = action.parameters
     unknown = [name for name in parameters if name not in schemas]
@@ -246,11 +246,11 @@ def _check_trace_context(context: Mapping[str, Any]) -> None:
     if not isinstance(trace, Mapping):
         kind = type(trace).__name__
         raise FaultError(500, f"TraceContext() argument after ** must be a mapping, not {kind}")
-    strange = [key for key in trace if key not in ("trace_tag", "id_")]
-    if strange:
+    unexpected = [key for key in trace if key not in ("trace_tag", "id_")]
+    if unexpected:
         raise FaultError(
             500,
-            f"TraceContext.__init__() got an unexpected keyword argument {strange[0]!r}",
+            f"TraceContext.__init__() got an unexpected keyword argument {unexpected[0]!r}",
         )
     if trace.get("id_"):
         known = {"id": trace["id_"]}

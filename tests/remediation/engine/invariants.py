@@ -50,7 +50,8 @@ class InvariantChecks:
 
     def check_end(self) -> None:
         """Raise AssertionError for a row that has not ended."""
-        for row in [*self.runs, *self.executions]:
+        rows: list[BucketRun | ActionExecution] = [*self.runs, *self.executions]
+        for row in rows:
             assert row.status not in OPEN, f"{row} never ended: it is {row.status}"
             reason = row.reason if isinstance(row, BucketRun) else row.error_message
             assert row.status != "unknown" or reason, f"{row} is unknown without a reason"
@@ -84,6 +85,7 @@ class InvariantChecks:
             if (transition.subject_type, transition.to_status) == ("execution", "launching"):
                 self._check_claim(transition)
             self.statuses[subject] = transition.to_status
+        rows: list[Alert | BucketRun | ActionExecution]
         rows = [*Alert.objects.all(), *self.runs, *ActionExecution.objects.all()]
         actual = {(row.SUBJECT_TYPE, row.pk): row.status for row in rows}
         assert actual == self.statuses

@@ -8,7 +8,8 @@ from django_q.models import OrmQ, Task
 
 from remediation import jobs, queue
 from remediation.engine import batches, cancel, problems
-from remediation.engine.launching import launch_timeout, recover
+from remediation.engine.launching import launch_timeout, lookup, recover
+from remediation.engine.outcomes import poll, settle
 from remediation.models import ActionExecution, BucketRun, BucketVersion, Heartbeat, Problem
 from tests.factories import make_bucket, make_execution, make_run, make_step
 
@@ -141,11 +142,7 @@ def test_a_failing_row_does_not_stop_the_others_and_becomes_a_problem(job, colum
             raise ValueError("Data too long")
         return original(row, *_arguments, **_options)
 
-    module, name = (
-        (launch_timeout.settle, "settle")
-        if job is launch_timeout.expire
-        else (recover.lookup, "schedule")
-    )
+    module, name = (settle, "settle") if job is launch_timeout.expire else (lookup, "schedule")
     original = getattr(module, name)
     monkeypatch.setattr(module, name, fail_for_one)
 
@@ -161,14 +158,19 @@ def test_a_tick_polls_before_it_processes_overdue_rows(monkeypatch, sandbox, set
     settings.ST2_API_URL, settings.ST2_API_KEY = sandbox.url, "sandbox-key"
     order = []
     for module, name in [
-        (jobs.poll, "poll_due"),
-        (jobs.lookup, "look_up_due"),
-        (jobs.recover, "recover"),
-        (jobs.launch_timeout, "expire"),
-        (jobs.cancel, "cancel_overdue"),
-        (jobs.cancel, "apply_stops"),
+        (poll, "poll_due"),
+        (lookup, "look_up_due"),
+        (recover, "recover"),
+        (launch_timeout, "expire"),
+        (cancel, "cancel_overdue"),
+        (cancel, "apply_stops"),
     ]:
-        monkeypatch.setattr(module, name, lambda name=name, **_: order.append(name) or 0)
+
+        def record(name=name, **_options):
+            order.append(name)
+            return 0
+
+        monkeypatch.setattr(module, name, record)
 
     jobs.tick()
 

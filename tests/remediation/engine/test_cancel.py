@@ -3,6 +3,7 @@
 import datetime
 import json
 import time
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
 Stop = BucketRun.Stop
-OPERATOR = {
+OPERATOR: dict[str, Any] = {
     "reason": "wrong host",
     "cause": Cause(at=timezone.now(), actor="ann", request_id="call-9"),
 }

@@ -11,7 +11,8 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from remediation import jobs, queue
-from remediation.engine import problems
+from remediation.engine import cancel, problems
+from remediation.engine.launching import launch_timeout, recover
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import Settlement
 from remediation.engine.row_by_row import isolate
@@ -67,7 +68,7 @@ def test_a_tick_between_two_beats_does_not_end_the_problem(monkeypatch, settings
     def fail():
         raise DeliberateError("recover")
 
-    monkeypatch.setattr(jobs.recover, "recover", fail)
+    monkeypatch.setattr(recover, "recover", fail)
     run_failing(jobs.tick)
     jobs.tick()
 
@@ -77,15 +78,15 @@ def test_a_tick_between_two_beats_does_not_end_the_problem(monkeypatch, settings
 def test_a_failing_part_of_the_tick_does_not_stop_the_others(monkeypatch, settings):
     settings.ST2_API_URL = ""
     done = []
-    for module, name in [(jobs.recover, "recover"), (jobs.cancel, "apply_stops")]:
+    for module, name in [(recover, "recover"), (cancel, "apply_stops")]:
 
         def fail(name=name):
             done.append(name)
             raise DeliberateError(name)
 
         monkeypatch.setattr(module, name, fail)
-    monkeypatch.setattr(jobs.launch_timeout, "expire", lambda: done.append("expire"))
-    monkeypatch.setattr(jobs.cancel, "cancel_overdue", lambda: done.append("cancel_overdue"))
+    monkeypatch.setattr(launch_timeout, "expire", lambda: done.append("expire"))
+    monkeypatch.setattr(cancel, "cancel_overdue", lambda: done.append("cancel_overdue"))
 
     run_failing(jobs.tick)
 

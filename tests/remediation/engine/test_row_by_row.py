@@ -302,13 +302,15 @@ def failing(*errors):
     return store_all
 
 
+def unexpected(item, error):
+    pytest.fail(f"{item}: {error}")
+
+
 def test_a_persistent_lock_is_raised():
     lock = OperationalError("database is locked")
 
     with pytest.raises(OperationalError):
-        row_by_row.run_batch(
-            [1, 2], failing(*[lock] * 99), description="It", on_failure=pytest.fail
-        )
+        row_by_row.run_batch([1, 2], failing(*[lock] * 99), description="It", on_failure=unexpected)
 
 
 @pytest.mark.parametrize(
@@ -318,12 +320,12 @@ def test_a_persistent_lock_is_raised():
 )
 def test_an_outage_of_the_database_is_raised_at_once(error):
     with pytest.raises(OperationalError):
-        row_by_row.run_batch([1, 2], failing(error), description="It", on_failure=pytest.fail)
+        row_by_row.run_batch([1, 2], failing(error), description="It", on_failure=unexpected)
 
 
 def test_a_failed_batch_is_stored_row_by_row():
     stored = row_by_row.run_batch(
-        [1, 2], failing(DataError(1406, "Data too long")), description="It", on_failure=pytest.fail
+        [1, 2], failing(DataError(1406, "Data too long")), description="It", on_failure=unexpected
     )
 
     assert stored == [[1], [2]]

@@ -210,6 +210,9 @@ OUTCOMES = strategies.lists(strategies.booleans(), min_size=4, max_size=4)
 class TestSimulation(TestCase):
     """A simulation with given step results shows what the real run does."""
 
+    sandbox: Sandbox
+    st2: StackStormClient
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

@@ -70,7 +70,7 @@ def run_and_fire_again():
 
 
 def repeat():
-    starts_at = Alert.objects.order_by("pk").last().starts_at
+    starts_at = Alert.objects.latest("pk").starts_at
     return deliver(alert_payload(startsAt=starts_at.isoformat()))
 
 
@@ -184,9 +184,10 @@ def test_a_hold_at_the_claim_has_a_transition():
     run_all()
 
     held = BucketRun.objects.get(status="pending")
-    hold = Transition.objects.filter(subject_type="run", subject_id=held.pk).last()
+    hold = Transition.objects.filter(subject_type="run", subject_id=held.pk).latest("pk")
     assert (hold.from_status, hold.to_status) == ("pending", "pending")
     assert hold.reason == held.reason
+    assert held.held_until is not None
     assert hold.data == {"held_until": held.held_until.isoformat()}
     assert "for the same alertname at" in held.reason
     assert held.alert.reason.endswith("It starts when the alert is repeated after that.")
@@ -266,7 +267,7 @@ def test_an_alert_without_a_bucket_is_matched_when_it_is_repeated():
     run = BucketRun.objects.get()
     assert (receipt.disposition, receipt.buckets, receipt.runs) == ("repeated", ["new"], [run.pk])
     assert (run.status, run.request_id, run.alert.reason) == ("success", "call-1", "")
-    made = Transition.objects.filter(subject_type="run", subject_id=run.pk).first()
+    made = Transition.objects.filter(subject_type="run", subject_id=run.pk).earliest("pk")
     assert made.cause_request_id == "call-2"
 
 

@@ -30,6 +30,7 @@ def test_the_latest_start_is_read_until_the_cooldown_ends(early, is_found):
     bucket, alert = make_bucket(cooldown_seconds=3600), make_alert()
     run = make_run(bucket, alert, identity=alert.fingerprint, started_at=clock.now())
 
+    assert run.started_at is not None
     found = cooldown.latest_starts([bucket], [run.identity], at=run.started_at + HOUR - early)
 
     assert found == ({(bucket.pk, run.identity): run.started_at} if is_found else {})

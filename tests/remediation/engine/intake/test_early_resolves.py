@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from remediation.alertmanager import parse
+from remediation.alertmanager import IncomingAlert, parse
 from remediation.engine.intake.early_resolves import EarlyResolves
 from remediation.engine.retries import is_transient
 from remediation.models import EarlyResolve
@@ -19,6 +19,7 @@ def test_a_resolve_is_retried_if_its_episode_was_opened_concurrently():
     body = notification_body(alert_payload(status="resolved"))
     [resolve] = parse(json.dumps(body).encode()).alerts
     early = EarlyResolves()
+    assert isinstance(resolve, IncomingAlert)
     early.add(resolve, at=timezone.now())
     concurrent = make_alert(fingerprint=resolve.fingerprint, active_fingerprint=resolve.fingerprint)
 
@@ -32,6 +33,7 @@ def test_a_resolve_is_retried_if_its_episode_was_opened_concurrently():
 def test_a_firing_alert_is_retried_if_its_resolve_was_stored_concurrently():
     [resolve] = parse(json.dumps(notification_body(alert_payload())).encode()).alerts
     concurrent = EarlyResolves()
+    assert isinstance(resolve, IncomingAlert)
     concurrent.add(resolve, at=timezone.now())
     concurrent.write([])
     alert = make_alert(labels=LABELS)

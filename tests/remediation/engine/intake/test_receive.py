@@ -11,6 +11,7 @@ from django_q.models import OrmQ
 
 from remediation.alertmanager import parse
 from remediation.engine.intake import receive
+from remediation.engine.intake.new_runs import save_runs
 from remediation.engine.operations import pause
 from remediation.models import ActionExecution, Alert, BucketRun, BucketVersion, Cause, Transition
 from tests.factories import (
@@ -220,6 +221,7 @@ def test_a_workflow_bucket_starts_with_step_zero_and_creates_its_action():
 
     execution = ActionExecution.objects.get()
     assert execution.step_order == 0
+    assert execution.action is not None
     assert execution.action.action_type == "workflow"
     assert execution.action.st2_action_ref == "remediation.host_down"
 
@@ -280,7 +282,6 @@ def test_a_large_group_needs_few_more_queries_than_a_small_one():
 def test_the_transaction_is_retried_after_a_conflict(error, monkeypatch):
     make_step()
     errors = [error, error]
-    save_runs = receive.save_runs
 
     def save_and_fail_twice(assignments, **options):
         save_runs(assignments, **options)

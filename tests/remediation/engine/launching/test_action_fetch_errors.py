@@ -51,6 +51,7 @@ def test_an_action_that_cannot_be_fetched_does_not_delay_others(error, sandbox, 
         launch.launch_due(client=st2)
 
     broken.refresh_from_db()
+    assert broken.due_at is not None
     assert (broken.status, broken.due_at > clock.now()) == (Status.PENDING, True)
     assert "Waiting for the metadata of the action" in broken.error_message
     assert {ActionExecution.objects.get(pk=row.pk).status for row in fine} == {Status.RUNNING}

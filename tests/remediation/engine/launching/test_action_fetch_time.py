@@ -1,5 +1,7 @@
 """Slow fetches of action metadata do not delay a batch, and no needed fetch is left out."""
 
+from typing import Any
+
 import pytest
 
 from remediation import clock
@@ -26,7 +28,7 @@ def test_an_action_that_was_not_fetched_in_time_waits_for_the_next_batch(sandbox
 
 def test_nothing_is_sent_with_metadata_that_was_not_renewed_in_time(sandbox, st2, monkeypatch):
     monkeypatch.setattr(action_refresh, "FETCH_SECONDS", -1.0)
-    known = {"st2_runner": "local-shell-cmd", "st2_check": "found"}
+    known: dict[str, Any] = {"st2_runner": "local-shell-cmd", "st2_check": "found"}
     execution = due_execution_of("core.local", {"cmd": "echo $HOME"}, **known)
 
     launch.launch_due(client=st2)
@@ -35,7 +37,9 @@ def test_nothing_is_sent_with_metadata_that_was_not_renewed_in_time(sandbox, st2
     monkeypatch.undo()
     launch.launch_due(client=st2)
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}
-    assert clock.now() >= Action.objects.get().st2_checked_at
+    checked_at = Action.objects.get().st2_checked_at
+    assert checked_at is not None
+    assert clock.now() >= checked_at
 
 
 def test_a_secret_default_is_not_stored(st2, sandbox):

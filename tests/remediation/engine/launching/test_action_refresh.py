@@ -45,6 +45,7 @@ def test_a_new_action_is_fetched_once_before_its_first_launch(sandbox, st2):
     fetched = [path for method, path in sandbox.requests if "overview/core.local" in path]
     assert len(fetched) == 1
     action = first.action
+    assert action is not None
     action.refresh_from_db()
     assert (action.st2_runner, action.st2_check) == ("local-shell-cmd", "found")
     second.refresh_from_db()
@@ -193,6 +194,7 @@ def test_a_refresh_stores_a_change_and_its_time(metadata, change, sandbox, st2):
 
     action = Action.objects.get()
     assert change in action.st2_change
+    assert action.st2_changed_at is not None
     assert clock.now() - action.st2_changed_at < datetime.timedelta(minutes=1)
     assert action_refresh.refresh_due(client=st2) == 0
 

@@ -110,7 +110,9 @@ def test_a_claim_stores_the_rendered_parameters():
 
     read = ActionExecution.objects.get()
     assert (read.status, read.parameters) == ("launching", {"cmd": "true"})
+    assert read.due_at is not None
     assert read.due_at > timezone.now()
+    assert prepared is not None
     assert prepared.rendered.sent == {"cmd": "true"}
 
 

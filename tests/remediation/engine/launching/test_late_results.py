@@ -4,6 +4,7 @@ import datetime
 import time
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import time_machine
@@ -49,7 +50,7 @@ def local_execution(request):
 
 
 def send(prepared, client):
-    future = Future()
+    future: Future[Any] = Future()
     try:
         future.set_result(prepared.send(client))
     except (StackStormError, TooLateToSend) as error:
@@ -57,9 +58,15 @@ def send(prepared, client):
     return future
 
 
+def claimed(execution):
+    prepared = prepared_launch.prepare_and_claim_one(execution)
+    assert prepared is not None
+    return prepared
+
+
 def suspended_before_sending(execution):
     """Claim for a worker that is suspended right after it last checked its timer."""
-    return replace(prepared_launch.prepare_and_claim_one(execution), timer=Timer(1e9))
+    return replace(claimed(execution), timer=Timer(1e9))
 
 
 def take_over(clock, client):
@@ -77,7 +84,7 @@ def notes(execution):
 
 
 def test_a_worker_whose_lease_is_over_sends_nothing(clock, sandbox, st2, execution):
-    prepared = prepared_launch.prepare_and_claim_one(execution)
+    prepared = claimed(execution)
     clock.shift(claim.start_within(is_local=False))
 
     launch_responses.record(prepared, send(prepared, st2), client=st2)
@@ -89,7 +96,7 @@ def test_a_worker_whose_lease_is_over_sends_nothing(clock, sandbox, st2, executi
 
 
 def test_an_unsent_launch_does_not_wait_for_its_look_up(clock, sandbox, st2, execution):
-    prepared = prepared_launch.prepare_and_claim_one(execution)
+    prepared = claimed(execution)
     clock.shift(LONGER_THAN_ANY_LEASE)
     recover.recover()
 
@@ -106,7 +113,7 @@ def test_the_look_up_of_an_earlier_launch_continues(clock, sandbox, st2, executi
     launch.launch_due(client=st2)
     ActionExecution.objects.update(status="pending", lookup_until=None, due_at=timezone.now())
     execution.refresh_from_db()
-    prepared = prepared_launch.prepare_and_claim_one(execution)
+    prepared = claimed(execution)
     clock.shift(LONGER_THAN_ANY_LEASE)
     recover.recover()
 
@@ -119,7 +126,7 @@ def test_the_look_up_of_an_earlier_launch_continues(clock, sandbox, st2, executi
 
 
 def test_a_worker_sends_nothing_after_another_launched_its_row(clock, sandbox, st2, execution):
-    prepared = prepared_launch.prepare_and_claim_one(execution)
+    prepared = claimed(execution)
     take_over(clock, st2)
     launch.launch_due(client=st2)
     before = ActionExecution.objects.values().get()
@@ -137,7 +144,7 @@ def test_a_late_response_is_recorded_before_the_row_is_resent(
     prepared = suspended_before_sending(execution)
     take_over(clock, st2)
     if is_claimed:
-        other = prepared_launch.prepare_and_claim_one(ActionExecution.objects.get())
+        other = claimed(ActionExecution.objects.get())
 
     launch_responses.record(prepared, send(prepared, st2), client=st2)
     launch.launch_due(client=st2)
@@ -154,7 +161,7 @@ def test_a_late_response_is_recorded_before_the_row_is_resent(
 
 
 def test_a_late_response_for_an_adopted_execution_changes_nothing(clock, sandbox, st2, execution):
-    prepared = prepared_launch.prepare_and_claim_one(execution)
+    prepared = claimed(execution)
     future = send(prepared, st2)
     take_over(clock, st2)
     before = ActionExecution.objects.values().get()
@@ -235,7 +242,7 @@ def test_a_late_response_settles_an_unknown_execution(clock, sandbox, st2, execu
 def test_scheduling_a_look_up_for_an_old_claim_does_not_change_a_newer_one(
     clock, sandbox, st2, execution
 ):
-    prepared = prepared_launch.prepare_and_claim_one(execution)
+    prepared = claimed(execution)
     take_over(clock, st2)
     assert prepared_launch.prepare_and_claim_one(ActionExecution.objects.get())
     before = ActionExecution.objects.values().get()
@@ -269,7 +276,7 @@ LOG_EVENT = ("log_event", {"message": "down"})
 
 @pytest.mark.parametrize("local_execution", [LOG_EVENT], indirect=True)
 def test_a_local_action_is_not_started_near_the_end_of_its_lease(clock, local_execution):
-    prepared = prepared_launch.prepare_and_claim_one(local_execution)
+    prepared = claimed(local_execution)
     clock.shift(claim.start_within(is_local=True))
 
     local_launch.execute(prepared)
@@ -333,7 +340,7 @@ def test_a_late_outcome_of_a_settled_local_action_becomes_a_note(
 
 @pytest.mark.parametrize("local_execution", [HTTP_REQUEST], indirect=True)
 def test_an_unknown_local_action_that_never_began_gets_a_note(clock, local_execution):
-    prepared = prepared_launch.prepare_and_claim_one(local_execution)
+    prepared = claimed(local_execution)
     clock.shift(LONGER_THAN_ANY_LEASE)
     recover.recover()
 

@@ -114,6 +114,7 @@ def test_a_disabled_action_skips_the_run_and_is_named(sandbox, st2):
 
     launch.launch_due(client=st2)
 
+    assert execution.action is not None
     assert BucketRun.objects.get().reason == f"the action {execution.action.name} is disabled"
 
 
@@ -191,6 +192,7 @@ def test_an_unsent_launch_is_pending_again_with_the_reason(faults, sandbox, st2)
 
     execution.refresh_from_db()
     assert execution.status == Status.PENDING
+    assert execution.due_at is not None
     assert execution.due_at > timezone.now()
     assert execution.error_message
     sandbox.configure(**dict.fromkeys(faults, False))
@@ -222,6 +224,7 @@ def test_a_launch_whose_response_was_lost_is_looked_up_and_not_resent(sandbox, s
 
     execution.refresh_from_db()
     assert execution.status == Status.LAUNCHING
+    assert execution.lookup_until is not None
     assert execution.lookup_until > timezone.now()
     assert BucketRun.objects.get().status == "running"
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 1}

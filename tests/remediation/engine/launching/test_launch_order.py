@@ -1,6 +1,7 @@
 """Launch order: by priority, then round-robin over buckets, oldest first."""
 
 import datetime
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -126,6 +127,6 @@ def test_taken_executions_are_loaded_with_all_rows_for_rendering(now, django_ass
     executions = LaunchQueue().take(100)
 
     with django_assert_num_queries(1):  # the config values, once for all
-        rendered = parameters.render_all(executions)
+        rendered: dict[int, Any] = parameters.render_all(executions)
 
     assert [rendered[row.pk].sent["cmd"] for row in executions] == ["true"] * 3

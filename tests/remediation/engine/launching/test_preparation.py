@@ -1,6 +1,7 @@
 """Due executions are reserved before rendering; one that kills three workers fails."""
 
 import datetime
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,7 @@ def test_a_wait_without_a_renderer_is_resumed_later(monkeypatch):
 
     execution.refresh_from_db()
     assert (execution.status, execution.prepare_attempts) == (Status.RUNNING, 1)
+    assert execution.due_at is not None
     assert execution.due_at > clock.now()
 
 
@@ -321,7 +323,7 @@ def test_an_execution_rendered_twice_without_a_renderer_stays_due(monkeypatch):
         return {row.pk: unavailable(is_suspect=True) for row in executions}
 
     monkeypatch.setattr(parameters, "render_all", no_renderer)
-    prepared: dict[int, object] = {}
+    prepared: dict[int, Any] = {}
 
     with preparation.reserved(loaded) as reservation:
         preparation.render_again(reservation, loaded, prepared)

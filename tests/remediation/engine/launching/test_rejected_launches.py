@@ -1,5 +1,7 @@
 """Launches that StackStorm rejects: which are resent, and the remedy in the reason."""
 
+from typing import Any
+
 import pytest
 import responses
 
@@ -152,7 +154,11 @@ def test_a_missing_parameter_of_an_action_is_named_with_its_place(mapping, place
 
 
 def test_a_removed_action_is_named_with_similar_actions_of_its_pack(sandbox, st2):
-    known = {"st2_check": "found", "st2_checked_at": clock.now(), "st2_runner": "noop"}
+    known: dict[str, Any] = {
+        "st2_check": "found",
+        "st2_checked_at": clock.now(),
+        "st2_runner": "noop",
+    }
 
     execution = launched("core.locale", {}, st2, **known)
 

@@ -138,6 +138,7 @@ def test_a_429_makes_the_execution_due_after_retry_after(sandbox, st2):
 
     execution.refresh_from_db()
     assert (execution.status, execution.unanswered_launches) == (Status.PENDING, 0)
+    assert execution.due_at is not None
     assert 39 <= (execution.due_at - before).total_seconds() <= 45
     at = f"{execution.due_at:%Y-%m-%d %H:%M:%S} UTC"
     assert execution.error_message.endswith(f"PoundCake retries from {at} on.")

@@ -110,7 +110,7 @@ def test_a_changed_workflow_action_creates_a_version_of_its_bucket():
 
     definitions.save_action(action, cause=CAUSE)
 
-    newest = bucket.versions.order_by("number").last()
+    newest = bucket.versions.latest("number")
     assert (newest.number, newest.steps[0]["name"]) == (2, "Host down")
 
 

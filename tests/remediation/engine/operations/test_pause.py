@@ -87,7 +87,9 @@ def test_a_new_pause_replaces_the_old_one():
     start_pause(reason="first")
     start_pause(reason="second")
 
-    assert Pause.current(at=timezone.now()).reason == "second"
+    current = Pause.current(at=timezone.now())
+    assert current is not None
+    assert current.reason == "second"
     assert Pause.objects.filter(ended_at=None).count() == 1
     pause.resume(cause=Cause(actor="bob"))
     assert Pause.current(at=timezone.now()) is None

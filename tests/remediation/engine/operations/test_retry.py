@@ -37,6 +37,7 @@ def test_a_retry_from_the_failed_step_skips_the_successful_steps():
     assert run.request_id == failed.request_id
     assert step_statuses(run) == ["a:skipped", "b:pending"]
     skipped = run.executions.get(step_order=1)
+    assert skipped.done_in is not None
     assert (skipped.error_message, skipped.done_in.run) == (f"done in run {failed.pk}", failed)
     run.mark_running(cause=Cause())
     finish(run, DONE, DONE)
@@ -89,7 +90,7 @@ def test_a_retry_from_the_start_uses_the_current_bucket_version():
 def test_the_actor_and_the_request_are_recorded():
     run = retry.retry_from_start(ended_run(FAILED), cause=ANN)
 
-    first = Transition.objects.filter(subject_type="run", subject_id=run.pk).first()
+    first = Transition.objects.filter(subject_type="run", subject_id=run.pk).earliest("pk")
     assert (first.actor, first.cause_request_id, first.request_id) == (
         "ann",
         "call-9",

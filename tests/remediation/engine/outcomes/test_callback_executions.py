@@ -1,5 +1,6 @@
 """A rule's execution inherits our trace tag but is never treated as the launched execution."""
 
+import datetime
 import json
 
 import pytest
@@ -132,7 +133,7 @@ def test_a_row_that_follows_a_callback_is_corrected(st2):
 )
 @pytest.mark.parametrize("status", ["launching", "running", "unknown"])
 def test_the_event_of_a_callback_changes_nothing(status, body, tag, caplog):
-    later = timezone.now() + timezone.timedelta(hours=1)
+    later = timezone.now() + datetime.timedelta(hours=1)
     row = make_row(
         trace_tag=tag,
         status=status,

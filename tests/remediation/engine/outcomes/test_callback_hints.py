@@ -45,7 +45,7 @@ def stored():
     """Return all executions without ``due_at``, all runs and all transitions."""
     rows = ActionExecution.objects.order_by("pk").values()
     return (
-        [{name: row[name] for name in row if name != "due_at"} for row in rows],
+        [{name: value for name, value in row.items() if name != "due_at"} for row in rows],
         list(BucketRun.objects.order_by("pk").values()),
         list(Transition.objects.order_by("pk").values()),
     )
@@ -67,7 +67,7 @@ def test_a_hint_during_the_post_does_not_change_the_lease():
     lease_until = timezone.now() + datetime.timedelta(minutes=1)
     row = make_execution(status="launching", due_at=lease_until)
 
-    assert poll_hints.hint(st2_execution_id=FOREIGN_ID, trace_tag=row.trace_tag) == "accepted"
+    assert poll_hints.hint(st2_execution_id=FOREIGN_ID, trace_tag=row.trace_tag or "") == "accepted"
 
     row.refresh_from_db()
     assert (row.due_at, row.st2_execution_id) == (lease_until, None)
@@ -102,7 +102,7 @@ def test_repeated_hints_settle_once(sandbox, st2, launched):
     row = launched()
     st2.cancel(row.st2_execution_id)
 
-    results = []
+    results: list[str] = []
     while not results or results[-1] == "accepted":
         results.append(
             poll_hints.hint(st2_execution_id=row.st2_execution_id, trace_tag=row.trace_tag)
@@ -132,7 +132,7 @@ def test_a_hint_for_a_local_action_is_ignored():
     later = timezone.now() + datetime.timedelta(minutes=1)
     row = make_execution(make_run(bucket), status="running", due_at=later)
 
-    assert poll_hints.hint(st2_execution_id=FOREIGN_ID, trace_tag=row.trace_tag) == "ignored"
+    assert poll_hints.hint(st2_execution_id=FOREIGN_ID, trace_tag=row.trace_tag or "") == "ignored"
 
     row.refresh_from_db()
     assert row.due_at == later

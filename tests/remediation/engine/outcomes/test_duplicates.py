@@ -41,7 +41,7 @@ def test_the_oldest_is_followed_and_the_other_canceled(sandbox, st2, duplicates)
     assert execution.status == "running"
     assert st2.execution(younger).status in ("canceling", "canceled")
     assert st2.execution(older).status == "running"
-    move = Transition.objects.filter(subject_type="execution").last()
+    move = Transition.objects.filter(subject_type="execution").latest("pk")
     assert move.data == {"st2_execution_id": older, "canceled": [younger]}
 
 

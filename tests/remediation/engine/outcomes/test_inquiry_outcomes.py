@@ -1,5 +1,7 @@
 """How inquiries change the outcome of their execution, with recorded StackStorm data."""
 
+from typing import Any
+
 import pytest
 import responses
 from django.utils import timezone
@@ -28,7 +30,7 @@ CANCELED = ("inquiry-workflow-canceled", "inquiry-workflow-canceled-children")
 OPEN_ID = "6b0ab1b2f61463f7f50ce0fb"
 LEFT_OPEN = f"the inquiry {OPEN_ID} stays open in StackStorm; an answer has no effect any more"
 CANCELED_WORKFLOW = "6b0ab1aff1d0b61be1aa7fd6"
-OPERATOR = {
+OPERATOR: dict[str, Any] = {
     "reason": "wrong host",
     "cause": Cause(at=timezone.now(), actor="ann", request_id="call-9"),
 }

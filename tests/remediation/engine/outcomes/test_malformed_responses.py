@@ -1,5 +1,6 @@
 """A response about another execution or in another form affects one row, no other."""
 
+import datetime
 import logging
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from django.utils import timezone
 from remediation.engine import log_once
 from remediation.engine.launching import launch, lookup
 from remediation.engine.outcomes import poll, remote_outcomes, stream
-from remediation.models import ActionExecution, BucketRun
+from remediation.models import Action, ActionExecution, BucketRun
 from remediation.stackstorm import StackStormClient
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
@@ -40,7 +41,7 @@ def altering(sandbox):
 @pytest.fixture
 def make_rows(sandbox):
     """Make due executions of one-step runs."""
-    action = []
+    action: list[Action] = []
 
     def make(count=3, **columns):
         action[:] = action or [make_action(st2_runner="local-shell-cmd")]
@@ -177,7 +178,7 @@ def test_a_response_about_another_execution_delays_that_row_and_is_logged_once(
     assert rows[0].due_at > timezone.now()
     logged = [record for record in caplog.records if other in record.getMessage()]
     assert len(logged) == 1
-    long_ago = timezone.now() - timezone.timedelta(days=2)
+    long_ago = timezone.now() - datetime.timedelta(days=2)
     ActionExecution.objects.update(running_at=long_ago, started_at=long_ago)
     poll_all(altering)
     assert statuses(rows)[0] == "unknown"
@@ -284,7 +285,7 @@ def test_an_event_that_contradicts_its_row_only_makes_the_poll_due(
     [row] = make_rows(1)
     launch.launch_due(client=st2)
     row.refresh_from_db()
-    ActionExecution.objects.update(due_at=timezone.now() + timezone.timedelta(hours=1))
+    ActionExecution.objects.update(due_at=timezone.now() + datetime.timedelta(hours=1))
     event = replace(st2.execution(row.st2_execution_id), status="failed", context=context)
 
     stream.apply_events([event])
@@ -302,7 +303,7 @@ def test_an_event_that_is_applied_again_hints_no_second_poll(st2, make_rows):
     event = replace(st2.execution(row.st2_execution_id), id=FOREIGN_ID, status="failed")
 
     unmatched = stream.apply_events([event])
-    later = timezone.now() + timezone.timedelta(hours=1)
+    later = timezone.now() + datetime.timedelta(hours=1)
     ActionExecution.objects.update(due_at=later)
     assert stream.apply_events([], pending=unmatched) == unmatched
 
@@ -349,6 +350,7 @@ def test_malformed_action_metadata_delays_only_the_executions_of_that_action(
         launch.launch_due(client=altering)
 
     assert statuses(rows) == ["pending", "running"]
+    assert rows[0].action is not None
     rows[0].action.refresh_from_db()
     assert "StackStorm returned 200 for GET /actions" in rows[0].action.st2_check_message
     logged = [one for one in caplog.records if "metadata of the action core.noop" in one.message]

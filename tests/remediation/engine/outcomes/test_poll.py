@@ -70,7 +70,7 @@ def test_a_final_status_settles_the_execution_and_ends_the_run(
     assert BucketRun.objects.get().status == run_status
     moves = Transition.objects.filter(subject_type="execution").order_by("pk")
     assert [move.to_status for move in moves] == ["launching", "running", status]
-    assert moves.last().actor == "stackstorm"
+    assert moves.latest("pk").actor == "stackstorm"
 
 
 @pytest.mark.parametrize(

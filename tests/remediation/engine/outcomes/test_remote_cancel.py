@@ -1,6 +1,7 @@
 """Executions are canceled in StackStorm once; open inquiries, which it never cancels, end here."""
 
 import datetime
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -14,7 +15,7 @@ from tests.factories import make_action, make_bucket, make_execution, make_run, 
 pytestmark = pytest.mark.django_db
 
 Status = ActionExecution.Status
-OPERATOR = {
+OPERATOR: dict[str, Any] = {
     "reason": "wrong host",
     "cause": Cause(at=timezone.now(), actor="ann", request_id="call-9"),
 }

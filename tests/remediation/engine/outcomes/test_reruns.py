@@ -127,7 +127,7 @@ def test_re_runs_are_read_from_a_recorded_response():
         mock.get("http://st2.example.com/v1/executions", json=recorded("rerun-by-context-ref"))
         client = StackStormClient(api_url="http://st2.example.com", api_key="key", timeout=1)
         reruns.check_due(client=client)
-        url = mock.calls[0].request.url
+        url = str(mock.calls[0].request.url)
 
     [rerun] = row.reruns.all()
     assert (rerun.st2_execution_id, rerun.st2_status) == ("6b0ab2c8f1d0b61be1aa803f", "failed")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from threading import Event
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -14,7 +15,8 @@ from remediation import queue
 from remediation.engine.launching import launch
 from remediation.engine.outcomes import poll, poll_hints, poll_interval, remote_status, stream
 from remediation.models import ActionExecution, BucketRun, Heartbeat, Transition
-from remediation.stackstorm import StackStormUnavailable
+from remediation.models.statements import compare_and_set
+from remediation.stackstorm import StackStormClient, StackStormUnavailable
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +60,7 @@ def event_of(st2, execution, **changed):
     return replace(st2.execution(execution.st2_execution_id), **changed)
 
 
-class Scripted:
+class Scripted(StackStormClient):
     """A client whose connections yield the given items; an exception item breaks the connection."""
 
     def __init__(self, *connections):
@@ -86,7 +88,8 @@ def test_an_event_settles_its_execution_without_a_request(sandbox, st2, launched
     sandbox.configure(duration_seconds=0.3)
     monkeypatch.setattr(stream, "BATCH_EVENTS_MAX", 1)
     apply_events = stream.apply_events
-    executions, requests = [], []
+    executions: list[ActionExecution] = []
+    requests: list[tuple[str, str]] = []
 
     def apply_and_cut(updates, **options):
         if not executions:
@@ -106,6 +109,7 @@ def test_an_event_settles_its_execution_without_a_request(sandbox, st2, launched
     execution.refresh_from_db()
     assert (execution.status, execution.st2_action_execution_status) == ("success", "succeeded")
     assert execution.running_at is not None, "its earlier events are applied as well"
+    assert execution.st2_result is not None
     assert execution.st2_result["succeeded"]
     assert BucketRun.objects.get().status == "success"
     [last] = Transition.objects.filter(subject_type="execution", to_status="success")
@@ -155,7 +159,7 @@ def test_another_status_is_stored_and_settles_nothing(st2_status, st2, launched)
 def test_statuses_are_stored_after_a_deadlock(st2, launched, monkeypatch):
     executions = [launched(), launched()]
     ActionExecution.objects.update(st2_action_execution_status="requested", running_at=None)
-    real_update, conflicts = remote_status.compare_and_set, [executions[1].pk]
+    real_update, conflicts = compare_and_set, [executions[1].pk]
 
     def fail_once(row, **columns):
         if row.pk in conflicts:
@@ -273,7 +277,7 @@ def test_events_received_while_others_are_applied_form_one_batch():
         yield ["c", "d"]
         raise CUT
 
-    batches = []
+    batches: list[Any] = []
 
     def read_all():
         for updates in stream.batched(items()):
@@ -340,7 +344,7 @@ def test_a_database_error_does_not_end_the_follower(error, launched, monkeypatch
             raise breaks.pop()
 
     monkeypatch.setattr(poll_hints, "hint_all_running", fail_first_time)
-    waits = []
+    waits: list[float] = []
 
     with pytest.raises(ScriptEnded):
         stream.follow(client=Scripted([[]], [[], CUT]), wait=waits.append)
@@ -349,7 +353,7 @@ def test_a_database_error_does_not_end_the_follower(error, launched, monkeypatch
 
 
 def test_reconnects_back_off_during_an_outage():
-    waits = []
+    waits: list[float] = []
 
     with pytest.raises(ScriptEnded):
         stream.follow(client=Scripted(*[[CUT]] * 30), wait=waits.append)

@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 
 from audit.models import ApiCall
 from remediation import clock
-from remediation.engine.secrets import known_secrets
+from remediation.engine.secret_values import known_secrets
 from remediation.models import new_id
 from remediation.models.inserts import insert
 from remediation.redaction import mask, mask_headers, mask_query, mask_text

@@ -19,8 +19,8 @@ from audit.middleware import unrecorded_calls
 from remediation import clock, queue
 from remediation.api.negotiation import JsonOnlyNegotiation
 from remediation.engine import problems
-from remediation.engine.connection import STACKSTORM
 from remediation.engine.problems import CurrentProblem, LastBeat
+from remediation.engine.stackstorm_client import STACKSTORM
 from remediation.models import (
     ActionExecution,
     Alert,

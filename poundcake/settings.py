@@ -183,7 +183,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["remediation.api.permissions.HasScope"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_FILTER_BACKENDS": ["remediation.api.filters.StrictFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["remediation.api.filter_types.StrictFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "remediation.api.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "remediation.api.errors.exception_handler",

@@ -14,7 +14,6 @@ from django.db import transaction
 
 from remediation import clock, queue
 from remediation.engine import cancel, outage, problems
-from remediation.engine.connection import STACKSTORM, NotConfigured, stackstorm_client
 from remediation.engine.launching import (
     action_refresh,
     future_due_times,
@@ -24,6 +23,7 @@ from remediation.engine.launching import (
     recover,
 )
 from remediation.engine.outcomes import poll, poll_interval, poll_schedule, reruns
+from remediation.engine.stackstorm_client import STACKSTORM, NotConfigured, stackstorm_client
 from remediation.models import EarlyResolve, Heartbeat, JobSchedule, Problem
 from remediation.stackstorm import StackStormClient
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from audit.models import ApiCall
-from remediation.api.filters import IntegerFilter, before, since
-from remediation.api.filtersets import StrictFilterSet
+from remediation.api.filter_types import IntegerFilter, before, since
+from remediation.api.filters import StrictFilterSet
 
 
 class ApiCallFilter(StrictFilterSet):

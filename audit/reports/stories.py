@@ -21,7 +21,7 @@ from audit.reports.story_parts import (
     RunStory,
     StoryTransition,
 )
-from remediation.engine.waiting import WaitReasons
+from remediation.engine.waiting_reasons import WaitReasons
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
 
 ALERTS_MAX = 200

@@ -22,7 +22,7 @@ from remediation.admin.related_tables import (
     transition_table,
 )
 from remediation.admin.set_outcome import SetOutcome
-from remediation.engine.waiting import WaitReasons
+from remediation.engine.waiting_reasons import WaitReasons
 from remediation.models import ActionExecution, Alert, Transition
 
 OUTPUT_NAMES = ("stdout", "stderr", "traceback")

@@ -9,7 +9,7 @@ from django.db import models
 from django.utils.html import format_html
 
 from remediation.admin import formatting
-from remediation.engine.waiting import WaitReasons
+from remediation.engine.waiting_reasons import WaitReasons
 from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
 TRANSITIONS_MAX = 200  # rows; the story page shows all

@@ -19,7 +19,7 @@ from remediation.admin.related_tables import (
 )
 from remediation.admin.run_operations import Cancel, RetryFromFailed, RetryFromStart, Stop
 from remediation.admin.set_outcome import SetOutcome
-from remediation.engine.waiting import WaitReasons, open_executions
+from remediation.engine.waiting_reasons import WaitReasons, open_executions
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
 
 

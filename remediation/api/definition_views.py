@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from remediation.api import filtersets
+from remediation.api import filters
 from remediation.api.base_views import READS, RowViewSet
 from remediation.api.request_context import cause_of
 from remediation.api.serializers.definitions import (
@@ -65,7 +65,7 @@ class ActionViewSet(DefinitionViewSet):
 
     queryset = Action.objects.all()
     serializer_class = ActionSerializer
-    filterset_class = filtersets.ActionFilter
+    filterset_class = filters.ActionFilter
 
     def save(self, row: Action, values: dict[str, Any]) -> None:
         """Save the action and new versions of the buckets that use it."""
@@ -82,7 +82,7 @@ class BucketViewSet(DefinitionViewSet):
 
     queryset = Bucket.objects.prefetch_related("steps__action")
     serializer_class = BucketSerializer
-    filterset_class = filtersets.BucketFilter
+    filterset_class = filters.BucketFilter
     ordering_fields = ["id", "name", "priority"]
     scopes = DefinitionViewSet.scopes | {"run": Scope.OPERATE, "simulate": Scope.READ}
 
@@ -130,7 +130,7 @@ class StepViewSet(DefinitionViewSet):
 
     queryset = BucketStep.objects.select_related("bucket", "action")
     serializer_class = StepSerializer
-    filterset_class = filtersets.StepFilter
+    filterset_class = filters.StepFilter
     ordering_fields = ["id", "step_order"]
 
     def save(self, row: BucketStep, values: dict[str, Any]) -> None:

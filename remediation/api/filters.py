@@ -1,129 +1,190 @@
-"""Query parameter filters. Unknown, empty and duplicate parameters are rejected, not ignored."""
+"""The filters of each API list, and which of them an index serves."""
 
 from __future__ import annotations
 
-import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import django_filters
-from django import forms
 from django.db import models
-from django_filters.fields import IsoDateTimeField
-from django_filters.rest_framework import DjangoFilterBackend
-from rest_framework.exceptions import ValidationError
-from rest_framework.request import Request
+from django_filters.rest_framework import FilterSet
 
-YEARS = range(1970, 9999)
+from remediation.api.filter_types import (
+    ExactTextFilter,
+    IntegerFilter,
+    TrueFalseFilter,
+    before,
+    since,
+    status,
+)
+from remediation.models import (
+    Action,
+    ActionExecution,
+    Alert,
+    Bucket,
+    BucketRun,
+    BucketStep,
+    Transition,
+)
+from remediation.models.fields import ExactCharField
 
-
-class StrictFilterBackend(DjangoFilterBackend):
-    """Filter a list by the view's filter set and reject all other query parameters."""
-
-    def filter_queryset(
-        self, request: Any, queryset: models.QuerySet[Any], view: Any
-    ) -> models.QuerySet[Any]:
-        """Return the filtered queryset. Raises ValidationError with the parameter's name."""
-        if getattr(view, "detail", False):
-            reject_parameters(request)
-            return queryset
-        filterset = self.get_filterset(request, queryset, view)
-        filters = filterset.filters if filterset is not None else {}
-        paging = getattr(view.paginator, "parameters", ())
-        _reject_unknown(request, known={*filters, *paging})
-        _reject_ambiguous(request, filters)
-        return super().filter_queryset(request, queryset, view)
+SELECTIVE_EPISODES_MAX = 1_000  # per fingerprint; counting more would be slow
 
 
-def reject_parameters(request: Request) -> None:
-    """Reject every query parameter, for views that read none."""
-    _reject_unknown(request, known=set())
+class StrictFilterSet(FilterSet):
+    """A filter set whose filters reject values that they cannot parse.
+
+    Filter sets of history tables also declare how these filters use indexes:
+
+    - ``selective_filters``: each uses an index and leaves few rows.
+    - ``id_ordered_filters``: for one value, an index returns the rows in id order.
+    - ``time_field``: the field of the index by time.
+    - ``time_ordered_filters``: for one value, an index returns the rows in the order of
+      ``time_field``.
+
+    Other filters need a bounded scan; see ``ListQueryPlan``.
+    """
+
+    selective_filters: ClassVar[frozenset[str]] = frozenset()
+    id_ordered_filters: ClassVar[frozenset[str]] = frozenset()
+    time_field: ClassVar[str] = ""
+    time_ordered_filters: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def is_selective(cls, values: Mapping[str, Sequence[str]]) -> bool:
+        """Return whether these filter values use an index and leave few rows."""
+        return not cls.selective_filters.isdisjoint(values)
+
+    FILTER_DEFAULTS = {
+        **FilterSet.FILTER_DEFAULTS,
+        ExactCharField: {"filter_class": ExactTextFilter},
+        models.BooleanField: {"filter_class": TrueFalseFilter},
+        models.PositiveIntegerField: {"filter_class": IntegerFilter},
+        models.BigIntegerField: {"filter_class": IntegerFilter},
+        models.ForeignKey: {"filter_class": IntegerFilter},
+    }
 
 
-def _reject_unknown(request: Request, *, known: set[str]) -> None:
-    names = ", ".join(sorted(known)) or "none"
-    if unknown := set(request.query_params) - known:
-        text = f"Unknown parameter. Known parameters: {names}."
-        raise ValidationError({name: [text] for name in sorted(unknown)})
+class ActionFilter(StrictFilterSet):
+    """Filters for actions."""
+
+    class Meta:
+        model = Action
+        fields = [
+            "name",
+            "action_type",
+            "use_stackstorm",
+            "st2_action_ref",
+            "st2_pack",
+            "st2_check",
+            "is_enabled",
+        ]
 
 
-def _reject_ambiguous(request: Request, filters: dict[str, Any]) -> None:
-    """Reject values that django-filter ignores: empty ones, and all but the last duplicate."""
-    problems: dict[str, list[str]] = {}
-    for name, values in request.query_params.lists():
-        if "" in values:
-            problems[name] = ["Empty value. Set a value or remove the parameter."]
-        elif len(values) > 1 and not isinstance(
-            filters.get(name), django_filters.MultipleChoiceFilter
-        ):
-            problems[name] = ["Duplicate parameter. Set it once."]
-    if problems:
-        raise ValidationError(problems)
+class BucketFilter(StrictFilterSet):
+    """Filters for buckets."""
+
+    class Meta:
+        model = Bucket
+        fields = ["name", "is_enabled", "use_stackstorm", "trigger_on"]
 
 
-class TimeField(IsoDateTimeField):
-    """A time in a year that every time zone and database can represent."""
+class StepFilter(StrictFilterSet):
+    """Filters for steps."""
 
-    def clean(self, value: Any) -> datetime.datetime | None:
-        """Return the time. Raises ValidationError if the year is out of range."""
-        try:
-            time: datetime.datetime | None = super().clean(value)
-        except OverflowError:
-            time = datetime.datetime.max.replace(tzinfo=datetime.UTC)
-        if time is not None and time.year not in YEARS:
-            raise forms.ValidationError("The year must be from 1970 to 9998.")
-        return time
+    class Meta:
+        model = BucketStep
+        fields = ["bucket", "action"]
 
 
-class TimeFilter(django_filters.IsoDateTimeFilter):
-    """Filter by a time such as 2026-11-23T05:46:06Z."""
+class AlertFilter(StrictFilterSet):
+    """Filters for alerts."""
 
-    field_class = TimeField
+    selective_filters = frozenset({"request_id"})
+    id_ordered_filters = frozenset({"status", "fingerprint", "alert_name", "instance"})
+    time_field = "created_at"
+    status = status(Alert.Status.choices)
+    created_since = since()
+    created_before = before()
 
-
-class TrueFalseField(forms.Field):
-    """A boolean. Django's NullBooleanField reads unknown text as "no value" instead."""
-
-    def to_python(self, value: Any) -> bool | None:
-        """Return the boolean, or None for no value. Raises ValidationError for other text."""
-        if value in self.empty_values:
-            return None
-        if (text := str(value).lower()) not in {"true", "false"}:
-            raise forms.ValidationError("The value must be true or false.")
-        return text == "true"
+    class Meta:
+        model = Alert
+        fields = ["request_id", "fingerprint", "alert_name", "severity", "instance", "receiver"]
 
 
-class TrueFalseFilter(django_filters.Filter):
-    """Filter by true or false."""
+class RunFilter(StrictFilterSet):
+    """Filters for runs."""
 
-    field_class = TrueFalseField
+    selective_filters = frozenset({"request_id", "alert"})
+    id_ordered_filters = frozenset({"status", "bucket"})
+    time_field = "created_at"
+    status = status(BucketRun.Status.choices)
+    fingerprint = django_filters.CharFilter(field_name="alert__fingerprint")
+    created_since = since()
+    created_before = before()
 
+    class Meta:
+        model = BucketRun
+        fields = ["request_id", "alert", "bucket", "trigger", "actor", "number"]
 
-class IntegerFilter(django_filters.Filter):
-    """Filter by an unsigned integer that fits in a database column, such as a row id."""
-
-    field_class = forms.IntegerField
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, min_value=0, max_value=2**63 - 1, **options)
-
-
-class ExactTextFilter(django_filters.CharFilter):
-    """Filter by text, including leading and trailing spaces."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, strip=False, **options)
-
-
-def since(field: str = "created_at") -> TimeFilter:
-    """Return a filter for times at or after the given one."""
-    return TimeFilter(field_name=field, lookup_expr="gte", label=f"{field} at or after")
+    @classmethod
+    def is_selective(cls, values: Mapping[str, Sequence[str]]) -> bool:
+        """Return whether few rows are left. Most fingerprints have few episodes."""
+        if super().is_selective(values) or "fingerprint" not in values:
+            return super().is_selective(values)
+        episodes = Alert.objects.filter(fingerprint=values["fingerprint"][0])
+        return not episodes.order_by("pk")[SELECTIVE_EPISODES_MAX:].exists()
 
 
-def before(field: str = "created_at") -> TimeFilter:
-    """Return a filter for times before the given one."""
-    return TimeFilter(field_name=field, lookup_expr="lt", label=f"{field} before")
+class ExecutionFilter(StrictFilterSet):
+    """Filters for executions."""
+
+    selective_filters = frozenset(
+        {"request_id", "run", "alert", "parent", "st2_execution_id", "trace_tag"}
+    )
+    id_ordered_filters = frozenset({"bucket", "action"})
+    time_field = "created_at"
+    time_ordered_filters = frozenset({"status"})
+    status = status(ActionExecution.Status.choices)
+    created_since = since()
+    created_before = before()
+    completed_since = since("completed_at")
+    completed_before = before("completed_at")
+
+    class Meta:
+        model = ActionExecution
+        fields = [
+            "request_id",
+            "run",
+            "alert",
+            "bucket",
+            "action",
+            "parent",
+            "step_order",
+            "attempt",
+            "executed_via_stackstorm",
+            "st2_execution_id",
+            "st2_action_execution_status",
+            "trace_tag",
+        ]
 
 
-def status(choices: Any) -> django_filters.MultipleChoiceFilter:
-    """Return a filter by one or more statuses."""
-    return django_filters.MultipleChoiceFilter(field_name="status", choices=choices)
+class TransitionFilter(StrictFilterSet):
+    """Filters for transitions."""
+
+    selective_filters = frozenset({"request_id", "cause_request_id", "run_id", "subject_id"})
+    time_field = "at"
+    at_since = since("at")
+    at_before = before("at")
+
+    class Meta:
+        model = Transition
+        fields = [
+            "request_id",
+            "cause_request_id",
+            "subject_type",
+            "subject_id",
+            "run_id",
+            "to_status",
+            "actor",
+        ]

@@ -10,7 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from remediation.api import filtersets
+from remediation.api import filters
 from remediation.api.base_views import READS, RowViewSet
 from remediation.api.request_context import cause_of
 from remediation.api.serializers.history import (
@@ -51,7 +51,7 @@ class AlertViewSet(HistoryViewSet):
 
     queryset = Alert.objects.all()
     serializer_class = AlertSerializer
-    filterset_class = filtersets.AlertFilter
+    filterset_class = filters.AlertFilter
     ordering_fields = ["id", "created_at", "starts_at", "last_seen_at"]
     scopes = READS | {"explanation": Scope.READ, "retry": Scope.OPERATE}
 
@@ -80,7 +80,7 @@ class RunViewSet(HistoryViewSet):
         RUN_STEPS
     )
     serializer_class = RunSerializer
-    filterset_class = filtersets.RunFilter
+    filterset_class = filters.RunFilter
     ordering_fields = ["id", "created_at"]
     scopes = READS | {"cancel": Scope.OPERATE, "retry": Scope.OPERATE}
 
@@ -128,7 +128,7 @@ class ExecutionViewSet(HistoryViewSet):
         "reruns"
     )
     serializer_class = ExecutionSerializer
-    filterset_class = filtersets.ExecutionFilter
+    filterset_class = filters.ExecutionFilter
     ordering_fields = ["id", "created_at", "step_order"]
     scopes = READS | {"set_outcome": Scope.OPERATE}
 
@@ -152,4 +152,4 @@ class TransitionViewSet(HistoryViewSet):
 
     queryset = Transition.objects.all()
     serializer_class = TransitionSerializer
-    filterset_class = filtersets.TransitionFilter
+    filterset_class = filters.TransitionFilter

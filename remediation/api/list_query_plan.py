@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import QueryDict
 
-from remediation.api.filtersets import StrictFilterSet
+from remediation.api.filters import StrictFilterSet
 
 
 @dataclass(frozen=True, slots=True)

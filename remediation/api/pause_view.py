@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from remediation import clock
-from remediation.api import filters
+from remediation.api import filter_types
 from remediation.api.negotiation import JsonOnlyNegotiation
 from remediation.api.parsers import ObjectParser
 from remediation.api.request_context import cause_of
@@ -32,7 +32,7 @@ class PauseView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Reject query parameters; this view reads none."""
         super().initial(request, *args, **kwargs)
-        filters.reject_parameters(request)
+        filter_types.reject_parameters(request)
 
     @extend_schema(responses=PauseSerializer)
     def get(self, _request: Request) -> Response:

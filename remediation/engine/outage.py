@@ -9,8 +9,8 @@ import datetime
 import logging
 
 from remediation import clock
-from remediation.engine.connection import STACKSTORM
-from remediation.engine.secrets import known_secrets
+from remediation.engine.secret_values import known_secrets
+from remediation.engine.stackstorm_client import STACKSTORM
 from remediation.models import Problem
 from remediation.redaction import mask_text
 from remediation.stackstorm import (

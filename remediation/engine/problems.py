@@ -14,8 +14,8 @@ from django.db import Error
 from django.db.models import Value
 
 from remediation import clock, queue
-from remediation.engine.connection import STACKSTORM
-from remediation.engine.secrets import known_secrets
+from remediation.engine.secret_values import known_secrets
+from remediation.engine.stackstorm_client import STACKSTORM
 from remediation.models import Heartbeat, JobSchedule, Problem
 from remediation.redaction import mask_text
 

@@ -17,8 +17,8 @@ from django.db import DatabaseError, Error, InterfaceError, OperationalError, co
 
 from remediation import clock
 from remediation.engine import problems
-from remediation.engine.retries import is_disconnected, is_locked, retry_on_conflict
-from remediation.engine.secrets import known_secrets
+from remediation.engine.secret_values import known_secrets
+from remediation.engine.transaction_retries import is_disconnected, is_locked, retry_on_conflict
 from remediation.models import ActionExecution, IllegalTransitionError
 from remediation.redaction import mask_text
 from remediation.values.text import fit_text

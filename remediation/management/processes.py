@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from remediation.management.lifeline import die_with
+from remediation.management.parent_death import die_with
 
 MANAGE = Path(sys.argv[0]).resolve()
 STOP_SECONDS = 70.0  # long enough for a worker to finish its local action

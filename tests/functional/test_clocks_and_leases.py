@@ -21,7 +21,7 @@ from tests.servers.poundcake import PoundCake, manage
 API_KEY = "two-machines"
 SHIFTED_CLOCK = Path(__file__).parent / "shifted_clock"
 ST2_TIMEOUT = 2.0
-LEASE_SECONDS = 4 * ST2_TIMEOUT + 30  # LEASE in the engine
+LEASE_SECONDS = 4 * ST2_TIMEOUT + 30  # lease() in the engine
 numbers = count(1)
 
 

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from remediation.engine.outcomes.inquiry_display import questions, respond_command
-from remediation.engine.waiting import WaitReasons
+from remediation.engine.waiting_reasons import WaitReasons
 from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
 
 RUN_STEPS = Prefetch(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from django.db import OperationalError, connection
 
 from remediation.alertmanager import IncomingAlert, fingerprint
-from remediation.engine.retries import ROW_CHANGED
+from remediation.engine.transaction_retries import ROW_CHANGED
 from remediation.models import Alert, EarlyResolve
 from remediation.models.inserts import insert
 

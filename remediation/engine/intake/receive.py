@@ -24,8 +24,8 @@ from remediation.engine.intake.episodes import Received
 from remediation.engine.intake.new_runs import save_runs
 from remediation.engine.intake.receipts import Receipt, receipt_of
 from remediation.engine.intake.status_changes import skip_pending_runs, stop_running_runs
-from remediation.engine.retries import is_transient, retry_on_conflict
 from remediation.engine.row_by_row import reason_for, run_batch
+from remediation.engine.transaction_retries import is_transient, retry_on_conflict
 from remediation.models import Cause, Pause, TransitionBatch
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from remediation.alertmanager import InvalidAlert
 from remediation.engine.intake.episodes import Received
-from remediation.engine.secrets import known_secrets
+from remediation.engine.secret_values import known_secrets
 from remediation.models import RejectedAlert
 from remediation.models.inserts import insert
 from remediation.models.rejected_alert import ROWS_MAX

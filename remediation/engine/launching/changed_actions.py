@@ -12,7 +12,7 @@ from functools import partial
 from remediation.engine.launching import action_metadata, late_results, parameters
 from remediation.engine.outcomes import execution_ids, settle
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.engine.retries import retry_on_conflict
+from remediation.engine.transaction_retries import retry_on_conflict
 from remediation.models import ActionExecution, Cause
 from remediation.stackstorm import Execution, StackStormClient, StackStormError
 from remediation.templating import TemplateError

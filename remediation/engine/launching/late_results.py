@@ -16,7 +16,7 @@ from remediation import queue
 from remediation.engine.launching import started_executions
 from remediation.engine.outcomes import execution_ids, settle
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.engine.retries import retry_on_conflict
+from remediation.engine.transaction_retries import retry_on_conflict
 from remediation.models import ActionExecution, Cause, IllegalTransitionError, Transition
 from remediation.models.statements import compare_and_set
 from remediation.stackstorm import Execution, StackStormClient, StackStormError

@@ -18,8 +18,8 @@ from remediation.engine.launching import (
 from remediation.engine.launching.prepared_launch import PreparedLaunch
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.engine.retries import retry_on_conflict
 from remediation.engine.row_by_row import isolate, postpone
+from remediation.engine.transaction_retries import retry_on_conflict
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
 from remediation.stackstorm import (
     Execution,

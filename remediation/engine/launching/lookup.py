@@ -26,8 +26,8 @@ from remediation.engine.launching import changed_actions, started_executions
 from remediation.engine.outcomes import execution_ids, settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.traces import find_launched
-from remediation.engine.retries import is_transient
-from remediation.engine.secrets import known_secrets
+from remediation.engine.secret_values import known_secrets
+from remediation.engine.transaction_retries import is_transient
 from remediation.models import ActionExecution, Cause, IllegalTransitionError
 from remediation.redaction import mask_text
 from remediation.stackstorm import (

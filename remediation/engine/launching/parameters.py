@@ -18,7 +18,7 @@ from django.db import Error as DatabaseFault
 
 from remediation import redaction, templating
 from remediation.engine import step_rules
-from remediation.engine.secrets import masked
+from remediation.engine.secret_values import masked
 from remediation.models import Action, ActionExecution, BucketRun, ConfigValue
 from remediation.stackstorm.runners import PLAIN_RUNNERS
 from remediation.templating import TemplateError

@@ -21,14 +21,14 @@ from remediation import clock
 from remediation.engine import outage
 from remediation.engine.launching import parameters
 from remediation.engine.launching.claim import StartChecks
-from remediation.engine.retries import retry_on_conflict
+from remediation.engine.transaction_retries import retry_on_conflict
 from remediation.models import ActionExecution, Alert, BucketRun
 from remediation.templating import RendererUnavailable, TemplateError
 
 logger = logging.getLogger(__name__)
 
 ATTEMPTS_MAX = 3  # to prepare one execution before it fails
-LEASE = datetime.timedelta(seconds=15)  # for which a reservation keeps other workers away
+RESERVATION_TIME = datetime.timedelta(seconds=15)  # in which no other worker prepares it
 METADATA_RETRY_DELAY = datetime.timedelta(seconds=30)  # for one action that cannot be fetched
 RENDER_SECONDS = 2.0  # after which a batch is claimed; the rest waits for the next batch
 
@@ -141,12 +141,12 @@ def _may_start(run: BucketRun) -> bool:
 
 
 def _reserve(executions: Sequence[ActionExecution]) -> Reservation:
-    until = clock.now() + LEASE
+    until = clock.now() + RESERVATION_TIME
     if not executions:
         return Reservation([], until)
     rows = _pending(executions)
     # A time too far ahead was written with a wrong clock and is ignored.
-    is_reserved = Q(preparing_until__gt=clock.now(), preparing_until__lte=until + LEASE)
+    is_reserved = Q(preparing_until__gt=clock.now(), preparing_until__lte=until + RESERVATION_TIME)
     count = retry_on_conflict(
         partial(
             rows.exclude(is_reserved).update,

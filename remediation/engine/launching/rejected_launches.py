@@ -10,7 +10,7 @@ from remediation.engine.launching import action_metadata
 from remediation.engine.launching.parameters import Rendered
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.engine.secrets import known_secrets
+from remediation.engine.secret_values import known_secrets
 from remediation.models import ActionExecution, Cause
 from remediation.redaction import mask_text
 from remediation.stackstorm import StackStormClient, StackStormError, StackStormRejected

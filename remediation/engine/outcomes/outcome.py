@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from remediation.engine.secrets import known_secrets, masked
+from remediation.engine.secret_values import known_secrets, masked
 from remediation.models import ActionExecution
 from remediation.redaction import mask_text
 from remediation.stackstorm import Execution, ExecutionResult, failure_text

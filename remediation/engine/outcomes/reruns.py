@@ -20,7 +20,7 @@ from remediation.engine import batches, log_once
 from remediation.engine.outcomes import poll_interval
 from remediation.engine.outcomes.execution_ids import owners
 from remediation.engine.outcomes.traces import CLOCK_TOLERANCE
-from remediation.engine.retries import retry_on_conflict
+from remediation.engine.transaction_retries import retry_on_conflict
 from remediation.models import ActionExecution, Cause, JobSchedule, Rerun, Transition
 from remediation.stackstorm import (
     FINAL_STATUSES,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from remediation.engine.secrets import masked
+from remediation.engine.secret_values import masked
 from remediation.redaction import MASK, is_secret_name
 from remediation.stackstorm import Inquiry
 

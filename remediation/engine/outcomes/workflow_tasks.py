@@ -11,7 +11,7 @@ from remediation.engine.outcomes.outcome import (
     failure_reason,
     stackstorm_values,
 )
-from remediation.engine.secrets import masked
+from remediation.engine.secret_values import masked
 from remediation.models import ActionExecution, Cause, TransitionBatch
 from remediation.stackstorm import Execution
 from remediation.values.json_values import fit

@@ -5,8 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from remediation.engine.connection import NotConfigured, stackstorm_client
 from remediation.engine.operations.action_check import check_actions
+from remediation.engine.stackstorm_client import NotConfigured, stackstorm_client
 from remediation.stackstorm import StackStormError
 
 

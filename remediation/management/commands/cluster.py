@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from remediation import queue
-from remediation.management.lifeline import kill_forks_with_parent
+from remediation.management.parent_death import kill_forks_with_parent
 from remediation.management.priority import lower_priority
 
 

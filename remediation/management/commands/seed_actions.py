@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from remediation import local_actions
-from remediation.engine.connection import NotConfigured, stackstorm_client
+from remediation.engine.stackstorm_client import NotConfigured, stackstorm_client
 from remediation.models import Action
 
 HOST = "{{ alert.instance | host }}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from remediation.engine.launching.preparation import ATTEMPTS_MAX, LEASE
+from remediation.engine.launching.preparation import ATTEMPTS_MAX, RESERVATION_TIME
 from st2_sandbox import Sandbox
 from tests.functional.crash.process_runner import API_KEY, KILLED, ProcessRunner
 
@@ -29,7 +29,7 @@ def test_the_step_fails_after_the_third_death_and_the_others_are_launched(
     deaths = 0
 
     for number in range(PROCESSES):
-        later = number * (LEASE.total_seconds() + 1)
+        later = number * (RESERVATION_TIME.total_seconds() + 1)
         finished = processes.run("launch", fatal="fatal", seconds_later=later)
         deaths += finished.code == KILLED
         if finished.result and finished.result["fatal"][0] == "failure":

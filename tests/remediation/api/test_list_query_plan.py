@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.api.views import RequestViewSet
-from remediation.api import filtersets, history_views
+from remediation.api import filters, history_views
 from remediation.api.list_query_plan import ListQueryPlan, plan_list_query
 from remediation.models import Alert, pages
 from tests import factories
@@ -105,13 +105,13 @@ def test_a_fingerprint_with_many_episodes_needs_a_scan(monkeypatch: pytest.Monke
     runs = history_views.RunViewSet.queryset
 
     assert make_plan(history_views.RunViewSet, query).scan_queryset("-id", runs) is None
-    monkeypatch.setattr(filtersets, "SELECTIVE_EPISODES_MAX", 0)
+    monkeypatch.setattr(filters, "SELECTIVE_EPISODES_MAX", 0)
     assert make_plan(history_views.RunViewSet, query).scan_queryset("-id", runs) is not None
 
 
 def test_short_lists_have_no_plan() -> None:
     class Definitions:
-        filterset_class = filtersets.ActionFilter
+        filterset_class = filters.ActionFilter
 
     assert plan_list_query(Definitions, QueryDict("name=x")) is None
 

@@ -210,7 +210,7 @@ def test_3_mib_are_accepted(sender: Client) -> None:
 def test_a_database_error_is_503_so_that_the_sender_retries(
     sender: Client, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("remediation.engine.retries.TRIES", 1)
+    monkeypatch.setattr("remediation.engine.transaction_retries.TRIES", 1)
 
     def fail(execute: Any, sql: str, *arguments: Any) -> Any:
         if sql.startswith("INSERT INTO") and "alerts" in sql:

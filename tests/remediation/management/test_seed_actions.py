@@ -7,8 +7,8 @@ import pytest
 from django.core.management import call_command
 
 from remediation import local_actions
-from remediation.engine.connection import stackstorm_client
 from remediation.engine.launching import launch
+from remediation.engine.stackstorm_client import stackstorm_client
 from remediation.models import Action, ActionExecution
 from tests.factories import make_bucket, make_execution, make_run, make_step
 from tests.paths import CONTRACTS

@@ -11,7 +11,7 @@ from remediation.engine.intake import receive
 from remediation.engine.launching import launch, launch_timeout
 from remediation.engine.operations import errors, retry
 from remediation.engine.operations.bucket_warnings import warnings_of
-from remediation.engine.waiting import WaitReasons
+from remediation.engine.waiting_reasons import WaitReasons
 from remediation.models import ActionExecution, Alert, Bucket, BucketRun, Cause, Transition
 from tests.factories import (
     LABELS,

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from remediation.alertmanager import IncomingAlert, parse
 from remediation.engine.intake.early_resolves import EarlyResolves
-from remediation.engine.retries import is_transient
+from remediation.engine.transaction_retries import is_transient
 from remediation.models import EarlyResolve
 from tests.factories import LABELS, alert_payload, make_alert, notification_body
 

@@ -3,8 +3,8 @@
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, transaction
 
-from remediation.engine import retries
 from remediation.engine.launching import launch, prepared_launch, started_executions
+from remediation.engine.transaction_retries import TRIES, retry_on_conflict
 from remediation.models import ActionExecution
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
@@ -34,7 +34,7 @@ def failing(*errors):
 def test_a_conflict_is_retried_after_a_reload(error):
     reloads = []
 
-    result = retries.retry_on_conflict(
+    result = retry_on_conflict(
         failing(error, error), description="It", before_retry=lambda: reloads.append(1)
     )
 
@@ -52,25 +52,25 @@ def test_a_conflict_is_retried_after_a_reload(error):
 )
 def test_another_error_is_raised_at_once(error):
     with pytest.raises(type(error)):
-        retries.retry_on_conflict(failing(error), description="It", before_retry=pytest.fail)
+        retry_on_conflict(failing(error), description="It", before_retry=pytest.fail)
 
 
 @pytest.mark.parametrize("code", [2006, 2013], ids=["closed", "lost"])
 def test_a_lost_connection_is_reopened_and_the_transaction_retried(code):
     lost = OperationalError(code, "Server has gone away")
 
-    assert retries.retry_on_conflict(failing(lost), description="It") == 7
+    assert retry_on_conflict(failing(lost), description="It") == 7
 
 
 @pytest.mark.django_db
 def test_a_connection_lost_inside_a_transaction_is_raised():
     with transaction.atomic(), pytest.raises(OperationalError):
-        retries.retry_on_conflict(failing(OperationalError(2006, "gone away")), description="It")
+        retry_on_conflict(failing(OperationalError(2006, "gone away")), description="It")
 
 
 def test_a_persistent_conflict_is_raised_in_the_end():
     with pytest.raises(OperationalError):
-        retries.retry_on_conflict(failing(*[DEADLOCK] * retries.TRIES), description="It")
+        retry_on_conflict(failing(*[DEADLOCK] * TRIES), description="It")
 
 
 @pytest.mark.django_db

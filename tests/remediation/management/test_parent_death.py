@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux supp
 PARENT = """
 import os, subprocess, sys, time
 from functools import partial
-from remediation.management.lifeline import die_with, kill_forks_with_parent
+from remediation.management.parent_death import die_with, kill_forks_with_parent
 kill_forks_with_parent()
 forked = os.fork()
 if not forked:
@@ -26,7 +26,7 @@ time.sleep(600)
 
 PARENT_THAT_DIES_FIRST = """
 import os, time
-from remediation.management.lifeline import kill_forks_with_parent
+from remediation.management.parent_death import kill_forks_with_parent
 
 parent = os.getpid()
 

@@ -1,4 +1,4 @@
-"""The secret values of this installation, to mask them in stored and displayed texts."""
+"""The secret values of this installation, which stored and displayed texts must not contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client for the StackStorm in the settings."""
+"""The StackStorm client of this process, with the connection from the settings."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from remediation.engine import outage
 from remediation.engine.launching import launch
 from remediation.engine.operations import pause
-from remediation.engine.waiting import WaitReasons
+from remediation.engine.waiting_reasons import WaitReasons
 from remediation.models import ActionExecution, Cause, Problem
 from tests.factories import (
     make_bucket,

@@ -23,7 +23,7 @@ def build_command(action: Action, parameters: Mapping[str, Any]) -> str:
     values = {name: schema.get("default") for name, schema in action.parameters.items()}
     values |= {name: value for name, value in parameters.items() if value is not None}
     sent = {name for name, value in parameters.items() if value is not None}
-    for _time in range(MAX_DEPTH):
+    for _ in range(MAX_DEPTH):
         # Sent values are rendered already: only defaults are rendered here.
         values = {
             name: value if name in sent else _render(value, values)

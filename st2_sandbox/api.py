@@ -177,19 +177,19 @@ class Api:
         return HttpResponse(200, page.rows, page.headers)
 
     def _get_execution(self, request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
-        choose = queries.attribute_filter(request.query)
+        select = queries.attribute_filter(request.query)
         largest = queries.parse_integer(request.query, "max_result_size")
         view = self._view(request, name)
         if largest is not None and view.get("result_size", 0) > largest:
             del view["result"]
-        return HttpResponse(200, choose(view))
+        return HttpResponse(200, select(view))
 
     def _list_children(self, request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
         execution = self._find_execution(name)
-        choose = queries.attribute_filter(request.query)
+        select = queries.attribute_filter(request.query)
         with self._state.store.lock:
             now = self._state.clock()
-            views = [choose(one.view(now)) for one in execution.descendants(now)]
+            views = [select(one.view(now)) for one in execution.descendants(now)]
         return HttpResponse(200, views)
 
     def _get_result(self, request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
@@ -224,22 +224,22 @@ class Api:
     def _update_execution(self, request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
         execution = self._find_execution(name)
         body = validation.parse_body(request.body, request.headers.get("content-type", ""))
-        wanted = body.get("status")
+        new_status = body.get("status")
         with self._state.store.lock:
             status = execution.status(self._state.clock())
         if status in FINAL:
             raise FaultError(400, "Execution is already in completed state.")
-        if wanted == "pausing" and not execution.is_workflow:
+        if new_status == "pausing" and not execution.is_workflow:
             raise FaultError(
                 400,
                 f'Failed updating execution. Unable to pause liveaction "{execution.liveaction_id}"'
                 f' because it is not supported by the "{execution.action.runner_name}" runner.',
             )
-        if self._inquiry_service.change_status(execution, wanted, username=caller.username):
+        if self._inquiry_service.change_status(execution, new_status, username=caller.username):
             return HttpResponse(200, self._view(request, name))
-        if wanted != "canceling":
+        if new_status != "canceling":
             raise FaultError(
-                400, f"sandbox: a status of {wanted!r} is not played, only 'canceling'"
+                400, f"sandbox: a status of {new_status!r} is not played, only 'canceling'"
             )
         return self._cancel_execution(request, caller, name)
 
@@ -267,8 +267,8 @@ class Api:
             else:
                 found = [one for one in reversed(store.visible()) if one.trace_tag]
             roots = [one for one in found if one.parent is None and not one.rule_fields]
-            reports = [one for one in found if one.rule_fields]
-            traces = [_trace(root, reports, self._state.clock()) for root in reversed(roots)]
+            callbacks = [one for one in found if one.rule_fields]
+            traces = [_trace(root, callbacks, self._state.clock()) for root in reversed(roots)]
         page = queries.page_of(traces, request.query, default=queries.DEFAULT_LIMIT)
         return HttpResponse(200, page.rows, page.headers)
 
@@ -325,11 +325,11 @@ class Api:
             return execution.view(self._state.clock(), show_secrets=show_secrets)
 
 
-def _trace(root: Execution, reports: Sequence[Execution], now: float) -> dict[str, Any]:
+def _trace(root: Execution, callbacks: Sequence[Execution], now: float) -> dict[str, Any]:
     """Return the trace of a POST: its execution, the tasks and the callback executions."""
     # Traces are not stored, so the id is derived from the execution's id.
     trace_id = callback_rule.trace_id(root)
-    mine = [one for one in reports if one.context["trace_context"]["id_"] == trace_id]
+    own_callbacks = [one for one in callbacks if one.context["trace_context"]["id_"] == trace_id]
     return {
         "uid": f"trace:{trace_id}",
         "trace_tag": root.trace_tag,
@@ -342,7 +342,7 @@ def _trace(root: Execution, reports: Sequence[Execution], now: float) -> dict[st
                 "updated_at": one.wall.stamp(one.start),
                 "caused_by": _cause(one),
             }
-            for one in (root, *root.descendants(now), *mine)
+            for one in (root, *root.descendants(now), *own_callbacks)
         ],
         "start_timestamp": root.wall.stamp(root.start),
         "id": trace_id,

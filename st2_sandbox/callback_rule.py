@@ -28,7 +28,7 @@ _SHARES = (("scheduled", 0.1), ("running", 0.2))  # of duration_seconds
 
 
 def trace_id(execution: Execution) -> str:
-    """Return the trace id of an execution started by a POST; it is always the same."""
+    """Return the trace id of an execution, derived from its id."""
     return md5(execution.id.encode(), usedforsecurity=False).hexdigest()[:24]
 
 
@@ -66,26 +66,29 @@ class CallbackRule:
             StatusChange(at + share * options.duration_seconds, name) for name, share in _SHARES
         ]
         request = _request(action, original, body, options.callback_url, instance)
-        made = self._factory.new_execution(request, (StatusChange(at, "requested"), *later))
-        made.rule_fields = {
+        execution = self._factory.new_execution(request, (StatusChange(at, "requested"), *later))
+        execution.rule_fields = {
             "trigger": _trigger(),
             "trigger_type": _trigger() | {"payload_schema": {}, "parameters_schema": {}},
             "trigger_instance": instance,
             "rule": _rule(options.callback_url),
         }
-        self._store.add([made])
-        self._dispatcher.schedule(made, made.timeline)
-        return made
+        self._store.add([execution])
+        self._dispatcher.schedule(execution, execution.timeline)
+        return execution
 
-    def finish(self, made: Execution, status: str, result: Mapping[str, Any]) -> None:
+    def finish(self, execution: Execution, status: str, result: Mapping[str, Any]) -> None:
         """End the execution with the result of its HTTP request, unless it was canceled."""
         with self._store.lock:
-            last = made.timeline[-1]
+            last = execution.timeline[-1]
             if last.status in FINAL or last.status == "canceling":
                 return
             at = max(self._store.clock(), last.at)
-            made.timeline = (*made.timeline, StatusChange(at, status, result, sets_size=True))
-        self._dispatcher.schedule(made, made.timeline[-1:])
+            execution.timeline = (
+                *execution.timeline,
+                StatusChange(at, status, result, sets_size=True),
+            )
+        self._dispatcher.schedule(execution, execution.timeline[-1:])
 
 
 def _request(

@@ -61,15 +61,15 @@ class Callbacks:
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
-            body, made = item
+            body, execution = item
             options = self._options()
             try:
                 end = _post(options.callback_url, options.callback_token, body)
             except (OSError, http.client.HTTPException) as error:
                 logger.warning("callback of %s failed: %s", body["execution_id"], error)
                 end = ("failed", {"error": str(error), "traceback": ""})
-            if made is not None:
-                self._rule.finish(made, *end)
+            if execution is not None:
+                self._rule.finish(execution, *end)
 
 
 def bodies(execution: Execution, change: StatusChange) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ PACK_FILTERS = ("ref", "name")
 def list_actions(catalog: Catalog, query: Mapping[str, str]) -> Page:
     """Return the actions that match ``query``.
 
-    Raises RefusedError.
+    Raises FaultError.
     """
     views = [action.view for action in catalog.actions.values()]
     return _page(views, ACTION_FILTERS, query, default=None)
@@ -26,7 +26,7 @@ def list_actions(catalog: Catalog, query: Mapping[str, str]) -> Page:
 def list_packs(catalog: Catalog, query: Mapping[str, str]) -> Page:
     """Return the packs that match ``query``.
 
-    Raises RefusedError.
+    Raises FaultError.
     """
     return _page(catalog.packs.values(), PACK_FILTERS, query, default=DEFAULT_LIMIT)
 

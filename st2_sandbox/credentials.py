@@ -46,7 +46,7 @@ class Credentials:
     def check(self, headers: Mapping[str, str], query: Mapping[str, str]) -> Caller:
         """Return the caller; a token is checked before a key, a header before the query.
 
-        Raises RefusedError.
+        Raises FaultError.
         """
         for name, method in (("x-auth-token", "authentication token"), ("st2-api-key", "API key")):
             for sent, location in ((headers.get(name), "header"), (query.get(name), "query param")):
@@ -67,7 +67,7 @@ class Credentials:
     def issue_token(self, authorization: str, body: Mapping[str, Any]) -> tuple[str, float]:
         """Return a new token and its expiry, in seconds on the sandbox's clock.
 
-        Raises RefusedError.
+        Raises FaultError.
         """
         given = _parse_basic_auth(authorization)
         if not self._username or given != (self._username, self._password):

@@ -27,7 +27,7 @@ class EventDispatcher:
     def start(self) -> None:
         """Start the thread."""
         self._is_running = True
-        self._thread = threading.Thread(target=self._run, name="sandbox-feed", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sandbox-dispatcher", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -39,7 +39,10 @@ class EventDispatcher:
             self._thread.join()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` for each change, in this thread; return a function to unsubscribe."""
+        """Call ``listener`` for each change and return a function that unsubscribes it.
+
+        The dispatcher's thread calls it, with the store's lock held.
+        """
         with self._condition:
             self._listeners = [*self._listeners, listener]
 

@@ -14,7 +14,7 @@ from .timeline import BEFORE_RUNNING, FINAL, StatusChange, end_time
 
 CANCEL_SECONDS = 0.05  # from canceling to canceled, for an action that is not a workflow
 MASK = "********"
-# Context keys that are shown only after this status.
+# Keys of the context, and the status from which they are shown.
 CONTEXT_SHOWN_FROM = (
     ("workflow_execution", "running"),
     ("resumed_by", "resuming"),
@@ -254,17 +254,17 @@ def trace_tag_in(context: object) -> str:
 
 def mask_secrets(parameters: Mapping[str, Any], action: Action) -> dict[str, Any]:
     """Return ``parameters`` with the secret ones masked, also nested ones."""
-    return _mask_secrets(parameters, action.parameters)
+    return _mask_values(parameters, action.parameters)
 
 
-def _mask_secrets(values: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+def _mask_values(values: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
     shown = {}
     for name, value in values.items():
         schema = schemas.get(name, {})
         if schema.get("secret"):
             value = MASK
         elif isinstance(value, dict):
-            value = _mask_secrets(value, schema.get("properties", {}))
+            value = _mask_values(value, schema.get("properties", {}))
         shown[name] = value
     return shown
 

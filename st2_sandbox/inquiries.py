@@ -26,7 +26,7 @@ class Inquiries:
     def get_open(self, execution_id: str) -> dict[str, Any]:
         """Return an open inquiry.
 
-        Raises RefusedError.
+        Raises FaultError.
         """
         with self._state.store.lock:
             return _view(self._find_open(execution_id), self._state.clock())
@@ -36,7 +36,7 @@ class Inquiries:
     ) -> dict[str, Any]:
         """Respond to an inquiry; its workflow continues.
 
-        Raises RefusedError.
+        Raises FaultError.
         """
         if "response" not in body:
             raise FaultError(400, "'response' is a required property")
@@ -62,7 +62,7 @@ class Inquiries:
     def change_status(self, execution: Execution, wanted: object, *, username: str) -> bool:
         """Apply a change of status that concerns an inquiry; return whether it does.
 
-        Raises RefusedError.
+        Raises FaultError.
         """
         with self._state.store.lock:
             now = self._state.clock()

@@ -38,9 +38,7 @@ class SandboxOptions:
     outcomes: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     results: Mapping[str, object] = field(default_factory=dict, repr=False)  # by action ref
     packs: Sequence[str] = DEFAULT_PACKS  # installed packs
-    actions: Mapping[str, Mapping[str, object]] = field(
-        default_factory=dict
-    )  # additional actions, by ref
+    actions: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # others, by ref
     datastore: Mapping[str, str] = field(default_factory=dict, repr=False)  # by "system.NAME"
     drop_request_rate: float = 0.0  # cut the connection and ignore the request
     drop_answer_rate: float = 0.0  # create the execution, then cut the connection

@@ -66,10 +66,10 @@ class Page:
 def list_executions(store: Store, query: Mapping[str, str]) -> Page:
     """Return the executions that match ``query``, by default newest first.
 
-    Raises RefusedError.
+    Raises FaultError.
     """
     limit = parse_limit(query, DEFAULT_LIMIT)
-    choose = attribute_filter(query)
+    select = attribute_filter(query)
     predicates = _predicates(query)
     show_secrets = query.get("show_secrets") == "true"
     with store.lock:
@@ -83,7 +83,7 @@ def list_executions(store: Store, query: Mapping[str, str]) -> Page:
             found.reverse()
         page = _slice(found, query, limit)
         fields = included_fields(query)
-        rows = [choose(one.view(now, show_secrets=show_secrets, fields=fields)) for one in page]
+        rows = [select(one.view(now, show_secrets=show_secrets, fields=fields)) for one in page]
     return Page(rows, len(found), limit)
 
 
@@ -92,7 +92,7 @@ def page_of(
 ) -> Page:
     """Return the page of ``rows`` selected by ``limit`` and ``offset``.
 
-    Raises RefusedError.
+    Raises FaultError.
     """
     limit = parse_limit(query, default)
     return Page(_slice(rows, query, limit), len(rows), limit)
@@ -101,7 +101,7 @@ def page_of(
 def parse_limit(query: Mapping[str, str], default: int | None) -> int | None:
     """Return the requested number of rows; None: all.
 
-    Raises RefusedError.
+    Raises FaultError.
     """
     if "limit" not in query:
         return default
@@ -119,7 +119,7 @@ def parse_limit(query: Mapping[str, str], default: int | None) -> int | None:
 def attribute_filter(query: Mapping[str, str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """Return a function that reduces a view to the requested attributes.
 
-    Raises RefusedError.
+    Raises FaultError.
     """
     included = _split(query, "include_attributes")
     excluded = _split(query, "exclude_attributes")
@@ -135,7 +135,7 @@ def attribute_filter(query: Mapping[str, str]) -> Callable[[Mapping[str, Any]], 
     for name in included:
         _check_included(name)
     if included:
-        return lambda view: _picked(view, [*included, "id"])
+        return lambda view: _pick(view, [*included, "id"])
     return lambda view: {name: value for name, value in view.items() if name not in excluded}
 
 
@@ -156,10 +156,10 @@ def _check_included(name: str) -> None:
         raise FaultError(400, f"Invalid or unsupported include attribute specified: {problem}")
 
 
-def _picked(view: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _pick(view: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     picked: dict[str, Any] = {}
     for name in names:
-        value = _at(view, name)
+        value = _value_at(view, name)
         *parents, last = name.split(".")
         place = picked
         for parent in parents:
@@ -169,7 +169,7 @@ def _picked(view: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return picked
 
 
-def _at(view: Mapping[str, Any], path: str) -> Any:
+def _value_at(view: Mapping[str, Any], path: str) -> Any:
     value: Any = view
     for name in path.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -228,7 +228,7 @@ def _has_value(pair: str) -> Predicate:
         raise FaultError(400, f'Cannot resolve field "{path}"')
     # The value is a string: `context.number:1` does not match the number 1
     # (get-executions-filter-context-int).
-    return lambda one, now: bool(_at(one.view(now, show_secrets=True), path) == wanted)
+    return lambda one, now: bool(_value_at(one.view(now, show_secrets=True), path) == wanted)
 
 
 def _check_object_id(text: str) -> None:
@@ -248,7 +248,7 @@ def _slice(rows: Sequence[Row], query: Mapping[str, str], limit: int | None) -> 
 def parse_integer(query: Mapping[str, str], name: str) -> int | None:
     """Return an integer query parameter, None without it.
 
-    Raises RefusedError.
+    Raises FaultError.
     """
     if name not in query:
         return None

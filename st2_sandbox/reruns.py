@@ -22,18 +22,18 @@ def rerun(
 ) -> HttpResponse:
     """Rerun an execution; the response shows the new one as requested.
 
-    Raises RefusedError.
+    Raises FaultError.
     """
     tasks = list(body.get("tasks") or [])
     _check(original, body, tasks)
     request = _request(state, original, body, user=user)
     unknown = [name for name in tasks if name not in _task_names(original)]
     if unknown:
-        made = _start_failing(state, request, unknown)
+        created = _start_failing(state, request, unknown)
     else:
-        made = state.start_execution(_starting_at(request, tasks))
-    first = made.timeline[0]
-    return HttpResponse(201, made.view(first.at, until=first))
+        created = state.start_execution(_starting_at(request, tasks))
+    first = created.timeline[0]
+    return HttpResponse(201, created.view(first.at, until=first))
 
 
 def _check(original: Execution, body: Mapping[str, Any], tasks: Sequence[str]) -> None:
@@ -96,7 +96,7 @@ def _start_failing(
         StatusChange(now + 0.2 * seconds, "running"),
         StatusChange(now + seconds, "failed", result, sets_size=True),
     )
-    made = state.factory.new_execution(request, changes)
-    state.store.add([made])
-    state.dispatcher.schedule(made, changes)
-    return made
+    created = state.factory.new_execution(request, changes)
+    state.store.add([created])
+    state.dispatcher.schedule(created, changes)
+    return created

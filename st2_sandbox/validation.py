@@ -61,7 +61,7 @@ TOP_LEVEL = {
 def parse_body(body: bytes, content_type: str) -> dict[str, Any]:
     """Return the JSON object of a request; an empty body is an empty object.
 
-    Raises RefusedError.
+    Raises FaultError.
     """
     media_type = content_type.partition(";")[0].strip()
     if media_type not in ("", "application/json"):
@@ -93,7 +93,7 @@ def validate_request(
 ) -> ExecutionRequest:
     """Return the validated request; ``header_context`` is the St2-Context header.
 
-    Raises RefusedError.
+    Raises FaultError.
     """
     _check_top_level(body)
     action = catalog.actions.get(body["action"])

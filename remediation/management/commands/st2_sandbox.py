@@ -16,7 +16,9 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--bind", default="127.0.0.1:9101", type=_address, metavar="HOST:PORT")
+        parser.add_argument(
+            "--bind", default="127.0.0.1:9101", type=_parse_bind, metavar="HOST:PORT"
+        )
         parser.add_argument("--api-key", default="sandbox-key", help="the accepted key")
         parser.add_argument("--username", default="", help="with --password: issue tokens")
         parser.add_argument("--password", default="")
@@ -24,7 +26,7 @@ class Command(BaseCommand):
             "--option",
             action="append",
             default=[],
-            type=_option,
+            type=_parse_option,
             metavar="NAME=VALUE",
             help="an option of the sandbox, such as duration_seconds=2 or "
             """'outcomes={"linux.service": "failed"}'; may be repeated""",
@@ -54,14 +56,14 @@ class Command(BaseCommand):
         sandbox.stop()
 
 
-def _address(text: str) -> tuple[str, int]:
+def _parse_bind(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
         raise ArgumentTypeError(f"{text!r} must be HOST:PORT, such as 127.0.0.1:9101")
     return host.strip("[]"), int(port)
 
 
-def _option(text: str) -> tuple[str, object]:
+def _parse_option(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ArgumentTypeError(f"{text!r} must be NAME=VALUE")

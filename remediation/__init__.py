@@ -1,1 +1,1 @@
-"""The machine: what matches, runs, guards and records remediation."""
+"""Match alerts to buckets, run their steps and record every change."""

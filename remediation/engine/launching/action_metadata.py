@@ -36,7 +36,7 @@ COLUMNS = (
     "st2_change",
     "st2_changed_at",
 )
-# A word without a meaning for StackStorm's templates or a shell, and not an option.
+# Text without a special meaning in StackStorm's templates or in a shell, and not an option.
 PLAIN_WORD = re.compile(r"(?!-)[\w@%+:,./-]*")
 
 Check = Action.Check

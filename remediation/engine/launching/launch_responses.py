@@ -118,7 +118,10 @@ def _record_started(
 def _record_unavailable(
     execution: ActionExecution, error: StackStormUnavailable, *, cause: Cause
 ) -> bool:
-    """Release an unsent launch, look up one whose outcome is unknown; return whether to go on."""
+    """Release an unsent launch, or look it up if it may have been sent.
+
+    Returns whether StackStorm was reachable.
+    """
     next_try = outage.report(error, at=cause.at) if error.stops_others else cause.at
     if error.may_have_been_sent:
         lookup.schedule(execution, at=cause.at, reason=str(error), by_gateway=error.by_gateway)

@@ -143,7 +143,7 @@ def _finish_execution(settlement: Settlement, *, cause: Cause, batch: Transition
     try:
         execution.finish(outcome.status, cause=cause, reason=outcome.reason, batch=batch, **values)
     except IllegalTransitionError as error:
-        # The transaction can go on: ``finish`` raises after its inner atomic block, which
+        # The transaction can continue: ``finish`` raises after its inner atomic block, which
         # otherwise (savepoint=False) would mark the transaction for rollback.
         logger.info("Not settled again: %s", error)
         return False

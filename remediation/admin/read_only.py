@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 
 from remediation.admin.permissions import ReadRoleMixin
 from remediation.admin.related_tables import RelatedTable
-from remediation.models.pages import SCANNED_MAX, Cursor, Page, read_page
+from remediation.models.keyset_pagination import SCANNED_MAX, Cursor, Page, read_page
 
 ModelT = TypeVar("ModelT", bound=models.Model)
 

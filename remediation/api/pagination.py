@@ -16,7 +16,7 @@ from rest_framework.settings import api_settings
 from rest_framework.utils.urls import replace_query_param
 
 from remediation.api.list_query_plan import ListQueryPlan, plan_list_query
-from remediation.models.pages import Cursor, read_page
+from remediation.models.keyset_pagination import Cursor, read_page
 
 NEWEST_FIRST = "-id"
 

@@ -25,7 +25,7 @@ STARTS_MAX = 3  # starts in a row without an end before they are a problem
 TEXT_MAX = 500  # characters of an error
 # A problem ends after this time without a report. Longer than row_by_row.POSTPONED_FOR.
 EXPIRY = datetime.timedelta(minutes=10)
-NEGLECTED = datetime.timedelta(seconds=60)  # age of a due wake-up that shows a missing worker
+NO_WORKER_AFTER = datetime.timedelta(seconds=60)  # age of a due wake-up that shows a missing worker
 TITLES = {
     STACKSTORM: "StackStorm cannot be reached",
     "launch_due": "Starting executions fails",
@@ -104,7 +104,7 @@ def finish(job: str) -> None:
 def current() -> list[CurrentProblem]:
     """Return all problems, oldest first, in one query over two small tables."""
     reported = Problem.objects.values_list("name", "since", "text", "failures")
-    waiting = queue.overdue(before=clock.now() - NEGLECTED)
+    waiting = queue.overdue(before=clock.now() - NO_WORKER_AFTER)
     # One query, since every admin page shows the problems.
     rows = reported.union(waiting.values_list("key", "since", "text", "failures"), all=True)
     found = [

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import models
 
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
-from remediation.models.statements import newest_alert_ids
+from remediation.models.raw_sql import newest_alert_ids
 
 
 class Alert(models.Model):

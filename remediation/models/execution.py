@@ -13,8 +13,8 @@ from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
 from remediation.models.ids import new_id
+from remediation.models.raw_sql import compare_and_set
 from remediation.models.run import BucketRun
-from remediation.models.statements import compare_and_set
 from remediation.models.transition import (
     Cause,
     IllegalTransitionError,
@@ -165,7 +165,7 @@ class ActionExecution(models.Model):
         return f"#{self.pk}: {self.name}"
 
     @property
-    def is_in_hand(self) -> bool:
+    def is_reserved(self) -> bool:
         """Whether a worker is preparing the row now, by the shared clock."""
         return self.preparing_until is not None and self.preparing_until > clock.now()
 

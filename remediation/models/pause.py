@@ -7,7 +7,7 @@ import datetime
 from django.db import models
 from django.db.models import Q
 
-from remediation.models.statements import is_any_pause_open
+from remediation.models.raw_sql import is_any_pause_open
 
 
 class Pause(models.Model):

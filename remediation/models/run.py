@@ -10,7 +10,7 @@ from django.db import models, transaction
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
-from remediation.models.statements import compare_and_set
+from remediation.models.raw_sql import compare_and_set
 from remediation.models.transition import (
     Cause,
     IllegalTransitionError,

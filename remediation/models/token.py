@@ -13,7 +13,7 @@ from django.db import models
 
 from remediation import clock
 from remediation.models.fields import ExactCharField, KeyField, created_field
-from remediation.models.statements import valid_token_row
+from remediation.models.raw_sql import valid_token_row
 
 PREFIX_LENGTH = 12
 LAST_USED_INTERVAL = datetime.timedelta(minutes=1)

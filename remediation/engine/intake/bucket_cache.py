@@ -12,7 +12,7 @@ from functools import cached_property
 
 from remediation.matching import Matcher
 from remediation.models import Bucket, BucketVersion, Cause
-from remediation.models.statements import Rows, bucket_rows, step_rows, workflow_rows
+from remediation.models.raw_sql import Rows, bucket_rows, step_rows, workflow_rows
 
 
 class Snapshot:

@@ -18,7 +18,7 @@ from remediation.engine.outcomes import execution_ids, settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.transaction_retries import retry_on_conflict
 from remediation.models import ActionExecution, Cause, IllegalTransitionError, Transition
-from remediation.models.statements import compare_and_set
+from remediation.models.raw_sql import compare_and_set
 from remediation.stackstorm import Execution, StackStormClient, StackStormError
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from remediation import clock, queue
 from remediation.engine.launching import parameters
 from remediation.models import ActionExecution, Heartbeat, Pause
-from remediation.models.statements import due_in_bucket, next_waiting_value
+from remediation.models.raw_sql import due_in_bucket, next_waiting_value
 
 READ_SIZE = 200  # ids read at once
 LAUNCHER_SHARE = 20  # executions that one launcher claims at about the same time
@@ -52,7 +52,7 @@ class LaunchQueue:
         ids = [self._ids.popleft() for _ in range(min(count, len(self._ids)))]
         self._handed_out.update(ids)
         rows = executions_with_related().in_bulk(ids)
-        found = [rows[pk] for pk in ids if pk in rows and not rows[pk].is_in_hand]
+        found = [rows[pk] for pk in ids if pk in rows and not rows[pk].is_reserved]
         isolated = [row for row in found if row.prepare_attempts or parameters.is_slow(row)]
         self._isolated += isolated
         return [row for row in found if row not in isolated]

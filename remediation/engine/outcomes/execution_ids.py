@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from remediation.models import ActionExecution
-from remediation.models.statements import executions_sql
+from remediation.models.raw_sql import executions_sql
 
 
 class ExecutionIdTakenError(Exception):

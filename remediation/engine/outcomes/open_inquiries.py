@@ -18,7 +18,7 @@ from typing import Any
 from remediation import clock, queue
 from remediation.engine.outcomes.stored_inquiries import as_stored
 from remediation.models import ActionExecution
-from remediation.models.statements import compare_and_set
+from remediation.models.raw_sql import compare_and_set
 from remediation.stackstorm import Inquiry, StackStormClient, StackStormError, inquiries_among
 from remediation.stackstorm.runners import PLAIN_RUNNERS
 

@@ -12,7 +12,7 @@ from remediation import clock
 from remediation.engine.outcomes.open_inquiries import asking_changes, needs_recheck
 from remediation.engine.row_by_row import postpone, run_batch
 from remediation.models import ActionExecution
-from remediation.models.statements import compare_and_set
+from remediation.models.raw_sql import compare_and_set
 from remediation.stackstorm import Execution
 
 # The columns that ``_changed_columns`` may change.

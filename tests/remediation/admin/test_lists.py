@@ -8,7 +8,7 @@ import pytest
 from remediation.admin import read_only
 from remediation.admin.executions import ActionExecutionAdmin
 from remediation.admin.runs import BucketRunAdmin
-from remediation.models import ActionExecution, Alert, BucketRun, pages
+from remediation.models import ActionExecution, Alert, BucketRun, keyset_pagination
 from tests.factories import make_alert, make_execution, make_run
 from tests.remediation.admin.forms import page
 
@@ -60,7 +60,7 @@ def test_filter_links_start_at_the_newest_rows(operator, monkeypatch):
 
 def test_list_of_rare_rows_shows_how_far_it_searched(operator, monkeypatch):
     for name in ("SCANNED_FIRST", "SCANNED_MAX"):
-        monkeypatch.setattr(pages, name, 2)
+        monkeypatch.setattr(keyset_pagination, name, 2)
     monkeypatch.setattr(read_only, "SCANNED_MAX", 2)
     rare = make_run(trigger="manual")
     for _ in range(3):
@@ -76,7 +76,7 @@ def test_list_of_rare_rows_shows_how_far_it_searched(operator, monkeypatch):
 
 def test_search_finds_old_rows_by_index(operator, monkeypatch):
     for name in ("SCANNED_FIRST", "SCANNED_MAX"):
-        monkeypatch.setattr(pages, name, 2)
+        monkeypatch.setattr(keyset_pagination, name, 2)
     old = make_alert({"alertname": "DiskFull", "instance": "db-1"})
     for _ in range(4):
         make_alert()

@@ -13,7 +13,7 @@ from django.utils import timezone
 from audit.api.views import RequestViewSet
 from remediation.api import filters, history_views
 from remediation.api.list_query_plan import ListQueryPlan, plan_list_query
-from remediation.models import Alert, pages
+from remediation.models import Alert, keyset_pagination
 from tests import factories
 from tests.remediation.api.test_pagination import follow
 
@@ -121,7 +121,7 @@ def test_following_next_finds_rare_rows(
     reader: Client, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
     for name in ("SCANNED_FIRST", "SCANNED_MAX"):
-        monkeypatch.setattr(pages, name, 3)
+        monkeypatch.setattr(keyset_pagination, name, 3)
     rare = factories.make_alert(severity="rare")
     for _ in range(10):
         factories.make_alert()

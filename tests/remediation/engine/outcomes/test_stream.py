@@ -15,7 +15,7 @@ from remediation import queue
 from remediation.engine.launching import launch
 from remediation.engine.outcomes import poll, poll_hints, poll_interval, remote_status, stream
 from remediation.models import ActionExecution, BucketRun, Heartbeat, Transition
-from remediation.models.statements import compare_and_set
+from remediation.models.raw_sql import compare_and_set
 from remediation.stackstorm import StackStormClient, StackStormUnavailable
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 

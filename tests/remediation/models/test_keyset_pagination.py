@@ -5,8 +5,8 @@ import datetime
 import pytest
 from django.utils import timezone
 
-from remediation.models import Alert, pages
-from remediation.models.pages import read_page
+from remediation.models import Alert, keyset_pagination
+from remediation.models.keyset_pagination import read_page
 from tests.factories import make_alert
 
 pytestmark = pytest.mark.django_db
@@ -16,8 +16,8 @@ ORDERINGS = ["-pk", "pk", "-created_at", "created_at"]
 
 @pytest.fixture(autouse=True)
 def _short_scans(monkeypatch):
-    monkeypatch.setattr(pages, "SCANNED_FIRST", 2)
-    monkeypatch.setattr(pages, "SCANNED_MAX", 4)
+    monkeypatch.setattr(keyset_pagination, "SCANNED_FIRST", 2)
+    monkeypatch.setattr(keyset_pagination, "SCANNED_MAX", 4)
 
 
 def make_alerts(count, *, rare):

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition, TransitionBatch
 from remediation.models.inserts import ROWS_MAX, insert
-from remediation.models.statements import compare_and_set
+from remediation.models.raw_sql import compare_and_set
 from tests.factories import make_alert, make_execution, make_run
 
 pytestmark = pytest.mark.django_db

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, ClassVar
 
-from django.db import models, transaction
+from django.db import models
 
 from remediation import clock
 from remediation.models.action import Action
@@ -13,11 +13,11 @@ from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
 from remediation.models.ids import new_id
+from remediation.models.moves import move
 from remediation.models.raw_sql import compare_and_set
 from remediation.models.run import BucketRun
 from remediation.models.transition import (
     Cause,
-    IllegalTransitionError,
     Transition,
     TransitionBatch,
 )
@@ -56,6 +56,7 @@ class ActionExecution(models.Model):
         UNKNOWN = "unknown"
 
     SUBJECT_TYPE: ClassVar[str] = "execution"
+    NOUN: ClassVar[str] = "Execution"
     FINAL = frozenset({Status.SUCCESS, Status.FAILURE, Status.TIMEOUT, Status.SKIPPED})
     FAILED = frozenset({Status.FAILURE, Status.TIMEOUT})
     MOVES = {
@@ -316,33 +317,15 @@ class ActionExecution(models.Model):
         batch: TransitionBatch | None = None,
         **values: Any,
     ) -> None:
-        # One update compares and sets: of two workers, one sees 1 row and the other 0. The time of
-        # the claim distinguishes a worker that was stopped for long from its successor.
-        before = self.status
+        # The time of the claim distinguishes a worker that was frozen from its successor.
         # StackStorm's id is compared too: a poll that read the row before it followed another
         # execution must not settle it with the outcome of the first one.
-        expected = {
-            "status": before,
+        expected: dict[str, Any] = {
             "started_at": self.started_at,
             "st2_execution_id": self.st2_execution_id,
         }
-        if "error_message" in values:
-            values["error_message"] = fit_text(values["error_message"])
         if target == self.Status.LAUNCHING:
             expected |= {"st2_execution_id": None, "parent": None}
-        with transaction.atomic(savepoint=False):
-            is_moved = before in self.MOVES[target] and compare_and_set(
-                self, expected=expected, status=target, **values
-            )
-            if is_moved:
-                Transition.write(
-                    Transition.of(
-                        self, cause=cause, from_status=before, to_status=target, reason=reason
-                    ),
-                    batch=batch,
-                )
-        if not is_moved:
-            raise IllegalTransitionError(f"Execution {self} cannot become {target}.")
-        self.status = target
-        for name, value in values.items():
-            setattr(self, name, value)
+        if "error_message" in values:
+            values["error_message"] = fit_text(values["error_message"])
+        move(self, target, values, expected=expected, cause=cause, reason=reason, batch=batch)

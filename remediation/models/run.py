@@ -10,6 +10,7 @@ from django.db import models, transaction
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
+from remediation.models.moves import move
 from remediation.models.raw_sql import compare_and_set
 from remediation.models.transition import (
     Cause,
@@ -54,6 +55,7 @@ class BucketRun(models.Model):
         CANCEL = "cancel"
 
     SUBJECT_TYPE: ClassVar[str] = "run"
+    NOUN: ClassVar[str] = "Run"
     AUTOMATIC = 1
     OPEN = frozenset({Status.PENDING, Status.RUNNING})
     FINAL = frozenset(
@@ -118,7 +120,7 @@ class BucketRun(models.Model):
             # The last start of a bucket's runs, for its cooldown.
             models.Index(fields=["bucket", "started_at"], name="run_bucket_started"),
             # The few runs to stop among many open ones.
-            models.Index(fields=["stop", "status"], name="run_stop"),
+            models.Index(fields=["stop", "status"], name="run_stop_status"),
             # The runs of a bucket, newest first, and the last run of each bucket.
             models.Index(fields=["bucket", "id"], name="run_bucket_id"),
             models.Index(fields=["created_at"], name="run_created"),
@@ -194,20 +196,5 @@ class BucketRun(models.Model):
         batch: TransitionBatch | None,
         **values: Any,
     ) -> None:
-        before = self.status
-        values |= {"status": target, "reason": fit_text(reason)}
-        with transaction.atomic(savepoint=False):
-            is_moved = before in self.MOVES[target] and compare_and_set(
-                self, expected={"status": before}, **values
-            )
-            if is_moved:
-                Transition.write(
-                    Transition.of(
-                        self, cause=cause, from_status=before, to_status=target, reason=reason
-                    ),
-                    batch=batch,
-                )
-        if not is_moved:
-            raise IllegalTransitionError(f"Run {self} cannot become {target}.")
-        for name, value in values.items():
-            setattr(self, name, value)
+        values["reason"] = fit_text(reason)
+        move(self, target, values, expected={}, cause=cause, reason=reason, batch=batch)

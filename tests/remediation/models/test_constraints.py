@@ -1,6 +1,7 @@
 """Constraints that the database enforces for every client."""
 
 import pytest
+from django.apps import apps
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from remediation.models import (
@@ -161,3 +162,15 @@ def test_versions_cannot_be_deleted_through_their_bucket():
 
     with pytest.raises(AppendOnlyError):
         bucket.versions.all().delete()
+
+
+@pytest.mark.parametrize(
+    "model", [*apps.get_app_config("remediation").get_models()], ids=lambda model: model.__name__
+)
+def test_the_constraints_of_a_table_can_be_read(model):
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, model._meta.db_table)
+
+    assert {index.name for index in model._meta.indexes} <= found.keys()
+    checks = [found[one.name] for one in model._meta.constraints if one.name in found]
+    assert all(found_one["check"] or found_one["unique"] for found_one in checks)

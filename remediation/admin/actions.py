@@ -13,7 +13,6 @@ from django.utils.html import format_html_join
 from remediation import local_actions
 from remediation.admin import formatting
 from remediation.admin.definitions import DefinitionAdmin
-from remediation.admin.request_cause import request_cause
 from remediation.engine.operations import definitions
 from remediation.models import Action, Bucket, Cause
 
@@ -113,7 +112,7 @@ class ActionAdmin(DefinitionAdmin[Action]):
 
     def save_model(self, request: HttpRequest, obj: Action, form: Any, change: bool) -> None:
         """Save through the engine, which records bucket versions."""
-        self.save_definition(obj, cause=request_cause(request))
+        self.save_definition(obj, cause=Cause.of_request(request))
 
     def delete_model(self, request: HttpRequest, obj: Action) -> None:
         """Delete through the engine, which refuses while a bucket version uses the action."""

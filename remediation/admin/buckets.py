@@ -14,7 +14,6 @@ from django.utils.html import format_html, format_html_join
 
 from remediation.admin import formatting
 from remediation.admin.definitions import DefinitionAdmin
-from remediation.admin.request_cause import request_cause
 from remediation.admin.steps import StepInline
 from remediation.engine.operations import definitions
 from remediation.engine.operations.bucket_warnings import warnings_of
@@ -164,7 +163,7 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save the steps; then validate the bucket and record its version in one engine call."""
         super().save_related(request, form, formsets, change)
-        definitions.record(form.instance, cause=request_cause(request))
+        definitions.record(form.instance, cause=Cause.of_request(request))
         for warning in form.instance.matcher_warnings():
             messages.warning(request, warning)
 

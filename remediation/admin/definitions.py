@@ -16,7 +16,6 @@ from django.utils.text import capfirst
 from remediation.admin import formatting
 from remediation.admin.json_fields import JSONObjectField
 from remediation.admin.permissions import ReadRoleMixin
-from remediation.admin.request_cause import request_cause
 from remediation.engine.operations.definitions import HasHistoryError
 from remediation.models import Action, Bucket, Cause
 
@@ -82,7 +81,7 @@ class DefinitionAdmin(ReadRoleMixin, admin.ModelAdmin[DefinitionT]):
         for row in rows.filter(is_enabled=not is_enabled):
             row.is_enabled = is_enabled
             try:
-                self.save_definition(row, cause=request_cause(request))
+                self.save_definition(row, cause=Cause.of_request(request))
             except ValidationError as error:
                 text = f"{row} cannot be {state}: {' '.join(error.messages)}"
                 self.message_user(request, text, messages.ERROR)

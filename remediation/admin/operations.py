@@ -26,7 +26,6 @@ from remediation.admin import formatting
 from remediation.admin.notices import Notice
 from remediation.admin.permissions import may_operate
 from remediation.admin.read_only import ReadOnlyModelAdmin
-from remediation.admin.request_cause import request_cause
 from remediation.engine.operations.errors import NotPossible
 from remediation.models import Cause, IllegalTransitionError
 
@@ -172,7 +171,7 @@ class OperationAdmin(ReadOnlyModelAdmin[RowT]):
         results: list[Result] = []
         for row in rows:
             try:
-                results.append(operation.perform(row, data, cause=request_cause(request)))
+                results.append(operation.perform(row, data, cause=Cause.of_request(request)))
             except (NotPossible, IllegalTransitionError) as error:
                 self.message_user(request, str(error), messages.ERROR)
         if len(rows) > 1:

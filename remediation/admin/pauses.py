@@ -18,9 +18,8 @@ from remediation.admin.operations import ReasonForm
 from remediation.admin.permissions import may_operate
 from remediation.admin.read_only import ReadOnlyModelAdmin
 from remediation.admin.related_tables import RelatedTable, execution_table
-from remediation.admin.request_cause import request_cause
 from remediation.engine.operations import pause
-from remediation.models import Pause
+from remediation.models import Cause, Pause
 
 DURATIONS = [
     ("", "until resumed"),
@@ -76,7 +75,7 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
             raise PermissionDenied
         form = PauseForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
-            cause = request_cause(request)
+            cause = Cause.of_request(request)
             minutes = form.cleaned_data["minutes"]
             expires_at = cause.at + datetime.timedelta(minutes=int(minutes)) if minutes else None
             reason = form.cleaned_data["reason"]
@@ -95,7 +94,7 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
         """End the current pause."""
         if not may_operate(request):
             raise PermissionDenied
-        if pause.resume(cause=request_cause(request)):
+        if pause.resume(cause=Cause.of_request(request)):
             self.message_user(request, "Resumed. Waiting executions start now.", messages.SUCCESS)
         else:
             self.message_user(request, "PoundCake was not paused.", messages.WARNING)

@@ -15,7 +15,6 @@ from rest_framework.serializers import BaseSerializer
 
 from remediation.api import filters
 from remediation.api.base_views import READS, RowViewSet
-from remediation.api.request_context import cause_of
 from remediation.api.serializers.definitions import (
     ActionSerializer,
     BucketSerializer,
@@ -26,7 +25,7 @@ from remediation.api.serializers.operations import RunBody
 from remediation.api.serializers.simulation import SimulateBody, SimulationSerializer
 from remediation.api.serializers.strict import read_body
 from remediation.engine.operations import definitions, retry, simulation
-from remediation.models import Action, Alert, Bucket, BucketStep, Scope
+from remediation.models import Action, Alert, Bucket, BucketStep, Cause, Scope
 
 EDITS = dict.fromkeys(["create", "update", "partial_update", "destroy"], Scope.EDIT)
 
@@ -70,7 +69,7 @@ class ActionViewSet(DefinitionViewSet):
     def save(self, row: Action, values: dict[str, Any]) -> None:
         """Save the action and new versions of the buckets that use it."""
         _set_values(row, values)
-        definitions.save_action(row, cause=cause_of(self.request))
+        definitions.save_action(row, cause=Cause.of_request(self.request))
 
     def perform_destroy(self, instance: Action) -> None:
         """Delete an action without history."""
@@ -91,7 +90,7 @@ class BucketViewSet(DefinitionViewSet):
         sent = values.pop("steps", None)
         steps = None if sent is None else [BucketStep(**step) for step in sent]
         _set_values(row, values)
-        definitions.save_bucket(row, steps, cause=cause_of(self.request))
+        definitions.save_bucket(row, steps, cause=Cause.of_request(self.request))
 
     def perform_destroy(self, instance: Bucket) -> None:
         """Delete a bucket without history."""
@@ -102,7 +101,7 @@ class BucketViewSet(DefinitionViewSet):
     def run(self, request: Request, **_lookup: str) -> Response:
         """Run the bucket for an alert, even if it does not match, and return the new run."""
         bucket, body = self.get_object(), read_body(RunBody, request)
-        run = retry.run_manually(bucket, body["alert"], cause=cause_of(request))
+        run = retry.run_manually(bucket, body["alert"], cause=Cause.of_request(request))
         return Response(RunSerializer(run).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=SimulateBody, responses=SimulationSerializer)
@@ -120,7 +119,9 @@ class BucketViewSet(DefinitionViewSet):
 
 def _imagined_alert(body: dict[str, Any], request: Request) -> Alert:
     try:
-        return simulation.build_alert(body["labels"], body["annotations"], at=cause_of(request).at)
+        return simulation.build_alert(
+            body["labels"], body["annotations"], at=Cause.of_request(request).at
+        )
     except simulation.InvalidLabels as error:
         raise ValidationError({"labels": [str(error)]}) from error
 
@@ -138,8 +139,8 @@ class StepViewSet(DefinitionViewSet):
         if row.pk is None:
             values.setdefault("step_order", values["bucket"].steps.count() + 1)
         _set_values(row, values)
-        definitions.save_step(row, cause=cause_of(self.request))
+        definitions.save_step(row, cause=Cause.of_request(self.request))
 
     def perform_destroy(self, instance: BucketStep) -> None:
         """Remove the step from its bucket."""
-        definitions.delete_step(instance, cause=cause_of(self.request))
+        definitions.delete_step(instance, cause=Cause.of_request(self.request))

@@ -12,7 +12,6 @@ from rest_framework.response import Response
 
 from remediation.api import filters
 from remediation.api.base_views import READS, RowViewSet
-from remediation.api.request_context import cause_of
 from remediation.api.serializers.history import (
     RUN_STEPS,
     AlertSerializer,
@@ -36,6 +35,7 @@ from remediation.models import (
     ActionExecution,
     Alert,
     BucketRun,
+    Cause,
     IllegalTransitionError,
     Scope,
     Transition,
@@ -69,7 +69,7 @@ class AlertViewSet(HistoryViewSet):
         """Match the alert again, run all matching buckets or none, and return the new runs."""
         alert = self.get_object()
         read_body(StrictBody, request)
-        runs = retry.match_again(alert, cause=cause_of(request))
+        runs = retry.match_again(alert, cause=Cause.of_request(request))
         return Response(RunSerializer(runs, many=True).data, status=status.HTTP_201_CREATED)
 
 
@@ -98,7 +98,7 @@ class RunViewSet(HistoryViewSet):
                 run,
                 stop=BucketRun.Stop(body["stop"]),
                 reason=body["reason"],
-                cause=cause_of(request),
+                cause=Cause.of_request(request),
             )
         except IllegalTransitionError:
             run.refresh_from_db()
@@ -112,7 +112,7 @@ class RunViewSet(HistoryViewSet):
     def retry(self, request: Request, **_lookup: str) -> Response:
         """Retry a run that has ended, from its failed step or the start, and return the new run."""
         run, body = self.get_object(), read_body(RetryBody, request)
-        new_run = RETRY_FUNCTIONS[body["from"]](run, cause=cause_of(request))
+        new_run = RETRY_FUNCTIONS[body["from"]](run, cause=Cause.of_request(request))
         return Response(RunSerializer(new_run).data, status=status.HTTP_201_CREATED)
 
 
@@ -141,7 +141,7 @@ class ExecutionViewSet(HistoryViewSet):
             execution,
             ActionExecution.Status(body["status"]),
             reason=body["reason"],
-            cause=cause_of(request),
+            cause=Cause.of_request(request),
         )
         result = {"execution": execution, "run": BucketRun.objects.get(pk=execution.run_id)}
         return Response(SetOutcomeResultSerializer(result).data)

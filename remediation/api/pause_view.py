@@ -15,11 +15,10 @@ from remediation import clock
 from remediation.api import filter_types
 from remediation.api.negotiation import JsonOnlyNegotiation
 from remediation.api.parsers import ObjectParser
-from remediation.api.request_context import cause_of
 from remediation.api.serializers.pause import PauseBody, PauseSerializer
 from remediation.api.serializers.strict import read_body
 from remediation.engine.operations import pause
-from remediation.models import Pause, Scope
+from remediation.models import Cause, Pause, Scope
 
 
 class PauseView(APIView):
@@ -42,7 +41,7 @@ class PauseView(APIView):
     @extend_schema(request=PauseBody, responses=PauseSerializer)
     def post(self, request: Request) -> Response:
         """Start a pause, or replace the active one."""
-        body, cause = read_body(PauseBody, request), cause_of(request)
+        body, cause = read_body(PauseBody, request), Cause.of_request(request)
         expires_at = body.get("expires_at")
         if "for_seconds" in body:
             expires_at = cause.at + datetime.timedelta(seconds=body["for_seconds"])
@@ -56,7 +55,7 @@ class PauseView(APIView):
     @extend_schema(request=None, responses={200: PauseSerializer})
     def delete(self, request: Request) -> Response:
         """End the pause. Without a pause this has no effect."""
-        pause.resume(cause=cause_of(request))
+        pause.resume(cause=Cause.of_request(request))
         return _pause_response()
 
 

@@ -30,12 +30,12 @@ from remediation.api.errors import (
 )
 from remediation.api.negotiation import JsonOnlyNegotiation
 from remediation.api.parsers import read_json
-from remediation.api.request_context import cache_decoded_body, cause_of
+from remediation.api.request_context import cache_decoded_body
 from remediation.engine.intake import receive
 from remediation.engine.intake.episodes import Disposition
 from remediation.engine.intake.receipts import Receipt
 from remediation.engine.outcomes import poll_hints
-from remediation.models import Scope
+from remediation.models import Cause, Scope
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class AlertmanagerWebhook(TokenOnlyView):
             notification = alertmanager.read(payload, size=len(body))
         except alertmanager.PayloadError as error:
             raise ParseError(str(error)) from error
-        cause = cause_of(request)
+        cause = Cause.of_request(request)
         try:
             receipts = receive.receive(
                 notification, cause=cause, client=request.META.get("REMOTE_ADDR", "")
@@ -185,7 +185,7 @@ class StackStormWebhook(TokenOnlyView):
             text = "Required: the StackStorm execution id, or data.trace_tag."
             raise ValidationError({"execution_id": [text]})
         hint_status = poll_hints.hint(st2_execution_id=st2_execution_id, trace_tag=trace_tag)
-        return Response({"request_id": cause_of(request).request_id, "status": hint_status})
+        return Response({"request_id": Cause.of_request(request).request_id, "status": hint_status})
 
 
 def _read_id(name: str, value: Any) -> str:

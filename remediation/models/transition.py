@@ -47,6 +47,11 @@ class Cause:
     actor: str = "system"
     request_id: str = ""
 
+    @classmethod
+    def of_request(cls, request: Any) -> Self:
+        """Return the user and the request id of an HTTP request, which audit's middleware sets."""
+        return cls(actor=request.user.get_username(), request_id=request.request_id)
+
 
 class AppendOnlyQuerySet(models.QuerySet[_Row]):
     """Rows that can be added and read only."""

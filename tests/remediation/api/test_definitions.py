@@ -205,7 +205,7 @@ def test_patching_a_bucket_keeps_its_steps(call: Editor) -> None:
     ("changed", "field", "text"),
     [
         ({"alert_name_pattern": "("}, "alert_name_pattern", "opening ("),
-        ({"alert_name_pattern": ""}, "alert_name_pattern", "which alerts"),
+        ({"alert_name_pattern": ""}, "alert_name_pattern", "Set alert_name_pattern"),
         ({"label_matchers": "severity"}, "label_matchers", "Example"),
         ({"steps": []}, "steps", "is_enabled false"),
         ({"steps": {}}, "steps", "list"),

@@ -7,6 +7,14 @@ from urllib.parse import SplitResult, parse_qs, quote, unquote, unquote_plus, ur
 
 from django.core.exceptions import ImproperlyConfigured
 
+# Query parameters that are settings of Django, in any letter case, and not of the driver.
+DJANGO_SETTINGS = frozenset(
+    {
+        *("ATOMIC_REQUESTS", "AUTOCOMMIT", "CONN_HEALTH_CHECKS", "CONN_MAX_AGE"),
+        "DISABLE_SERVER_SIDE_CURSORS",
+    }
+)
+
 
 def databases(url: str) -> dict[str, dict[str, Any]]:
     """Return DATABASES for a URL such as sqlite:////path/to/file or mysql://user@host/name."""
@@ -38,7 +46,8 @@ def _split(url: str) -> SplitResult:
 
 def _sqlite(parts: SplitResult) -> dict[str, Any]:
     if parts.netloc:
-        warnings.warn(f"DATABASE_URL: the host {parts.netloc!r} is ignored", stacklevel=2)
+        host = parts.netloc.rpartition("@")[2]  # without a password
+        warnings.warn(f"DATABASE_URL: the host {host!r} is ignored", stacklevel=2)
     name = unquote_plus(parts.path[1:]) or ":memory:"
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     return {
@@ -55,8 +64,13 @@ def _sqlite(parts: SplitResult) -> dict[str, Any]:
 
 
 def _mariadb(parts: SplitResult) -> dict[str, Any]:
-    options = {key: values[0] for key, values in parse_qs(parts.query).items()}
-    return {
+    query = {
+        key: int(values[0]) if values[0].isdigit() else values[0]
+        for key, values in parse_qs(parts.query).items()
+    }
+    settings = {key.upper(): query[key] for key in query if key.upper() in DJANGO_SETTINGS}
+    options = {key: query[key] for key in query if key.upper() not in DJANGO_SETTINGS}
+    return settings | {
         "ENGINE": "poundcake.mariadb",
         "NAME": unquote_plus(parts.path[1:]),
         "USER": unquote(parts.username or ""),
@@ -66,7 +80,7 @@ def _mariadb(parts: SplitResult) -> dict[str, Any]:
         "CONN_MAX_AGE": 60,  # seconds
         "CONN_HEALTH_CHECKS": True,
         "TEST": {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_general_ci"},
-        "OPTIONS": {key: int(text) if text.isdigit() else text for key, text in options.items()}
+        "OPTIONS": options
         | {
             "charset": "utf8mb4",
             "isolation_level": "read committed",

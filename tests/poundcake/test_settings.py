@@ -191,6 +191,18 @@ def test_mariadb_is_strict_uses_utc_and_accepts_a_socket(read):
     assert "idle_transaction_timeout=40" in options["init_command"]
 
 
+def test_options_of_django_in_the_database_url_do_not_reach_the_driver(read):
+    url = "mysql://u@h/n?conn_max_age=5&CONN_HEALTH_CHECKS=0&autocommit=true&connect_timeout=5"
+
+    database = read(DATABASE_URL=url)["DATABASES"]["default"]
+
+    assert (database["CONN_MAX_AGE"], database["CONN_HEALTH_CHECKS"]) == (60, True)
+    assert database["AUTOCOMMIT"] == "true"
+    assert {name.upper() for name in database["OPTIONS"]} == {
+        *("CONNECT_TIMEOUT", "CHARSET", "ISOLATION_LEVEL", "INIT_COMMAND"),
+    }
+
+
 @pytest.mark.parametrize("password", ["p#w", "p[w", "p%23w"])
 def test_a_password_in_the_database_url_may_hold_reserved_characters(password, read):
     database = read(DATABASE_URL=f"mysql://user:{password}@host/name")["DATABASES"]["default"]

@@ -18,7 +18,8 @@ from remediation.stackstorm import StackStormClient, StackStormError, StackStorm
 REQUIRED = re.compile(r"^'(?P<name>[^']+)' is a required property")
 UNEXPECTED = re.compile(r"^Additional properties are not allowed \((?P<names>.*) (was|were) unex")
 IMMUTABLE = re.compile(r"^Override of immutable parameter\(s\) \[(?P<names>.*)\] is unsupported")
-RESENT_WITHOUT_TIMEOUT = "StackStorm takes no timeout for this action: resent without it"
+NO_TIMEOUT = "StackStorm takes no timeout for this action"
+RESENT_WITHOUT_TIMEOUT = f"{NO_TIMEOUT}: resent without it"
 NOT_FOUND = re.compile(r'^Action "[^"]+" cannot be found')
 
 
@@ -35,8 +36,9 @@ def record(
     A rejected launch started nothing. The metadata of the action is fetched again soon.
     """
     action = execution.action
-    # Only once: StackStorm's schema may keep listing a parameter that it rejects.
-    is_first = execution.error_message != RESENT_WITHOUT_TIMEOUT
+    # Only once: StackStorm's schema may keep listing a parameter that it rejects. A worker of
+    # another release may have written a different end of the text.
+    is_first = not execution.error_message.startswith(NO_TIMEOUT)
     if action and rendered.has_our_timeout and rejects_timeout(error) and is_first:
         action_metadata.drop_timeout(action)
         execution.release(cause=cause, reason=RESENT_WITHOUT_TIMEOUT, due_at=cause.at)

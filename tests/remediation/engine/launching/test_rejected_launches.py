@@ -60,6 +60,28 @@ def test_it_is_resent_only_once_if_the_schema_keeps_listing_the_timeout(sandbox,
     assert sandbox.posts_by_trace_tag() == {execution.trace_tag: 2}
 
 
+def test_a_resend_by_a_worker_of_the_previous_release_counts(sandbox, st2, monkeypatch):
+    sandbox.configure(actions={"acme.fix": {"runner_type": "noop", "parameters": {}}})
+    monkeypatch.setattr(action_metadata, "drop_timeout", lambda _action: None)
+    execution = due_execution_of(
+        "acme.fix",
+        {},
+        st2_runner="noop",
+        st2_check="found",
+        st2_checked_at=clock.now(),
+        st2_parameter_names=["timeout"],
+    )
+    execution.error_message = (
+        "StackStorm takes no timeout for this action: it is sent again without"
+    )
+    execution.save()
+
+    launch.launch_due(client=st2)
+
+    execution.refresh_from_db()
+    assert execution.status == Status.FAILURE
+
+
 def test_a_secret_in_a_rejection_is_masked(sandbox, st2, settings):
     settings.CONFIG_SECRETS = {"password": "hunter2-hunter2"}
 

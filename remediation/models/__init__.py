@@ -3,6 +3,7 @@
 from remediation.models.action import Action
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket, BucketStep
+from remediation.models.bucket_version import BucketVersion
 from remediation.models.config import ConfigValue
 from remediation.models.early_resolve import EarlyResolve
 from remediation.models.execution import ActionExecution
@@ -23,7 +24,6 @@ from remediation.models.transition import (
     Transition,
     TransitionBatch,
 )
-from remediation.models.version import BucketVersion
 
 __all__ = [
     "Action",

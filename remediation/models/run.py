@@ -9,6 +9,7 @@ from django.db import models, transaction
 
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
+from remediation.models.bucket_version import BucketVersion
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
 from remediation.models.moves import move
 from remediation.models.raw_sql import compare_and_set
@@ -18,7 +19,6 @@ from remediation.models.transition import (
     Transition,
     TransitionBatch,
 )
-from remediation.models.version import BucketVersion
 from remediation.values.text import fit_text
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from remediation.stackstorm import packs
 from remediation.stackstorm.actions import ActionInfo
 from remediation.stackstorm.credentials import ApiKey, Credentials, Login
+from remediation.stackstorm.error_hints import CHECK_STREAM_URL
 from remediation.stackstorm.errors import StackStormRejected, StackStormUnavailable
 from remediation.stackstorm.executions import (
     CancelResult,
@@ -27,7 +28,6 @@ from remediation.stackstorm.executions import (
     read_state,
     read_traced,
 )
-from remediation.stackstorm.hints import CHECK_STREAM_URL
 from remediation.stackstorm.inquiries import OPEN_STATUS, RUNNER, Inquiry, read_inquiry
 from remediation.stackstorm.launch_request import checked_tag, launch_body
 from remediation.stackstorm.response_errors import error_for_response, error_without_response

@@ -8,8 +8,8 @@ from email.utils import parsedate_to_datetime
 from threading import Lock
 from typing import Protocol
 
+from remediation.stackstorm.error_hints import CHECK_AUTH_URL, CHECK_LOGIN, CREATE_KEY
 from remediation.stackstorm.errors import StackStormUnavailable
-from remediation.stackstorm.hints import CHECK_AUTH_URL, CHECK_LOGIN, CREATE_KEY
 from remediation.stackstorm.responses import Response
 from remediation.stackstorm.transport import NoResponseError, Transport
 from remediation.stackstorm.typed_json import as_object, as_text, as_time

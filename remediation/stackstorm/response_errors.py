@@ -2,8 +2,8 @@
 
 from enum import Enum
 
+from remediation.stackstorm.error_hints import USE_HTTPS, hint_for, hint_for_certificate
 from remediation.stackstorm.errors import StackStormError, StackStormRejected, StackStormUnavailable
-from remediation.stackstorm.hints import USE_HTTPS, hint_for, hint_for_certificate
 from remediation.stackstorm.responses import Response
 from remediation.stackstorm.transport import NoResponseError
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from remediation.stackstorm.actions import ActionInfo, read_action
+from remediation.stackstorm.error_hints import CHECK_API_URL
 from remediation.stackstorm.errors import StackStormUnavailable
 from remediation.stackstorm.executions import Execution, read_execution
-from remediation.stackstorm.hints import CHECK_API_URL
 from remediation.stackstorm.responses import Response
 from remediation.stackstorm.typed_json import as_list, as_object, as_text
 

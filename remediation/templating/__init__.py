@@ -13,7 +13,6 @@ in a renderer process that the kernel kills; see docs/adr/0007.
 """
 
 from remediation.templating.budget import configure, save_time_limit
-from remediation.templating.commands import NO_COMMAND, Command, command_defaults
 from remediation.templating.dispatch import (
     check,
     check_condition,
@@ -25,6 +24,7 @@ from remediation.templating.dispatch import (
 )
 from remediation.templating.errors import TemplateError
 from remediation.templating.renderer_pool import RendererUnavailable
+from remediation.templating.shell_commands import NO_COMMAND, Command, command_defaults
 from remediation.templating.values import DatastoreReference, StepParameters
 from remediation.templating.variables import ALERT_ATTRIBUTES, ROOTS
 

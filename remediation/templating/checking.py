@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from remediation.templating import rules
-from remediation.templating.commands import NO_COMMAND, Command
+from remediation.templating import parameter_rules
 from remediation.templating.errors import TemplateError, field_errors
+from remediation.templating.parameter_rules import Provenance
 from remediation.templating.parsed_template import ParsedTemplate, parse, parse_condition, paths
 from remediation.templating.rendering import LOCAL_ADVICE
-from remediation.templating.rules import Provenance
+from remediation.templating.shell_commands import NO_COMMAND, Command
 from remediation.templating.traversal import find_templates, map_values
 from remediation.templating.variables import ALERT_ATTRIBUTES, ROOTS
 
@@ -31,10 +31,12 @@ def check(
             errors.append(error)
             continue
         problems = [*_problems(parsed, frozenset(known), is_local=is_local)]
-        is_command = location.rule == rules.COMMAND or command.includes(location.parameter)
-        if is_command and not rules.is_forwarded(parsed, location.rule, provenance):
-            problems += rules.command_problems(parsed, provenance, location, command)
-            problems += rules.placement_problems(parsed)
+        is_command = location.rule == parameter_rules.COMMAND or command.includes(
+            location.parameter
+        )
+        if is_command and not parameter_rules.is_forwarded(parsed, location.rule, provenance):
+            problems += parameter_rules.command_problems(parsed, provenance, location, command)
+            problems += parameter_rules.placement_problems(parsed)
         errors += [TemplateError(location.field, problem) for problem in problems]
     return errors
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from remediation.templating import budget, checking, cost, rendering
-from remediation.templating.commands import NO_COMMAND, Command
 from remediation.templating.errors import TemplateError
 from remediation.templating.renderer_pool import POOL, RendererUnavailable
+from remediation.templating.shell_commands import NO_COMMAND, Command
 from remediation.templating.target_parameters import TARGET_PARAMETERS
 from remediation.templating.traversal import find_templates
 from remediation.templating.values import StepParameters

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from remediation.templating.commands import Command
 from remediation.templating.errors import TemplateError
+from remediation.templating.shell_commands import Command
 from remediation.templating.values import DatastoreReference, Part, QuotedText, StepParameters
 
 HEADER = 4  # bytes, holding a message's length

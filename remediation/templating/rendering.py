@@ -7,18 +7,18 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from remediation.templating import budget, escaping, rules
+from remediation.templating import budget, escaping, parameter_rules
 from remediation.templating.budget import SizeMeter
-from remediation.templating.commands import NO_COMMAND, Command
 from remediation.templating.errors import Refused, TemplateError, field_errors
 from remediation.templating.filters import to_json
+from remediation.templating.parameter_rules import Provenance
 from remediation.templating.parsed_template import (
     OutputItem,
     ParsedTemplate,
     parse,
     parse_condition,
 )
-from remediation.templating.rules import Provenance
+from remediation.templating.shell_commands import NO_COMMAND, Command
 from remediation.templating.target_parameters import TARGET_PARAMETERS, check_targets
 from remediation.templating.traversal import Location, find_templates, is_template, map_values
 from remediation.templating.values import (
@@ -119,7 +119,7 @@ def tainted_parameters(parameters: Mapping[str, object]) -> frozenset[str]:
 def _is_data(source: str) -> bool:
     try:
         with field_errors("template"):
-            return rules.is_data(parse(source), Provenance(frozenset()))
+            return parameter_rules.is_data(parse(source), Provenance(frozenset()))
     except TemplateError:
         return True
 
@@ -156,7 +156,9 @@ class _Renderer:
             return value
         with field_errors(location.field):
             parsed = parse(value)
-            is_command = location.rule == rules.COMMAND or self.command.includes(location.parameter)
+            is_command = location.rule == parameter_rules.COMMAND or self.command.includes(
+                location.parameter
+            )
             items = self._evaluate(parsed, location, is_command=is_command)
             if parsed.is_single_expression and not (is_command and isinstance(items[0].value, str)):
                 value = check_value_length(items[0].value)
@@ -164,7 +166,7 @@ class _Renderer:
                 return value
             parts = [_text(item) for item in items]
             if is_command and location.field not in self.commands:
-                rules.check_command(parts)
+                parameter_rules.check_command(parts)
                 self.commands[location.field] = tuple(parts)
             joined = (
                 check_value_length(items[0].value) if parsed.is_single_expression else _join(parts)
@@ -175,17 +177,19 @@ class _Renderer:
     def _evaluate(
         self, parsed: ParsedTemplate, location: Location, *, is_command: bool
     ) -> list[OutputItem]:
-        is_safe = not (location.rule == rules.COMMAND and self.command.is_windows)
-        if is_safe and rules.is_forwarded(parsed, location.rule, self.provenance):
+        is_safe = not (location.rule == parameter_rules.COMMAND and self.command.is_windows)
+        if is_safe and parameter_rules.is_forwarded(parsed, location.rule, self.provenance):
             self.commands[location.field] = self.forwarded.get(str(location.rule), ())
             return parsed.evaluate(self.context)
         if is_command:
-            problems = rules.command_problems(parsed, self.provenance, location, self.command)
+            problems = parameter_rules.command_problems(
+                parsed, self.provenance, location, self.command
+            )
             for problem in (*parsed.problems, *problems):
                 raise Refused(problem)
         items = parsed.evaluate(self.context)
-        if location.rule == rules.HOSTS:
-            rules.check_hosts(items, self.provenance)
+        if location.rule == parameter_rules.HOSTS:
+            parameter_rules.check_hosts(items, self.provenance)
         return items
 
 

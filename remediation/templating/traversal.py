@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from remediation.templating import escaping
 from remediation.templating.errors import field_errors
-from remediation.templating.rules import RULES
+from remediation.templating.parameter_rules import RULES
 
 OPENERS = ("{{", "{%", "{#")
 

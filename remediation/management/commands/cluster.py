@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from remediation import queue
+from remediation.management.cpu_priority import lower_priority
 from remediation.management.parent_death import kill_forks_with_parent
-from remediation.management.priority import lower_priority
 
 
 class Command(BaseCommand):

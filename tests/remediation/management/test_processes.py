@@ -14,7 +14,7 @@ from time import monotonic, sleep
 import pytest
 import requests
 
-from remediation.management.priority import NICENESS
+from remediation.management.cpu_priority import NICENESS
 from remediation.management.processes import STOP_SECONDS, Processes
 from tests import servers
 from tests.paths import ROOT

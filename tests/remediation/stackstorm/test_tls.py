@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from remediation.stackstorm import StackStormUnavailable
-from remediation.stackstorm.hints import hint_for_certificate
+from remediation.stackstorm.error_hints import hint_for_certificate
 from tests.remediation.stackstorm.recordings import make_client
 from tests.remediation.stackstorm.test_network import (
     Behavior,

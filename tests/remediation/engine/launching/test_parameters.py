@@ -4,7 +4,7 @@ import pytest
 
 from remediation.engine.launching import parameters
 from remediation.templating import TemplateError
-from remediation.templating.commands import WINDOWS_RUNNERS
+from remediation.templating.shell_commands import WINDOWS_RUNNERS
 from tests.factories import make_action
 from tests.remediation.engine.launching.due_executions import due_execution
 

@@ -10,11 +10,11 @@ from typing import Protocol
 
 from jinja2 import nodes
 
-from remediation.templating import shell
-from remediation.templating.commands import Command
+from remediation.templating import shell_lexer
 from remediation.templating.errors import Refused
 from remediation.templating.parsed_template import Expression, OutputItem, ParsedTemplate, Path
-from remediation.templating.shell import ShellState
+from remediation.templating.shell_commands import Command
+from remediation.templating.shell_lexer import ShellState
 from remediation.templating.values import Part, QuotedText, StepParameters, type_name
 
 COMMAND = "cmd"
@@ -116,8 +116,8 @@ def check_command(parts: Iterable[Part]) -> None:
     state, text = ShellState.START, ""
     for part in parts:
         if isinstance(part, QuotedText):
-            state = shell.advance(state, text)
-            if state not in shell.SAFE_FOR_QUOTED:
+            state = shell_lexer.advance(state, text)
+            if state not in shell_lexer.SAFE_FOR_QUOTED:
                 raise Refused(_unsafe_message(state))
             state, text = ShellState.WORD, ""
         else:
@@ -169,11 +169,13 @@ def _after_output(
     found: dict[str, None],
 ) -> set[ShellState]:
     if isinstance(node, nodes.TemplateData):
-        return {shell.advance(state, node.data) for state in states}
+        return {shell_lexer.advance(state, node.data) for state in states}
     assert isinstance(node, nodes.Call)  # noqa: S101 - _wrap_output wraps every output
     number = node.args[1]
     assert isinstance(number, nodes.Const)  # noqa: S101 - and numbers it
     if not expressions[number.value].is_quoted:
-        return {shell.advance(state, "x") for state in states}
-    found.update((_unsafe_message(state), None) for state in sorted(states - shell.SAFE_FOR_QUOTED))
+        return {shell_lexer.advance(state, "x") for state in states}
+    found.update(
+        (_unsafe_message(state), None) for state in sorted(states - shell_lexer.SAFE_FOR_QUOTED)
+    )
     return {ShellState.WORD}

@@ -1,4 +1,4 @@
-"""Hints for operators on how to fix an error."""
+"""Hints for operators that the errors of the StackStorm client carry."""
 
 import re
 

@@ -15,9 +15,9 @@ from functools import cached_property, lru_cache
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
-from remediation.templating import shell
+from remediation.templating import shell_lexer
 from remediation.templating.errors import TemplateError
-from remediation.templating.shell import ShellState
+from remediation.templating.shell_lexer import ShellState
 from remediation.templating.values import Part, QuotedText
 
 CMD = "cmd"
@@ -83,7 +83,7 @@ class Command:
         """Return why data is not safe in the parameter even if quoted; '' if it is safe."""
         if self.is_windows:
             return WINDOWS_ADVICE
-        unsafe = sorted(self.states.get(name, set()) - shell.SAFE_FOR_QUOTED)
+        unsafe = sorted(self.states.get(name, set()) - shell_lexer.SAFE_FOR_QUOTED)
         return self.unsafe_message(name, unsafe[0]) if unsafe else ""
 
     def unsafe_message(self, name: str, state: ShellState) -> str:
@@ -226,12 +226,12 @@ class _CommandScan:
         self.states.setdefault(name, set()).update(states)
 
     def _refuse_unsafe(self, name: str, states: set[ShellState]) -> None:
-        if unsafe := sorted(states - shell.SAFE_FOR_QUOTED):
+        if unsafe := sorted(states - shell_lexer.SAFE_FOR_QUOTED):
             raise TemplateError(name, self._command.unsafe_message(name, unsafe[0]))
 
 
 def _advance(states: set[ShellState], text: str) -> set[ShellState]:
-    return {shell.advance(state, text) for state in states}
+    return {shell_lexer.advance(state, text) for state in states}
 
 
 def _variable_names(text: str) -> set[str]:

@@ -1,6 +1,6 @@
 """Permissions: each view declares the scope that each of its actions requires.
 
-Tokens have scopes; users have the roles of their groups.
+Tokens have scopes (``models.token``); users have the roles of their groups (``models.roles``).
 """
 
 from __future__ import annotations

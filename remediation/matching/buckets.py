@@ -1,4 +1,4 @@
-"""Match alerts to buckets and explain the results."""
+"""Match the labels of an alert to buckets, in order of priority, and explain the results."""
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,7 @@
-"""How StackStorm's runners treat their parameters."""
+"""How StackStorm's runners treat their parameters.
+
+Their shell commands are in ``templating.shell_commands``.
+"""
 
 # StackStorm renders the parameters of these runners once, at the POST; others may render again.
 PLAIN_RUNNERS = {

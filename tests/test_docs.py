@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -84,7 +85,7 @@ def setting_calls() -> dict[str, ast.Call]:
     """Return the calls in poundcake/settings.py that read a setting, by setting name."""
     tree = ast.parse((ROOT / "poundcake" / "settings.py").read_text())
     return {
-        node.args[0].value: node
+        ast.literal_eval(node.args[0]): node
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and re.match(r"env\.|env_", ast.unparse(node.func))
@@ -160,7 +161,7 @@ def endpoints() -> set[tuple[str, str]]:
     for path, pattern in walk_url_patterns(get_resolver().url_patterns, ""):
         if not path.startswith("/api/v1/"):
             continue
-        view = pattern.callback
+        view: Any = pattern.callback
         actions = getattr(view, "actions", None)
         methods = actions or [m for m in ("get", "post", "delete") if hasattr(view.view_class, m)]
         # A viewset adds HEAD on its first request.
@@ -366,7 +367,7 @@ def test_the_documented_local_action_works():
 
     action = module["action"]
     assert isinstance(action, LocalAction)
-    result = action.run({"host": "localhost"}, deadline_seconds=5)
+    result: Any = action.run({"host": "localhost"}, deadline_seconds=5)
     assert "127.0.0.1" in result["addresses"]
 
 

@@ -167,7 +167,9 @@ def test_poundcake_accepts_the_request_of_the_rule(rule):
     assert base_url == datastore["poundcake_url"]
     assert json.loads(sent["body"]) == payload
     assert (response.status_code, response.json()["status"]) == (200, "accepted")
-    assert ActionExecution.objects.get(pk=execution.pk).due_at <= timezone.now()
+    due_at = ActionExecution.objects.get(pk=execution.pk).due_at
+    assert due_at is not None
+    assert due_at <= timezone.now()
 
 
 def test_the_documented_payload_is_the_recorded_one():

@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.writelines(f"{place}: {text}\n" for place, text in lines if pattern.search(text))
         return
     words = sum(len(re.findall(r"[\w']+", text)) for _, text in lines) or 1
-    for name, (pattern, limit) in GROUPS.items():
-        found = sum(len(re.findall(pattern, text, re.IGNORECASE)) for _, text in lines)
+    for name, (expression, limit) in GROUPS.items():
+        found = sum(len(re.findall(expression, text, re.IGNORECASE)) for _, text in lines)
         sys.stdout.write(f"{name:8} {1000 * found / words:5.2f} (limit {limit})\n")
 
 

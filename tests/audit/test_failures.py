@@ -19,7 +19,8 @@ DAY = datetime.timedelta(days=1)
 
 
 def read_page(**options: Any) -> reports.FailurePage:
-    return reports.recent_failures(**{"days": 7, "at": timezone.now()} | options)
+    defaults: dict[str, Any] = {"days": 7, "at": timezone.now()}
+    return reports.recent_failures(**defaults | options)
 
 
 def run_ids(failures: tuple[reports.Failure, ...]) -> list[int]:
@@ -27,7 +28,7 @@ def run_ids(failures: tuple[reports.Failure, ...]) -> list[int]:
 
 
 def test_failures_come_newest_first_and_unknown_runs_are_separate():
-    runs = {status: make_run(status=status) for status in BucketRun.Status}
+    runs: dict[str, BucketRun] = {status: make_run(status=status) for status in BucketRun.Status}
 
     found = read_page()
 
@@ -66,6 +67,7 @@ def test_a_failure_has_its_alert_and_last_failed_execution():
 
     assert (failure.alert_name, failure.instance) == ("HostDown", "server-01:9100")
     assert (failure.request_id, failure.reason) == ("req-a", "restart failed")
+    assert failure.execution is not None
     assert (failure.execution.id, failure.execution.error_message) == (last.pk, "second")
     assert failure.execution.st2_execution_id == "65a1"
     assert failure.execution.st2_web_url is None

@@ -19,7 +19,7 @@ def rerun():
     return Rerun.objects.create(
         execution=execution,
         st2_execution_id=RERUN_ID,
-        rerun_of=execution.st2_execution_id,
+        rerun_of="a" * 24,
         st2_status="succeeded",
         st2_user="alice",
         st2_web_url=PAGE,

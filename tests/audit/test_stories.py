@@ -67,6 +67,7 @@ def test_a_story_has_the_call_runs_and_attempts():
 
     story = read_story("req-a")
 
+    assert story.call is not None
     assert story.call.path == "/api/v1/webhook"
     [shown_alert] = story.alerts
     [shown_run] = shown_alert.runs

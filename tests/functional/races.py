@@ -164,7 +164,7 @@ def start(number: int) -> dict[str, Any]:
     tags = executions.values_list("trace_tag", flat=True)
     return {
         "claimed": sum(claimed),
-        "posts": sorted(sandbox.posts_by_trace_tag()[tag] for tag in tags),
+        "posts": sorted(sandbox.posts_by_trace_tag()[str(tag)] for tag in tags),
         "executions": transitions_of(executions),
         "runs": transitions_of(BucketRun.objects.filter(bucket=bucket)),
     }

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -63,7 +63,7 @@ def app(sandbox, mariadb_server) -> Iterator[PoundCake]:
 
 
 @pytest.fixture
-def start_worker(app, tmp_path) -> Iterator:
+def start_worker(app, tmp_path) -> Iterator[Callable[..., Worker]]:
     """Start a worker whose clock is ``ahead`` by some seconds."""
     with ExitStack() as stack:
 

@@ -65,7 +65,7 @@ def test_it_shows_the_remediation_of_an_alert(start, checkout):
     assert re.search(r"run +success", output)
     for text in (f"http://{bind}/admin/", "operator / ", "Token ", "executes nothing"):
         assert text in output
-    assert resolve(re.search(rf"details http://{bind}(/\S+)", output)[1])
+    assert resolve(re.findall(rf"details http://{bind}(/\S+)", output)[0])
     with pytest.raises(requests.ConnectionError):
         requests.get(f"http://{bind}/healthz", timeout=5)
 

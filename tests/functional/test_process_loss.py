@@ -90,9 +90,10 @@ class Worker:
     def pid_of(self, cluster: str, role: str) -> int:
         if role == "supervisor":
             return self.process.pid
-        return wait_until(lambda: self.cluster(cluster), f"{cluster} is not complete: {self.log}")[
-            role
-        ]
+        pids: dict[str, int] = wait_until(
+            lambda: self.cluster(cluster), f"{cluster} is not complete: {self.log}"
+        )
+        return pids[role]
 
 
 def wait_until(holds, message: str):

@@ -43,16 +43,16 @@ def app(
 def make_bucket(app: PoundCake, name: str, *steps: dict[str, Any]) -> int:
     """Create a bucket for the alert with its name; return its id."""
     body = {"name": name, "alert_name_pattern": name, "steps": steps}
-    return app.post("buckets/", body)["id"]
+    return int(app.post("buckets/", body)["id"])
 
 
 def action_id(app: PoundCake, name: str) -> int:
-    return app.get(f"actions/?name={name}")["results"][0]["id"]
+    return int(app.get(f"actions/?name={name}")["results"][0]["id"])
 
 
 def make_shell_action(app: PoundCake) -> int:
     body = {"name": "noop", "action_type": "stackstorm", "st2_action_ref": "core.noop"}
-    return app.post("actions/", body)["id"]
+    return int(app.post("actions/", body)["id"])
 
 
 def test_two_costly_simulations_do_not_delay_health_checks(app: PoundCake) -> None:

@@ -39,6 +39,7 @@ def test_values_nested_too_deeply_for_mariadb_are_cut():
 
     (alert,) = parse(json.dumps(body).encode()).alerts
 
+    assert isinstance(alert, IncomingAlert)
     assert "[nested too deeply]" in json.dumps(alert.raw)
     assert depth(alert.raw) == BODY_DEPTH_MAX == 20
 

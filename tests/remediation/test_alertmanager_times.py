@@ -59,8 +59,10 @@ NINE = datetime(2026, 11, 28, 9, tzinfo=UTC)
     ],
 )
 def test_a_time_is_read_in_every_format(sent, expected):
-    assert read_time(sent) == (expected, "")
-    assert expected is None or read_time(sent)[0].tzinfo is UTC
+    time, note = read_time(sent)
+
+    assert (time, note) == (expected, "")
+    assert time is None or time.tzinfo is UTC
 
 
 def test_a_time_without_a_zone_is_utc_and_has_a_note():

@@ -50,6 +50,7 @@ def test_a_missing_stackstorm_url_is_a_warning_with_an_example(settings):
 
     assert (message.id, message.is_serious()) == ("remediation.W1", False)
     assert "ST2_API_URL" in message.msg
+    assert message.hint is not None
     assert "https://" in message.hint
 
 
@@ -69,6 +70,7 @@ def test_a_websocket_url_for_the_stream_is_a_warning(settings):
     [message] = check_stackstorm()
 
     assert (message.id, message.is_serious()) == ("remediation.W2", False)
+    assert message.hint is not None
     assert "https://" in message.hint
 
 

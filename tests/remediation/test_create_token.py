@@ -31,7 +31,9 @@ def test_the_token_is_alone_on_the_last_line():
 def test_a_token_can_expire():
     create("guest", "--scope", "read", "--expires-days", "2")
 
-    remaining = ApiToken.objects.get().expires_at - timezone.now()
+    expires_at = ApiToken.objects.get().expires_at
+    assert expires_at is not None
+    remaining = expires_at - timezone.now()
     assert datetime.timedelta(days=1, hours=23) < remaining <= datetime.timedelta(days=2)
 
 

@@ -10,6 +10,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from remediation import jobs, queue
+from remediation.engine.launching import recover
 from remediation.engine.outcomes import poll_interval
 from remediation.models import ActionExecution, Heartbeat, JobSchedule, Problem
 from st2_sandbox import Sandbox, SandboxOptions
@@ -191,7 +192,7 @@ def test_the_chain_continues_when_a_tick_fails(sandbox, monkeypatch):
         assert not connection.in_atomic_block
         raise Broke
 
-    monkeypatch.setattr(jobs.recover, "recover", fail)
+    monkeypatch.setattr(recover, "recover", fail)
     with pytest.raises(Broke):
         jobs.tick()
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -52,7 +53,7 @@ def test_these_names_are_not_secret(name):
 
 
 def test_values_under_secret_names_are_masked_at_any_depth_and_of_any_type():
-    posted = {
+    posted: Any = {
         "action": "core.remote",
         "parameters": {
             "hosts": "web-01",
@@ -91,7 +92,7 @@ def test_empty_values_and_booleans_are_kept_under_a_secret_name(value):
 
 
 def test_values_that_are_nested_too_deeply_are_masked():
-    nested: object = "core"
+    nested: Any = "core"
     for _level in range(5000):
         nested = [{"x": nested}]
 

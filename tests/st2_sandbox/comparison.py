@@ -41,7 +41,7 @@ def _normalized(text: str) -> str:
 
 def comparable_headers(headers: dict[str, str]) -> dict[str, str]:
     """Return the headers that clients read, with values masked that depend on the server state."""
-    kept = {
+    kept: dict[str, str] = {
         name: headers[name] for name in ("Content-Type", "X-Limit", "X-API-URL") if name in headers
     }
     if "X-Total-Count" in headers:

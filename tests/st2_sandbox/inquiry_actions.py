@@ -8,7 +8,7 @@ SCHEMA = {
     },
 }
 ASK = {"route": "ops", "ttl": 60, "users": ["st2admin", "alice"], "schema": SCHEMA}
-ACTIONS = {
+ACTIONS: dict[str, dict[str, object]] = {
     "clienttest.ask_wf": {
         "runner_type": "orquesta",
         "parameters": {"host": {"type": "string"}},

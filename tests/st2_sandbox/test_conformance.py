@@ -80,7 +80,7 @@ EXCLUDED = {
     "nginx-post-execution-after-broker-restart-500": "one 500 that leaves a ghost is enough:"
     " post-execution-rabbit-down",
 }
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "nginx-api-down-503": {"unavailable": True},
     "post-execution-rabbit-down": {"ghost_rate": 1.0},
     "rabbit-down-delete-ghost": {"broker_down": True},

@@ -123,12 +123,12 @@ def test_a_resume_during_an_open_inquiry_waits_for_the_answer(
 ) -> None:
     workflow, inquiry = paused_workflow
     check, path = scenario.assert_recorded, f"/v1/executions/{workflow}"
-    resume = {"method": "PUT", "body": {"status": "resuming"}}
+    resume: dict[str, Any] = {"method": "PUT", "body": {"status": "resuming"}}
     check("inquiry-workflow-put-resuming-while-open", path, **resume)
     scenario.clock.advance(100)
     check("inquiry-workflow-resuming-while-open", path)
     check("inquiry-workflow-resuming-again", path, **resume)
-    pause = {"method": "PUT", "body": {"status": "pausing"}}
+    pause: dict[str, Any] = {"method": "PUT", "body": {"status": "pausing"}}
     check("inquiry-workflow-resuming-put-pausing", path, **pause)
 
     scenario.answer(inquiry, {"approve": True}, "inquiry-put-after-resume")

@@ -208,7 +208,11 @@ class System:
     def call(self, environ: dict[str, Any]) -> bytes:
         """Handle a request and return the body."""
         statuses: list[str] = []
-        response = self.handle(environ, lambda status, _headers, *_: statuses.append(status))
+
+        def start_response(status: str, _headers: Any, _error: Any = None, /) -> Any:
+            statuses.append(status)
+
+        response = self.handle(environ, start_response)
         body = b"".join(response)
         response.close()
         if not statuses[0].startswith("2"):

@@ -20,7 +20,7 @@ def database_url(database, request, tmp_path) -> str:
     server = request.getfixturevalue("mariadb_server")
     with closing(import_module("MySQLdb").connect(unix_socket=str(server.unix_socket))) as mariadb:
         mariadb.query("CREATE DATABASE " + (name := f"crash{next(numbers)}"))
-    return server.database_url.replace("/poundcake?", f"/{name}?")
+    return str(server.database_url).replace("/poundcake?", f"/{name}?")
 
 
 @pytest.fixture

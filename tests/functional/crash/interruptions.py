@@ -38,9 +38,9 @@ class InterruptionPoints:
 
     def watch(self) -> None:
         """Patch this process to count the points from now on; this cannot be undone."""
-        connection.commit = self._around(connection.commit, "commit", _database_error)
+        connection.commit = self._around(connection.commit, "commit", _database_error)  # type: ignore[method-assign]  # patched
         connection.execute_wrappers.append(self._around_statement)
-        HTTPAdapter.send = self._around(HTTPAdapter.send, "request", _network_error)
+        HTTPAdapter.send = self._around(HTTPAdapter.send, "request", _network_error)  # type: ignore[method-assign]  # patched
 
     def _around(
         self, call: Callable[..., Any], kind: str, error: Callable[[], Exception]

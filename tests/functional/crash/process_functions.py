@@ -150,7 +150,7 @@ def _is_running_or_ended() -> bool:
     return running.exists() or _have_ended()
 
 
-def _history() -> dict[str, list[dict[str, Any]]]:
+def _history() -> dict[str, list[Any]]:
     return {
         "alerts": list(Alert.objects.order_by("pk").values("id", "status", "occurrences")),
         "runs": list(BucketRun.objects.order_by("pk").values("id", "number", "status", "stop")),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Model
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -15,7 +14,7 @@ def page(model: type[Model], name: str, *arguments: object) -> str:
     return reverse(f"admin:remediation_{model._meta.model_name}_{name}", args=arguments)
 
 
-def fields_of(response: HttpResponse) -> dict[str, Any]:
+def fields_of(response: Any) -> dict[str, Any]:
     """Return the data that a browser submits for an unchanged form."""
     form = response.context["adminform"].form
     formsets = [inline.formset for inline in response.context["inline_admin_formsets"]]
@@ -28,14 +27,14 @@ def fields_of(response: HttpResponse) -> dict[str, Any]:
     return data
 
 
-def submit(client: Client, url: str, **changes: Any) -> HttpResponse:
+def submit(client: Client, url: str, **changes: Any) -> Any:
     """Open a form, change some fields and save it; ``__`` in a name becomes a hyphen."""
     fields = fields_of(client.get(url))
     fields |= {name.replace("__", "-"): value for name, value in changes.items()}
     return client.post(url, {key: value for key, value in fields.items() if value is not None})
 
 
-def errors_of(response: HttpResponse) -> str:
+def errors_of(response: Any) -> str:
     """Return all form errors of the page as text."""
     assert response.status_code == 200, "the form was saved"
     form = response.context["adminform"].form

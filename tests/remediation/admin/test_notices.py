@@ -1,6 +1,7 @@
 """Notices at the top of the pages of runs and executions."""
 
 import datetime
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -28,7 +29,8 @@ def text_of(client, row):
 
 
 def running_execution(**columns):
-    return make_execution(**{"status": "running", "started_at": timezone.now()} | columns)
+    defaults: dict[str, Any] = {"status": "running", "started_at": timezone.now()}
+    return make_execution(**defaults | columns)
 
 
 def test_pending_execution_waits_for_the_pause(operator):

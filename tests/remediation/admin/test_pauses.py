@@ -127,12 +127,14 @@ def test_pause_has_a_reason_and_a_duration(operator, minutes, duration):
     response = operator.post(BEGIN, {"reason": " maintenance ", "minutes": minutes})
 
     current = Pause.current(at=timezone.now())
+    assert current is not None
     assert (current.reason, current.actor) == ("maintenance", "maria")
     assert current.request_id == response["X-Request-ID"]
     assert response["Location"] == page(Pause, "change", current.pk)
     if duration is None:
         assert current.expires_at is None
     else:
+        assert current.expires_at is not None
         begun_at = current.expires_at - datetime.timedelta(minutes=duration)
         assert started_at <= begun_at <= timezone.now()
 
@@ -167,7 +169,9 @@ def test_new_pause_replaces_the_current_one(operator):
     assert "This pause replaces the current pause." in text_of(operator, BEGIN)
     operator.post(BEGIN, {"reason": "longer"})
 
-    assert Pause.current(at=timezone.now()).reason == "longer"
+    current = Pause.current(at=timezone.now())
+    assert current is not None
+    assert current.reason == "longer"
     assert Pause.objects.filter(ended_at=None).count() == 1
 
 
@@ -221,7 +225,9 @@ def test_operator_may_pause(reader):
     User.objects.get().groups.add(Group.objects.create(name="operate"))
 
     assert reader.post(BEGIN, {"reason": "a"}).status_code == 302
-    assert Pause.current(at=timezone.now()).actor == "night"
+    current = Pause.current(at=timezone.now())
+    assert current is not None
+    assert current.actor == "night"
 
 
 def test_banners_need_few_queries(reader, django_assert_max_num_queries):

@@ -1,6 +1,7 @@
 """Admin of API tokens: the secret is shown once; afterwards a token can only be revoked."""
 
 import datetime
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -43,7 +44,7 @@ def test_secret_is_shown_once_and_not_stored(operator, caplog):
     token = ApiToken.objects.get()
     for url in (page(ApiToken, "changelist"), page(ApiToken, "change", token.pk)):
         assert text not in operator.get(url).content.decode()
-    stored = [*ApiToken.objects.values(), *LogEntry.objects.values()]
+    stored: list[Any] = [*ApiToken.objects.values(), *LogEntry.objects.values()]
     stored += [session.get_decoded() for session in Session.objects.all()]
     assert text not in str(stored)
     assert text not in caplog.text

@@ -174,12 +174,17 @@ class StalledConnection:
 
 def test_a_stalled_sender_times_out() -> None:
     stalled = StalledConnection()
+    connection: dict[str, Any] = {
+        "wsgi.input": stalled,
+        "wsgi.input_terminated": True,
+        "gunicorn.socket": stalled,
+    }
     client = factories.make_client("webhook")
 
     response = client.post(
         "/api/v1/webhook/",
         HTTP_TRANSFER_ENCODING="chunked",
-        **{"wsgi.input": stalled, "wsgi.input_terminated": True, "gunicorn.socket": stalled},
+        **connection,
     )
 
     assert response.status_code == 503

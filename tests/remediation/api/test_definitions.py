@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from remediation.models import Action, Bucket, BucketStep, BucketVersion
+from remediation.models import Action, ApiToken, Bucket, BucketStep, BucketVersion
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -161,7 +161,7 @@ def test_a_bucket_is_created_with_its_steps_in_order(call: Editor) -> None:
     ]
     assert created["steps"][0]["max_attempts"] == 3
     version = BucketVersion.objects.get()
-    assert version.actor == factories.ApiToken.objects.get().name
+    assert version.actor == ApiToken.objects.get().name
     assert [step["name"] for step in version.steps] == [first.name, second.name]
 
 

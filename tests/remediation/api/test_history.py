@@ -226,7 +226,7 @@ def test_invalid_parameters_are_rejected_by_name(
 def test_a_detail_url_accepts_no_parameters(reader: Client, name: str) -> None:
     execution = factories.make_execution()
     execution.record(cause=Cause())
-    pk = Transition.objects.get().pk if name == "transitions" else 0
+    pk: int | None = Transition.objects.get().pk if name == "transitions" else 0
     pk = (
         pk
         or {

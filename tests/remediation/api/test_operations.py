@@ -13,7 +13,7 @@ from django.utils import timezone
 from remediation.api.serializers.operations import COMMAND_MAY_CONTINUE
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import settle
-from remediation.models import ActionExecution, BucketRun, Cause, Transition
+from remediation.models import ActionExecution, ApiToken, BucketRun, Cause, Transition
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +26,7 @@ class Operator:
 
     def __init__(self) -> None:
         self.client = factories.make_client("operate")
-        self.name = factories.ApiToken.objects.latest("pk").name
+        self.name = ApiToken.objects.latest("pk").name
         self.request_id = ""
 
     def __call__(self, path: str, body: Any = None) -> tuple[int, Any]:

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from remediation.engine.operations import pause
-from remediation.models import Cause, Pause
+from remediation.models import ApiToken, Cause, Pause
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +55,7 @@ def test_a_pause_returns_the_executions_in_flight(client: Client) -> None:
     stored = Pause.objects.get()
     assert response.status_code == 200
     assert (state["paused"], state["reason"]) == (True, "network work")
-    assert state["actor"] == factories.ApiToken.objects.get().name
+    assert state["actor"] == ApiToken.objects.get().name
     assert [row["id"] for row in state["in_flight"]] == [execution.pk]
     assert stored.expires_at == stored.created_at + datetime.timedelta(seconds=60)
     assert stored.request_id == response["X-Request-ID"]
@@ -107,7 +107,7 @@ def test_ending_the_pause_is_idempotent(client: Client) -> None:
         (200, False),
         (200, False),
     ]
-    assert Pause.objects.get().ended_by == factories.ApiToken.objects.get().name
+    assert Pause.objects.get().ended_by == ApiToken.objects.get().name
 
 
 @pytest.mark.parametrize("method", ["get", "post", "delete"])

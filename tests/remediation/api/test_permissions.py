@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.views import View
 
 from remediation.api.permissions import UNRESTRICTED_ACTIONS
-from remediation.models import Scope
+from remediation.models import ApiToken, Scope
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -130,7 +130,7 @@ def test_a_denial_names_the_token_and_the_scope() -> None:
     response = client.get("/api/v1/alerts/")
 
     assert response.status_code == 403
-    name = factories.ApiToken.objects.get().name
+    name = ApiToken.objects.get().name
     assert response.json()["error"] == {
         "code": "permission_denied",
         "message": f"The token {name} lacks the scope read.",

@@ -41,7 +41,7 @@ def post(client: Client, body: Any, url: str = URL) -> Any:
 
 def make_running(**columns: Any) -> ActionExecution:
     later = timezone.now() + datetime.timedelta(hours=1)
-    defaults = {"status": "running", "st2_execution_id": ST2_ID, "due_at": later}
+    defaults: dict[str, Any] = {"status": "running", "st2_execution_id": ST2_ID, "due_at": later}
     return factories.make_execution(**defaults | columns)
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection
 from django.test import Client
 
-from remediation.models import ActionExecution, Alert, BucketRun, Transition
+from remediation.models import ActionExecution, Alert, ApiToken, BucketRun, Transition
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -118,7 +118,7 @@ def test_the_transition_has_the_token_and_the_request_id(sender: Client) -> None
     response = post(sender, factories.notification_body())
 
     first = Transition.objects.get()
-    token = factories.ApiToken.objects.get()
+    token = ApiToken.objects.get()
     assert first.actor == token.name
     assert first.cause_request_id == response["X-Request-ID"] == response.json()["request_id"]
     assert first.data == {"receiver": "poundcake", "client": "127.0.0.1"}

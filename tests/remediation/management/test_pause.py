@@ -25,6 +25,7 @@ def test_pause_prints_its_expiry_and_the_executions_in_flight():
     output = call("pause", "--reason", "network work", "--for", "30m")
 
     held = Pause.objects.get()
+    assert held.expires_at is not None
     duration = held.expires_at - timezone.now()
     assert datetime.timedelta(minutes=29) < duration <= datetime.timedelta(minutes=30)
     assert "network work" in output

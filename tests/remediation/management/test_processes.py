@@ -161,7 +161,7 @@ def grandparent(pid):
             status = Path(f"/proc/{pid}/status").read_text()
         except OSError:
             return 0
-        pid = int(re.search(r"PPid:\t(\d+)", status)[1])
+        pid = int(re.findall(r"PPid:\t(\d+)", status)[0])
     return pid
 
 

@@ -111,7 +111,7 @@ def test_missing_actions_name_the_pack_to_install():
         for action in Action.objects.filter(st2_check=Action.Check.MISSING)
     }
     assert {
-        name: re.search(r"pack (?:install )?(\w+)", text)[1] for name, text in missing.items()
+        name: re.findall(r"pack (?:install )?(\w+)", text)[0] for name, text in missing.items()
     } == {
         "st2_email_send": "email",
         "st2_linux_check_diskspace": "linux",

@@ -1,5 +1,7 @@
 """Constraints that the database enforces for every client."""
 
+from typing import Any
+
 import pytest
 from django.apps import apps
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -104,10 +106,11 @@ def test_the_attempts_of_a_step_are_unique():
 
 @pytest.mark.parametrize("column", ["st2_execution_id", "trace_tag"])
 def test_ids_in_stackstorm_are_unique(column):
-    make_execution(**{column: "abc"})
+    columns: dict[str, Any] = {column: "abc"}
+    make_execution(**columns)
 
     with pytest.raises(IntegrityError), transaction.atomic():
-        make_execution(**{column: "abc"})
+        make_execution(**columns)
 
     make_execution(**{column: None})
     make_execution(**{column: None})

@@ -1,6 +1,7 @@
 """Status changes of runs and executions: only allowed ones, once, with a transition."""
 
 import itertools
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, transaction
@@ -56,7 +57,7 @@ def move_run(row, status):
         row.finish(BucketRun.Status(status), cause=ADA, reason="why")
 
 
-KINDS = {
+KINDS: dict[str, tuple[Any, Any, Any, dict[str, set[str]]]] = {
     "execution": (ActionExecution, make_execution, move_execution, EXECUTION_MOVES),
     "run": (BucketRun, make_run, move_run, RUN_MOVES),
 }

@@ -1,6 +1,7 @@
 """The SQL statements of the seed document run as printed."""
 
 import re
+from typing import Any
 
 import pytest
 import sqlparse
@@ -28,7 +29,7 @@ def statements() -> list[str]:
     return found
 
 
-def run(statement: str) -> list[tuple]:
+def run(statement: str) -> list[tuple[Any, ...]]:
     # Without parameters, so that a % stays as it is.
     with connection.cursor() as cursor:
         cursor.execute(statement)
@@ -42,7 +43,7 @@ def make_referenced_rows() -> None:
 
 
 def test_all_statements_of_the_document_are_parsed():
-    kinds = [re.search(r"INSERT|SELECT", statement)[0] for statement in statements()]
+    kinds = [re.findall(r"INSERT|SELECT", statement)[0] for statement in statements()]
 
     assert (kinds.count("INSERT"), kinds.count("SELECT")) == (8, 5)
 
@@ -71,13 +72,13 @@ def test_defaults_in_sql_equal_those_in_python():
     Bucket.objects.create(name="by_python")
 
     for model in (Action, Bucket):
-        by_sql, by_python = (
+        rows: list[Any] = [
             model.objects.filter(name=name).values().get() for name in ("by_sql", "by_python")
-        )
-        for row in (by_sql, by_python):
+        ]
+        for row in rows:
             assert (timezone.now() - row.pop("created_at")).total_seconds() < 60
             del row["id"], row["name"]
-        assert by_sql == by_python
+        assert rows[0] == rows[1]
 
 
 def test_the_selects_return_their_rows():

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,14 +49,14 @@ def statuses(pieces) -> list[list[str]]:
     return [[found.status for found in updated] for updated in read_updates(pieces)]
 
 
-def flat(lists) -> list[object]:
+def flat(lists) -> list[Any]:
     return [item for items in lists for item in items]
 
 
 def test_each_status_of_an_execution_is_yielded_and_finally_its_result(st2):
     add_stream(st2, RECORDED)
 
-    updates = []
+    updates: list[Any] = []
     with pytest.raises(StackStormUnavailable, match=r"StackStorm ended the stream"):
         updates.extend(make_client().follow(STREAM))
 

@@ -18,7 +18,7 @@ def state(id_: Any = ONE, status: Any = "running") -> dict[str, Any]:
     return {"id": id_, "status": status, "result": {"stdout": SECRET}}
 
 
-INVALID = [
+INVALID: list[Any] = [
     {},
     None,
     "x",

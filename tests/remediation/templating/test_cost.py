@@ -2,8 +2,9 @@
 
 import pytest
 
-from remediation.templating import cost, dispatch, render_step_parameters
+from remediation.templating import cost, render_step_parameters
 from remediation.templating.filters import FILTERS
+from remediation.templating.renderer_pool import POOL
 from tests.remediation.templating.variables import make_variables
 
 CHEAP = [
@@ -93,7 +94,7 @@ def test_a_cheap_template_needs_no_renderer(monkeypatch) -> None:
     def refuses(*_arguments: object) -> None:
         raise AssertionError("a renderer was called")
 
-    monkeypatch.setattr(dispatch.POOL, "call", refuses)
+    monkeypatch.setattr(POOL, "call", refuses)
 
     rendered = render_step_parameters({"p": "{{ alert.instance | host }}"}, make_variables())
 

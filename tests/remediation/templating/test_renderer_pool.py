@@ -77,9 +77,11 @@ def test_other_types_survive_the_protocol() -> None:
     parameters = renderer_protocol.decode(renderer_protocol.encode(StepParameters(values, ["b"])))
 
     assert isinstance(parameters, StepParameters)
-    assert (parameters, parameters.from_data) == (values, {"b"})
+    assert parameters == values
+    assert parameters.from_data == {"b"}
     assert renderer_protocol.decode(renderer_protocol.encode(frozenset({"x"}))) == {"x"}
     error = renderer_protocol.decode(renderer_protocol.encode(TemplateError("f", "m")))
+    assert isinstance(error, TemplateError)
     assert (error.field, error.message) == ("f", "m")
     with pytest.raises(TypeError, match="bytes is not JSON"):
         renderer_protocol.encode(b"")
@@ -238,6 +240,7 @@ def test_no_renderer_outlives_its_parent_for_longer_than_its_budget() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", DYING_PARENT_SCRIPT], stdout=subprocess.PIPE, text=True
     ) as parent:
+        assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         time.sleep(0.1)
         parent.kill()

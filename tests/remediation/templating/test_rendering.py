@@ -1,6 +1,7 @@
 """Results of templates: types, name lookup, strictness and the two renderings."""
 
 import pickle
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from remediation.templating import (
 from tests.remediation.templating.variables import make_variables
 
 
-def render(template: object, **variables: object) -> object:
+def render(template: object, **variables: Any) -> object:
     return render_for_local({"p": template}, make_variables(**variables))["p"]
 
 

@@ -1,5 +1,7 @@
 """Templates reach data only, and numbers from an alert cannot produce huge values."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from tests.remediation.templating.variables import make_variables
 LONG = "is longer than 1000000 characters"
 
 
-def error_of(template: str, **variables: object) -> str:
+def error_of(template: str, **variables: Any) -> str:
     with pytest.raises(TemplateError) as caught:
         render_for_local({"p": template}, make_variables(**variables))
     return caught.value.message

@@ -1,11 +1,25 @@
 """Parameters that name a target are never sent blank."""
 
+from typing import Any
+
 import pytest
 
 from remediation.templating import TemplateError, render_for_local, render_for_stackstorm
 from tests.remediation.templating.variables import make_variables
 
-BLANK = ["", " ", ",", " , ,", "\n", None, [], {}, ["a", ""], "{{ '' }}", "{{ config.NOTHING }}"]
+BLANK: list[Any] = [
+    "",
+    " ",
+    ",",
+    " , ,",
+    "\n",
+    None,
+    [],
+    {},
+    ["a", ""],
+    "{{ '' }}",
+    "{{ config.NOTHING }}",
+]
 
 
 def send(parameters, **more):

@@ -1,10 +1,12 @@
 """The variables of one alert, as passed to a launch."""
 
+from collections.abc import Mapping
+
 from remediation.templating import render_step_parameters
 
 
 def make_variables(
-    labels: dict[str, object] | None = None,
+    labels: Mapping[str, object] | None = None,
     parameters: dict[str, object] | None = None,
     **overrides: object,
 ) -> dict[str, object]:

@@ -92,7 +92,7 @@ def test_a_failed_call_is_retried_and_counts_from_its_planned_time():
 
     assert call.is_accepted
     assert call.acked - call.due > load.FIRST_WAIT / 2
-    assert [re.match(r"\d+", failure)[0] for failure in call.failures] == ["503"]
+    assert [re.findall(r"^\d+", failure)[0] for failure in call.failures] == ["503"]
 
 
 def test_a_refused_call_is_not_retried():

@@ -80,7 +80,7 @@ def test_nothing_is_counted_while_the_profile_is_off():
 
 def test_a_statement_counts_for_the_stage_that_sends_it():
     one = Profile()
-    sent = []
+    sent: list[str] = []
 
     with one.measured():
         one.count(sent.append, "SELECT 0")

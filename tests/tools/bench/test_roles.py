@@ -43,7 +43,7 @@ def proc(monkeypatch):
 
 
 def test_a_role_follows_from_command_line_and_parents():
-    by_role = {}
+    by_role: dict[str, set[int]] = {}
     for pid, role in roles.find_roles(1, CHILDREN).items():
         by_role.setdefault(role, set()).add(pid)
 

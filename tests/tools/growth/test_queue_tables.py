@@ -15,7 +15,7 @@ def run_job(*, is_success):
     """Deliver a queued job and store its result as django-q2 does."""
     queue.enqueue(queue.TICK)
     broker = queue.WorkerBroker(queue.FOLLOW)
-    [(pk, payload)] = broker.dequeue()
+    [(pk, payload)] = broker.dequeue() or []
     now = timezone.now()
     outcome = {"started": now, "stopped": now, "success": is_success, "result": "an error"}
     save_task(SignedPackage.loads(payload) | outcome, broker)

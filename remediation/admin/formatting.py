@@ -65,11 +65,12 @@ def is_http_url(text: str) -> bool:
 
 def external_link(url: str, text: str = "") -> str:
     """Return a link to another site, or only the text if the URL is not http or https."""
-    if not is_http_url(url):
+    href = http_url(url)
+    if href is None:
         return text or url or EMPTY
     return format_html(
         '<a href="{}" target="_blank" rel="noopener noreferrer">{}&nbsp;↗</a>',
-        url,
+        href,
         text or url,
     )
 

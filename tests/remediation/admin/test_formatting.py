@@ -53,6 +53,13 @@ def test_only_http_urls_become_links(url, is_safe):
     assert not is_safe or 'rel="noopener noreferrer"' in link
 
 
+def test_link_leaves_out_spaces_around_the_url():
+    # A browser would resolve a URL with a leading no-break space against PoundCake's own URL.
+    link = formatting.external_link("\u00a0https://example.com/runbook \u2003")
+
+    assert 'href="https://example.com/runbook"' in link
+
+
 def test_unsafe_url_is_shown_as_text():
     assert formatting.external_link("javascript:alert(1)") == "javascript:alert(1)"
 

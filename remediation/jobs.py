@@ -145,9 +145,9 @@ def _poll_stackstorm(planned: datetime.datetime) -> None:
     client = _stackstorm()
     if client is None or outage.blocks_calls(at=clock.now()):
         return
-    asked = poll.poll_due(client=client) + lookup.look_up_due(client=client)
-    asked += reruns.check_due(client=client)
-    if not asked:
+    polled = poll.poll_due(client=client) + lookup.look_up_due(client=client)
+    polled += reruns.check_due(client=client)
+    if not polled:
         # No other call would notice the end of the outage.
         outage.probe(client=client)
     _schedule_earlier_tick(planned)

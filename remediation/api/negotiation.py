@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 
 class JsonOnlyNegotiation(DefaultContentNegotiation):
-    """Respond in JSON whatever the Accept header says. A 406 would lose an alert."""
+    """Respond in JSON to every Accept header. A 406 would lose an alert."""
 
     def select_renderer(
         self,

@@ -119,7 +119,7 @@ class ActionExecution(models.Model):
     # When StackStorm began to wait for a response to an inquiry.
     asking_since = models.DateTimeField(null=True, blank=True)
     # The inquiries that are open in StackStorm, also after the end of this row (see
-    # engine/inquiries.py), and when StackStorm was last asked for them.
+    # engine/outcomes/stored_inquiries.py), and when they were last requested.
     inquiries = models.JSONField(default=list, db_default=[], blank=True)
     inquiries_checked_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)

@@ -101,7 +101,7 @@ def skip_pending_runs(
 def stop_running_runs(
     changes: Iterable[StatusChange], *, cause: Cause, batch: TransitionBatch
 ) -> None:
-    """Stop or cancel the running automatic runs of resolved alerts, as ``on_resolved`` says."""
+    """Stop or cancel the running automatic runs of resolved alerts, by ``on_resolved``."""
     resolved = {
         change.alert.pk
         for change in changes

@@ -174,7 +174,7 @@ def _claim_one(
     run = execution.run
     if run.status == BucketRun.Status.PENDING:
         run.mark_running(cause=cause, batch=batch)
-        checks.note_start(run)
+        checks.add_start(run)
         if run.held_until:
             _update_held_reason(run.alert_id)
     until = cause.at + lease(is_local=not execution.executed_via_stackstorm)
@@ -265,6 +265,6 @@ class StartChecks:
         identities = [run.identity for run in pending]
         self.started = cooldown.latest_starts(buckets.values(), identities, at=self.at)
 
-    def note_start(self, run: BucketRun) -> None:
-        """Note a run that starts in this transaction."""
+    def add_start(self, run: BucketRun) -> None:
+        """Add a run that starts in this transaction."""
         self.started[run.bucket_id, run.identity] = self.at

@@ -69,7 +69,7 @@ def launch_due(*, client: StackStormClient) -> int:
                 width = 2 * threads
         isolated_until = min(until, time.monotonic() + ISOLATED_SECONDS)
         batch.send_isolated(launch_queue, until=isolated_until)
-    may_be_left = launch_queue.handed_out > batch.claimed or time.monotonic() >= until
+    may_be_left = launch_queue.taken_count > batch.claimed or time.monotonic() >= until
     if batch.is_reachable and may_be_left and is_stackstorm_due():
         queue.enqueue(queue.LAUNCH_DUE, at=clock.now() + RELAUNCH_DELAY)
     return batch.claimed

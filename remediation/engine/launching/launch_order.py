@@ -30,7 +30,7 @@ class LaunchQueue:
 
     def __init__(self) -> None:
         self._ids: deque[int] = deque()
-        self._handed_out: set[int] = set()
+        self._taken: set[int] = set()
         self._isolated: list[ActionExecution] = []
         self._read_at = 0.0
         self._launchers = _launchers()
@@ -50,7 +50,7 @@ class LaunchQueue:
 
     def _load(self, count: int) -> list[ActionExecution]:
         ids = [self._ids.popleft() for _ in range(min(count, len(self._ids)))]
-        self._handed_out.update(ids)
+        self._taken.update(ids)
         rows = executions_with_related().in_bulk(ids)
         found = [rows[pk] for pk in ids if pk in rows and not rows[pk].is_reserved]
         isolated = [row for row in found if row.prepare_attempts or parameters.is_slow(row)]
@@ -70,14 +70,14 @@ class LaunchQueue:
         return [chosen]
 
     @property
-    def handed_out(self) -> int:
+    def taken_count(self) -> int:
         """How many executions were returned so far."""
-        return len(self._handed_out)
+        return len(self._taken)
 
     def _read(self) -> None:
         self._read_at = time.monotonic()
         waiting = next_ids(READ_SIZE) if not Pause.current(at=clock.now()) else []
-        self._ids = deque(pk for pk in waiting if pk not in self._handed_out)
+        self._ids = deque(pk for pk in waiting if pk not in self._taken)
         # Launchers that all start with the first id would compete for the same rows. Each starts
         # at a random offset within the ids that are claimed at about the same time.
         offset = LAUNCHER_SHARE * random.randrange(self._launchers)  # noqa: S311 - not for security

@@ -3,12 +3,15 @@
 import json
 from datetime import UTC
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from remediation.alertmanager import IncomingAlert, InvalidAlert, PayloadError, parse
 from remediation.values.json_values import BODY_DEPTH_MAX
 from tests.paths import CONTRACTS
+
+pytestmark = pytest.mark.slow
 
 ALERTMANAGER_CONTRACTS = CONTRACTS / "alertmanager"
 RECORDED_BODIES = [

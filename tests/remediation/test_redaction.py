@@ -19,6 +19,8 @@ from remediation.redaction import (
     mask_text,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "name",

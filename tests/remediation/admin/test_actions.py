@@ -7,6 +7,8 @@ from remediation.models import Action, Bucket, Cause
 from tests.factories import make_action, make_bucket, make_execution, make_local_action, make_step
 from tests.remediation.admin.forms import errors_of, page, submit
 
+pytestmark = pytest.mark.slow
+
 
 def new_action(operator, **changes):
     return submit(operator, page(Action, "add"), **{"name": "restart"} | changes)

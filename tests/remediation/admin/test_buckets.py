@@ -9,6 +9,8 @@ from remediation.models import Bucket, BucketStep, BucketVersion
 from tests.factories import make_action, make_bucket, make_run, make_step
 from tests.remediation.admin.forms import errors_of, fields_of, page, submit
 
+pytestmark = pytest.mark.slow
+
 
 def new_bucket(operator, **changes):
     return submit(operator, page(Bucket, "add"), name="host_down", **changes)

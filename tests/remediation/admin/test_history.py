@@ -20,6 +20,8 @@ from remediation.models import (
 from tests.factories import make_alert, make_execution, make_run, make_step
 from tests.remediation.admin.forms import page
 
+pytestmark = pytest.mark.slow
+
 HISTORY = [Alert, BucketRun, ActionExecution, Transition, BucketVersion]
 EVIL = "<script>alert(1)</script>"
 

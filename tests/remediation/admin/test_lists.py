@@ -12,6 +12,8 @@ from remediation.models import ActionExecution, Alert, BucketRun, keyset_paginat
 from tests.factories import make_alert, make_execution, make_run
 from tests.remediation.admin.forms import page
 
+pytestmark = pytest.mark.slow
+
 
 def shown(response):
     return [row.pk for row in response.context["cl"].result_list]

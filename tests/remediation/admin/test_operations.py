@@ -21,6 +21,8 @@ from tests.remediation.admin.scenarios import (
     unknown_execution,
 )
 
+pytestmark = pytest.mark.slow
+
 EVIL = "<script>alert(1)</script>"
 
 

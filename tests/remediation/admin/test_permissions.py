@@ -9,6 +9,8 @@ from remediation.models import Action, ActionExecution, ApiToken, Bucket, Config
 from tests.factories import make_execution, make_step
 from tests.remediation.admin.forms import page
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def staff(db):

@@ -15,7 +15,7 @@ from django.utils import timezone
 from remediation.models import ActionExecution, Cause, Transition
 from tests import factories
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 SEED = Path("tests/contracts/seed.md").read_text()
 API = "/api/v1"

@@ -15,7 +15,7 @@ from remediation.api.permissions import UNRESTRICTED_ACTIONS
 from remediation.models import ApiToken, Scope
 from tests import factories
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 READ = {"read", "operate", "edit", "admin"}
 EDIT = {"edit", "admin"}

@@ -12,7 +12,7 @@ from remediation.engine.operations import simulation
 from remediation.models import Bucket
 from tests.factories import make_action, make_bucket, make_client, make_step
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 LABELS = {"alertname": "HostDown", "instance": "web-01:9100"}

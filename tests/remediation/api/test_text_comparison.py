@@ -13,7 +13,7 @@ from remediation.models import Action, Alert, BucketRun, Cause
 from tests import factories
 from tests.remediation.admin.forms import page
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from remediation.models import Alert
 from tests import factories
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 FUZZED = settings(
     max_examples=60,

@@ -13,7 +13,7 @@ from remediation.engine.outcomes import poll, settle
 from remediation.models import ActionExecution, BucketRun, BucketVersion, Heartbeat, Problem
 from tests.factories import make_bucket, make_execution, make_run, make_step
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 MANY = 3_000
 Status = ActionExecution.Status

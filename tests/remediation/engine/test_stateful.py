@@ -14,6 +14,8 @@ from st2_sandbox import Sandbox, SandboxOptions
 from tests.remediation.engine.slow_client import SlowClient
 from tests.remediation.engine.state_machine import LIMITS, RemediationMachine
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 40
 
 

@@ -25,6 +25,8 @@ from tests.factories import (
 )
 from tests.paths import CONTRACTS
 
+pytestmark = pytest.mark.slow
+
 CASE = CONTRACTS / "cases" / "01-first-step-condition.json"
 Status = ActionExecution.Status
 FAILED = Outcome.failure("broken")

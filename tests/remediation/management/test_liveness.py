@@ -10,7 +10,7 @@ from remediation import jobs, queue
 from remediation.management.liveness import START_SECONDS, ClusterLiveness
 from remediation.models import Heartbeat, JobSchedule
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 OWN = "local@host-1"
 DEAD_SECONDS = 90.0

@@ -19,6 +19,8 @@ from remediation.management.processes import STOP_SECONDS, Processes
 from tests import servers
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 TIMEOUT_SECONDS = 60.0
 EXECUTION_SCRIPT = """

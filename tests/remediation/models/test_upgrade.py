@@ -12,6 +12,8 @@ from django.db.models import NOT_PROVIDED
 
 from remediation.models import Heartbeat, JobSchedule, Problem
 
+pytestmark = pytest.mark.slow
+
 FIRST = [("audit", "0001_initial"), ("remediation", "0001_initial")]
 APPS = {label for label, _ in FIRST}
 AT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)

@@ -24,6 +24,8 @@ from tests.remediation.stackstorm.recordings import (
     make_login_client,
 )
 
+pytestmark = pytest.mark.slow
+
 # With a prefix and suffix, so that no secret occurs in the error texts by chance.
 SECRETS = st.text(string.ascii_letters + string.digits + string.punctuation).map("k~{}~k".format)
 TOKENS = st.text(string.ascii_letters + string.digits).map("0t0k3n0{}".format)

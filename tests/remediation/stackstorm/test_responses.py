@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from remediation.stackstorm import Execution, StackStormUnavailable
 from tests.remediation.stackstorm.recordings import HOST, make_client
 
+pytestmark = pytest.mark.slow
+
 ID = "6b03d73fc6d7d4de9b9d8860"
 ANY_TEXT = st.text(st.characters())  # lone surrogates and null bytes too
 ANY_JSON = st.recursive(

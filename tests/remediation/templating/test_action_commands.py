@@ -24,6 +24,8 @@ from tests.paths import CONTRACTS
 from tests.remediation.templating.test_cmd_rule import TEXTS
 from tests.remediation.templating.variables import make_variables
 
+pytestmark = pytest.mark.slow
+
 STACKSTORM_CONTRACTS = CONTRACTS / "stackstorm"
 QUOTED = "{{ alert.labels.t | quote }}"
 # As StackStorm renders a default with the parameters it received.

@@ -19,6 +19,8 @@ from remediation.templating import (
 )
 from tests.remediation.templating.variables import make_variables
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 0.2
 TIMEOUT_SECONDS = 60.0  # by the wall clock; the budget is CPU time
 TOO_LONG = "takes longer than 0.2 s (TEMPLATE_TIMEOUT_SECONDS): make it simpler"

@@ -16,6 +16,8 @@ from remediation.templating import (
 )
 from tests.remediation.templating.variables import make_variables
 
+pytestmark = pytest.mark.slow
+
 SHELLS = ("sh", "bash")
 
 # Any text that a shell accepts, with many characters that are special to shells.

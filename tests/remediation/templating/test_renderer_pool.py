@@ -25,6 +25,8 @@ from remediation.templating import (
 from remediation.templating.renderer_pool import RendererPool
 from tests.remediation.templating.variables import make_variables
 
+pytestmark = pytest.mark.slow
+
 NESTED = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 TIMEOUT_SECONDS = 60.0
 

@@ -16,6 +16,8 @@ from remediation.templating import (
 from tests.remediation.templating.stackstorm_jinja import stackstorm_renders
 from tests.remediation.templating.variables import make_variables
 
+pytestmark = pytest.mark.slow
+
 FRAGMENTS = [
     *("{", "}", "%", "#", "{{", "}}", "{%", "%}", "{#", "#}", "<%", "%>", "-", "+", "|"),
     *("raw", "{% raw %}", "{% endraw %}", "{%- endraw -%}", "{{ st2kv.system.key }}", "{%+"),

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from remediation.values.json_values import VALUE_BYTES_MAX, fit, sent_bytes
 from remediation.values.text import TEXT_LENGTH_MAX, fit_text
 
+pytestmark = pytest.mark.slow
+
 SOURCE = "StackStorm has it complete as execution 65f0"
 
 

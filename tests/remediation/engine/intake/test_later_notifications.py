@@ -12,7 +12,7 @@ from remediation.engine.intake import receive
 from remediation.models import Alert, BucketRun, Cause
 from tests.factories import LABELS, alert_payload, make_bucket, make_step, notification_body
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 START, END = "2026-11-28T09:00:00Z", "2026-11-28T09:05:00Z"
 GRAPH = "https://prometheus.example/graph"

@@ -14,7 +14,7 @@ from remediation.models import ActionExecution, BucketRun, Problem, Transition
 from remediation.stackstorm import StackStormClient, StackStormError, StackStormRejected
 from tests.remediation.engine.launching.due_executions import due_executions
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 Status = ActionExecution.Status
 GATEWAY_STATUSES = (502, 503, 504)

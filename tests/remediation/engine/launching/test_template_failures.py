@@ -9,7 +9,7 @@ from remediation.templating import budget
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 from tests.remediation.engine.launching.due_executions import due_execution, due_local_execution
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 Status = ActionExecution.Status
 SLOW_SECONDS = 0.6  # longer than parameters.SLOW_SECONDS

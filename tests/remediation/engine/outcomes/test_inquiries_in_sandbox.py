@@ -14,7 +14,7 @@ from tests.factories import make_action, make_bucket, make_execution, make_run, 
 from tests.st2_sandbox.client import Clock
 from tests.st2_sandbox.inquiry_actions import ACTIONS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 KEY = "sandbox-key"
 

@@ -13,7 +13,7 @@ from remediation.stackstorm import StackStormClient
 from remediation.values.json_values import VALUE_BYTES_MAX, sent_bytes
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 RESULTS = {
     "Chinese": "\u6f22" * 2_700_000,

@@ -61,7 +61,7 @@ def _inquiry_lines(inquiry: Mapping[str, Any], row: ActionExecution) -> Iterator
     for question in questions(inquiry) or ["StackStorm returned no schema for the response."]:
         yield format_html("• {}", question)
     if who := [*inquiry.get("users", []), *(f"role {role}" for role in inquiry.get("roles", []))]:
-        yield format_html("May answer: {}.", ", ".join(who))
+        yield format_html("Allowed to answer: {}.", ", ".join(who))
     yield format_html(
         "Answer it in StackStorm: {} or in its web UI: {}",
         formatting.code(respond_command(inquiry)),

@@ -143,7 +143,7 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
     @admin.display(description="until (UTC)")
     def until(self, row: Pause) -> str:
         """Return the time when the pause expires."""
-        return formatting.utc_time(row.expires_at) if row.expires_at else "until resumed"
+        return formatting.utc_time(row.expires_at) if row.expires_at else "resumed"
 
     @admin.display(description="ended (UTC)")
     def ended(self, row: Pause) -> str:

@@ -66,6 +66,5 @@ class SetOutcome(Operation[ActionExecution]):
         """Set the outcome."""
         status = Status(data["status"])
         set_outcome.set_outcome(row, status, reason=data["reason"], cause=cause)
-        return Result(
-            f"Set the outcome of execution {row} to {status}. Its run continues.", row.run
-        )
+        effect = "continues" if row.run.stop == BucketRun.Stop.NO else "starts no other step"
+        return Result(f"Set the outcome of execution {row} to {status}. Its run {effect}.", row.run)

@@ -45,7 +45,7 @@ def test_notice_shows_the_inquiry_its_question_and_the_command(operator, status)
         assert f"<code>{ASK}</code> of task ask, route ops" in text
         assert "approve (boolean, required): Reboot the host?" in text
         assert "reason (string): Why" in text
-        assert "May answer: st2admin, alice." in text
+        assert "Allowed to answer: st2admin, alice." in text
         assert f"<code>st2 inquiry respond {ASK}</code>" in text
         assert f'href="{WEB}"' in text
         assert "StackStorm expires it 60 min after it was opened" in text

@@ -10,7 +10,7 @@ Modules in reading order:
 - ``remote_status``: store StackStorm's status of an unfinished execution.
 - ``deadlines``, ``remote_cancel``: time limits, and cancellation in StackStorm.
 - ``open_inquiries``, ``stored_inquiries``, ``inquiry_display``: find, store and show inquiries.
-- ``traces``, ``twins``: find the executions of one launch; cancel duplicates.
+- ``traces``, ``duplicates``: find the executions of one launch; cancel duplicates.
 - ``remote_outcomes``: settle an execution with the outcome that StackStorm reports.
 - ``outcome``: our status, reason and columns for an outcome.
 - ``inquiry_outcomes``, ``workflow_tasks``: outcomes of inquiries and of a workflow's tasks.

@@ -14,13 +14,13 @@ from remediation import clock
 from remediation.engine import log_once, outage
 from remediation.engine.outcomes import poll_interval, poll_schedule
 from remediation.engine.outcomes.deadlines import deadline
+from remediation.engine.outcomes.duplicates import follow_oldest
 from remediation.engine.outcomes.open_inquiries import refresh_inquiries
 from remediation.engine.outcomes.outcome import OUTCOMES, Outcome
 from remediation.engine.outcomes.remote_cancel import cancel_remote, is_cancel_requested
 from remediation.engine.outcomes.remote_outcomes import settle_remote, settle_without_tasks
 from remediation.engine.outcomes.remote_status import store_remote_status
 from remediation.engine.outcomes.settle import settle
-from remediation.engine.outcomes.twins import follow_oldest
 from remediation.engine.row_by_row import isolate, postpone
 from remediation.models import ActionExecution, Cause
 from remediation.stackstorm import (

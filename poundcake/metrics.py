@@ -9,7 +9,7 @@ import datetime
 import os
 from collections.abc import Iterable
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -30,9 +30,7 @@ from remediation.models import (
     Scope,
 )
 
-RUNS_IN_FLIGHT = ("pending", "running", "unknown")
 SKEW_MAX_AGE = datetime.timedelta(minutes=5)
-EXECUTIONS_IN_FLIGHT = ("pending", "launching", "running", "unknown")
 
 Samples = Iterable[tuple[str, float]]
 
@@ -54,12 +52,12 @@ class Metrics(APIView):
                 _metric(
                     "poundcake_runs",
                     "Runs that have not ended.",
-                    _by_status(BucketRun.objects.all(), RUNS_IN_FLIGHT),
+                    _by_status(BucketRun),
                 ),
                 _metric(
                     "poundcake_executions",
                     "Executions that have not ended.",
-                    _by_status(ActionExecution.objects.all(), EXECUTIONS_IN_FLIGHT),
+                    _by_status(ActionExecution),
                 ),
                 _metric(
                     "poundcake_wakeup_age_seconds",
@@ -114,12 +112,11 @@ def _alerts() -> Samples:
     yield "", Alert.objects.filter(active_fingerprint__isnull=False).count()
 
 
-def _by_status(
-    rows: QuerySet[BucketRun] | QuerySet[ActionExecution], statuses: Iterable[str]
-) -> Samples:
-    counted = rows.filter(status__in=statuses).values_list("status").annotate(Count("pk"))
-    counts = dict(counted.order_by())
-    for status in statuses:
+def _by_status(model: type[BucketRun] | type[ActionExecution]) -> Samples:
+    unfinished = [status for status in model.Status.values if status not in model.FINAL]
+    rows = model.objects.filter(status__in=unfinished)
+    counts = dict(rows.values_list("status").annotate(Count("pk")).order_by())
+    for status in unfinished:
         yield f'{{status="{status}"}}', counts.get(status, 0)
 
 

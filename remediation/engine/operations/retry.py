@@ -26,7 +26,6 @@ from remediation.models import (
 
 Status = ActionExecution.Status
 REQUESTED_PRIORITY = 0  # before all automatic runs, since a user waits
-BLOCKING = (BucketRun.Status.PENDING, BucketRun.Status.RUNNING, BucketRun.Status.UNKNOWN)
 
 
 def retry_from_failed(run: BucketRun, *, cause: Cause) -> BucketRun:
@@ -110,7 +109,7 @@ def _start(
 
 def _next_number(alert: Alert, bucket: Bucket) -> int:
     runs = BucketRun.objects.filter(alert=alert, bucket=bucket)
-    blocking = runs.filter(status__in=BLOCKING).first()
+    blocking = runs.exclude(status__in=BucketRun.FINAL).first()
     if blocking:
         raise NotPossible(f"Run {blocking} is {blocking.status}: {_advice(blocking)}.")
     newest = runs.aggregate(number=Max("number"))["number"]

@@ -22,7 +22,7 @@ from tests.paths import ROOT
 pytestmark = pytest.mark.slow
 
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 180.0  # longer than WORKER_DEAD_SECONDS, after which a cluster is restarted
 EXECUTION_SCRIPT = """
 import django
 django.setup()

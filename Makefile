@@ -30,7 +30,7 @@ test: check ## Run all checks and tests on MariaDB and SQLite, with a real Alert
 	@echo "== test 3 of 3: all tests on SQLite, with branch coverage (about 12 minutes)"
 	env -u DATABASE_URL $(BIN)/pytest -n 2 --cov -rs
 
-quick: $(READY) ## Run the fast tests, in about a minute
+quick: $(READY) ## Run the fast tests, in under a minute
 	env -u DATABASE_URL $(BIN)/pytest -n 2 -q -m "not slow" tests/remediation tests/audit tests/poundcake tests/test_*.py
 
 chaos: $(READY) ## Run 1,000 alerts while processes die and StackStorm fails (CHAOS="--alerts 100")

@@ -14,6 +14,8 @@ from audit.models import ApiCall
 from remediation.models import ConfigValue, Pause, Transition
 from tests.factories import make_execution, make_token
 
+pytestmark = pytest.mark.slow
+
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 by_label = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
 

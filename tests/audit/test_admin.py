@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from tests.audit.test_stories import make_call
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 CALLS = reverse("admin:audit_apicall_changelist")
 

@@ -67,7 +67,7 @@ urlpatterns = [
     path("api/v1/docs/", echo),
     path("elsewhere", echo),
 ]
-pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.slow]
 
 
 @pytest.fixture

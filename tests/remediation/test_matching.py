@@ -18,6 +18,8 @@ from remediation.matching import (
 )
 from tests.remediation.bucket_specs import spec
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("pattern", "text", "expected"),

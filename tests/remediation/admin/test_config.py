@@ -5,6 +5,8 @@ import pytest
 from remediation.models import ConfigValue
 from tests.remediation.admin.forms import errors_of, page, submit
 
+pytestmark = pytest.mark.slow
+
 
 def test_value_is_saved_as_json(operator):
     submit(operator, page(ConfigValue, "add"), key="limits", value='{"hosts": 5}')

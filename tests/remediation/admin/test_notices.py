@@ -12,6 +12,8 @@ from tests.factories import make_bucket, make_execution, make_local_action, make
 from tests.remediation.admin.forms import page
 from tests.remediation.admin.scenarios import running_run, unknown_execution
 
+pytestmark = pytest.mark.slow
+
 SOON = datetime.timedelta(hours=1)
 EVIL = "<script>alert(1)</script>"
 

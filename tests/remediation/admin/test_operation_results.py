@@ -15,6 +15,8 @@ from tests.remediation.admin.scenarios import (
     unknown_execution,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("name", "stop"), [("stop", BucketRun.Stop.STOP), ("cancel", BucketRun.Stop.CANCEL)]

@@ -8,6 +8,8 @@ from remediation.engine.transaction_retries import TRIES, retry_on_conflict
 from remediation.models import ActionExecution
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
+pytestmark = pytest.mark.slow
+
 DEADLOCK = OperationalError(1213, "Deadlock found when trying to get lock")
 CONFLICTS = [
     DEADLOCK,

@@ -13,7 +13,7 @@ from remediation.models import Action, ActionExecution
 from tests.factories import make_bucket, make_execution, make_run, make_step
 from tests.paths import CONTRACTS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 SEED = (CONTRACTS / "seed.md").read_text()
 ACTIONS = 10 + len(local_actions.names())  # ten StackStorm actions and the local ones

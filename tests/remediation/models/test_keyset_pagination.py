@@ -9,7 +9,7 @@ from remediation.models import Alert, keyset_pagination
 from remediation.models.keyset_pagination import read_page
 from tests.factories import make_alert
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 ORDERINGS = ["-pk", "pk", "-created_at", "created_at"]
 

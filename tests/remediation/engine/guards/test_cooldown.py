@@ -25,7 +25,7 @@ from tests.factories import (
 )
 from tests.paths import CONTRACTS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 VOLATILE = CONTRACTS / "cases" / "08-volatile-label.json"
 HOUR = datetime.timedelta(hours=1)

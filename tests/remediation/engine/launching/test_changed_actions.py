@@ -21,7 +21,7 @@ from tests.factories import (
 from tests.remediation.engine.launching.due_executions import due_execution, due_execution_of
 from tests.remediation.stackstorm.recordings import recording
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 Status = ActionExecution.Status
 COMMAND_SUBSTITUTION = "$(id -u) and `id -un`"

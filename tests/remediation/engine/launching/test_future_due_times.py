@@ -15,7 +15,7 @@ from remediation.management.liveness import ClusterLiveness
 from remediation.models import ActionExecution, Cause, Heartbeat, JobSchedule, Problem
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 Status = ActionExecution.Status
 STEP = datetime.timedelta(seconds=600)

@@ -14,7 +14,7 @@ from remediation.models import Action, ActionExecution, BucketRun
 from remediation.stackstorm import StackStormClient
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 Status = ActionExecution.Status
 FOREIGN_ID = "f" * 24

@@ -13,7 +13,7 @@ from remediation.stackstorm import KNOWN_STATUSES, StackStormClient
 from tests.factories import make_action, make_bucket, make_execution, make_run, make_step
 from tests.remediation.engine.invariants import OUR_STATUS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 UNKNOWN_STATUSES = ("", "on-hold", "Succeeded", "success", "x" * 60)
 STATUSES = (*sorted(KNOWN_STATUSES), *UNKNOWN_STATUSES)

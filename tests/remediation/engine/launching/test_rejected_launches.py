@@ -19,10 +19,9 @@ Status = ActionExecution.Status
 SCRIPT = {"runner_type": "python-script", "parameters": {"text": {"type": "string"}}}
 
 
-@pytest.mark.parametrize("parameters", [{"timeout": {"immutable": True, "default": 5}}, {}])
-def test_an_execution_is_resent_without_the_timeout_we_added(parameters, sandbox, st2):
-    sandbox.configure(actions={"acme.fix": {"runner_type": "noop", "parameters": parameters}})
-    execution = due_execution_of(
+def due_execution_with_timeout():
+    """Return a due execution whose action took a timeout when its metadata was read."""
+    return due_execution_of(
         "acme.fix",
         {},
         st2_runner="noop",
@@ -30,6 +29,12 @@ def test_an_execution_is_resent_without_the_timeout_we_added(parameters, sandbox
         st2_checked_at=clock.now(),
         st2_parameter_names=["timeout"],
     )
+
+
+@pytest.mark.parametrize("parameters", [{"timeout": {"immutable": True, "default": 5}}, {}])
+def test_an_execution_is_resent_without_the_timeout_we_added(parameters, sandbox, st2):
+    sandbox.configure(actions={"acme.fix": {"runner_type": "noop", "parameters": parameters}})
+    execution = due_execution_with_timeout()
 
     for _batch in range(2):
         launch.launch_due(client=st2)
@@ -43,14 +48,7 @@ def test_an_execution_is_resent_without_the_timeout_we_added(parameters, sandbox
 def test_it_is_resent_only_once_if_the_schema_keeps_listing_the_timeout(sandbox, st2, monkeypatch):
     sandbox.configure(actions={"acme.fix": {"runner_type": "noop", "parameters": {}}})
     monkeypatch.setattr(action_metadata, "drop_timeout", lambda _action: None)
-    execution = due_execution_of(
-        "acme.fix",
-        {},
-        st2_runner="noop",
-        st2_check="found",
-        st2_checked_at=clock.now(),
-        st2_parameter_names=["timeout"],
-    )
+    execution = due_execution_with_timeout()
 
     for _batch in range(4):
         launch.launch_due(client=st2)
@@ -63,14 +61,7 @@ def test_it_is_resent_only_once_if_the_schema_keeps_listing_the_timeout(sandbox,
 def test_a_resend_by_a_worker_of_the_previous_release_counts(sandbox, st2, monkeypatch):
     sandbox.configure(actions={"acme.fix": {"runner_type": "noop", "parameters": {}}})
     monkeypatch.setattr(action_metadata, "drop_timeout", lambda _action: None)
-    execution = due_execution_of(
-        "acme.fix",
-        {},
-        st2_runner="noop",
-        st2_check="found",
-        st2_checked_at=clock.now(),
-        st2_parameter_names=["timeout"],
-    )
+    execution = due_execution_with_timeout()
     execution.error_message = (
         "StackStorm takes no timeout for this action: it is sent again without"
     )

@@ -1,5 +1,6 @@
 """Settings, read from environment variables only (12-factor); a wrong value stops the start.
 
+manage.py and wsgi.py first add the variables of the environment file (``environment_file``).
 README explains every setting. Any secret can be read from a file: set ``NAME_FILE`` to its path.
 """
 

@@ -1,8 +1,27 @@
 """The WSGI application for gunicorn and other web servers."""
 
 import os
+import sys
 
+from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poundcake.settings")
-application = get_wsgi_application()
+from poundcake import environment_file
+
+LOAD_ERROR = 4  # gunicorn starts no other worker after this exit status
+
+
+def _load() -> WSGIHandler:
+    """Return the application, or exit with the error of a wrong setting and without a traceback."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poundcake.settings")
+    try:
+        if warning := environment_file.load():
+            sys.stderr.write(f"Warning: {warning}\n")
+        return get_wsgi_application()
+    except ImproperlyConfigured as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(LOAD_ERROR)
+
+
+application = _load()

@@ -16,6 +16,9 @@ if os.environ.get("CI") != "true":
 
 LOCAL_NAMES = {"localhost", "", None}
 
+# Processes that tests start must not use this machine's installation.
+os.environ["POUNDCAKE_ENV_FILE"] = ""
+
 # A proxy would send requests to another machine, even those for loopback.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 

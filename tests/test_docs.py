@@ -37,7 +37,7 @@ DOCUMENTS = sorted(
 CONTRACTS = ROOT / "tests" / "contracts"
 OUR_APPS = ("poundcake", "remediation", "audit")
 # Settings that settings.py does not read by a literal name.
-OTHER_SETTINGS = {"CONFIG_KEY"}
+OTHER_SETTINGS = {"CONFIG_KEY", "POUNDCAKE_ENV_FILE"}
 # README texts for defaults that the code computes.
 COMPUTED = {
     "SECRET_KEY": "made once, kept in var/secret_key",

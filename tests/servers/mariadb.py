@@ -120,6 +120,7 @@ def main(command: list[str]) -> int:
             environment = os.environ | {
                 "DATABASE_URL": mariadb.database_url,
                 "DATABASE_URL_FILE": "",
+                "POUNDCAKE_ENV_FILE": "",
             }
             return subprocess.run(command, env=environment, check=False).returncode
     except servers.ServerMissing as missing:

@@ -71,6 +71,7 @@ def running(
     environment = os.environ | {
         # A file would take precedence over the values below.
         **{f"{name}_FILE": "" for name in ("DATABASE_URL", "ST2_API_KEY", "SECRET_KEY")},
+        "POUNDCAKE_ENV_FILE": "",
         "DATABASE_URL": database_url,
         "ST2_API_URL": sandbox.url,
         "ST2_API_KEY": api_key,

@@ -54,6 +54,7 @@ def main() -> int:
 def _ignore_environment() -> None:
     """Remove settings that would make us use other machines."""
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
+    os.environ["POUNDCAKE_ENV_FILE"] = ""
     # A setting from a file takes precedence, and may name a production database.
     for name in ("DATABASE_URL", "SECRET_KEY", "ST2_API_KEY"):
         os.environ.pop(f"{name}_FILE", None)

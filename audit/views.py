@@ -1,4 +1,4 @@
-"""Report pages for staff users."""
+"""Report pages for staff users with the role read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from django.shortcuts import render
 
 from audit import reports
 from remediation import clock
+from remediation.models import Scope
+from remediation.models.roles import has_role
 
 DAYS_DEFAULT = 7
 
@@ -29,22 +31,22 @@ class FailuresQuery(forms.Form):
     before = forms.IntegerField(min_value=1, required=False)
 
 
-def for_staff(page: Page[Parameters]) -> Page[Parameters]:
-    """Redirect anonymous users to the login; return 403 without the permission to read."""
+def for_readers(page: Page[Parameters]) -> Page[Parameters]:
+    """Redirect anonymous users to the login; return 403 without staff status or the role read."""
 
     @login_required(login_url="admin:login")
     @wraps(page)
     def guarded(
         request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> HttpResponse:
-        if not admin.site.has_permission(request):
-            raise PermissionDenied
+        if not admin.site.has_permission(request) or not has_role(request.user, Scope.READ):
+            raise PermissionDenied("These pages need staff status and the role read.")
         return page(request, *args, **kwargs)
 
     return guarded
 
 
-@for_staff
+@for_readers
 def story(request: HttpRequest, request_id: str) -> HttpResponse:
     """Show the story of a request id."""
     result = reports.story(request_id)
@@ -54,7 +56,7 @@ def story(request: HttpRequest, request_id: str) -> HttpResponse:
     return _render(request, "audit/story.html", {"title": result.title, "story": result})
 
 
-@for_staff
+@for_readers
 def failures(request: HttpRequest) -> HttpResponse:
     """Show runs that need an operator, and recent failures."""
     query = FailuresQuery(request.GET)

@@ -126,9 +126,17 @@ TEMPLATES = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
 ]
+AUTHENTICATION_BACKENDS = ["remediation.admin.permissions.RoleBackend"]
 LOGIN_URL = "admin:login"
+# Also where a login or logout with a foreign ``next`` leads.
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
 
 USE_TZ = True
 TIME_ZONE = "UTC"

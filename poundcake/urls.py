@@ -29,5 +29,6 @@ urlpatterns = [
 ]
 
 handler400 = "remediation.api.errors.bad_request"
+handler403 = "remediation.api.errors.permission_denied"
 handler404 = "remediation.api.errors.not_found"
 handler500 = "remediation.api.errors.server_error"

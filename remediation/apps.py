@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.db.models.signals import post_migrate  # noqa: TID251 - follows migrate, no state change
 
 from remediation import checks, templating
 
@@ -14,7 +15,12 @@ class RemediationConfig(AppConfig):
     name = "remediation"
 
     def ready(self) -> None:
-        """Configure the templating package, which does not depend on Django."""
+        """Configure the templating package, and have ``migrate`` create the groups of the roles."""
+        from remediation.models.roles import (  # noqa: PLC0415 - needs the loaded apps
+            create_role_groups,
+        )
+
+        post_migrate.connect(create_role_groups, sender=self)
         templating.configure(
             seconds=settings.TEMPLATE_TIMEOUT_SECONDS, max_bytes=settings.TEMPLATE_MAX_BYTES
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
@@ -119,6 +120,21 @@ def make_token(scopes: list[str], **columns: Any) -> tuple[ApiToken, str]:
     """Return a token's row and the plain-text token."""
     defaults = {"name": f"token_{next(_numbers)}"}
     return ApiToken.issue(scopes=scopes, **defaults | columns)
+
+
+def make_user(*roles: str, **columns: Any) -> User:
+    """Return a staff user with these roles. Other names become groups without a role."""
+    defaults: dict[str, Any] = {"username": f"user_{next(_numbers)}", "is_staff": True}
+    user = User.objects.create_user(**defaults | columns)
+    user.groups.set(Group.objects.get_or_create(name=role)[0] for role in roles)
+    return user
+
+
+def log_in(*roles: str, **columns: Any) -> Client:
+    """Return a client logged in as a new staff user with these roles."""
+    client = Client()
+    client.force_login(make_user(*roles, **columns))
+    return client
 
 
 def make_rejected_alert(**columns: Any) -> RejectedAlert:

@@ -42,7 +42,7 @@ def one_of_each(db: None) -> None:
     make_token(["read"])
     ConfigValue.objects.create(key="channel", value="#alerts")
     Pause.objects.create(reason="maintenance", actor="maria", created_at=timezone.now())
-    Group.objects.create(name="operators")
+    Group.objects.get_or_create(name="operators")
     now = timezone.now()
     ApiCall.objects.create(
         request_id="call-1",

@@ -16,6 +16,7 @@ from remediation.admin import (
     runs,
     tokens,
     transitions,
+    users,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "runs",
     "tokens",
     "transitions",
+    "users",
 ]
 
 admin.site.site_header = admin.site.site_title = "PoundCake"

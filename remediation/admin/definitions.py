@@ -15,14 +15,13 @@ from django.utils.text import capfirst
 
 from remediation.admin import formatting
 from remediation.admin.json_fields import JSONObjectField
-from remediation.admin.permissions import ReadRoleMixin
 from remediation.engine.operations.definitions import HasHistoryError
 from remediation.models import Action, Bucket, Cause
 
 DefinitionT = TypeVar("DefinitionT", bound=Action | Bucket)
 
 
-class DefinitionAdmin(ReadRoleMixin, admin.ModelAdmin[DefinitionT]):
+class DefinitionAdmin(admin.ModelAdmin[DefinitionT]):
     """Base admin of actions and buckets."""
 
     actions = ["enable", "disable"]

@@ -10,7 +10,6 @@ from django.contrib.admin.views.main import ChangeList
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 
-from remediation.admin.permissions import ReadRoleMixin
 from remediation.admin.related_tables import RelatedTable
 from remediation.models.keyset_pagination import SCANNED_MAX, Cursor, Page, read_page
 
@@ -96,7 +95,7 @@ class HistoryList(ChangeList):
         return f"{SCANNED_MAX:,}" if self.page.is_scan_limited else ""
 
 
-class ReadOnlyModelAdmin(ReadRoleMixin, admin.ModelAdmin[ModelT]):
+class ReadOnlyModelAdmin(admin.ModelAdmin[ModelT]):
     """Base admin of history: newest first, no changes."""
 
     actions: Sequence[Any] | None = None

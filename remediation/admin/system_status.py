@@ -9,10 +9,11 @@ from typing import Any
 from django.http import HttpRequest
 
 from remediation import clock
-from remediation.admin.permissions import may_operate
+from remediation.admin.permissions import admins, may_operate
 from remediation.engine import problems
 from remediation.engine.problems import CurrentProblem
-from remediation.models import ActionExecution, Pause
+from remediation.models import ActionExecution, Pause, Scope
+from remediation.models.roles import ROLES, has_role, roles_of
 
 Status = ActionExecution.Status
 
@@ -27,6 +28,26 @@ class SystemStatus:
     def may_operate(self) -> bool:
         """Whether the user may pause and resume."""
         return may_operate(self.request)
+
+    @cached_property
+    def may_read(self) -> bool:
+        """Whether the user has any role."""
+        return has_role(self.request.user, Scope.READ)
+
+    @cached_property
+    def own_roles(self) -> list[str]:
+        """The roles of the user."""
+        return sorted(roles_of(self.request.user))
+
+    @property
+    def all_roles(self) -> dict[str, str]:
+        """All roles and what they allow."""
+        return {str(role): text for role, text in ROLES.items()}
+
+    @cached_property
+    def admins(self) -> list[str]:
+        """The names of the users who can give roles."""
+        return sorted(admins().values_list("username", flat=True))
 
     @cached_property
     def pause(self) -> Pause | None:

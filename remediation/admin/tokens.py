@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from remediation import clock
 from remediation.admin import formatting
 from remediation.models import ApiToken, Scope
+from remediation.models.roles import has_role
 
 SCOPES = [
     (Scope.WEBHOOK, "webhook: send alerts (Alertmanager)"),
@@ -74,7 +75,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may revoke tokens."""
-        return bool(request.user.has_perm("remediation.change_apitoken"))
+        return has_role(request.user, Scope.ADMIN)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -222,6 +222,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     return _json(exceptions.ParseError("Malformed request."), request)
 
 
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Return 403 for a page that the user's roles do not allow; the page says how to get a role."""
+    if not request.path.startswith(API_PREFIX):
+        page = "admin/remediation/permission_denied.html"
+        return defaults.permission_denied(request, exception, template_name=page)
+    return _json(exceptions.PermissionDenied(), request)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Return 404 for an unknown path."""
     if not request.path.startswith(API_PREFIX):

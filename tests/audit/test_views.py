@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.audit.test_stories import make_call, make_transition
-from tests.factories import make_alert, make_execution, make_rejected_alert, make_run
+from tests.factories import log_in, make_alert, make_execution, make_rejected_alert, make_run
 
 pytestmark = pytest.mark.django_db
 
@@ -25,9 +25,8 @@ def story_url(request_id: str) -> str:
 
 
 @pytest.fixture
-def staff(client: Client) -> Client:
-    client.force_login(User.objects.create_user("night", is_staff=True))
-    return client
+def staff(db: None) -> Client:
+    return log_in("read", username="night")
 
 
 @pytest.mark.parametrize("url", [FAILURES, story_url("req-a")])
@@ -39,10 +38,14 @@ def test_anonymous_users_are_redirected_to_the_login(client, url):
 
 
 @pytest.mark.parametrize("url", [FAILURES, story_url("req-a")])
-def test_users_without_staff_status_are_forbidden(client, url):
-    client.force_login(User.objects.create_user("visitor"))
+@pytest.mark.parametrize(
+    ("roles", "columns"), [(["read"], {"is_staff": False}), ([], {}), (["first_level"], {})]
+)
+def test_users_without_staff_status_or_role_are_forbidden(url, roles, columns, db):
+    response = log_in(*roles, **columns).get(url)
 
-    assert client.get(url).status_code == 403
+    assert response.status_code == 403
+    assert "These pages need staff status and the role read." in response.content.decode()
 
 
 def test_a_story_shows_parameters_and_results(staff):
@@ -171,7 +174,7 @@ def test_operators_get_a_link_to_set_the_outcome(staff):
     set_outcome = reverse("admin:remediation_actionexecution_set_outcome")
 
     before = staff.get(FAILURES).content.decode()
-    User.objects.get().groups.add(Group.objects.create(name="operate"))
+    User.objects.get().groups.add(Group.objects.get(name="operate"))
     after = staff.get(FAILURES).content.decode()
 
     assert set_outcome not in before

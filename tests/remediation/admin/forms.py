@@ -11,7 +11,8 @@ from django.urls import reverse
 
 def page(model: type[Model], name: str, *arguments: object) -> str:
     """Return the URL of a page of a model: changelist, add, change or delete."""
-    return reverse(f"admin:remediation_{model._meta.model_name}_{name}", args=arguments)
+    opts = model._meta
+    return reverse(f"admin:{opts.app_label}_{opts.model_name}_{name}", args=arguments)
 
 
 def fields_of(response: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Operations: GET shows a page, POST performs them, for operators only, recorded by name."""
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -9,7 +9,7 @@ from remediation.admin import operations
 from remediation.admin.operations import operation_url
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.models import ActionExecution, Alert, BucketRun, Transition
-from tests.factories import make_alert
+from tests.factories import log_in, make_alert
 from tests.remediation.admin.forms import page
 from tests.remediation.admin.scenarios import (
     buttons_of,
@@ -53,11 +53,7 @@ def sign_in(db):
     """Return a function that returns a client signed in as a new member of some groups."""
 
     def signed_in_client(*groups, **columns):
-        user = User.objects.create_user("ada", **{"is_staff": True} | columns)
-        user.groups.set(Group.objects.create(name=name) for name in groups)
-        client = Client()
-        client.force_login(user)
-        return client
+        return log_in(*groups, username="ada", **columns)
 
     return signed_in_client
 
@@ -127,7 +123,7 @@ def test_operator_without_staff_status_is_redirected_to_the_login(sign_in, colum
 
 def test_reader_sees_no_buttons_and_no_list_actions(sign_in):
     run = running_run()
-    client = sign_in()
+    client = sign_in("read")
 
     assert buttons_of(client, run) == []
     assert "Cancel the run" not in client.get(page(BucketRun, "changelist")).content.decode()

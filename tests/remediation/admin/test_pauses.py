@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from remediation.engine.operations import pause
 from remediation.models import ActionExecution, Alert, Bucket, Cause, Pause, Problem
-from tests.factories import make_alert, make_execution
+from tests.factories import log_in, make_alert, make_execution
 from tests.remediation.admin.forms import page
 from tests.remediation.admin.scenarios import messages_of
 
@@ -33,9 +33,7 @@ def text_of(client, url):
 @pytest.fixture
 def reader(db):
     """Return a client signed in as a user who may only read."""
-    client = Client()
-    client.force_login(User.objects.create_user("night", is_staff=True))
-    return client
+    return log_in("read", username="night")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +220,7 @@ def test_reader_sees_the_pause_and_cannot_end_it(reader):
 
 
 def test_operator_may_pause(reader):
-    User.objects.get().groups.add(Group.objects.create(name="operate"))
+    User.objects.get().groups.add(Group.objects.get(name="operate"))
 
     assert reader.post(BEGIN, {"reason": "a"}).status_code == 302
     current = Pause.current(at=timezone.now())
@@ -231,7 +229,7 @@ def test_operator_may_pause(reader):
 
 
 def test_banners_need_few_queries(reader, django_assert_max_num_queries):
-    User.objects.get().groups.add(Group.objects.create(name="operate"))
+    User.objects.get().groups.add(Group.objects.get(name="operate"))
     start_pause()
 
     with django_assert_max_num_queries(11):

@@ -23,7 +23,7 @@ from remediation.models import (
     RejectedAlert,
     new_id,
 )
-from remediation.models.execution import new_trace_tag
+from remediation.models.trace_tags import new_trace_tag
 
 _numbers = itertools.count(1)
 

@@ -14,6 +14,7 @@ from remediation.models.pause import Pause
 from remediation.models.problem import Problem
 from remediation.models.rejected_alert import RejectedAlert
 from remediation.models.rerun import Rerun
+from remediation.models.restore import Restore
 from remediation.models.run import BucketRun
 from remediation.models.text_lookups import Begins, HasText
 from remediation.models.token import ApiToken, Scope
@@ -47,6 +48,7 @@ __all__ = [
     "Problem",
     "RejectedAlert",
     "Rerun",
+    "Restore",
     "Scope",
     "Transition",
     "TransitionBatch",

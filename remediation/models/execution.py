@@ -12,10 +12,10 @@ from remediation.models.action import Action
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
-from remediation.models.ids import new_id
 from remediation.models.moves import move
 from remediation.models.raw_sql import compare_and_set
 from remediation.models.run import BucketRun
+from remediation.models.trace_tags import new_trace_tag
 from remediation.models.transition import (
     Cause,
     Transition,
@@ -24,11 +24,6 @@ from remediation.models.transition import (
 from remediation.values.text import fit_text
 
 LOWEST_PRIORITY = 1_000  # the default
-
-
-def new_trace_tag() -> str:
-    """Return a trace tag, which identifies one of our executions in StackStorm."""
-    return f"poundcake-{new_id()}"
 
 
 class ActionExecution(models.Model):
@@ -184,8 +179,12 @@ class ActionExecution(models.Model):
         at: datetime.datetime,
         priority: int,
         attempt: int = 1,
+        trace_tag: str = "",
     ) -> ActionExecution:
-        """Return an unsaved execution of a step of the run's plan, due at ``at``."""
+        """Return an unsaved execution of a step of the run's plan, due at ``at``.
+
+        ``trace_tag``: see ``trace_tags``; default: a random one.
+        """
         return cls(
             request_id=run.request_id,
             run=run,
@@ -196,7 +195,7 @@ class ActionExecution(models.Model):
             attempt=attempt,
             name=step["name"],
             executed_via_stackstorm=step["action"]["use_stackstorm"],
-            trace_tag=new_trace_tag(),
+            trace_tag=trace_tag or new_trace_tag(),
             due_at=at,
             priority=priority,
         )
@@ -219,13 +218,35 @@ class ActionExecution(models.Model):
         **values: Any,
     ) -> None:
         """Reserve the row for the calling worker, before it calls anything."""
+        self._claim(cause=cause, batch=batch, due_at=lease_until, lookup_until=None, **values)
+
+    def claim_for_lookup(
+        self,
+        *,
+        cause: Cause,
+        until: datetime.datetime,
+        reason: str,
+        batch: TransitionBatch | None = None,
+    ) -> None:
+        """Search StackStorm until ``until`` for an earlier launch of the row, starting now."""
+        self._claim(
+            cause=cause,
+            batch=batch,
+            reason=reason,
+            due_at=cause.at,
+            lookup_until=until,
+            error_message=f"Looking for the execution in StackStorm: {reason}.",
+        )
+
+    def _claim(
+        self, *, cause: Cause, batch: TransitionBatch | None, reason: str = "", **values: Any
+    ) -> None:
         self._move(
             self.Status.LAUNCHING,
             cause=cause,
+            reason=reason,
             batch=batch,
-            due_at=lease_until,
             started_at=cause.at,
-            lookup_until=None,
             prepare_attempts=0,
             preparing_until=None,
             **values,

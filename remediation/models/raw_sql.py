@@ -58,6 +58,12 @@ def is_any_pause_open() -> bool:
     return bool(_fetch(f"SELECT 1 FROM {table} WHERE {ended_at} IS NULL LIMIT 1"))  # noqa: S608 - our names
 
 
+def is_any_restore_recorded() -> bool:
+    """Return whether a backup was ever restored. Runs for every claim."""
+    (table,) = _names("Restore")
+    return bool(_fetch(f"SELECT 1 FROM {table} LIMIT 1"))  # noqa: S608 - our names
+
+
 def newest_alert_ids(fingerprints: Collection[str]) -> list[int]:
     """Return the ids of the newest episode of each fingerprint. Runs for every notification."""
     if not fingerprints:

@@ -7,15 +7,25 @@ from remediation.engine.guards import cooldown
 from remediation.engine.intake.assignment import Assignments
 from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition, TransitionBatch
 from remediation.models.inserts import insert
+from remediation.models.trace_tags import of_automatic_run
 
 
-def save_runs(assignments: Assignments, *, cause: Cause, batch: TransitionBatch) -> None:
-    """Save the runs, the first execution of each pending run, and the changed alert reasons."""
+def save_runs(
+    assignments: Assignments, *, cause: Cause, batch: TransitionBatch, derives_tags: bool = True
+) -> None:
+    """Save the runs, the first execution of each pending run, and the changed alert reasons.
+
+    ``derives_tags``: derive the trace tags from the alerts, else use random ones.
+    """
     runs = assignments.runs
     insert(runs)
     executions = [
         ActionExecution.of_step(
-            run, run.plan.steps[0], at=cause.at, priority=run.alert.launch_priority
+            run,
+            run.plan.steps[0],
+            at=cause.at,
+            priority=run.alert.launch_priority,
+            trace_tag=_trace_tag(run) if derives_tags else "",
         )
         for run in runs
         if run.status == BucketRun.Status.PENDING
@@ -46,3 +56,16 @@ def save_runs(assignments: Assignments, *, cause: Cause, batch: TransitionBatch)
         queue.enqueue(queue.LAUNCH_DUE)
     if any(not execution.executed_via_stackstorm for execution in due):
         queue.enqueue(queue.RUN_LOCAL)
+
+
+def _trace_tag(run: BucketRun) -> str:
+    """Return a tag that the run of the same alert gets again after a restore; '' for none.
+
+    Without a ``startsAt`` that has passed, another episode could have the same time.
+    """
+    alert = run.alert
+    if alert.starts_at > run.created_at:
+        return ""
+    return of_automatic_run(
+        fingerprint=alert.fingerprint, starts_at=alert.starts_at, bucket_id=run.bucket_id
+    )

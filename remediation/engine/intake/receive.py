@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from django.conf import settings
-from django.db import Error, transaction
+from django.db import Error, IntegrityError, transaction
 
 from remediation.alertmanager import IncomingAlert, InvalidAlert, Notification
 from remediation.engine import wake_ups
@@ -40,11 +40,20 @@ def receive(notification: Notification, *, cause: Cause, client: str) -> list[Re
     alerts = list(notification.alerts)
     receipts: dict[int, Receipt] = {}
     errors: list[Exception] = []
+    derives_tags = True
 
     def store(indexes: Sequence[int]) -> None:
+        nonlocal derives_tags
         part = replace(notification, alerts=tuple(alerts[index] for index in indexes))
-        with transaction.atomic(durable=True), TransitionBatch() as batch:
-            stored = _store(part, cause=cause, client=client, batch=batch)
+        try:
+            with transaction.atomic(durable=True), TransitionBatch() as batch:
+                stored = _store(
+                    part, cause=cause, client=client, batch=batch, derives_tags=derives_tags
+                )
+        except IntegrityError:
+            # If a clock was set back, an older episode may have the same time and so the same tag.
+            derives_tags = False
+            raise
         receipts.update(zip(indexes, stored, strict=True))
 
     def mark_invalid(index: int, error: Exception) -> None:
@@ -74,7 +83,12 @@ def _invalid(alerts: Iterable[IncomingAlert | InvalidAlert]) -> list[InvalidAler
 
 
 def _store(
-    notification: Notification, *, cause: Cause, client: str, batch: TransitionBatch
+    notification: Notification,
+    *,
+    cause: Cause,
+    client: str,
+    batch: TransitionBatch,
+    derives_tags: bool,
 ) -> list[Receipt]:
     """Store the alerts, create and stop runs, and return the receipts. Needs a transaction."""
     received = Received(
@@ -95,7 +109,7 @@ def _store(
     assignments = assign(changes.opened, changes.resolved, cause=cause, repeated=matched_again)
     skip_pending_runs(changes.status_changes, cause=cause, batch=batch)
     stop_running_runs(changes.status_changes, cause=cause, batch=batch)
-    save_runs(assignments, cause=cause, batch=batch)
+    save_runs(assignments, cause=cause, batch=batch, derives_tags=derives_tags)
     if waiting:
         wake_ups.wake(cooldown.release(waiting, at=cause.at))
     pause_reason = _pause_reason(assignments, cause=cause)

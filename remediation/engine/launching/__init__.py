@@ -9,6 +9,7 @@ Modules in reading order:
 - ``parameters``: render the parameters of one execution.
 - ``action_refresh``, ``action_metadata``: fetch and store StackStorm's metadata of actions.
 - ``claim``: claim executions in one transaction, after the guards.
+- ``restored_launches``: what may have been launched before a backup was restored.
 - ``local_launch``: run a local action.
 - ``launch_responses``: record the response to each launch.
 - ``started_executions``, ``rejected_launches``: an accepted and a rejected launch.

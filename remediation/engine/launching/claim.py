@@ -20,6 +20,7 @@ from remediation import local_actions
 from remediation.engine import wake_ups
 from remediation.engine.alert_reasons import why_nothing_ran
 from remediation.engine.guards import cooldown
+from remediation.engine.launching import restored_launches
 from remediation.engine.outcomes.advance import advance, read_attempts
 from remediation.models import (
     Action,
@@ -29,6 +30,7 @@ from remediation.models import (
     BucketRun,
     Cause,
     Pause,
+    Restore,
     TransitionBatch,
 )
 
@@ -53,7 +55,8 @@ def claim(
     ``skipped``: by execution id, why the step does not run. It ends skipped, its run advances, and
     it is not returned. ``unprepared``: ids of executions without parameters. They end if their run
     must not start, else they stay due. Executions that another worker has claimed or whose run it
-    has locked are left out.
+    has locked are left out, and those that may have been launched before a backup was restored:
+    StackStorm is searched for them first.
     """
     with transaction.atomic():
         if pause := Pause.current(at=cause.at):
@@ -64,6 +67,7 @@ def claim(
             claimable = _claimable(executions, runs)
             _lock_cooling_buckets(claimable)
             checks = StartChecks(at=cause.at)
+            restored_at = Restore.latest()
             checks.load_starts(execution.run for execution in claimable)
             claimed = []
             for execution in claimable:
@@ -73,10 +77,21 @@ def claim(
                 if execution.pk in skipped:
                     _skip_step(execution, skipped[execution.pk], cause=cause, batch=batch)
                     continue
+                if until := restored_launches.lookup_end(
+                    execution, at=cause.at, restored_at=restored_at
+                ):
+                    _start_run(execution.run, checks, cause=cause, batch=batch)
+                    reason = restored_launches.LOOKUP_REASON
+                    execution.claim_for_lookup(cause=cause, until=until, reason=reason, batch=batch)
+                    continue
+                must_not_rerun = restored_launches.must_not_rerun(execution, restored_at)
                 values = (
                     {"parameters": parameters[execution.pk]} if execution.pk in parameters else {}
                 )
                 _claim_one(execution, checks, values, cause=cause, batch=batch)
+                if must_not_rerun:
+                    _end_unknown(execution, cause=cause, batch=batch)
+                    continue
                 claimed.append(execution)
             return claimed
 
@@ -171,14 +186,19 @@ def _claim_one(
     cause: Cause,
     batch: TransitionBatch,
 ) -> None:
-    run = execution.run
+    _start_run(execution.run, checks, cause=cause, batch=batch)
+    until = cause.at + lease(is_local=not execution.executed_via_stackstorm)
+    execution.claim(cause=cause, lease_until=until, batch=batch, **values)
+
+
+def _start_run(
+    run: BucketRun, checks: StartChecks, *, cause: Cause, batch: TransitionBatch
+) -> None:
     if run.status == BucketRun.Status.PENDING:
         run.mark_running(cause=cause, batch=batch)
         checks.add_start(run)
         if run.held_until:
             _update_held_reason(run.alert_id)
-    until = cause.at + lease(is_local=not execution.executed_via_stackstorm)
-    execution.claim(cause=cause, lease_until=until, batch=batch, **values)
 
 
 def _update_held_reason(alert_id: int) -> None:
@@ -199,6 +219,14 @@ def _skip_step(
     if run.status == BucketRun.Status.SKIPPED:
         run.alert.reason = f"The bucket {run.bucket.name} matched, but {run.reason}: {reason}."
         run.alert.save(update_fields=["reason"])
+
+
+def _end_unknown(execution: ActionExecution, *, cause: Cause, batch: TransitionBatch) -> None:
+    """Leave it to an operator whether a local action ran before a backup was restored."""
+    run, reason = execution.run, restored_launches.UNKNOWN_REASON
+    execution.finish(Status.UNKNOWN, cause=cause, reason=reason, batch=batch)
+    attempts = read_attempts([run.pk])[run.pk]
+    advance(run, execution, attempts=attempts, cause=cause, batch=batch)
 
 
 def _skip(

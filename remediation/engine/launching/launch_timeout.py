@@ -8,10 +8,11 @@ from django.conf import settings
 
 from remediation.engine import batches
 from remediation.engine.guards import cooldown
+from remediation.engine.launching import restored_launches
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.advance import retry_delay
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.models import ActionExecution, Cause
+from remediation.models import ActionExecution, Cause, Restore
 
 Status = ActionExecution.Status
 
@@ -23,11 +24,11 @@ def expire() -> int:
     pending = ActionExecution.objects.filter(
         status=Status.PENDING, due_at__isnull=False, created_at__lt=limit
     ).select_related("run__plan", "run__alert")
-    overdue = 0
+    overdue, restored_at = 0, Restore.latest()
     # A row older than the limit need not be overdue: a retry first waits for its delay.
     for row in batches.walk(pending, order="created_at"):
         with batches.isolate(row, job="expiry"):
-            if _first_due(row) >= limit:
+            if _first_due(row) >= limit or restored_launches.may_have_run(row, restored_at):
                 continue
             overdue += 1
             reason = (

@@ -8,6 +8,9 @@ will. The execution is looked up by its trace tag for LAUNCH_LOOKUP_SECONDS:
   of the look-up), is canceled. Once its log proves that it never ran, the row is resent.
 - If nothing is found, the row is resent once with the same trace tag. If that launch gets no
   response either and nothing is found, the row becomes unknown.
+
+Rows that may have been launched before a backup was restored are looked up in the same way; see
+``restored_launches``.
 """
 
 from __future__ import annotations
@@ -199,7 +202,9 @@ def _cancel_ghosts(
 
 def _give_up_after_timeout(row: ActionExecution, error: StackStormError, *, cause: Cause) -> None:
     """Settle a row as unknown if StackStorm could not be read within LAUNCH_TIMEOUT."""
-    if cause.at - row.created_at < datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT):
+    # A row that is searched because of a restored backup may be old from the start.
+    since = row.created_at if row.unanswered_launches else row.started_at or row.created_at
+    if cause.at - since < datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT):
         return
     reason = (
         "the outcome is unknown: StackStorm may have started it, and look-ups fail:"
@@ -213,6 +218,11 @@ def _resend_or_give_up(row: ActionExecution, *, ghosts: int, cause: Cause) -> No
 
     Launches that a proxy refused and launches that became ghosts do not count.
     """
+    if not row.unanswered_launches:
+        # It was searched because a backup was restored.
+        reason = "StackStorm has no execution from before the restore of the backup"
+        row.release(cause=cause, reason=reason, due_at=cause.at)
+        return
     counted = row.unanswered_launches - row.refused_launches - ghosts
     is_too_old = cause.at - row.created_at >= datetime.timedelta(seconds=settings.LAUNCH_TIMEOUT)
     if counted < LAUNCHES_MAX and not is_too_old:

@@ -22,6 +22,7 @@ from remediation.models import (
     TransitionBatch,
 )
 from remediation.models.inserts import insert
+from remediation.models.trace_tags import of_later_execution
 
 Status = ActionExecution.Status
 
@@ -56,11 +57,9 @@ def advance(
             reason=f"{last.name} was canceled in StackStorm",
         )
     elif _may_retry(run, last):
-        created = _retry(run, last, cause=cause, batch=batch)
+        created = _retry(run, last, attempts=attempts, cause=cause, batch=batch)
     else:
-        created = _start_next_step(
-            run, last, ended=last_attempts(attempts), cause=cause, batch=batch
-        )
+        created = _start_next_step(run, last, attempts=attempts, cause=cause, batch=batch)
     return created
 
 
@@ -127,14 +126,25 @@ def _may_retry(run: BucketRun, last: ActionExecution) -> bool:
 
 
 def _retry(
-    run: BucketRun, last: ActionExecution, *, cause: Cause, batch: TransitionBatch
+    run: BucketRun,
+    last: ActionExecution,
+    *,
+    attempts: Sequence[ActionExecution],
+    cause: Cause,
+    batch: TransitionBatch,
 ) -> list[ActionExecution]:
     step = run.plan.step(last.step_order)
     # Jitter spreads the retries of a storm.
     jitter = random.uniform(0.8, 1.0)  # noqa: S311 - no secret
     at = cause.at + retry_delay(step, last.attempt + 1) * jitter
+    number = last.attempt + 1
     attempt = ActionExecution.of_step(
-        run, step, at=at, priority=last.priority, attempt=last.attempt + 1
+        run,
+        step,
+        at=at,
+        priority=last.priority,
+        attempt=number,
+        trace_tag=_trace_tag(attempts, step, attempt=number),
     )
     insert([attempt])
     reason = f"attempt {attempt.attempt} of {step['max_attempts']}"
@@ -153,7 +163,7 @@ def _start_next_step(
     run: BucketRun,
     last: ActionExecution,
     *,
-    ended: list[ActionExecution],
+    attempts: Sequence[ActionExecution],
     cause: Cause,
     batch: TransitionBatch,
 ) -> list[ActionExecution]:
@@ -162,10 +172,17 @@ def _start_next_step(
     Steps before it become skipped rows with the reason. The worker that launches the step
     evaluates its condition: no template is rendered while the run's row is locked.
     """
+    ended = last_attempts(attempts)
     for step in run.plan.steps:
         if step["step_order"] <= last.step_order:
             continue
-        execution = ActionExecution.of_step(run, step, at=cause.at, priority=last.priority)
+        execution = ActionExecution.of_step(
+            run,
+            step,
+            at=cause.at,
+            priority=last.priority,
+            trace_tag=_trace_tag(attempts, step, attempt=1),
+        )
         failed = blocking_failures(run.plan.steps, ended)
         reason = reason_by_outcome(step, failed=failed[0] if failed else None)
         if reason:
@@ -179,6 +196,14 @@ def _start_next_step(
     result, reason = _result(run, ended)
     run.finish(result, cause=cause, reason=reason, batch=batch)
     return []
+
+
+def _trace_tag(attempts: Sequence[ActionExecution], step: dict[str, Any], *, attempt: int) -> str:
+    """Return the tag of a later execution; '' if the run's first one has none (made by SQL)."""
+    first = attempts[0].trace_tag
+    if not first:
+        return ""
+    return of_later_execution(first, step_order=step["step_order"], attempt=attempt)
 
 
 def read_attempts(run_ids: Collection[int]) -> dict[int, list[ActionExecution]]:

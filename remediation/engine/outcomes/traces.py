@@ -16,8 +16,10 @@ def find_launched(row: ActionExecution, *, client: StackStormClient) -> list[Tra
     The row's run and plan must be loaded: the plan names the launched action.
     """
     definition = row.run.plan.step(row.step_order)["action"]
+    # A launch from before a restored backup may be much older than the row.
+    after = row.created_at - CLOCK_TOLERANCE if row.unanswered_launches else None
     return client.find_by_trace_tag(
         row.trace_tag or "",
         action_ref=definition["st2_action_ref"],
-        after=row.created_at - CLOCK_TOLERANCE,
+        after=after,
     )

@@ -38,9 +38,13 @@ class MariaDB:
 
         All tests of a process share one server. A test that counts rows uses its own database.
         """
-        statement = ["mariadb", "--no-defaults", f"--socket={self.unix_socket}", "--user=root"]
-        subprocess.run([*statement, f"--execute=CREATE DATABASE {name}"], check=True)
+        self.execute(f"CREATE DATABASE {name}")
         return self.database_url.replace("/poundcake?", f"/{name}?")
+
+    def execute(self, statements: str) -> None:
+        """Execute SQL statements as root."""
+        command = ["mariadb", "--no-defaults", f"--socket={self.unix_socket}", "--user=root"]
+        subprocess.run([*command, f"--execute={statements}"], check=True)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from remediation import clock
 from remediation.engine.operations import pause
+from remediation.management import installation
 from remediation.management.operator import operator_name
 from remediation.models import Cause
 
@@ -26,9 +27,11 @@ class Command(BaseCommand):
             default="",
             help="duration such as 30m, 2h or 1d; default: until resumed",
         )
+        installation.add_argument(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Pause, and list the executions that continue."""
+        installation.require_worker(without_workers=options["without_workers"])
         cause = Cause(at=clock.now(), actor=operator_name())
         expires_at = cause.at + _duration(options["duration"]) if options["duration"] else None
         try:

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+from remediation.management import installation
 from remediation.management.processes import STOP_SECONDS, Processes
 
 FOLLOWER = "follower"
@@ -18,6 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Start them. Exit with status 1 if the web server or the workers end."""
+        installation.check_database()
         with Processes(stop_seconds=STOP_SECONDS + 10) as processes:
             processes.start("web", web_command())
             processes.start_manage("worker", "worker")

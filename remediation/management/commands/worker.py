@@ -1,5 +1,6 @@
 """Run the worker's clusters, and replace a cluster that ends or hangs."""
 
+import logging
 import os
 import socket
 import time
@@ -10,8 +11,11 @@ from django.core.management.base import BaseCommand
 from django.db import Error, close_old_connections
 
 from remediation import queue
+from remediation.engine import database_errors
 from remediation.management.liveness import ClusterLiveness
 from remediation.management.processes import Processes
+
+logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0  # between two checks of the clusters
 
@@ -22,35 +26,56 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Start the clusters and the tick jobs, and keep them running."""
         worker_id = f"{socket.gethostname()[:30]}-{os.getpid()}"
-        queue.enqueue(queue.TICK)
-        liveness = {
-            cluster: ClusterLiveness(
-                queue.own_name(cluster, worker_id), dead_seconds=settings.WORKER_DEAD_SECONDS
-            )
-            for cluster in queue.CLUSTERS
-        }
+        liveness: dict[str, ClusterLiveness] = {}
         with Processes({queue.WORKER_ID: worker_id}) as processes:
+            _wait_for_database()
+            for cluster in queue.CLUSTERS:
+                own = queue.own_name(cluster, worker_id)
+                liveness[cluster] = ClusterLiveness(own, dead_seconds=settings.WORKER_DEAD_SECONDS)
             for cluster in queue.CLUSTERS:
                 processes.start_manage(cluster, "cluster", Q_CLUSTER_NAME=cluster)
             while True:
                 time.sleep(CHECK_SECONDS)
                 close_old_connections()
                 for cluster in queue.CLUSTERS:
-                    self._check(cluster, liveness[cluster], processes)
+                    _check(cluster, liveness[cluster], processes)
         for cluster_liveness in liveness.values():
             cluster_liveness.stop()
 
-    def _check(self, cluster: str, liveness: ClusterLiveness, processes: Processes) -> None:
-        """Replace a cluster that has ended or hangs, with all its processes."""
+
+def _wait_for_database() -> None:
+    """Enqueue the first tick; wait while the server of the database is starting.
+
+    Raises Error if the server refuses the login, or if the database or its tables do not exist.
+    """
+    is_waiting = False
+    while True:
         try:
-            reason = "has ended" if cluster in processes.ended() else liveness.check()
-            if not reason:
-                return
-            self.stderr.write(f"The {cluster} cluster {reason}. Restarting it.")
-            processes.restart(cluster)
-            liveness.start()
-            # Jobs that the old cluster had taken are redelivered only after minutes.
             queue.enqueue(queue.TICK)
         except Error as error:
-            self.stderr.write(f"Cannot check the {cluster} cluster: {error}")
-            liveness.reset()
+            if not database_errors.is_unreachable(error):
+                raise
+            if not is_waiting:
+                logger.warning("Waiting. %s", database_errors.explain(error))
+            is_waiting = True
+            time.sleep(CHECK_SECONDS)
+            continue
+        if is_waiting:
+            logger.info("The database can be reached.")
+        return
+
+
+def _check(cluster: str, liveness: ClusterLiveness, processes: Processes) -> None:
+    """Replace a cluster that has ended or hangs, with all its processes."""
+    try:
+        reason = "has ended" if cluster in processes.ended() else liveness.check()
+        if not reason:
+            return
+        logger.error("The %s cluster %s. Restarting it.", cluster, reason)
+        processes.restart(cluster)
+        liveness.start()
+        # Jobs that the old cluster had taken are redelivered only after minutes.
+        queue.enqueue(queue.TICK)
+    except Error as error:
+        logger.warning("Cannot check the %s cluster: %s", cluster, error)
+        liveness.reset()

@@ -7,10 +7,17 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from remediation.models import Pause
+from remediation.models import JobSchedule, Pause
 from tests.factories import make_execution
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def worker():
+    """A worker that has used the database."""
+    at = timezone.now()
+    JobSchedule.start_if_due("tick", at=at, interval=datetime.timedelta(seconds=2))
 
 
 def call(*arguments):

@@ -18,8 +18,11 @@ JSON: TypeAlias = "Mapping[str, JSON] | Sequence[JSON] | str | int | float | boo
 
 MASK = "********"
 SECRET_LENGTH_MIN = 4  # a shorter known secret is masked only if it is the complete text
+CUT = "…"  # at the end of a text that was cut
 DEPTH_MAX = 24  # levels of nesting; anything deeper is masked completely
 
+SHELL_QUOTE = "'\"'\"'"  # an apostrophe inside a text that the quote filter has quoted
+_NAME_LENGTH_MAX = 100  # characters of a name whose result is kept
 _BASE64_LENGTH_MIN = 8  # characters; shorter base64 would match ordinary text
 # A quick test: every secret name contains one of these, and most names and texts contain none.
 _NAME_HINTS = (
@@ -75,6 +78,11 @@ def is_secret_name(name: str) -> bool:
     ``db_password``, ``St2-Api-Key`` and ``accessToken`` do; ``group_key``, ``token_type`` and
     ``private_key_file`` do not.
     """
+    # Names repeat. Longer ones, which a sender may choose, are not kept.
+    return _is_known_name(name) if len(name) <= _NAME_LENGTH_MAX else _is_secret_name(name)
+
+
+def _is_secret_name(name: str) -> bool:
     if not _NAME_HINT.search(name.lower()):
         return False
     parts = [part.lower() for part in _NAME_PART.findall(name)]
@@ -85,6 +93,9 @@ def is_secret_name(name: str) -> bool:
     if any(owner in _KEY_OWNERS and part == "key" for owner, part in pairwise(parts)):
         return True
     return _SECRET_ENDING.fullmatch("".join(parts)) is not None
+
+
+_is_known_name = lru_cache(maxsize=4096)(_is_secret_name)
 
 
 def mask(value: JSON, *, secrets: Collection[str] = ()) -> JSON:
@@ -131,6 +142,18 @@ def mask_text(text: str, secrets: Collection[str] = ()) -> str:
     masked = _mask_after(_ASSIGNMENT, masked)
     masked = _mask_after(_OPTION, masked)
     return _SCHEME.sub(rf"\g<scheme> {MASK}", masked)
+
+
+def mask_cut_end(text: str, secrets: Collection[str]) -> str:
+    """Mask the beginning of a known secret at the end of a text that was cut there (``…``)."""
+    if not text.endswith(CUT):
+        return text
+    kept = text.removesuffix(CUT)
+    for secret in secrets:
+        for length in range(min(len(secret), len(kept)), SECRET_LENGTH_MIN - 1, -1):
+            if kept.endswith(secret[:length]):
+                return f"{kept[:-length]}{MASK}{CUT}"
+    return text
 
 
 def _mask(value: JSON, secrets: Collection[str], levels: int) -> JSON:
@@ -185,12 +208,14 @@ def _mask_known(text: str, secrets: Collection[str]) -> str:
         return text
     if text in secrets and text:
         return MASK
+    if len(text) < SECRET_LENGTH_MIN:
+        return text
     for form in _list_forms(frozenset(secrets)):
         text = text.replace(form, MASK)
     return text
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _list_forms(secrets: frozenset[str]) -> tuple[str, ...]:
     """Return the forms in which these secrets may occur in text, longest first."""
     forms = {
@@ -204,6 +229,10 @@ def _list_forms(secrets: frozenset[str]) -> tuple[str, ...]:
 
 def _iterate_forms(secret: str) -> Iterator[str]:
     yield secret
+    yield secret[::-1]
+    yield secret.upper()
+    yield secret.lower()
+    yield secret.replace("'", SHELL_QUOTE)
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield quote(secret, safe="", errors="replace")

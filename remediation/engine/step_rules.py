@@ -5,7 +5,7 @@ Launching, advancing and simulating share this code, so a simulation shows what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -45,19 +45,24 @@ class Decision:
 
 
 def decide(
-    step: Mapping[str, Any], *, failed: EndedStep | None, variables: Mapping[str, Any]
+    step: Mapping[str, Any],
+    *,
+    failed: EndedStep | None,
+    variables: Mapping[str, Any],
+    secrets: Collection[tuple[str, ...]],
 ) -> Decision:
     """Decide whether a step of a plan runs.
 
-    ``failed``: the first blocking failure among the earlier steps. Raises TemplateError if the
-    condition cannot be evaluated; the step then fails.
+    ``failed``: the first blocking failure among the earlier steps. ``secrets``: the paths of
+    variables that a condition must not read. Raises TemplateError if the condition reads one or
+    cannot be evaluated; the step then fails.
     """
     if reason := reason_by_outcome(step, failed=failed):
         return Decision(runs=False, reason=reason)
     condition = step["condition"]
     if not condition:
         return Decision(runs=True)
-    if templating.evaluate_condition(condition, variables):
+    if templating.evaluate_condition(condition, variables, secrets=secrets):
         return Decision(runs=True, condition_holds=True)
     return Decision(
         runs=False, reason=f"the condition {condition} does not hold", condition_holds=False

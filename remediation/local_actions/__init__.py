@@ -95,6 +95,8 @@ class LocalAction(ABC):
     parameters: ClassVar[Mapping[str, Parameter]]
     # Whether it may run again after its worker died, when its outcome is unknown.
     is_repeatable: ClassVar[bool]
+    # Whether it only shows its parameters to people, so that it receives them with secrets masked.
+    is_display: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, parameters: Mapping[str, Any], *, deadline_seconds: float) -> dict[str, object]:

@@ -26,6 +26,7 @@ class LogEvent(LocalAction):
         "level": Parameter(Choice(tuple(LEVELS)), "Log level", default="info"),
     }
     is_repeatable = True
+    is_display = True
 
     def run(self, parameters: Mapping[str, Any], *, deadline_seconds: float) -> dict[str, object]:
         """Return ``{"logged": the line}``."""

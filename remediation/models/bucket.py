@@ -10,6 +10,7 @@ from django.db import models
 
 from remediation import matching, templating
 from remediation.models.action import REF_PATTERN, Action, object_problem
+from remediation.models.config import config_secrets
 from remediation.models.fields import ExactCharField, created_field, one_of
 
 DAY = 86_400
@@ -296,7 +297,9 @@ class BucketStep(models.Model):
         elif found := self.template_errors():
             errors["parameters"] = [str(error) for error in found]
         if self.condition and (
-            found := templating.check_condition(self.condition, known=FIRST_RENDERED)
+            found := templating.check_condition(
+                self.condition, known=FIRST_RENDERED, secrets=config_secrets()
+            )
         ):
             errors["condition"] = [error.message for error in found]
         if errors:

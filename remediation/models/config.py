@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 
 from remediation.models.action import value_problem
 from remediation.models.fields import KeyField
+
+
+def config_secrets() -> frozenset[tuple[str, ...]]:
+    """Return the paths of the template variables that are secrets of the environment."""
+    return frozenset(("config", key) for key in settings.CONFIG_SECRETS)
 
 
 class ConfigValue(models.Model):

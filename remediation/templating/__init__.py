@@ -20,11 +20,19 @@ from remediation.templating.dispatch import (
     render_for_local,
     render_for_stackstorm,
     render_step_parameters,
+    secret_templates,
     tainted_parameters,
 )
 from remediation.templating.errors import TemplateError
 from remediation.templating.renderer_pool import RendererUnavailable
+from remediation.templating.secret_flow import (
+    holds_secret,
+    mask_templates,
+    secret_members,
+    secret_texts,
+)
 from remediation.templating.shell_commands import NO_COMMAND, Command, command_defaults
+from remediation.templating.traversal import template_sources
 from remediation.templating.values import DatastoreReference, StepParameters
 from remediation.templating.variables import ALERT_ATTRIBUTES, ROOTS
 
@@ -42,9 +50,15 @@ __all__ = [
     "command_defaults",
     "configure",
     "evaluate_condition",
+    "holds_secret",
+    "mask_templates",
     "render_for_local",
     "render_for_stackstorm",
     "render_step_parameters",
     "save_time_limit",
+    "secret_members",
+    "secret_templates",
+    "secret_texts",
     "tainted_parameters",
+    "template_sources",
 ]

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from remediation.templating import parameter_rules
+from remediation.templating import parameter_rules, secret_flow
 from remediation.templating.errors import TemplateError, field_errors
 from remediation.templating.parameter_rules import Provenance
-from remediation.templating.parsed_template import ParsedTemplate, parse, parse_condition, paths
+from remediation.templating.parsed_template import ParsedTemplate, parse, parse_condition
 from remediation.templating.rendering import LOCAL_ADVICE
 from remediation.templating.shell_commands import NO_COMMAND, Command
 from remediation.templating.traversal import find_templates, map_values
@@ -41,14 +41,22 @@ def check(
     return errors
 
 
-def check_condition(expression: str, *, known: Iterable[str] = ROOTS) -> list[TemplateError]:
+def check_condition(
+    expression: str,
+    *,
+    known: Iterable[str] = ROOTS,
+    secrets: Iterable[Iterable[str]] = (),
+) -> list[TemplateError]:
     """Return the errors of a step's condition."""
     try:
         with field_errors("condition"):
             parsed = parse_condition(expression)
     except TemplateError as error:
         return [error]
-    problems = _problems(parsed, frozenset(known), is_local=False)
+    problems = [
+        *_problems(parsed, frozenset(known), is_local=False),
+        *secret_flow.condition_problems(parsed, secret_flow.as_paths(secrets)),
+    ]
     return [TemplateError("condition", problem) for problem in problems]
 
 
@@ -68,7 +76,7 @@ def _problems(parsed: ParsedTemplate, known: frozenset[str], *, is_local: bool) 
         yield LOCAL_ADVICE
     for name in parsed.unknown_names(known):
         yield f"unknown variable {name}; available: {', '.join(sorted(known))}"
-    for path in sorted(set(paths(parsed.body))):
+    for path in sorted(parsed.reads):
         if path[0] == "alert" and len(path) > 1 and path[1] not in ALERT_ATTRIBUTES:
             available = ", ".join(ALERT_ATTRIBUTES)
             yield f"unknown attribute alert.{path[1]}; available: {available}"

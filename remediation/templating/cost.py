@@ -12,7 +12,7 @@ from jinja2 import nodes
 
 from remediation.templating.errors import TemplateError, field_errors
 from remediation.templating.parsed_template import CACHED_TEMPLATES, parse, parse_condition
-from remediation.templating.traversal import find_templates
+from remediation.templating.traversal import template_sources
 
 SOURCE_MAX = 4_000  # characters, per template
 OPENERS_MAX = 50  # expressions and statements, per template
@@ -35,7 +35,7 @@ CHEAP_NODES = (
 
 def is_cheap(parameters: Mapping[str, object], variables: Mapping[str, object]) -> bool:
     """Return whether the parameters can be rendered in this process with these variables."""
-    sources = [source for source, _location in find_templates(parameters)]
+    sources = template_sources(parameters)
     if len(sources) > TEMPLATES_MAX:
         return False
     found = [_cheap_roots(source) for source in sources]
@@ -52,7 +52,7 @@ def is_cheap_condition(expression: str, variables: Mapping[str, object]) -> bool
 
 def is_cheap_to_check(parameters: Mapping[str, object]) -> bool:
     """Return whether the parameters can be checked in this process; a check evaluates nothing."""
-    sources = [source for source, _location in find_templates(parameters)]
+    sources = template_sources(parameters)
     return len(sources) <= TEMPLATES_MAX and all(map(is_short, sources))
 
 

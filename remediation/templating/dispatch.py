@@ -4,19 +4,22 @@ A renderer process is killed when it exceeds the budget, but a call to it costs 
 templates do.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
-from remediation.templating import budget, checking, cost, rendering
+from remediation.templating import budget, checking, cost, rendering, secret_flow
 from remediation.templating.errors import TemplateError
+from remediation.templating.parsed_template import Path
 from remediation.templating.renderer_pool import POOL, RendererUnavailable
 from remediation.templating.shell_commands import NO_COMMAND, Command
 from remediation.templating.target_parameters import TARGET_PARAMETERS
-from remediation.templating.traversal import find_templates
+from remediation.templating.traversal import find_templates, template_sources
 from remediation.templating.values import StepParameters
 from remediation.templating.variables import ROOTS
 
 __all__ = ["RendererUnavailable"]
+
+Secrets = Collection[Path]
 
 
 def render_step_parameters(
@@ -24,19 +27,23 @@ def render_step_parameters(
     variables: Mapping[str, object],
     *,
     command: Command = NO_COMMAND,
+    secrets: Secrets = frozenset(),
 ) -> StepParameters:
     """Render a step's parameters, or those of a workflow bucket.
 
     ``variables``: root name -> JSON value. ``command``: of the action, if it has no mapping and
-    receives these parameters unchanged.
+    receives these parameters unchanged. ``secrets``: the paths of variables that hold secrets; if a
+    template reads one, its errors do not show what it computed.
 
     Returns final values, and a DatastoreReference for each value that is only ``{{ st2kv... }}``.
     Pass the result as ``variables["parameters"]`` to render the mapping: it records which values
     hold data. Raises TemplateError.
     """
     if cost.is_cheap(parameters, variables):
-        return rendering.render_step_parameters(parameters, variables, command=command)
-    options = {"command": command}
+        return rendering.render_step_parameters(
+            parameters, variables, command=command, secrets=secrets
+        )
+    options = {"command": command, "secrets": _encodable(secrets)}
     rendered = POOL.call("render_step_parameters", [parameters, variables], options)
     return cast("StepParameters", rendered)
 
@@ -48,6 +55,7 @@ def render_for_stackstorm(
     rendered_twice: bool,
     command: Command = NO_COMMAND,
     targets: Iterable[str] = TARGET_PARAMETERS,
+    secrets: Secrets = frozenset(),
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a POST to StackStorm, escaped once.
 
@@ -55,7 +63,7 @@ def render_for_stackstorm(
     render_step_parameters. ``rendered_twice``: the action is a workflow, or its runner is not known
     to render once, so text that looks like a template is refused. ``command``: the command that the
     action builds from its parameters. ``targets``: names of parameters that must not be blank.
-    Raises TemplateError.
+    ``secrets``: as for render_step_parameters. Raises TemplateError.
     """
     options: dict[str, Any] = {
         "rendered_twice": rendered_twice,
@@ -63,7 +71,8 @@ def render_for_stackstorm(
         "targets": list(targets),
     }
     if cost.is_cheap(mapping, variables):
-        return rendering.render_for_stackstorm(mapping, variables, **options)
+        return rendering.render_for_stackstorm(mapping, variables, secrets=secrets, **options)
+    options["secrets"] = _encodable(secrets)
     rendered = POOL.call("render_for_stackstorm", [mapping, variables], options)
     return cast("dict[str, object]", rendered)
 
@@ -73,24 +82,32 @@ def render_for_local(
     variables: Mapping[str, object],
     *,
     targets: Iterable[str] = TARGET_PARAMETERS,
+    secrets: Secrets = frozenset(),
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a local action, without escaping.
 
     An empty mapping forwards the step's parameters. ``targets``: names of parameters that must not
-    be blank. Raises TemplateError, also for ``st2kv``.
+    be blank. ``secrets``: as for render_step_parameters. Raises TemplateError, also for ``st2kv``.
     """
     if cost.is_cheap(mapping, variables):
-        return rendering.render_for_local(mapping, variables, targets=targets)
-    rendered = POOL.call("render_for_local", [mapping, variables], {"targets": list(targets)})
+        return rendering.render_for_local(mapping, variables, targets=targets, secrets=secrets)
+    options = {"targets": list(targets), "secrets": _encodable(secrets)}
+    rendered = POOL.call("render_for_local", [mapping, variables], options)
     return cast("dict[str, object]", rendered)
 
 
-def evaluate_condition(expression: str, variables: Mapping[str, object]) -> bool:
-    """Return the value of a condition; raise TemplateError unless it is true or false."""
+def evaluate_condition(
+    expression: str, variables: Mapping[str, object], *, secrets: Secrets = frozenset()
+) -> bool:
+    """Return the value of a condition.
+
+    Raises TemplateError unless it is true or false, and if it reads one of ``secrets``.
+    """
     if cost.is_cheap_condition(expression, variables):
-        return rendering.evaluate_condition(expression, variables)
+        return rendering.evaluate_condition(expression, variables, secrets=secrets)
+    options = {"secrets": _encodable(secrets)}
     try:
-        return bool(POOL.call("evaluate_condition", [expression, variables], {}))
+        return bool(POOL.call("evaluate_condition", [expression, variables], options))
     except RendererUnavailable:
         raise
     except TemplateError as error:
@@ -124,11 +141,17 @@ def check(
     return _errors_from_renderer("check", parameters, options)
 
 
-def check_condition(expression: str, *, known: Iterable[str] = ROOTS) -> list[TemplateError]:
-    """Return the errors that a step's condition has for any alert."""
+def check_condition(
+    expression: str, *, known: Iterable[str] = ROOTS, secrets: Secrets = frozenset()
+) -> list[TemplateError]:
+    """Return the errors that a step's condition has for any alert.
+
+    ``secrets``: the paths of variables that a condition must not read.
+    """
     if cost.is_short(expression):
-        return checking.check_condition(expression, known=known)
-    errors = _errors_from_renderer("check_condition", expression, {"known": frozenset(known)})
+        return checking.check_condition(expression, known=known, secrets=secrets)
+    options = {"known": frozenset(known), "secrets": _encodable(secrets)}
+    errors = _errors_from_renderer("check_condition", expression, options)
     return [TemplateError("condition", error.message) for error in errors]
 
 
@@ -144,6 +167,26 @@ def tainted_parameters(parameters: Mapping[str, object]) -> frozenset[str]:
     except TemplateError:
         return frozenset(parameters)
     return frozenset(found)
+
+
+def secret_templates(values: Mapping[str, object], secrets: Secrets) -> frozenset[str]:
+    """Return the templates in ``values`` that read a secret, or that cannot be parsed.
+
+    ``secrets``: the paths of variables that hold secrets.
+    """
+    roots = {path[0] for path in secrets}
+    # A name is literal in the source, so most templates need no further look.
+    sources = [text for text in template_sources(values) if any(root in text for root in roots)]
+    if not sources:
+        return frozenset()
+    if len(sources) <= cost.TEMPLATES_MAX and all(map(cost.is_short, sources)):
+        return secret_flow.reading_secrets(sources, secrets)
+    found: Any = POOL.call("reading_secrets", [sources, _encodable(secrets)], {})
+    return frozenset(found)
+
+
+def _encodable(secrets: Secrets) -> list[Path]:
+    return sorted(secrets)
 
 
 def _errors_from_renderer(

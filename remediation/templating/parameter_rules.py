@@ -93,7 +93,7 @@ def command_problems(
             suffix = f": it is inserted into the command {command.displayed(name)}"
             if location.is_nested:
                 yield f"must be a string{suffix}"
-    if any(parsed.body.find_all((nodes.For, nodes.Assign))):
+    if parsed.has_own_variables:
         yield "commands allow expressions and if, not for and set"
     for expression in parsed.expressions:
         for path in provenance.data_in(expression.unquoted):

@@ -1,5 +1,6 @@
 """Parse a template: the variables its expressions read, and its problems for any alert."""
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,11 +58,14 @@ class ParsedTemplate:
     """A parsed template.
 
     ``is_single_expression``: the source is one expression, so its value keeps its type.
-    ``problems``: errors for any variables; ``code`` is None if there are any.
+    ``problems``: errors for any variables; ``code`` is None if there are any. ``reads``: the paths
+    of all variables that it mentions. ``has_own_variables``: it contains ``set`` or ``for``.
     """
 
     body: nodes.Template
     expressions: tuple[Expression, ...]
+    reads: frozenset[Path]
+    has_own_variables: bool
     is_single_expression: bool
     problems: tuple[str, ...]
     code: Template | None
@@ -87,7 +91,7 @@ class ParsedTemplate:
 
     def unknown_names(self, known: frozenset[str]) -> list[str]:
         """Return the variables that are read but neither known nor set by the template."""
-        names = {path[0] for path in paths(self.body)}
+        names = {path[0] for path in self.reads}
         own = {"loop", DATASTORE, *ENVIRONMENT.globals, *_assigned(self.body)}
         return sorted(names - known - own)
 
@@ -147,6 +151,8 @@ def _analyze(body: nodes.Template) -> ParsedTemplate:
     return ParsedTemplate(
         body=body,
         expressions=tuple(expressions),
+        reads=frozenset(paths(body)),
+        has_own_variables=any(body.find_all((nodes.For, nodes.Assign))),
         is_single_expression=_is_single_expression(body),
         problems=problems,
         code=None if problems else ENVIRONMENT.from_string(body),
@@ -215,8 +221,7 @@ def _problems(body: nodes.Template) -> Iterator[str]:
     for statement in body.find_all(nodes.Stmt):
         if not isinstance(statement, STATEMENTS):
             yield f"line {statement.lineno}: only the statements if, for and set are allowed"
-    for name in sorted(_assigned(body) & (ROOTS | {DATASTORE})):
-        yield f"{name} is a built-in variable; use another name in set and for"
+    yield from _name_problems(body)
     filters = {use.name for use in body.find_all(nodes.Filter)}
     for name in sorted(filters - {DECRYPT} - set(ENVIRONMENT.filters)):
         yield f"unknown filter {name}"
@@ -226,6 +231,15 @@ def _problems(body: nodes.Template) -> Iterator[str]:
     # _wrap_output has already removed the references that are alone in their braces.
     if DECRYPT in filters or any(path[0] == DATASTORE for path in paths(body)):
         yield DATASTORE_ADVICE
+
+
+def _name_problems(body: nodes.Template) -> Iterator[str]:
+    for name in sorted({name.name for name in body.find_all(nodes.Name)}):
+        # Python normalizes identifiers: a full-width "config" would be the variable config.
+        if unicodedata.normalize("NFKC", name) != name:
+            yield f"{name} is not a variable name: write it in plain letters"
+    for name in sorted(_assigned(body) & (ROOTS | {DATASTORE})):
+        yield f"{name} is a built-in variable; use another name in set and for"
 
 
 def _assigned(body: nodes.Template) -> set[str]:

@@ -13,7 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from remediation.templating import budget, checking, errors, renderer_protocol, rendering
+from remediation.templating import (
+    budget,
+    checking,
+    errors,
+    renderer_protocol,
+    rendering,
+    secret_flow,
+)
 from remediation.templating.errors import TemplateError
 
 BASE_MEMORY = 256 * 2**20  # bytes of address space for Python and the parsed templates
@@ -31,6 +38,7 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
         rendering.render_for_stackstorm,
         rendering.render_step_parameters,
         rendering.tainted_parameters,
+        secret_flow.reading_secrets,
     )
 }
 

@@ -7,7 +7,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from remediation.templating import budget, escaping, parameter_rules
+from jinja2 import TemplateError as JinjaError
+
+from remediation.templating import budget, escaping, parameter_rules, secret_flow
 from remediation.templating.budget import SizeMeter
 from remediation.templating.errors import Refused, TemplateError, field_errors
 from remediation.templating.filters import to_json
@@ -15,6 +17,7 @@ from remediation.templating.parameter_rules import Provenance
 from remediation.templating.parsed_template import (
     OutputItem,
     ParsedTemplate,
+    Path,
     parse,
     parse_condition,
 )
@@ -42,9 +45,10 @@ def render_step_parameters(
     variables: Mapping[str, object],
     *,
     command: Command = NO_COMMAND,
+    secrets: Iterable[Iterable[str]] = (),
 ) -> StepParameters:
     """Render a step's parameters, or those of a workflow bucket."""
-    renderer = _Renderer.for_variables(variables, command)
+    renderer = _Renderer.for_variables(variables, command, secrets)
 
     def rendered(value: object, location: Location) -> object:
         value = renderer.render(value, location)
@@ -65,6 +69,7 @@ def render_for_stackstorm(
     rendered_twice: bool,
     command: Command = NO_COMMAND,
     targets: Iterable[str] = TARGET_PARAMETERS,
+    secrets: Iterable[Iterable[str]] = (),
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a POST to StackStorm, escaped once."""
 
@@ -76,7 +81,7 @@ def render_for_stackstorm(
             escaping.refuse_rendered_twice(parts, location.field)
         return escaping.escape(parts, is_nested=location.is_nested)
 
-    return map_values(_values_to_send(mapping, variables, command, targets), escaped)
+    return map_values(_values_to_send(mapping, variables, command, targets, secrets), escaped)
 
 
 def render_for_local(
@@ -84,6 +89,7 @@ def render_for_local(
     variables: Mapping[str, object],
     *,
     targets: Iterable[str] = TARGET_PARAMETERS,
+    secrets: Iterable[Iterable[str]] = (),
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a local action, without escaping."""
 
@@ -93,14 +99,22 @@ def render_for_local(
         return value
 
     return map_values(
-        _values_to_send(mapping, variables, NO_COMMAND, targets), unescaped, any_key=True
+        _values_to_send(mapping, variables, NO_COMMAND, targets, secrets), unescaped, any_key=True
     )
 
 
-def evaluate_condition(expression: str, variables: Mapping[str, object]) -> bool:
+def evaluate_condition(
+    expression: str,
+    variables: Mapping[str, object],
+    *,
+    secrets: Iterable[Iterable[str]] = (),
+) -> bool:
     """Return the value of a condition; raise TemplateError unless it is true or false."""
     with field_errors("condition"):
-        [item] = parse_condition(expression).evaluate(template_context(variables))
+        parsed = parse_condition(expression)
+        for problem in secret_flow.condition_problems(parsed, secret_flow.as_paths(secrets)):
+            raise Refused(problem)
+        [item] = parsed.evaluate(template_context(variables))
     if not isinstance(item.value, bool):
         message = f"must be true or false, but is {type_name(item.value)}: add a comparison"
         raise TemplateError("condition", message)
@@ -136,10 +150,16 @@ class _Renderer:
     meter: SizeMeter
     command: Command
     forwarded: Mapping[str, tuple[Part, ...]]
+    secrets: frozenset[Path]
     commands: dict[str, tuple[Part, ...]] = field(default_factory=dict)
 
     @classmethod
-    def for_variables(cls, variables: Mapping[str, object], command: Command) -> "_Renderer":
+    def for_variables(
+        cls,
+        variables: Mapping[str, object],
+        command: Command,
+        secrets: Iterable[Iterable[str]],
+    ) -> "_Renderer":
         """Return a renderer for these variables, with its own budget."""
         parameters = variables.get("parameters")
         return cls(
@@ -148,6 +168,7 @@ class _Renderer:
             SizeMeter(budget.current()),
             command,
             parameters.commands if isinstance(parameters, StepParameters) else {},
+            secret_flow.as_paths(secrets),
         )
 
     def render(self, value: object, location: Location) -> object:
@@ -180,17 +201,29 @@ class _Renderer:
         is_safe = not (location.rule == parameter_rules.COMMAND and self.command.is_windows)
         if is_safe and parameter_rules.is_forwarded(parsed, location.rule, self.provenance):
             self.commands[location.field] = self.forwarded.get(str(location.rule), ())
-            return parsed.evaluate(self.context)
+            return self._compute(parsed)
         if is_command:
             problems = parameter_rules.command_problems(
                 parsed, self.provenance, location, self.command
             )
             for problem in (*parsed.problems, *problems):
                 raise Refused(problem)
-        items = parsed.evaluate(self.context)
+        items = self._compute(parsed)
         if location.rule == parameter_rules.HOSTS:
             parameter_rules.check_hosts(items, self.provenance)
         return items
+
+    def _compute(self, parsed: ParsedTemplate) -> list[OutputItem]:
+        """Evaluate a template. If it reads a secret, an error does not say what it computed."""
+        try:
+            return parsed.evaluate(self.context)
+        except (JinjaError, TypeError, ArithmeticError, AssertionError) as error:
+            # Other errors have fixed messages; see errors.MESSAGES.
+            if not secret_flow.secrets_read(parsed, self.secrets):
+                raise
+            if parsed.problems or secret_flow.is_public_reason(parsed, str(error)):
+                raise
+            raise Refused(secret_flow.HIDDEN_REASON) from None
 
 
 def _text(item: OutputItem) -> Part:
@@ -227,9 +260,10 @@ def _values_to_send(
     variables: Mapping[str, object],
     command: Command,
     targets: Iterable[str],
+    secrets: Iterable[Iterable[str]],
 ) -> dict[str, object]:
     if mapping:
-        renderer = _Renderer.for_variables(variables, command)
+        renderer = _Renderer.for_variables(variables, command, secrets)
         values, commands = map_values(mapping, renderer.render), renderer.commands
     else:
         forwarded = _forwarded_parameters(variables)

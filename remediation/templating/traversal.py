@@ -61,9 +61,25 @@ def find_templates(values: Mapping[str, object]) -> list[tuple[str, Location]]:
     return found
 
 
+def template_sources(values: object) -> list[str]:
+    """Return the texts in ``values`` that contain Jinja syntax. Works at any depth."""
+    found: list[str] = []
+    pending = [values]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            if is_template(value):
+                found.append(value)
+        elif isinstance(value, dict):
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return found
+
+
 def is_template(text: str) -> bool:
     """Return whether the text contains Jinja syntax."""
-    return any(opener in text for opener in OPENERS)
+    return "{" in text and any(opener in text for opener in OPENERS)
 
 
 def _map_parameter(name: str, value: object, convert: Converter, any_key: bool) -> object:

@@ -25,6 +25,7 @@ Status = ActionExecution.Status
 def execute(prepared: PreparedLaunch) -> None:
     """Run a claimed local action and settle it. A delayed one is only marked as running."""
     execution, name = prepared.execution, prepared.rendered.action_type
+    secrets = prepared.rendered.secrets
     try:
         if execution.status == Status.LAUNCHING:
             delay = local_actions.delay_seconds(name, prepared.rendered.sent)
@@ -36,14 +37,16 @@ def execute(prepared: PreparedLaunch) -> None:
         if prepared.timer.is_over():
             late_results.release_unsent(execution)
             return
-        result = local_actions.run(name, prepared.rendered.sent)
-        outcome = Outcome.success(result)
+        rendered = prepared.rendered
+        is_display = local_actions.get(name).is_display
+        result = local_actions.run(name, rendered.masked if is_display else rendered.sent)
+        outcome = Outcome.success(result, secrets=secrets)
     except LocalActionFailed as error:
-        outcome = Outcome.failure(str(error), error.result)
+        outcome = Outcome.failure(str(error), error.result, secrets=secrets)
     except LocalActionTimeout as error:
         outcome = Outcome(Status.TIMEOUT, str(error))
     except LocalActionError as error:
-        outcome = Outcome.failure(str(error))
+        outcome = Outcome.failure(str(error), secrets=secrets)
     if not settle.settle(execution, outcome, cause=Cause()):
         late_results.record_outcome(execution, outcome)
 

@@ -18,8 +18,9 @@ from django.db import Error as DatabaseFault
 
 from remediation import redaction, templating
 from remediation.engine import step_rules
-from remediation.engine.secret_values import masked
+from remediation.engine.secret_values import Path, masked, secret_variables
 from remediation.models import Action, ActionExecution, BucketRun, ConfigValue
+from remediation.models.config import config_secrets
 from remediation.stackstorm.runners import PLAIN_RUNNERS
 from remediation.templating import TemplateError
 from remediation.values.json_values import fit
@@ -35,7 +36,8 @@ SLOW_STEPS_MAX = 1_000
 class Rendered:
     """An execution's parameters as ``sent`` to the action, and ``masked``, without secrets.
 
-    ``has_our_timeout``: PoundCake added the parameter `timeout`.
+    ``has_our_timeout``: PoundCake added the parameter `timeout`. ``secrets``: the texts in ``sent``
+    that a secret flowed into.
     """
 
     action_type: str
@@ -43,6 +45,7 @@ class Rendered:
     sent: dict[str, Any]
     masked: dict[str, Any]
     has_our_timeout: bool = False
+    secrets: frozenset[str] = frozenset()
 
 
 def render(execution: ActionExecution) -> Rendered:
@@ -123,7 +126,12 @@ def _render_or_skip(
     available = variables(run, steps=_step_results(earlier), config=config)
     ended = {row.step_order: row for row in earlier}
     failed = step_rules.blocking_failures(run.plan.steps, ended.values())
-    decision = step_rules.decide(step, failed=failed[0] if failed else None, variables=available)
+    decision = step_rules.decide(
+        step,
+        failed=failed[0] if failed else None,
+        variables=available,
+        secrets=config_secrets(),
+    )
     if decision.runs:
         return render_step(step, available, action=execution.action)
     if execution.attempt > 1:
@@ -168,6 +176,7 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
     """Render one step of a plan. The row ``action`` holds StackStorm's metadata, if any."""
     definition = step["action"]
     mapping = definition["st2_parameters"]
+    flow = _SecretFlow.of(step["parameters"], mapping, variables)
     has_timeout = False
     if definition["use_stackstorm"]:
         command = _command(definition, action)
@@ -175,6 +184,7 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
             step["parameters"],
             variables,
             command=templating.NO_COMMAND if mapping else command,
+            secrets=flow.variables,
         )
         sent = templating.render_for_stackstorm(
             mapping,
@@ -182,24 +192,75 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
             rendered_twice=action is None or action.st2_runner not in PLAIN_RUNNERS,
             command=command,
             targets=settings.TARGET_PARAMETERS,
+            secrets=flow.in_mapping,
         )
         if action and "timeout" in action.st2_parameter_names and "timeout" not in sent:
             # StackStorm's runner enforces it, while a cancel does not always end the command.
             sent["timeout"], has_timeout = step["timeout_seconds"], True
     else:
-        parameters = templating.render_step_parameters(step["parameters"], variables)
+        parameters = templating.render_step_parameters(
+            step["parameters"], variables, secrets=flow.variables
+        )
         sent = templating.render_for_local(
             mapping,
             variables | {"parameters": parameters},
             targets=settings.TARGET_PARAMETERS,
+            secrets=flow.in_mapping,
         )
-    visible = fit(masked(sent))
+    visible = fit(masked(flow.mask(sent)))
     for name in action.st2_secret_parameters if action else ():
         if name in visible:
             visible[name] = redaction.MASK
     return Rendered(
-        definition["action_type"], definition["st2_action_ref"], sent, visible, has_timeout
+        definition["action_type"],
+        definition["st2_action_ref"],
+        sent,
+        visible,
+        has_timeout,
+        flow.secret_texts(sent),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _SecretFlow:
+    """Which of the values that a step sends depend on a secret.
+
+    ``source``: the templates of these values; ``templates``: those of them that read a secret.
+    ``variables`` and ``in_mapping``: the paths of the secrets, for the step and for the mapping.
+    """
+
+    source: Mapping[str, Any]
+    templates: frozenset[str]
+    variables: frozenset[Path]
+    in_mapping: frozenset[Path]
+
+    @classmethod
+    def of(
+        cls, parameters: Mapping[str, Any], mapping: Mapping[str, Any], variables: dict[str, Any]
+    ) -> _SecretFlow:
+        sources = templating.template_sources([parameters, mapping])
+        secrets = secret_variables(variables, sources)
+        templates = templating.secret_templates(parameters, secrets)
+        if not mapping:
+            return cls(parameters, templates, secrets, secrets)
+        named = templating.secret_members(parameters, redaction.is_secret_name, ())
+        holding = {path[0] for path in named} | {
+            name for name, value in parameters.items() if templating.holds_secret(value, templates)
+        }
+        in_mapping = secrets.union(("parameters", name) for name in holding)
+        return cls(mapping, templating.secret_templates(mapping, in_mapping), secrets, in_mapping)
+
+    def mask(self, sent: dict[str, Any]) -> Any:
+        """Return the values with those masked that depend on a secret."""
+        if not self.templates:
+            return sent
+        return templating.mask_templates(self.source, sent, self.templates, by=redaction.MASK)
+
+    def secret_texts(self, sent: dict[str, Any]) -> frozenset[str]:
+        """Return the texts among the values that depend on a secret."""
+        if not self.templates:
+            return frozenset()
+        return frozenset(templating.secret_texts(self.source, sent, self.templates))
 
 
 def _command(definition: dict[str, Any], action: Action | None) -> templating.Command:

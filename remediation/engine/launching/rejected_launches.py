@@ -10,9 +10,7 @@ from remediation.engine.launching import action_metadata
 from remediation.engine.launching.parameters import Rendered
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.outcome import Outcome
-from remediation.engine.secret_values import known_secrets
 from remediation.models import ActionExecution, Cause
-from remediation.redaction import mask_text
 from remediation.stackstorm import StackStormClient, StackStormError, StackStormRejected
 
 REQUIRED = re.compile(r"^'(?P<name>[^']+)' is a required property")
@@ -46,8 +44,8 @@ def record(
         return
     action_metadata.mark_stale(action)
     # StackStorm's message includes the rejected value, which may be a secret.
-    reason = mask_text(str(explain(execution, error, client=client)), known_secrets())
-    settle.settle(execution, Outcome.failure(reason), cause=cause)
+    reason = str(explain(execution, error, client=client))
+    settle.settle(execution, Outcome.failure(reason, secrets=rendered.secrets), cause=cause)
 
 
 def rejects_timeout(error: StackStormRejected) -> bool:

@@ -19,6 +19,7 @@ from remediation.engine.intake.assignment import trigger_of
 from remediation.engine.launching import parameters
 from remediation.engine.operations.explanation import Explanation, explain
 from remediation.models import Action, ActionExecution, Alert, Bucket, BucketRun, BucketVersion
+from remediation.models.config import config_secrets
 from remediation.templating import TemplateError
 
 Status = ActionExecution.Status
@@ -166,7 +167,9 @@ def _simulate_step(
     try:
         if is_late:
             raise TemplateError("parameters", TOO_LATE)
-        decision = step_rules.decide(step, failed=failed, variables=variables)
+        decision = step_rules.decide(
+            step, failed=failed, variables=variables, secrets=config_secrets()
+        )
         values |= asdict(decision)
         if decision.runs:
             values["parameters"] = parameters.render_step(step, variables, action=action).masked

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from remediation.engine.secret_values import known_secrets, masked
+from remediation.engine.secret_values import masked, masked_text
 from remediation.models import ActionExecution
-from remediation.redaction import mask_text
 from remediation.stackstorm import Execution, ExecutionResult, failure_text
 from remediation.values.json_values import fit
 
@@ -37,15 +36,18 @@ class Outcome:
     values: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def success(cls, result: Any) -> Outcome:
-        """Return the outcome of a local action that succeeded."""
-        return cls(Status.SUCCESS, values={"st2_result": fit(masked(result))})
+    def success(cls, result: Any, *, secrets: Collection[str] = ()) -> Outcome:
+        """Return the outcome of a local action that succeeded.
+
+        ``secrets``: more texts to mask, beside the known secrets.
+        """
+        return cls(Status.SUCCESS, values={"st2_result": fit(masked(result, also=secrets))})
 
     @classmethod
-    def failure(cls, reason: str, result: Any = None) -> Outcome:
-        """Return a failure with its reason."""
-        values = {} if result is None else {"st2_result": fit(masked(result))}
-        return cls(Status.FAILURE, reason, values)
+    def failure(cls, reason: str, result: Any = None, *, secrets: Collection[str] = ()) -> Outcome:
+        """Return a failure with its reason, secrets masked. ``secrets``: more texts to mask."""
+        values = {} if result is None else {"st2_result": fit(masked(result, also=secrets))}
+        return cls(Status.FAILURE, masked_text(reason, also=secrets), values)
 
     @classmethod
     def unknown(cls, reason: str) -> Outcome:
@@ -93,4 +95,4 @@ def failure_reason(remote: Execution | ExecutionResult, tasks: Sequence[Executio
     if not text and tasks:
         masked_tasks = [replace(task, result=masked(task.result)) for task in tasks]
         text = failure_text(remote.status, masked(remote.result), masked_tasks)
-    return mask_text(text or f"StackStorm: {remote.status}", known_secrets())
+    return masked_text(text or f"StackStorm: {remote.status}")

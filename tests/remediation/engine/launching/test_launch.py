@@ -267,7 +267,7 @@ def test_secrets_are_sent_but_not_stored(sandbox, st2, settings):
     launch.launch_due(client=st2)
 
     execution.refresh_from_db()
-    assert execution.parameters["cmd"] == "login '********'"
+    assert execution.parameters["cmd"] == "********"
 
 
 def test_a_local_action_runs_and_settles():

@@ -3,6 +3,7 @@
 A wrong value raises ImproperlyConfigured with a message that starts with the setting's name.
 """
 
+import ipaddress
 import os
 import re
 import secrets
@@ -62,6 +63,31 @@ def env_names(name: str, default: list[str]) -> list[str]:
     return names
 
 
+def env_networks(name: str, default: list[str]) -> list[str]:
+    """Return a list of networks in CIDR notation; an address is a network of one."""
+    networks = env_list(name, default)
+    for text in networks:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name} must be networks separated by commas such as 10.0.0.0/8,fd00::/8: {error}."
+            ) from None
+    return networks
+
+
+def env_hosts(name: str, default: list[str]) -> list[str]:
+    """Return a list of host names and IP addresses, with * for any characters."""
+    hosts = env_list(name, default)
+    for text in hosts:
+        if not re.fullmatch(r"[A-Za-z0-9*._:-]+", text):
+            raise ImproperlyConfigured(
+                f"{name} must be host names separated by commas such as"
+                f" *.example.com,10.0.0.7, without ports and URLs, not {text!r}."
+            )
+    return hosts
+
+
 def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     """Return one of ``choices``, in any letter case."""
     choice = env_text(name, default).strip().upper()
@@ -79,6 +105,14 @@ def env_address(name: str, default: str) -> str:
             f"{name} must be an address and a port such as 127.0.0.1:8000, not {address!r}."
         )
     return address
+
+
+def env_file(name: str) -> str:
+    """Return the path of a file that can be read, or ''."""
+    path = env_text(name)
+    if path and not os.access(path, os.R_OK):
+        raise ImproperlyConfigured(f"{name} must be the path of a readable file, not {path!r}.")
+    return path
 
 
 def env_secret(name: str, default: str = "") -> str:

@@ -15,8 +15,11 @@ from poundcake.environment import (
     env_bool,
     env_choice,
     env_count,
+    env_file,
+    env_hosts,
     env_list,
     env_names,
+    env_networks,
     env_seconds,
     env_secret,
     env_text,
@@ -59,6 +62,20 @@ LAUNCH_TIMEOUT = env_seconds("LAUNCH_TIMEOUT", 86_400.0)  # seconds an execution
 TEMPLATE_TIMEOUT_SECONDS = env_seconds("TEMPLATE_TIMEOUT_SECONDS", 1.0, least=0.05, most=4.0)
 # Bytes of all values of one rendering.
 TEMPLATE_MAX_BYTES = env_count("TEMPLATE_MAX_BYTES", 1_048_576, least=1_000, most=16 * 2**20)
+
+# Networks and hosts that ping, tcp_check and http_request may reach; see docs/security.md.
+LOCAL_ACTION_ALLOWED_NETWORKS = env_networks(
+    "LOCAL_ACTION_ALLOWED_NETWORKS", default=["0.0.0.0/0", "::/0"]
+)
+LOCAL_ACTION_ALLOWED_HOSTS = env_hosts("LOCAL_ACTION_ALLOWED_HOSTS", default=["*"])
+# File of CA certificates that http_request trusts; default: those of certifi.
+LOCAL_ACTION_CA_BUNDLE = env_file("LOCAL_ACTION_CA_BUNDLE")
+# What http_request keeps of a response: bytes of its body, and headers.
+LOCAL_ACTION_RESPONSE_BYTES = env_count("LOCAL_ACTION_RESPONSE_BYTES", 1_000, least=0, most=65_536)
+LOCAL_ACTION_RESPONSE_HEADERS = env_list(
+    "LOCAL_ACTION_RESPONSE_HEADERS",
+    default=["content-length", "content-type", "date", "etag", "location", "retry-after", "server"],
+)
 
 # Parameters that name the target of an action, and must not be blank.
 TARGET_PARAMETERS = env_names("TARGET_PARAMETERS", default=["hosts", "host", "url"])

@@ -12,13 +12,21 @@ name of the module and defines a module-level ``action``. There is no other regi
 
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent import futures
 from functools import cache
 from importlib import import_module
 from threading import Thread
 from typing import Any, ClassVar
 
+from remediation.local_actions import _policy
+from remediation.local_actions._errors import (
+    InvalidParameters,
+    LocalActionError,
+    LocalActionFailed,
+    LocalActionTimeout,
+    UnknownLocalAction,
+)
 from remediation.local_actions._parameters import (
     AnyValue,
     Choice,
@@ -49,6 +57,7 @@ __all__ = [
     "ParameterType",
     "Text",
     "UnknownLocalAction",
+    "configure",
     "delay_seconds",
     "get",
     "names",
@@ -56,35 +65,6 @@ __all__ = [
 ]
 
 MAX_SECONDS = 45.0  # limit of every run
-
-
-class LocalActionError(Exception):
-    """A local action did not succeed."""
-
-
-class UnknownLocalAction(LocalActionError):
-    """No local action has this name."""
-
-
-class InvalidParameters(LocalActionError):
-    """The parameters are invalid. ``errors``: parameter name -> predicate, as in "is missing"."""
-
-    def __init__(self, action: str, errors: Mapping[str, str]) -> None:
-        self.errors = dict(errors)
-        details = "; ".join(f"parameter {name!r} {error}" for name, error in sorted(errors.items()))
-        super().__init__(f"{action}: {details}")
-
-
-class LocalActionFailed(LocalActionError):
-    """The action failed. ``result``: a JSON object with the details."""
-
-    def __init__(self, message: str, result: Mapping[str, object] | None = None) -> None:
-        self.result = dict(result or {})
-        super().__init__(message)
-
-
-class LocalActionTimeout(LocalActionError):
-    """The action exceeded its deadline. It may still be running."""
 
 
 class LocalAction(ABC):
@@ -111,6 +91,35 @@ class LocalAction(ABC):
     def delay_seconds(self, parameters: Mapping[str, Any]) -> float | None:
         """Return how long to wait before ``run`` without occupying a worker; None for no wait."""
         return None
+
+
+def configure(
+    *,
+    networks: Iterable[str],
+    hosts: Iterable[str],
+    own_hosts: Iterable[str],
+    ca_bundle: str,
+    response_bytes: int,
+    response_headers: Iterable[str],
+) -> None:
+    """Set what network actions may reach, and how much of a response they keep.
+
+    ``networks``: networks in CIDR notation that they reach; an address that is refused by default,
+    such as a loopback address, needs a network of its kind. ``hosts``: patterns of hosts, with *.
+    ``own_hosts``: names and addresses of PoundCake, which they do not reach. ``ca_bundle``: file of
+    trusted CA certificates, '' for the defaults. ``response_bytes``: of a response's body.
+    ``response_headers``: names. Raises ``ValueError`` for an invalid network.
+    """
+    _policy.use(
+        _policy.build(
+            networks=networks,
+            hosts=hosts,
+            own_hosts=own_hosts,
+            ca_bundle=ca_bundle,
+            response_bytes=response_bytes,
+            response_headers=response_headers,
+        )
+    )
 
 
 def names() -> list[str]:

@@ -1,11 +1,14 @@
 """The parameters of local actions, and types that validate and convert their values."""
 
 import re
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_address
 
 MAX_HOST_LENGTH = 253  # characters, RFC 1035
+HOST_SIGNS = re.compile(r"[\s%/\\?#@\[\]]")  # of URLs and of IPv6 zones
 
 
 class ParameterType(ABC):
@@ -93,19 +96,37 @@ class Host(ParameterType):
 
     def __str__(self) -> str:
         return (
-            "a host name or an IP address without port, spaces or control characters, "
-            f"at most {MAX_HOST_LENGTH} characters"
+            "a host name or an IP address without port, zone, spaces or control characters, "
+            f"at most {MAX_HOST_LENGTH} characters, an IPv4 address with four decimal numbers"
         )
 
     def convert(self, value: object) -> str:
         """Refuse strings that cannot be resolved."""
-        if not isinstance(value, str) or not 0 < len(value) <= MAX_HOST_LENGTH:
+        if not isinstance(value, str):
             raise ValueError
-        if " " in value or not value.isprintable():
-            raise ValueError
-        # The socket module encodes names like this. A UnicodeError is a ValueError.
-        value.encode("idna")
+        canonical_host(value)
         return value
+
+
+def canonical_host(text: str) -> str:
+    """Return a host as lower-case ASCII, an IP address in its shortest form.
+
+    Raises ``ValueError`` for other text, also for the notations of an IPv4 address that programs
+    read differently, such as 0177.0.0.1 and 2130706433.
+    """
+    if not 0 < len(text) <= MAX_HOST_LENGTH or not text.isprintable() or HOST_SIGNS.search(text):
+        raise ValueError
+    if ":" in text:
+        return str(ip_address(text))
+    # The socket module encodes names like this. A UnicodeError is a ValueError.
+    name = text.encode("idna").decode("ascii").lower().removesuffix(".")
+    if not name or not name.isprintable() or HOST_SIGNS.search(name) or ":" in name:
+        raise ValueError
+    try:
+        socket.inet_aton(name)
+    except OSError:
+        return name
+    return str(IPv4Address(name))
 
 
 @dataclass(frozen=True, slots=True)

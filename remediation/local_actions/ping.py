@@ -12,7 +12,9 @@ from remediation.local_actions import (
     LocalActionFailed,
     Number,
     Parameter,
+    _targets,
 )
+from remediation.local_actions._policy import Address
 
 # Even ten packets with a timeout of four seconds each end within the limit of every action.
 MAX_PACKETS = 10
@@ -44,8 +46,9 @@ class Ping(LocalAction):
         """Return the packets sent and received, and the round trip times in milliseconds."""
         host = parameters["host"]
         try:
+            address, *_others = _targets.addresses(host, action=self.name, parameter="host")
             replies = _ping(
-                host,
+                address,
                 count=parameters["count"],
                 timeout=min(parameters["timeout_seconds"], deadline_seconds),
             )
@@ -53,6 +56,10 @@ class Ping(LocalAction):
             raise LocalActionFailed(PERMISSION_HINT, {"host": host}) from None
         except icmplib.ICMPLibError as error:
             raise LocalActionFailed(f"{host} cannot be pinged: {error}", {"host": host}) from error
+        except OSError as error:
+            raise LocalActionFailed(
+                f"{host} cannot be pinged: {error.strerror}", {"host": host}
+            ) from error
         result = {
             "host": host,
             "address": replies.address,
@@ -69,13 +76,13 @@ class Ping(LocalAction):
         return result
 
 
-def _ping(host: str, *, count: int, timeout: float) -> icmplib.Host:
+def _ping(address: Address, *, count: int, timeout: float) -> icmplib.Host:
     options = {"count": count, "interval": INTERVAL_SECONDS, "timeout": timeout}
     try:
-        return icmplib.ping(host, privileged=False, **options)
+        return icmplib.ping(str(address), privileged=False, **options)
     except icmplib.ICMPSocketError:
         # Unprivileged ICMP is not allowed for this group, or not supported by the kernel.
-        return icmplib.ping(host, privileged=True, **options)
+        return icmplib.ping(str(address), privileged=True, **options)
 
 
 action = Ping()

@@ -12,7 +12,9 @@ from remediation.local_actions import (
     LocalActionFailed,
     Number,
     Parameter,
+    _targets,
 )
+from remediation.local_actions._policy import Address
 
 
 class TcpCheck(LocalAction):
@@ -36,8 +38,7 @@ class TcpCheck(LocalAction):
         target = {"host": host, "port": port}
         begin = monotonic()
         try:
-            with socket.create_connection((host, port), timeout=timeout) as connection:
-                address = connection.getpeername()[0]
+            address = self._connect(host, port, timeout)
         except TimeoutError:
             raise LocalActionFailed(
                 f"{host} port {port} did not accept a connection within {timeout:g} s", target
@@ -46,7 +47,23 @@ class TcpCheck(LocalAction):
             raise LocalActionFailed(
                 f"{host} port {port} did not accept a connection: {error.strerror}", target
             ) from error
-        return target | {"address": address, "connect_seconds": round(monotonic() - begin, 6)}
+        return target | {"address": str(address), "connect_seconds": round(monotonic() - begin, 6)}
+
+    def _connect(self, host: str, port: int, timeout: float) -> Address:
+        """Connect and return the address; try the addresses in order, as create_connection does."""
+        *others, last = _targets.addresses(host, action=self.name, parameter="host")
+        for address in others:
+            try:
+                _connect_to(address, port, timeout)
+            except OSError:
+                continue
+            return address
+        _connect_to(last, port, timeout)
+        return last
+
+
+def _connect_to(address: Address, port: int, timeout: float) -> None:
+    socket.create_connection((str(address), port), timeout=timeout).close()
 
 
 action = TcpCheck()

@@ -58,6 +58,13 @@ SECONDS = [
         *((name, "maybe") for name in ("DEBUG", "ST2_NOTIFY", "ST2_VERIFY_TLS", "SECURE_COOKIES")),
         *(("BIND", value) for value in ("8000", ":8000", "localhost:", "h:http", "h:70000")),
         ("LOG_LEVEL", "LOUD"),
+        *(
+            ("LOCAL_ACTION_ALLOWED_NETWORKS", value)
+            for value in ("10.0.0.1/8", "10.0.0.0/33", "web-01", "10.0.0.0-10.0.0.9")
+        ),
+        *(("LOCAL_ACTION_ALLOWED_HOSTS", value) for value in ("http://web-01", "web-01 web-02")),
+        *(("LOCAL_ACTION_RESPONSE_BYTES", value) for value in ("-1", "65537", "1 KiB", "")),
+        ("LOCAL_ACTION_CA_BUNDLE", "/no/such/file"),
         *(("TARGET_PARAMETERS", value) for value in ("a host", "hosts,-")),
         *(
             ("DATABASE_URL", value)

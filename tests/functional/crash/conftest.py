@@ -30,6 +30,7 @@ def processes(database_url, sandbox) -> Iterator[ProcessRunner]:
         "ST2_API_URL": sandbox.url,
         "ST2_API_KEY": API_KEY,
         "CONFIG_STACKSTORM": sandbox.url,
+        "LOCAL_ACTION_ALLOWED_NETWORKS": "127.0.0.0/8",
         "SECRET_KEY": "crash-tests",
         "LOG_LEVEL": "CRITICAL",
     }

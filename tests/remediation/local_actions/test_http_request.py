@@ -12,7 +12,12 @@ import pytest
 
 from remediation import local_actions
 from remediation.local_actions import InvalidParameters, LocalActionFailed
-from remediation.local_actions.http_request import MAX_BODY_BYTES
+from remediation.local_actions._policy import EVERY_NETWORK, RESPONSE_BYTES
+
+pytestmark = pytest.mark.usefixtures("allow_loopback")
+
+LOOPBACK = [*EVERY_NETWORK, "127.0.0.0/8"]
+CERTIFICATE = Path(__file__).with_name("self-signed.pem")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -42,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def ok(self):
-        self.send(200, "grün".encode(), X_Thing="1")
+        self.send(200, "grün".encode(), X_Thing="1", Set_Cookie="session=s3cret")
 
     def created(self):
         self.send(201)
@@ -54,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(302, Location="file:///etc/passwd")
 
     def long(self):
-        self.send(200, b"x" * (MAX_BODY_BYTES + 1))
+        self.send(200, b"x" * (RESPONSE_BYTES + 1))
 
     def bomb(self):
         self.send(200, gzip.compress(b"\0" * 50_000_000), Content_Encoding="gzip")
@@ -88,6 +93,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.server_names: list[str | None] = []
         self.may_end = Event()
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -110,9 +116,21 @@ def server():
 @pytest.fixture
 def tls_server(server):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(Path(__file__).with_name("self-signed.pem"))
+    context.load_cert_chain(CERTIFICATE)
+    context.sni_callback = lambda _socket, name, _context: server.server_names.append(name)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     return server
+
+
+@pytest.fixture
+def names_on_loopback(monkeypatch):
+    """Let every name have the address 127.0.0.1."""
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host, *rest, **options):
+        return resolve("127.0.0.1" if host.endswith((".example", "localhost")) else host, *rest)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
 def call(server, path, **parameters):
@@ -124,7 +142,7 @@ def test_the_response_is_the_result(server):
 
     assert server.requests[0][:2] == ("GET", "/ok?a=b")
     assert (result["status"], result["body"], result["is_body_cut"]) == (200, "grün", False)
-    assert result["headers"]["X-Thing"] == "1"
+    assert (result["address"], result["headers"]["Content-Length"]) == ("127.0.0.1", "5")
 
 
 def test_method_headers_and_text_are_sent(server):
@@ -189,8 +207,47 @@ def test_a_redirect_is_not_followed(server):
 def test_a_long_body_is_cut(server, path, character):
     result = call(server, path)
 
-    assert result["body"] == character * MAX_BODY_BYTES
+    assert result["body"] == character * RESPONSE_BYTES
     assert result["is_body_cut"] is True
+
+
+def test_a_setting_says_how_much_of_a_body_is_kept(server, set_policy):
+    set_policy(networks=LOOPBACK, response_bytes=2)
+    two = call(server, "/ok")
+    set_policy(networks=LOOPBACK, response_bytes=0)
+    none = call(server, "/ok")
+
+    assert (two["body"], two["is_body_cut"]) == ("gr", True)
+    assert (none["body"], none["is_body_cut"]) == ("", True)
+
+
+def test_a_setting_says_which_headers_are_kept(server, set_policy):
+    set_policy(networks=LOOPBACK, response_headers=["X-THING"])
+
+    assert call(server, "/ok")["headers"] == {"X-Thing": "1"}
+
+
+def test_a_cookie_of_the_response_is_masked_even_if_all_headers_are_kept(server, set_policy):
+    set_policy(networks=LOOPBACK, response_headers=["*"])
+
+    headers = call(server, "/ok")["headers"]
+
+    assert (headers["X-Thing"], headers["Set-Cookie"]) == ("1", "********")
+
+
+def test_a_proxy_of_the_environment_is_not_used(server, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+
+        result = call(server, "/ok")
+
+        assert result["status"] == 200
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
 
 
 @pytest.mark.parametrize("path", ["/drip", "/silence"])
@@ -228,6 +285,35 @@ def test_an_untrusted_certificate_is_refused(tls_server):
     assert tls_server.requests == []
 
 
+@pytest.mark.usefixtures("names_on_loopback")
+def test_the_connection_to_an_address_keeps_the_name_in_tls_and_http(tls_server, set_policy):
+    set_policy(networks=LOOPBACK, ca_bundle=str(CERTIFICATE))
+    port = tls_server.server_port
+
+    result = local_actions.run("http_request", {"url": f"https://LocalHost:{port}/ok"})
+
+    assert (result["status"], result["address"]) == (200, "127.0.0.1")
+    assert tls_server.server_names == ["localhost"]
+    assert tls_server.requests[0][2]["Host"] == f"localhost:{port}"
+
+
+@pytest.mark.usefixtures("names_on_loopback")
+def test_a_certificate_for_the_address_but_not_for_the_name_is_refused(tls_server, set_policy):
+    set_policy(networks=LOOPBACK, ca_bundle=str(CERTIFICATE))
+
+    with pytest.raises(LocalActionFailed, match="Hostname mismatch"):
+        local_actions.run("http_request", {"url": f"https://a.example:{tls_server.server_port}/ok"})
+
+    assert tls_server.requests == []
+
+
+def test_a_certificate_for_an_address_is_accepted(tls_server, set_policy):
+    set_policy(networks=LOOPBACK, ca_bundle=str(CERTIFICATE))
+    url = tls_server.url("/ok").replace("http:", "https:")
+
+    assert local_actions.run("http_request", {"url": url})["status"] == 200
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -243,6 +329,12 @@ def test_an_untrusted_certificate_is_refused(tls_server):
         "http://user:password@example.com/",
         "http://token@example.com/",
         "http://[::1",
+        "http://[v1.example]/",
+        "http://[fe80::1%25eth0]/",
+        "http://example.com\\@127.0.0.1/",
+        "http://example.com%2f@127.0.0.1/",
+        "http://127.0.0.%31/",
+        "http://.../",
         17,
     ],
 )

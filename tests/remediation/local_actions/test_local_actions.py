@@ -107,8 +107,8 @@ def test_every_invalid_parameter_is_named_with_its_type(call):
         call("tcp_check", {"port": "http", "hostname": "web-01"})
 
     assert refused.value.errors == {
-        "host": "is missing; it must be a host name or an IP address without port, spaces or "
-        "control characters, at most 253 characters",
+        "host": "is missing; it must be a host name or an IP address without port, zone, spaces or "
+        "control characters, at most 253 characters, an IPv4 address with four decimal numbers",
         "port": "must be an integer from 1 to 65535",
         "hostname": "is unknown; the action accepts host, port, timeout_seconds",
     }
@@ -176,6 +176,13 @@ def test_a_valid_value_is_converted(kind, given, converted):
         (Host(), "a" * 64 + ".example"),
         (Host(), "a." * 127),
         (Host(), 10),
+        (Host(), "."),
+        (Host(), "2130706433"),
+        (Host(), "0x7f.1"),
+        (Host(), "fe80::1%eth0"),
+        (Host(), "user@web-01"),
+        (Host(), "web-01/x"),
+        (Host(), "web-01:22"),
         (Object(), []),
         (Object(), "{}"),
     ],

@@ -7,6 +7,8 @@ import pytest
 from remediation import local_actions
 from remediation.local_actions import LocalActionFailed
 
+pytestmark = pytest.mark.usefixtures("allow_loopback")
+
 
 @pytest.fixture
 def listener():

@@ -11,7 +11,6 @@ from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from remediation.api.negotiation import JsonOnlyNegotiation
 from remediation.api.parsers import ObjectParser
 from remediation.models import Scope
 
@@ -22,7 +21,6 @@ ID_PATTERN = "[0-9]{1,18}"
 class RowViewSet(viewsets.GenericViewSet[Any]):
     """Base view set of a table whose rows have integer ids."""
 
-    content_negotiation_class = JsonOnlyNegotiation
     parser_classes = [ObjectParser]
     lookup_value_regex = ID_PATTERN
     scopes = READS
@@ -40,7 +38,6 @@ class RowViewSet(viewsets.GenericViewSet[Any]):
 class UnknownPath(APIView):
     """Return 404 in JSON for unknown paths, and 401 without valid credentials."""
 
-    content_negotiation_class = JsonOnlyNegotiation
     scopes: dict[str, Scope] = {}
 
     def http_method_not_allowed(self, request: Any, *_arguments: Any, **_lookup: Any) -> Response:

@@ -13,7 +13,6 @@ from rest_framework.views import APIView
 
 from remediation import clock
 from remediation.api import filter_types
-from remediation.api.negotiation import JsonOnlyNegotiation
 from remediation.api.parsers import ObjectParser
 from remediation.api.serializers.pause import PauseBody, PauseSerializer
 from remediation.api.serializers.strict import read_body
@@ -24,7 +23,6 @@ from remediation.models import Cause, Pause, Scope
 class PauseView(APIView):
     """The pause. While paused, no machine starts new executions."""
 
-    content_negotiation_class = JsonOnlyNegotiation
     parser_classes = [ObjectParser]
     scopes = {"get": Scope.READ, "post": Scope.OPERATE, "delete": Scope.OPERATE}
 

@@ -28,7 +28,6 @@ from remediation.api.errors import (
     UnreadableBody,
     unreadable_body_reason,
 )
-from remediation.api.negotiation import JsonOnlyNegotiation
 from remediation.api.parsers import read_json
 from remediation.api.request_context import cache_decoded_body
 from remediation.engine.intake import receive
@@ -77,7 +76,6 @@ class TokenOnlyView(APIView):
     """Base view of endpoints that accept tokens but no sessions."""
 
     authentication_classes = [TokenAuthentication]
-    content_negotiation_class = JsonOnlyNegotiation
 
 
 @extend_schema(

@@ -7,6 +7,7 @@ from django.contrib import admin
 
 from remediation.admin import formatting
 from remediation.admin.json_fields import JSONField
+from remediation.admin.search import BoundedSearch
 from remediation.models import ConfigValue
 
 WARNING = (
@@ -29,7 +30,7 @@ class ConfigValueForm(forms.ModelForm[ConfigValue]):
 
 
 @admin.register(ConfigValue)
-class ConfigValueAdmin(admin.ModelAdmin[ConfigValue]):
+class ConfigValueAdmin(BoundedSearch, admin.ModelAdmin[ConfigValue]):
     """Config values by key."""
 
     form = ConfigValueForm

@@ -11,6 +11,7 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse
 
 from remediation.admin.related_tables import RelatedTable
+from remediation.admin.search import BoundedSearchList
 from remediation.models.keyset_pagination import SCANNED_MAX, Cursor, Page, read_page
 
 ModelT = TypeVar("ModelT", bound=models.Model)
@@ -19,7 +20,7 @@ OLDER, NEWER = "before", "after"  # query parameters of the page links; the valu
 INDEXED_HITS_MAX = 1_000  # rows an index may find for a search; they are then sorted
 
 
-class HistoryList(ChangeList):
+class HistoryList(BoundedSearchList):
     """A change list with keyset pagination: newest first, without counting the rows."""
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> models.QuerySet[Any]:

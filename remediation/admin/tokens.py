@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 
 from remediation import clock
 from remediation.admin import formatting
+from remediation.admin.search import BoundedSearch
 from remediation.models import ApiToken, Scope
 from remediation.models.roles import has_role
 
@@ -50,7 +51,7 @@ class TokenForm(forms.ModelForm[ApiToken]):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+class ApiTokenAdmin(BoundedSearch, admin.ModelAdmin[ApiToken]):
     """API tokens by name."""
 
     form = TokenForm

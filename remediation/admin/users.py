@@ -16,6 +16,7 @@ from django.utils.html import format_html_join
 
 from remediation.admin import formatting
 from remediation.admin.permissions import admins
+from remediation.admin.search import BoundedSearch
 from remediation.models import Scope
 from remediation.models.roles import ROLES
 
@@ -60,7 +61,7 @@ class UserForm(UserChangeForm[User]):
 
 
 @admin.register(User)
-class UserWithRolesAdmin(UserAdmin[User]):
+class UserWithRolesAdmin(BoundedSearch, UserAdmin[User]):
     """Users by name. Records name users, so they are deactivated rather than renamed or deleted."""
 
     form = UserForm
@@ -138,7 +139,7 @@ class GroupForm(forms.ModelForm[Group]):
 
 
 @admin.register(Group)
-class RoleGroupAdmin(GroupAdmin):
+class RoleGroupAdmin(BoundedSearch, GroupAdmin):
     """Groups with the roles they give and their members."""
 
     form = GroupForm

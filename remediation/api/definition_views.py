@@ -8,7 +8,6 @@ from django.db.models import Model
 from drf_spectacular.utils import extend_schema
 from rest_framework import status, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -25,7 +24,7 @@ from remediation.api.serializers.operations import RunBody
 from remediation.api.serializers.simulation import SimulateBody, SimulationSerializer
 from remediation.api.serializers.strict import read_body
 from remediation.engine.operations import definitions, retry, simulation
-from remediation.models import Action, Alert, Bucket, BucketStep, Cause, Scope
+from remediation.models import Action, Bucket, BucketStep, Cause, Scope
 
 EDITS = dict.fromkeys(["create", "update", "partial_update", "destroy"], Scope.EDIT)
 
@@ -108,22 +107,10 @@ class BucketViewSet(DefinitionViewSet):
     @action(detail=True, methods=["post"])
     def simulate(self, request: Request, **_lookup: str) -> Response:
         """Return whether the bucket matches an alert and what it would send. Runs nothing."""
-        bucket, body = self.get_object(), read_body(SimulateBody, request)
-        alert = body["alert"] or _imagined_alert(body, request)
-        try:
-            simulated: Any = simulation.simulate(bucket, alert, steps=body["steps"])
-        except simulation.UnknownStep as error:
-            raise ValidationError({"steps": [str(error)]}) from error
+        bucket = self.get_object()
+        body = read_body(SimulateBody, request, bucket=bucket, at=Cause.of_request(request).at)
+        simulated: Any = simulation.simulate(bucket, body["alert"], steps=body["steps"])
         return Response(SimulationSerializer(simulated).data)
-
-
-def _imagined_alert(body: dict[str, Any], request: Request) -> Alert:
-    try:
-        return simulation.build_alert(
-            body["labels"], body["annotations"], at=Cause.of_request(request).at
-        )
-    except simulation.InvalidLabels as error:
-        raise ValidationError({"labels": [str(error)]}) from error
 
 
 class StepViewSet(DefinitionViewSet):
@@ -135,9 +122,11 @@ class StepViewSet(DefinitionViewSet):
     ordering_fields = ["id", "step_order"]
 
     def save(self, row: BucketStep, values: dict[str, Any]) -> None:
-        """Save the step. A new step without ``step_order`` becomes the last one."""
+        """Save the step. Without ``step_order``, a new or replaced step becomes the last one."""
         if row.pk is None:
             values.setdefault("step_order", values["bucket"].steps.count() + 1)
+        elif self.request.method == "PUT":
+            values.setdefault("step_order", row.bucket.steps.count())
         _set_values(row, values)
         definitions.save_step(row, cause=Cause.of_request(self.request))
 

@@ -34,9 +34,11 @@ from rest_framework.settings import api_settings
 from remediation.engine.operations.definitions import HasHistoryError
 from remediation.engine.operations.errors import NotPossible
 from remediation.models import IllegalTransitionError
+from remediation.values.text import fit_text
 
 logger = logging.getLogger(__name__)
 
+TEXT_LENGTH = 1_000  # characters of one error text; it may quote the value
 API_PREFIX = "/api/"
 NON_FIELD = {NON_FIELD_ERRORS, api_settings.NON_FIELD_ERRORS_KEY}
 
@@ -198,7 +200,7 @@ def _flatten(detail: Any, path: str = "") -> Fields:
         children = [(str(index), value) for index, value in enumerate(detail)]
     else:
         texts = detail if isinstance(detail, list) else [detail]
-        return {path: [str(text) for text in texts]}
+        return {path: [fit_text(str(text), length=TEXT_LENGTH) for text in texts]}
     found: Fields = {}
     for key, value in children:
         for name, texts in _flatten(value, ".".join(filter(None, (path, key)))).items():

@@ -12,8 +12,14 @@ from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
+from rest_framework.settings import api_settings
+
+from remediation.models.text_lookups import SEARCH_LENGTH_MAX
 
 YEARS = range(1970, 9999)
+VALUES_MAX = 50  # of one parameter
+UNKNOWN_MAX = 20  # unknown parameters that an error names
+NAME_LENGTH = 100  # characters of the name of an unknown parameter in an error
 
 
 class StrictFilterBackend(DjangoFilterBackend):
@@ -28,36 +34,57 @@ class StrictFilterBackend(DjangoFilterBackend):
             return queryset
         filterset = self.get_filterset(request, queryset, view)
         filters = filterset.filters if filterset is not None else {}
-        paging = getattr(view.paginator, "parameters", ())
-        _reject_unknown(request, known={*filters, *paging})
-        _reject_ambiguous(request, filters)
+        paginator = view.paginator
+        errors = _unknown(request, known={*filters, *getattr(paginator, "parameters", ())})
+        errors |= _ambiguous(request, filters, lengths=getattr(paginator, "lengths", {}))
+        if filterset is not None and not filterset.is_valid():
+            for name, texts in filterset.errors.items():
+                errors.setdefault(name, list(texts))
+        if hasattr(paginator, "parameter_errors"):
+            for name, texts in paginator.parameter_errors(request, view).items():
+                errors.setdefault(name, texts)
+        if errors:
+            raise ValidationError(errors)
         return super().filter_queryset(request, queryset, view)
 
 
 def reject_parameters(request: Request) -> None:
     """Reject every query parameter, for views that read none."""
-    _reject_unknown(request, known=set())
+    if errors := _unknown(request, known=set()):
+        raise ValidationError(errors)
 
 
-def _reject_unknown(request: Request, *, known: set[str]) -> None:
-    names = ", ".join(sorted(known)) or "none"
-    if unknown := set(request.query_params) - known:
-        text = f"Unknown parameter. Known parameters: {names}."
-        raise ValidationError({name: [text] for name in sorted(unknown)})
+def _unknown(request: Request, *, known: set[str]) -> dict[str, list[str]]:
+    """Return an error for each unknown parameter."""
+    unknown = sorted(set(request.query_params) - known)
+    text = f"Unknown parameter. Known parameters: {', '.join(sorted(known)) or 'none'}."
+    errors = {name[:NAME_LENGTH]: [text] for name in unknown[:UNKNOWN_MAX]}
+    if (more := len(unknown) - UNKNOWN_MAX) > 0:
+        errors[api_settings.NON_FIELD_ERRORS_KEY] = [f"{more} more parameters are unknown."]
+    return errors
 
 
-def _reject_ambiguous(request: Request, filters: dict[str, Any]) -> None:
-    """Reject values that django-filter ignores: empty ones, and all but the last duplicate."""
+def _ambiguous(
+    request: Request, filters: dict[str, Any], *, lengths: dict[str, int]
+) -> dict[str, list[str]]:
+    """Return errors for values that are too long, or that django-filter ignores.
+
+    These are empty ones, and all but the last duplicate. ``lengths``: other limits, by parameter.
+    """
     problems: dict[str, list[str]] = {}
     for name, values in request.query_params.lists():
+        length = lengths.get(name, SEARCH_LENGTH_MAX)
         if "" in values:
             problems[name] = ["Empty value. Set a value or remove the parameter."]
+        elif any(len(value) > length for value in values):
+            problems[name] = [f"The value is longer than {length} characters: shorten it."]
+        elif len(values) > VALUES_MAX:
+            problems[name] = [f"There are {len(values)} values, the limit is {VALUES_MAX}."]
         elif len(values) > 1 and not isinstance(
             filters.get(name), django_filters.MultipleChoiceFilter
         ):
             problems[name] = ["Duplicate parameter. Set it once."]
-    if problems:
-        raise ValidationError(problems)
+    return {name[:NAME_LENGTH]: texts for name, texts in problems.items()}
 
 
 class TimeField(IsoDateTimeField):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework.exceptions import ValidationError
@@ -19,6 +19,7 @@ from remediation.api.list_query_plan import ListQueryPlan, plan_list_query
 from remediation.models.keyset_pagination import Cursor, read_page
 
 NEWEST_FIRST = "-id"
+CURSOR_LENGTH_MAX = 4_000  # characters; it contains a name of at most 200 characters
 
 
 def read_cursor(text: str) -> Cursor:
@@ -47,6 +48,7 @@ class KeysetPagination(BasePagination):
     """
 
     page_size_max = 500
+    lengths = {"cursor": CURSOR_LENGTH_MAX}
     parameters = {
         "cursor": "Start of the page, from a next or previous link.",
         "page_size": f"Rows per page, at most {page_size_max}.",
@@ -59,8 +61,7 @@ class KeysetPagination(BasePagination):
         plan = plan_list_query(view, request.query_params)
         ordering = self._read_ordering(request, view, plan)
         size = self._read_page_size(request)
-        text = request.query_params.get("cursor")
-        cursor = read_cursor(text) if text else None
+        cursor = _requested_cursor(request)
         scan = plan.scan_queryset(ordering, view.get_queryset()) if plan else None
         try:
             self.page = read_page(
@@ -71,6 +72,21 @@ class KeysetPagination(BasePagination):
                 {"cursor": ["The cursor belongs to another ordering. Remove it."]}
             ) from error
         return self.page.rows
+
+    def parameter_errors(self, request: Request, view: Any) -> dict[str, list[str]]:
+        """Return the errors of the parameters of pages, by name."""
+        plan = plan_list_query(view, request.query_params)
+        errors: dict[str, list[str]] = {}
+        for read in (
+            lambda: self._read_ordering(request, view, plan),
+            lambda: self._read_page_size(request),
+            lambda: _requested_cursor(request),
+        ):
+            try:
+                read()
+            except ValidationError as error:
+                errors |= cast("dict[str, list[str]]", error.detail)
+        return errors
 
     def get_paginated_response(self, data: Any) -> Response:
         """Return the rows with the links to the next and previous page."""
@@ -137,6 +153,11 @@ class KeysetPagination(BasePagination):
         if cursor is None:
             return None
         return replace_query_param(self.url, "cursor", write_cursor(cursor))
+
+
+def _requested_cursor(request: Request) -> Cursor | None:
+    text = request.query_params.get("cursor")
+    return read_cursor(text) if text else None
 
 
 def _orderings(view: Any) -> list[str]:

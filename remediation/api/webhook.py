@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 # StackStorm ids and trace tags; the length is that of their columns.
 ID_PATTERN = re.compile("[!-~]{1,100}")
+ID_ADVICE = "Send a string of at most 100 printable ASCII characters."
 
 
 class ReceiptSerializer(serializers.Serializer[Receipt]):
@@ -176,9 +177,13 @@ class StackStormWebhook(TokenOnlyView):
         if not isinstance(body, dict):
             raise ParseError("The body must be a JSON object with execution_id.")
         data = body.get("data")
-        trace_tag = data.get("trace_tag") if isinstance(data, dict) else None
-        st2_execution_id = _read_id("execution_id", body.get("execution_id"))
-        trace_tag = _read_id("data.trace_tag", trace_tag)
+        sent = {
+            "execution_id": body.get("execution_id"),
+            "data.trace_tag": data.get("trace_tag") if isinstance(data, dict) else None,
+        }
+        if problems := {name: [ID_ADVICE] for name, value in sent.items() if not _is_id(value)}:
+            raise ValidationError(problems)
+        st2_execution_id, trace_tag = (value or "" for value in sent.values())
         if not st2_execution_id and not trace_tag:
             text = "Required: the StackStorm execution id, or data.trace_tag."
             raise ValidationError({"execution_id": [text]})
@@ -186,10 +191,6 @@ class StackStormWebhook(TokenOnlyView):
         return Response({"request_id": Cause.of_request(request).request_id, "status": hint_status})
 
 
-def _read_id(name: str, value: Any) -> str:
-    """Return an id, or '' for None. Raises ValidationError for an invalid id."""
-    if value is None or value == "":
-        return ""
-    if not isinstance(value, str) or not ID_PATTERN.fullmatch(value):
-        raise ValidationError({name: ["Send a string of at most 100 printable ASCII characters."]})
-    return value
+def _is_id(value: Any) -> bool:
+    """Return whether a value is an id, or stands for none."""
+    return value in (None, "") or (isinstance(value, str) and bool(ID_PATTERN.fullmatch(value)))

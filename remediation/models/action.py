@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from remediation import local_actions, templating
-from remediation.models.fields import ExactCharField, created_field
+from remediation.models.fields import ExactCharField, created_field, description_field
 from remediation.values.json_values import DEFINITION_DEPTH_MAX, depth, sent_bytes
 
 REF_PATTERN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
@@ -52,7 +52,7 @@ class Action(models.Model):
     STACKSTORM_TYPES = ("stackstorm", "workflow")
 
     name = ExactCharField(max_length=200, unique=True)
-    description = models.TextField(blank=True, default="", db_default="")
+    description = description_field()
     action_type = ExactCharField(
         max_length=50,
         default="stackstorm",
@@ -126,12 +126,8 @@ class Action(models.Model):
         errors: dict[str, list[str]] = {}
         if self.use_stackstorm:
             self._check_stackstorm(errors)
-        elif self.action_type not in local_actions.names():
-            errors["action_type"] = [
-                f"{self.action_type!r} is no local action. Local actions are"
-                f" {', '.join(local_actions.names())}; for one of StackStorm switch"
-                " use_stackstorm on."
-            ]
+        else:
+            self._check_local(errors)
         if problem := object_problem(self.st2_parameters):
             errors["st2_parameters"] = [problem]
         elif found := templating.check(self.st2_parameters, command=self.command):
@@ -142,8 +138,8 @@ class Action(models.Model):
     def _check_stackstorm(self, errors: dict[str, list[str]]) -> None:
         if self.action_type not in self.STACKSTORM_TYPES:
             errors["action_type"] = [
-                f"{self.action_type!r} contradicts use_stackstorm: write stackstorm or workflow,"
-                " or switch use_stackstorm off."
+                f"action_type {self.action_type} contradicts use_stackstorm true: write stackstorm"
+                " or workflow, or switch use_stackstorm off."
             ]
         if not REF_PATTERN.fullmatch(self.st2_action_ref):
             errors["st2_action_ref"] = [
@@ -153,6 +149,25 @@ class Action(models.Model):
             errors["st2_pack"] = [
                 f"{self.st2_action_ref} is not in the pack {self.st2_pack}: correct one of the two."
             ]
+
+    def _check_local(self, errors: dict[str, list[str]]) -> None:
+        if self.action_type in self.STACKSTORM_TYPES:
+            errors["action_type"] = [
+                f"action_type {self.action_type} contradicts use_stackstorm false: name a local"
+                f" action ({', '.join(local_actions.names())}), or switch use_stackstorm on."
+            ]
+        elif self.action_type not in local_actions.names():
+            errors["action_type"] = [
+                f"There is no local action {self.action_type}. Local actions are"
+                f" {', '.join(local_actions.names())}; for one of StackStorm switch"
+                " use_stackstorm on."
+            ]
+        for name in ("st2_action_ref", "st2_pack"):
+            if value := getattr(self, name):
+                errors[name] = [
+                    f"{name} {value} contradicts use_stackstorm false: clear it, or switch"
+                    " use_stackstorm on."
+                ]
 
     @property
     def command(self) -> templating.Command:

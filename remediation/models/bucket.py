@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 
 from remediation import matching, templating
 from remediation.models.action import REF_PATTERN, Action, object_problem
 from remediation.models.config import config_secrets
-from remediation.models.fields import ExactCharField, created_field, one_of
+from remediation.models.fields import ExactCharField, created_field, description_field, one_of
 
 DAY = 86_400
+# Limits of what the admin and the API save; rows that SQL writes are used as they are.
+BUCKETS_MAX = 5_000  # each notification reads all of them: 50 ms
+STEPS_MAX = 100  # of one bucket
+MATCHERS_MAX = 50  # in label_matchers
+MATCHERS_LENGTH_MAX = 10_000  # characters of label_matchers
+GROUP_BY_LENGTH_MAX = 1_000  # characters
+CONDITION_LENGTH_MAX = 10_000  # characters
 # Variables of the parameters and condition of a step; only an action's mapping has parameters.KEY.
 FIRST_RENDERED = frozenset(templating.ROOTS) - {"parameters"}
 WORKFLOW_TIMEOUT_SECONDS = 3_600  # of a workflow whose bucket has no time limit
@@ -32,7 +39,7 @@ class Bucket(models.Model):
         CANCEL = "cancel"
 
     name = ExactCharField(max_length=200, unique=True)
-    description = models.TextField(blank=True, default="", db_default="")
+    description = description_field()
     is_enabled = models.BooleanField(default=True, db_default=True)
     alert_name_pattern = models.CharField(
         max_length=500,
@@ -45,6 +52,7 @@ class Bucket(models.Model):
         blank=True,
         default="",
         db_default="",
+        validators=[MaxLengthValidator(MATCHERS_LENGTH_MAX)],
         help_text='As in Alertmanager: severity=~"critical|page", team!="db"',
     )
     priority = models.IntegerField(default=100, db_default=100, help_text="Lower comes first")
@@ -71,6 +79,7 @@ class Bucket(models.Model):
         blank=True,
         default="",
         db_default="",
+        validators=[MaxLengthValidator(GROUP_BY_LENGTH_MAX)],
         help_text="Labels that identify an alert for the cooldown, such as"
         " alertname, instance. Empty: all labels",
     )
@@ -125,6 +134,10 @@ class Bucket(models.Model):
     def clean(self) -> None:
         """Reject a bucket that cannot match or run; the errors name the fields."""
         errors: dict[str, list[str]] = {}
+        if self._state.adding and Bucket.objects.count() >= BUCKETS_MAX:
+            errors[NON_FIELD_ERRORS] = [
+                f"There are {BUCKETS_MAX} buckets, the most that are allowed: delete or change one."
+            ]
         self._check_matchers(errors)
         self._check_group_by(errors)
         if self.use_stackstorm and not REF_PATTERN.fullmatch(self.workflow_ref):
@@ -161,11 +174,18 @@ class Bucket(models.Model):
             matching.compile_pattern(self.alert_name_pattern)
         except matching.PatternError as error:
             errors["alert_name_pattern"] = [str(error)]
+        if len(self.label_matchers) > MATCHERS_LENGTH_MAX:
+            return  # its validator reports it
         try:
             matchers = matching.parse_matchers(self.label_matchers)
         except matching.MatcherError as error:
             errors["label_matchers"] = [str(error)]
         else:
+            if len(matchers) > MATCHERS_MAX:
+                errors["label_matchers"] = [
+                    f"There are {len(matchers)} matchers, the limit is {MATCHERS_MAX}: join values"
+                    ' of one label with =~"a|b".'
+                ]
             if not self.alert_name_pattern and not matchers:
                 errors["alert_name_pattern"] = ["Set alert_name_pattern, label_matchers or both."]
 
@@ -261,7 +281,12 @@ class BucketStep(models.Model):
     run_when = models.CharField(
         max_length=20, choices=RunWhen, default=RunWhen.SUCCESS, db_default=RunWhen.SUCCESS
     )
-    condition = models.TextField(blank=True, default="", db_default="")
+    condition = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        validators=[MaxLengthValidator(CONDITION_LENGTH_MAX)],
+    )
     on_failure = models.CharField(
         max_length=20, choices=OnFailure, default=OnFailure.STOP, db_default=OnFailure.STOP
     )
@@ -289,6 +314,11 @@ class BucketStep(models.Model):
     def __str__(self) -> str:
         return f"#{self.pk}: {self.bucket_id}/{self.step_order}"
 
+    @property
+    def action_name(self) -> str:
+        """The name of the action."""
+        return self.action.name
+
     def clean(self) -> None:
         """Reject templates that cannot be rendered; the errors name the fields."""
         errors: dict[str, list[str]] = {}
@@ -296,7 +326,7 @@ class BucketStep(models.Model):
             errors["parameters"] = [problem]
         elif found := self.template_errors():
             errors["parameters"] = [str(error) for error in found]
-        if self.condition and (
+        if 0 < len(self.condition) <= CONDITION_LENGTH_MAX and (
             found := templating.check_condition(
                 self.condition, known=FIRST_RENDERED, secrets=config_secrets()
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.migrations.operations import AlterField
 from django.db.models.functions import Now
@@ -14,6 +15,9 @@ from remediation import clock
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models.sql.compiler import SQLCompiler
+
+
+DESCRIPTION_LENGTH_MAX = 10_000  # characters
 
 
 class UtcNow(Now):
@@ -68,6 +72,16 @@ class AlterOnMariaDB(AlterField):
 def created_field() -> models.DateTimeField[datetime.datetime, datetime.datetime]:
     """Return a field for the creation time, with a default for rows inserted by SQL."""
     return models.DateTimeField(default=clock.now, db_default=UtcNow(), editable=False)
+
+
+def description_field() -> models.TextField[str, str]:
+    """Return a field for a description of a definition."""
+    return models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        validators=[MaxLengthValidator(DESCRIPTION_LENGTH_MAX)],
+    )
 
 
 def one_of(field: str, values: list[str], *, name: str) -> models.CheckConstraint:

@@ -17,6 +17,7 @@ from django.db.models.sql.compiler import SQLCompiler
 LAST_CHARACTER = "\U0010ffff"
 # Leading characters whose cases are spelled out as index ranges; each doubles their number.
 SPELLED_OUT = 3
+SEARCH_LENGTH_MAX = 1_000  # characters of a search text or filter value; columns are shorter
 
 
 @CharField.register_lookup

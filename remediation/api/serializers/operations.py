@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from remediation.api.serializers.history import ExecutionSerializer, RunSerializer
-from remediation.api.serializers.strict import StrictBody
+from remediation.api.serializers.strict import ChoiceField, RowIdField, StrictBody, TextField
 from remediation.engine.operations import retry
 from remediation.engine.outcomes.inquiry_outcomes import left_open_note
 from remediation.models import ActionExecution, Alert, BucketRun
@@ -20,15 +20,15 @@ COMMAND_MAY_CONTINUE = (
 )
 
 
-def reason_field(help_text: str) -> serializers.CharField:
+def reason_field(help_text: str) -> TextField:
     """Return the required reason of an operation."""
-    return serializers.CharField(max_length=REASON_LENGTH_MAX, help_text=help_text)
+    return TextField(max_length=REASON_LENGTH_MAX, help_text=help_text)
 
 
 class CancelBody(StrictBody):
     """``stop``: finish the executions in flight. ``cancel``: cancel them in StackStorm too."""
 
-    stop = serializers.ChoiceField(
+    stop = ChoiceField(
         choices=[BucketRun.Stop.STOP, BucketRun.Stop.CANCEL], default=BucketRun.Stop.CANCEL
     )
     reason = reason_field("Why the run is canceled; shown in its history")
@@ -57,19 +57,19 @@ class RetryBody(StrictBody):
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Return the field ``from``, whose name is a Python keyword."""
-        return {"from": serializers.ChoiceField(choices=list(RETRY_FUNCTIONS), default="failed")}
+        return {"from": ChoiceField(choices=list(RETRY_FUNCTIONS), default="failed")}
 
 
 class RunBody(StrictBody):
     """The alert to run the bucket for."""
 
-    alert = serializers.PrimaryKeyRelatedField(queryset=Alert.objects.all())
+    alert = RowIdField(queryset=Alert.objects.all())
 
 
 class SetOutcomeBody(StrictBody):
     """The final status of an unknown execution, and the evidence for it."""
 
-    status = serializers.ChoiceField(choices=FINAL_STATUSES)
+    status = ChoiceField(choices=FINAL_STATUSES)
     reason = reason_field("The evidence for this outcome")
 
 

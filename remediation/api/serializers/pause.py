@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from rest_framework import serializers
 
+from remediation import clock
 from remediation.api.serializers.operations import reason_field
-from remediation.api.serializers.strict import StrictBody
+from remediation.api.serializers.strict import Errors, IntegerField, StrictBody
+from remediation.engine.operations import pause
 from remediation.models import ActionExecution
 
 PAUSE_SECONDS_MAX = 365 * 86_400  # seconds
@@ -17,16 +20,24 @@ class PauseBody(StrictBody):
     """The reason and the end of the pause. Without an end it lasts until DELETE."""
 
     reason = reason_field("Why nothing runs; shown on every page")
-    for_seconds = serializers.IntegerField(min_value=1, max_value=PAUSE_SECONDS_MAX, required=False)
+    for_seconds = IntegerField(min_value=1, max_value=PAUSE_SECONDS_MAX, required=False)
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+    def validate_expires_at(self, time: datetime.datetime | None) -> datetime.datetime | None:
+        """Reject a time in the past."""
+        if problem := pause.end_problem(time, at=clock.now()):
+            raise serializers.ValidationError(problem)
+        return time
+
+    def contradictions(self, values: dict[str, Any], errors: Errors) -> Errors:
         """Reject two ends."""
-        if attrs.get("expires_at") and "for_seconds" in attrs:
-            raise serializers.ValidationError(
-                {"for_seconds": ["Set for_seconds or expires_at, not both."]}
+        if values.get("expires_at") and "for_seconds" in values:
+            text = (
+                f"for_seconds {values['for_seconds']} contradicts expires_at"
+                f" {values['expires_at'].isoformat()}: send one of them."
             )
-        return attrs
+            return {"for_seconds": [text]}
+        return {}
 
 
 class InFlightSerializer(serializers.ModelSerializer[ActionExecution]):

@@ -14,6 +14,14 @@ from django.db.models import Model, ProtectedError
 
 from remediation import templating
 from remediation.models import Action, Bucket, BucketStep, BucketVersion, Cause
+from remediation.models.bucket import STEPS_MAX
+
+Errors = dict[str, list[str]]  # by field
+
+TOO_MANY_STEPS = (
+    f"A bucket has at most {STEPS_MAX} steps: split it into several buckets with"
+    " continue_matching, or use a workflow."
+)
 
 
 class HasHistoryError(Exception):
@@ -30,11 +38,17 @@ def save_bucket(
     """
     with templating.save_time_limit(), transaction.atomic():
         _lock([bucket.pk])
-        bucket.full_clean()
+        errors = _errors_of(bucket)
+        if steps is not None:
+            errors |= _errors_of_steps(bucket, steps)
+            errors |= _in_field("steps", step_count_problems(bucket, step_count=len(steps)))
+        if errors:
+            raise ValidationError(errors)
         bucket.save()
         if steps is not None:
             bucket.steps.all().delete()
-            _clean_steps(bucket, steps)
+            for step in steps:
+                step.bucket = bucket  # sets the id of a new bucket
             BucketStep.objects.bulk_create(steps)
         return record(bucket, cause=cause)
 
@@ -46,9 +60,13 @@ def save_action(action: Action, *, cause: Cause) -> None:
         buckets = _lock(_users_of(action, saved)) if saved else []
         if saved is None or saved.st2_action_ref != action.st2_action_ref:
             _reset_check(action)
-        action.full_clean()
+        errors = _errors_of(action)
+        if "st2_parameters" not in errors:
+            # The steps that use the action must fit its mapping.
+            errors |= _in_field("st2_parameters", user_problems(action))
+        if errors:
+            raise ValidationError(errors)
         action.save()
-        _check_users(action)
         for bucket in buckets:
             BucketVersion.record(bucket, cause=cause)
 
@@ -104,19 +122,26 @@ def record(bucket: Bucket, *, cause: Cause) -> BucketVersion:
 
 def check(bucket: Bucket, *, step_count: int) -> None:
     """Raise ValidationError by field if the bucket could not run."""
-    errors: dict[str, list[str]] = {}
+    if problems := step_count_problems(bucket, step_count=step_count):
+        raise ValidationError({"steps": problems})
+
+
+def step_count_problems(bucket: Bucket, *, step_count: int) -> list[str]:
+    """Return why a bucket cannot have this number of steps."""
+    problems = []
     if bucket.use_stackstorm and step_count:
-        errors["steps"] = [
+        problems.append(
             "A bucket has either steps or a workflow: remove the steps, or switch use_stackstorm"
             " off and clear st2_workflow_name."
-        ]
+        )
     if bucket.is_enabled and not bucket.use_stackstorm and not step_count:
-        errors["steps"] = [
+        problems.append(
             "The bucket has no steps: add at least one, or set st2_workflow_name and switch"
             " use_stackstorm on, or disable the bucket (is_enabled false) until it has steps."
-        ]
-    if errors:
-        raise ValidationError(errors)
+        )
+    if step_count > STEPS_MAX:
+        problems.append(TOO_MANY_STEPS)
+    return problems
 
 
 def _lock(buckets: Iterable[int | None]) -> list[Bucket]:
@@ -133,20 +158,17 @@ def _users_of(action: Action, saved: Action) -> set[int]:
     return ids | {bucket.pk for bucket in workflows if bucket.workflow_ref in refs}
 
 
-def _check_users(action: Action) -> None:
-    """Raise ValidationError if a step's parameters do not fit the action's mapping."""
-    if problems := user_problems(action):
-        raise ValidationError({"st2_parameters": problems})
-
-
 def user_problems(action: Action) -> list[str]:
-    """Return the problems of the steps that use an action."""
-    steps = BucketStep.objects.filter(action=action).select_related("action", "bucket")
-    return [
-        f"In the bucket {step.bucket}, step {step.step_order}: {error}"
-        for step in steps.order_by("bucket", "step_order")
-        for error in step.template_errors()
-    ]
+    """Return the problems of the steps that use an action, which may have unsaved changes."""
+    steps = BucketStep.objects.filter(action=action.pk).select_related("bucket")
+    problems = []
+    for step in steps.order_by("bucket", "step_order"):
+        step.action = action
+        problems += [
+            f"In the bucket {step.bucket}, step {step.step_order}: {error}"
+            for error in step.template_errors()
+        ]
+    return problems
 
 
 def _reset_check(action: Action) -> None:
@@ -171,19 +193,30 @@ def _renumber(steps: Sequence[BucketStep]) -> None:
     BucketStep.objects.bulk_update(changed, ["step_order"])
 
 
-def _clean_steps(bucket: Bucket, steps: Sequence[BucketStep]) -> None:
-    """Set the bucket and order of the steps; raise ValidationError by step and field."""
-    errors: dict[str, list[str]] = {}
+def _errors_of(row: Model) -> Errors:
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        return error.message_dict
+    return {}
+
+
+def _errors_of_steps(bucket: Bucket, steps: Sequence[BucketStep]) -> Errors:
+    """Set the order of the steps; return their errors, by names such as steps.0.parameters."""
+    errors: Errors = {}
     for index, step in enumerate(steps):
-        step.bucket, step.step_order = bucket, index + 1
+        step.step_order = index + 1
         try:
-            step.full_clean()
+            step.full_clean(exclude=["bucket"])
         except ValidationError as error:
             for name, texts in error.message_dict.items():
                 path = f"steps.{index}" + ("" if name == NON_FIELD_ERRORS else f".{name}")
                 errors[path] = texts
-    if errors:
-        raise ValidationError(errors)
+    return errors
+
+
+def _in_field(name: str, problems: list[str]) -> Errors:
+    return {name: problems} if problems else {}
 
 
 def _delete(row: Model) -> None:

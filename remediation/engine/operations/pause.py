@@ -19,9 +19,9 @@ class InvalidPause(Exception):
 def pause(*, reason: str, expires_at: datetime.datetime | None, cause: Cause) -> Pause:
     """Stop launching executions; replace the current pause. Raises InvalidPause."""
     if not reason.strip():
-        raise InvalidPause("reason: give a reason; other users see it.")
-    if expires_at and expires_at <= cause.at:
-        raise InvalidPause("expires_at: this time is in the past; give a later time or none.")
+        raise InvalidPause("reason: Give a reason; other users see it.")
+    if problem := end_problem(expires_at, at=cause.at):
+        raise InvalidPause(f"expires_at: {problem}")
     with transaction.atomic():
         _end(cause=cause)
         return Pause.objects.create(
@@ -31,6 +31,13 @@ def pause(*, reason: str, expires_at: datetime.datetime | None, cause: Cause) ->
             created_at=cause.at,
             expires_at=expires_at,
         )
+
+
+def end_problem(expires_at: datetime.datetime | None, *, at: datetime.datetime) -> str:
+    """Return why a pause cannot end at this time, or ''."""
+    if expires_at is None or expires_at > at:
+        return ""
+    return "This time is in the past: give a later time or none."
 
 
 def resume(*, cause: Cause) -> bool:

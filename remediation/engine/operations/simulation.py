@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,10 +30,6 @@ TOO_LATE = "is not simulated because rendering the earlier steps took too long"
 
 class InvalidLabels(Exception):
     """The labels are not valid for an alert; the message names the field and says what to do."""
-
-
-class UnknownStep(Exception):
-    """The bucket has no step of this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +89,10 @@ def simulate(bucket: Bucket, alert: Alert, *, steps: Mapping[str, Any]) -> Simul
     """Return the steps that a saved bucket would run for an alert, which may be unsaved.
 
     ``steps``: the end of each step, ``{name: {"status": ..., "result": ...}}``. A missing step is
-    assumed to succeed without a result. Raises UnknownStep for an unknown name.
+    assumed to succeed without a result; unknown names are ignored (see ``unknown_steps_problem``).
     """
     (explanation,) = (one for one in explain(alert) if one.bucket.pk == bucket.pk)
-    with transaction.atomic():
-        # definition() may create the action of a workflow bucket; a simulation must not.
-        definition = bucket.definition()
-        transaction.set_rollback(True)
-    plan = BucketVersion(bucket=bucket, definition=definition)
+    plan = _plan_of(bucket)
     run = BucketRun(
         alert=alert,
         bucket=bucket,
@@ -111,13 +103,27 @@ def simulate(bucket: Bucket, alert: Alert, *, steps: Mapping[str, Any]) -> Simul
     return Simulation(explanation, plan.problem, _simulate_steps(run, steps))
 
 
+def unknown_steps_problem(bucket: Bucket, names: Collection[str]) -> str:
+    """Return which of these names is not the name of a step of the bucket, or ''."""
+    if not names:
+        return ""
+    known = [step["name"] for step in _plan_of(bucket).steps]
+    unknown = sorted(set(names) - set(known))
+    if not unknown:
+        return ""
+    return f"The bucket has no step {', '.join(unknown)}; its steps are {', '.join(known)}."
+
+
+def _plan_of(bucket: Bucket) -> BucketVersion:
+    with transaction.atomic():
+        # definition() may create the action of a workflow bucket; a simulation must not.
+        definition = bucket.definition()
+        transaction.set_rollback(True)
+    return BucketVersion(bucket=bucket, definition=definition)
+
+
 def _simulate_steps(run: BucketRun, given: Mapping[str, Any]) -> list[SimulatedStep]:
     plan_steps, config = run.plan.steps, parameters.config_values()
-    names = [step["name"] for step in plan_steps]
-    if unknown := sorted(set(given) - set(names)):
-        raise UnknownStep(
-            f"The bucket has no step {', '.join(unknown)}; its steps are {', '.join(names)}."
-        )
     actions = Action.objects.in_bulk(step["action"]["id"] for step in plan_steps)
     deadline = time.monotonic() + SIMULATE_SECONDS
     simulated: list[SimulatedStep] = []

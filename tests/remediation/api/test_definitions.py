@@ -77,8 +77,16 @@ def test_the_trailing_slash_is_optional(call: Editor, slash: str) -> None:
         ({"st2_action_ref": ""}, "st2_action_ref", "pack.name"),
         ({"st2_action_ref": "nodot"}, "st2_action_ref", "pack.name"),
         ({"st2_pack": "core"}, "st2_pack", "not in the pack core"),
-        ({"action_type": "ping"}, "action_type", "contradicts"),
-        ({"use_stackstorm": False}, "action_type", "no local action"),
+        (
+            {"action_type": "ping"},
+            "action_type",
+            "action_type ping contradicts",
+        ),
+        ({"use_stackstorm": False}, "action_type", "contradicts use_stackstorm false"),
+        ({"use_stackstorm": False}, "st2_action_ref", "linux.service contradicts"),
+        ({"use_stackstorm": False, "action_type": "nope"}, "action_type", "no local action nope"),
+        ({"use_stackstorm": "true"}, "use_stackstorm", "boolean"),
+        ({"name": 7}, "name", "string"),
         ({"use_stackstorm": "maybe"}, "use_stackstorm", "boolean"),
         ({"st2_parameters": []}, "st2_parameters", "JSON object"),
         ({"st2_parameters": "{}"}, "st2_parameters", "JSON object"),
@@ -90,9 +98,9 @@ def test_the_trailing_slash_is_optional(call: Editor, slash: str) -> None:
         ),
         ({"st2_parameters": {"a": "{{ alert."}}, "st2_parameters", "a: line 1"),
         ({"st2_parameters": {"cmd": "ping {{ alert.instance }}"}}, "st2_parameters", "quote"),
-        ({"st2_parameters": {"a": ["\x00"]}}, "st2_parameters", "Null characters"),
+        ({"st2_parameters": {"a": ["\x00"]}}, "st2_parameters.a.0", "Null characters"),
         ({"st2_parameters": {"\ud800": 1}}, "st2_parameters", "surrogates"),
-        ({"st2_parameters": {"a": float("inf")}}, "st2_parameters", "not finite"),
+        ({"st2_parameters": {"a": float("inf")}}, "st2_parameters.a", "not finite"),
         ({"st2_parameters": {"a": json.loads("[" * 30 + "]" * 30)}}, "st2_parameters", "20 levels"),
         ({"nope": 1}, "nope", "Unknown field"),
     ],
@@ -210,7 +218,7 @@ def test_patching_a_bucket_keeps_its_steps(call: Editor) -> None:
         ({"steps": []}, "steps", "is_enabled false"),
         ({"steps": {}}, "steps", "list"),
         ({"steps": [7]}, "steps.0", "dictionary"),
-        ({"steps": [{}]}, "steps.0.action", "required"),
+        ({"steps": [{}]}, "steps.0.action", "Required: the id of an action"),
         ({"steps": [{"action": 999}]}, "steps.0.action", "999"),
         ({"steps": [{"action": 1, "nope": 1}]}, "steps.0.nope", "Unknown field"),
         ({"steps": [{"action": 1, "parameters": []}]}, "steps.0.parameters", "JSON object"),
@@ -313,7 +321,7 @@ def test_a_step_cannot_change_its_bucket(call: Editor) -> None:
 
     fields = call.rejected("PATCH", f"steps/{step.pk}/", {"bucket": other.pk})
 
-    assert "cannot change its bucket" in fields["bucket"][0]
+    assert f"cannot move to bucket {other.pk}" in fields["bucket"][0]
 
 
 def test_the_last_step_of_an_enabled_bucket_cannot_be_deleted(call: Editor) -> None:

@@ -83,7 +83,7 @@ def test_a_pause_can_have_an_end(client: Client) -> None:
         (
             {"reason": "x", "for_seconds": 5, "expires_at": "2999-01-01T00:00:00Z"},
             "for_seconds",
-            "not both",
+            "for_seconds 5 contradicts expires_at",
         ),
         ({"reason": "x", "for": "5m"}, "for", "Unknown field"),
     ],

@@ -36,6 +36,7 @@ from remediation.local_actions._parameters import (
     Object,
     Parameter,
     ParameterType,
+    Port,
     Text,
     convert,
 )
@@ -55,10 +56,12 @@ __all__ = [
     "Object",
     "Parameter",
     "ParameterType",
+    "Port",
     "Text",
     "UnknownLocalAction",
     "configure",
     "delay_seconds",
+    "destinations",
     "get",
     "names",
     "run",
@@ -135,6 +138,21 @@ def get(name: str) -> LocalAction:
         raise UnknownLocalAction(
             f"There is no local action {name!r}; use one of {', '.join(names())}"
         ) from None
+
+
+def destinations(name: str) -> dict[str, str]:
+    """Return the parameters that say which server is contacted: name -> "url", "host" or "port".
+
+    {} for an action that contacts none, and for an unknown name.
+    """
+    action = _actions().get(name)
+    if action is None:
+        return {}
+    return {
+        parameter: declared.type.destination
+        for parameter, declared in action.parameters.items()
+        if declared.type.destination
+    }
 
 
 def delay_seconds(name: str, parameters: Mapping[str, object]) -> float | None:

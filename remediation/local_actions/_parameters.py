@@ -6,13 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
+from typing import ClassVar
 
 MAX_HOST_LENGTH = 253  # characters, RFC 1035
 HOST_SIGNS = re.compile(r"[\s%/\\?#@\[\]]")  # of URLs and of IPv6 zones
 
 
 class ParameterType(ABC):
-    """The type of a parameter. ``str()`` completes the sentence "it must be ..."."""
+    """The type of a parameter. ``str()`` completes the sentence "it must be ...".
+
+    ``destination``: "url", "host" or "port" if it says which server is contacted, else ''. An
+    alert's data has limits there; see ``templating.destination_rules``.
+    """
+
+    destination: ClassVar[str] = ""
 
     @abstractmethod
     def convert(self, value: object) -> object:
@@ -71,6 +78,16 @@ class Integer(ParameterType):
 
 
 @dataclass(frozen=True, slots=True)
+class Port(Integer):
+    """The number of a TCP port."""
+
+    destination: ClassVar[str] = "port"
+
+    minimum: int = 1
+    maximum: int = 65_535
+
+
+@dataclass(frozen=True, slots=True)
 class Number(ParameterType):
     """A finite number, or its digits as text, because all labels of an alert are text."""
 
@@ -93,6 +110,8 @@ class Number(ParameterType):
 @dataclass(frozen=True, slots=True)
 class Host(ParameterType):
     """A host name or an IP address. It is not resolved."""
+
+    destination: ClassVar[str] = "host"
 
     def __str__(self) -> str:
         return (

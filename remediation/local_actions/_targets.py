@@ -88,6 +88,10 @@ def _host_problem(name: str, policy: Policy) -> str:
 
 
 def _resolve(name: str) -> list[Address]:
+    try:
+        return [ip_address(name)]
+    except ValueError:
+        pass  # a name
     answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     texts = [str(answer[4][0]).partition("%")[0] for answer in answers]
     return [ip_address(text) for text in dict.fromkeys(texts)]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import requests
@@ -40,6 +40,8 @@ HEADER_VALUE = re.compile(r"([!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?)?"
 
 class Url(ParameterType):
     """An HTTP URL without credentials, which everyone who reads the parameters would see."""
+
+    destination: ClassVar[str] = "url"
 
     def __str__(self) -> str:
         return (

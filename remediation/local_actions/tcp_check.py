@@ -7,11 +7,11 @@ from typing import Any
 
 from remediation.local_actions import (
     Host,
-    Integer,
     LocalAction,
     LocalActionFailed,
     Number,
     Parameter,
+    Port,
     _targets,
 )
 from remediation.local_actions._policy import Address
@@ -24,7 +24,7 @@ class TcpCheck(LocalAction):
     description = "Check that a TCP port accepts connections"
     parameters = {
         "host": Parameter(Host(), "Host name or IP address", required=True),
-        "port": Parameter(Integer(1, 65535), "TCP port", required=True),
+        "port": Parameter(Port(), "TCP port", required=True),
         "timeout_seconds": Parameter(
             Number(0.1, 40), "Timeout for each address of the host", default=5.0
         ),

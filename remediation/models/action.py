@@ -171,9 +171,9 @@ class Action(models.Model):
 
     @property
     def command(self) -> templating.Command:
-        """The shell command that the action builds from its parameters, as far as it is known."""
+        """How the action uses its parameters in a command or as a destination, as far as known."""
         if not self.use_stackstorm:
-            return templating.NO_COMMAND
+            return templating.Command(destinations=local_actions.destinations(self.action_type))
         return templating.Command(self.st2_runner, self.st2_command)
 
     def definition(self) -> dict[str, Any]:

@@ -340,16 +340,18 @@ class BucketStep(models.Model):
         action = self.action if self.action_id else None
         is_local = action is not None and not action.use_stackstorm
         command = templating.NO_COMMAND if action is None else action.command
-        is_passed_on = action is None or not action.st2_parameters
+        mapping = (
+            {} if action is None or object_problem(action.st2_parameters) else action.st2_parameters
+        )
         found = templating.check(
             self.parameters,
             known=FIRST_RENDERED,
             is_local=is_local,
-            command=command if is_passed_on else templating.NO_COMMAND,
+            command=templating.step_command(mapping, command),
         )
-        if action is not None and not object_problem(action.st2_parameters):
+        if mapping:
             found += templating.check(
-                action.st2_parameters,
+                mapping,
                 tainted=templating.tainted_parameters(self.parameters),
                 is_local=is_local,
                 command=command,

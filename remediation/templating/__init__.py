@@ -6,13 +6,15 @@ A step's parameters are rendered first, then the mapping of its action:
     render_for_stackstorm(action.st2_parameters, variables, rendered_twice=False)
 
 The value of an expression is data, never code: it is escaped for StackStorm's Jinja, quoted as one
-argument for a shell, and one host in `hosts`. Variables are JSON values by root name.
+argument for a shell, and one host in `hosts`; in a URL it is a host, a path segment or a query
+value. Variables are JSON values by root name.
 
 ``configure`` sets the time and size limits of every function. Rendering that could exceed them runs
 in a renderer process that the kernel kills; see docs/adr/0007.
 """
 
 from remediation.templating.budget import configure, save_time_limit
+from remediation.templating.destination_rules import step_command
 from remediation.templating.dispatch import (
     check,
     check_condition,
@@ -59,6 +61,7 @@ __all__ = [
     "secret_members",
     "secret_templates",
     "secret_texts",
+    "step_command",
     "tainted_parameters",
     "template_sources",
 ]

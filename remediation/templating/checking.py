@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from remediation.templating import parameter_rules, secret_flow
+from remediation.templating import destination_rules, parameter_rules, secret_flow
 from remediation.templating.errors import TemplateError, field_errors
 from remediation.templating.parameter_rules import Provenance
 from remediation.templating.parsed_template import ParsedTemplate, parse, parse_condition
@@ -37,6 +37,8 @@ def check(
         if is_command and not parameter_rules.is_forwarded(parsed, location.rule, provenance):
             problems += parameter_rules.command_problems(parsed, provenance, location, command)
             problems += parameter_rules.placement_problems(parsed)
+        if destination := destination_rules.destination(source, location.parameter, command):
+            problems += destination_rules.problems(parsed, destination, provenance)
         errors += [TemplateError(location.field, problem) for problem in problems]
     return errors
 

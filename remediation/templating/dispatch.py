@@ -81,17 +81,25 @@ def render_for_local(
     mapping: Mapping[str, object],
     variables: Mapping[str, object],
     *,
+    command: Command = NO_COMMAND,
     targets: Iterable[str] = TARGET_PARAMETERS,
     secrets: Secrets = frozenset(),
 ) -> dict[str, object]:
     """Render an action's mapping into the parameters of a local action, without escaping.
 
-    An empty mapping forwards the step's parameters. ``targets``: names of parameters that must not
-    be blank. ``secrets``: as for render_step_parameters. Raises TemplateError, also for ``st2kv``.
+    An empty mapping forwards the step's parameters. ``command``: with the action's destinations.
+    ``targets``: names of parameters that must not be blank. ``secrets``: as for
+    render_step_parameters. Raises TemplateError, also for ``st2kv``.
     """
     if cost.is_cheap(mapping, variables):
-        return rendering.render_for_local(mapping, variables, targets=targets, secrets=secrets)
-    options = {"targets": list(targets), "secrets": _encodable(secrets)}
+        return rendering.render_for_local(
+            mapping, variables, command=command, targets=targets, secrets=secrets
+        )
+    options = {
+        "command": command,
+        "targets": list(targets),
+        "secrets": _encodable(secrets),
+    }
     rendered = POOL.call("render_for_local", [mapping, variables], options)
     return cast("dict[str, object]", rendered)
 

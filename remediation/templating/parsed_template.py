@@ -31,11 +31,13 @@ class Expression:
     """One ``{{ }}`` and the variables it reads.
 
     ``reads``: every path that its value may come from; ``unquoted``: those that may be output
-    without a final ``| quote``. ``path``: set if the expression is a path and nothing else.
+    without a final ``| quote``. ``results``: the possible results, each as its final filter, or '',
+    and the paths that it reads. ``path``: set if the expression is a path and nothing else.
     """
 
     reads: frozenset[Path]
     unquoted: frozenset[Path]
+    results: tuple[tuple[str, frozenset[Path]], ...]
     path: Path | None
     datastore: DatastoreReference | None
 
@@ -43,6 +45,12 @@ class Expression:
     def is_quoted(self) -> bool:
         """Return whether the value is one quoted shell argument."""
         return bool(self.reads) and not self.unquoted
+
+    def lacking(self, filter_name: str) -> frozenset[Path]:
+        """Return the paths that may be output without this filter at the end."""
+        return frozenset(
+            path for final, reads in self.results if final != filter_name for path in reads
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +186,15 @@ def _wrap_output(node: nodes.Expr, number: int) -> nodes.Expr:
 def _analyze_expression(node: nodes.Expr) -> Expression:
     datastore = _datastore_reference(node)
     if datastore:
-        return Expression(reads=frozenset(), unquoted=frozenset(), path=None, datastore=datastore)
+        return Expression(frozenset(), frozenset(), (), path=None, datastore=datastore)
+    results = tuple(
+        (result.name if isinstance(result, nodes.Filter) else "", frozenset(paths(result)))
+        for result in _results(node)
+    )
     return Expression(
-        reads=frozenset(path for result in _results(node) for path in paths(result)),
-        unquoted=frozenset(
-            path for result in _results(node) if not _is_quote(result) for path in paths(result)
-        ),
+        reads=frozenset(path for _final, reads in results for path in reads),
+        unquoted=frozenset(path for final, reads in results if final != "quote" for path in reads),
+        results=results,
         path=_path(node),
         datastore=None,
     )
@@ -197,10 +208,6 @@ def _results(node: nodes.Expr) -> Iterator[nodes.Expr]:
     yield from _results(node.expr1)
     if node.expr2 is not None:
         yield from _results(node.expr2)
-
-
-def _is_quote(node: nodes.Expr) -> bool:
-    return isinstance(node, nodes.Filter) and node.name == "quote"
 
 
 def _datastore_reference(node: nodes.Expr) -> DatastoreReference | None:

@@ -86,7 +86,8 @@ def _read(connection: socket.socket, size: int, deadline: float | None) -> bytes
 
 def _encode_object(value: StepParameters | Command) -> object:
     if isinstance(value, Command):
-        return ["command", value.runner, _encode_members(value.defaults)]
+        defaults, destinations = map(_encode_members, (value.defaults, value.destinations))
+        return ["command", value.runner, defaults, destinations]
     commands = {name: [*map(_encode_part, parts)] for name, parts in value.commands.items()}
     return ["parameters", _encode_members(value), sorted(value.from_data), commands]
 
@@ -111,7 +112,7 @@ def _decode_members(members: dict[str, object]) -> dict[str, object]:
 
 _DECODERS: dict[str, Callable[[list[Any]], object]] = {
     "parameters": _decode_parameters,
-    "command": lambda content: Command(content[0], _decode_members(content[1])),
+    "command": lambda content: Command(content[0], _decode_members(content[1]), content[2]),
     "word": lambda content: QuotedText(content[0]),
     "object": lambda content: _decode_members(content[0]),
     "list": lambda content: list(map(decode, content)),

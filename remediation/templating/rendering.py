@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 
 from jinja2 import TemplateError as JinjaError
 
-from remediation.templating import budget, escaping, parameter_rules, secret_flow
+from remediation.templating import (
+    budget,
+    destination_rules,
+    escaping,
+    parameter_rules,
+    secret_flow,
+)
 from remediation.templating.budget import SizeMeter
 from remediation.templating.errors import Refused, TemplateError, field_errors
 from remediation.templating.filters import to_json
@@ -88,6 +94,7 @@ def render_for_local(
     mapping: Mapping[str, object],
     variables: Mapping[str, object],
     *,
+    command: Command = NO_COMMAND,
     targets: Iterable[str] = TARGET_PARAMETERS,
     secrets: Iterable[Iterable[str]] = (),
 ) -> dict[str, object]:
@@ -99,7 +106,7 @@ def render_for_local(
         return value
 
     return map_values(
-        _values_to_send(mapping, variables, NO_COMMAND, targets, secrets), unescaped, any_key=True
+        _values_to_send(mapping, variables, command, targets, secrets), unescaped, any_key=True
     )
 
 
@@ -181,6 +188,9 @@ class _Renderer:
                 location.parameter
             )
             items = self._evaluate(parsed, location, is_command=is_command)
+            kind = destination_rules.destination(value, location.parameter, self.command)
+            if kind is not None:
+                items = destination_rules.checked(parsed, items, kind, self.provenance)
             if parsed.is_single_expression and not (is_command and isinstance(items[0].value, str)):
                 value = check_value_length(items[0].value)
                 self.meter.add(encoded_size(value))

@@ -53,14 +53,21 @@ ENVIRONMENT = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False
 
 
 class Command:
-    """How an action builds a shell command from its parameters.
+    """How an action builds a shell command from its parameters, or uses them as a destination.
 
     ``runner``: StackStorm's name of it, '' if not known. ``defaults``: the defaults of the
-    parameters that the command is built from, see ``command_defaults``.
+    parameters that the command is built from, see ``command_defaults``. ``destinations``: the
+    parameters of a local action that are a URL, a host or a port: name -> "url", "host" or "port".
     """
 
-    def __init__(self, runner: str = "", defaults: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        runner: str = "",
+        defaults: Mapping[str, object] | None = None,
+        destinations: Mapping[str, str] | None = None,
+    ) -> None:
         self.runner = runner
+        self.destinations = destinations or {}
         self.template = RUNNER_COMMANDS.get(runner, DEFAULT_COMMAND)
         self.defaults = defaults or {}
         self.is_windows = runner in WINDOWS_RUNNERS

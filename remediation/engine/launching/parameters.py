@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import Error as DatabaseFault
 
-from remediation import redaction, templating
+from remediation import local_actions, redaction, templating
 from remediation.engine import step_rules
 from remediation.engine.secret_values import Path, masked, secret_variables
 from remediation.models import Action, ActionExecution, BucketRun, ConfigValue
@@ -198,12 +198,19 @@ def render_step(step: dict[str, Any], variables: dict[str, Any], *, action: Any)
             # StackStorm's runner enforces it, while a cancel does not always end the command.
             sent["timeout"], has_timeout = step["timeout_seconds"], True
     else:
+        command = templating.Command(
+            destinations=local_actions.destinations(definition["action_type"])
+        )
         parameters = templating.render_step_parameters(
-            step["parameters"], variables, secrets=flow.variables
+            step["parameters"],
+            variables,
+            command=templating.step_command(mapping, command),
+            secrets=flow.variables,
         )
         sent = templating.render_for_local(
             mapping,
             variables | {"parameters": parameters},
+            command=command,
             targets=settings.TARGET_PARAMETERS,
             secrets=flow.in_mapping,
         )

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from remediation.engine.launching import launch
-from remediation.models import ActionExecution, BucketRun
+from remediation.models import ActionExecution, BucketRun, ConfigValue
 from remediation.templating import TemplateError, evaluate_condition
 from tests.factories import (
     make_action,
@@ -67,9 +67,9 @@ def test_an_empty_label_is_undefined():
 @pytest.mark.parametrize(
     ("action_type", "parameters", "name"),
     [
-        ("ping", {"host": "{{ alert.annotations.where }}"}, "host"),
-        ("tcp_check", {"host": "{{ alert.annotations.where }}", "port": 80}, "host"),
-        ("http_request", {"url": "http://{{ alert.annotations.where }}:80/x"}, "url"),
+        ("ping", {"host": "{{ alert.annotations.where | host }}"}, "host"),
+        ("tcp_check", {"host": "{{ alert.annotations.where | host }}", "port": 80}, "host"),
+        ("http_request", {"url": "http://{{ alert.annotations.where | host }}:80/x"}, "url"),
     ],
 )
 def test_a_local_action_with_an_empty_target_is_not_run(action_type, parameters, name):
@@ -79,8 +79,25 @@ def test_a_local_action_with_an_empty_target_is_not_run(action_type, parameters,
     launch.run_local()
 
     execution.refresh_from_db()
-    assert execution.error_message == f"{name}: is empty: it must name the target of the action"
+    assert execution.error_message == f"{name}: host found no host in the text"
     assert BucketRun.objects.get().status == "failure"
+
+
+@pytest.mark.parametrize(
+    ("action_type", "parameters", "name"),
+    [
+        ("ping", {"host": "{{ config.nowhere }}"}, "host"),
+        ("http_request", {"url": "http://{{ config.nowhere }}:80/x"}, "url"),
+    ],
+)
+def test_an_empty_target_of_the_operator_is_not_run(action_type, parameters, name):
+    ConfigValue.objects.create(key="nowhere", value="")
+    execution = due_execution(parameters, action=make_local_action(action_type))
+
+    launch.run_local()
+
+    execution.refresh_from_db()
+    assert execution.error_message == f"{name}: is empty: it must name the target of the action"
 
 
 def test_target_parameters_come_from_the_setting(sandbox, st2, settings):

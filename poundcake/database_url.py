@@ -7,6 +7,8 @@ from urllib.parse import SplitResult, parse_qs, quote, unquote, unquote_plus, ur
 
 from django.core.exceptions import ImproperlyConfigured
 
+from poundcake.environment import checked_secret
+
 # Query parameters that are settings of Django, in any letter case, and not of the driver.
 DJANGO_SETTINGS = frozenset(
     {
@@ -74,7 +76,9 @@ def _mariadb(parts: SplitResult) -> dict[str, Any]:
         "ENGINE": "poundcake.mariadb",
         "NAME": unquote_plus(parts.path[1:]),
         "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
+        "PASSWORD": checked_secret(
+            unquote(parts.password or ""), name="The password in DATABASE_URL"
+        ),
         "HOST": parts.hostname or "",
         "PORT": parts.port or "",
         "CONN_MAX_AGE": 60,  # seconds

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+SECRET_LENGTH_MIN = 8  # characters
+
 
 def env_text(name: str, default: str = "") -> str:
     """Return the text of a setting."""
@@ -115,15 +117,25 @@ def env_file(name: str) -> str:
     return path
 
 
-def env_secret(name: str, default: str = "") -> str:
+def env_secret(name: str, *, least: int = SECRET_LENGTH_MIN) -> str:
     """Return a secret from the variable NAME, or from the file that NAME_FILE names."""
     path = env_text(f"{name}_FILE")
     if not path:
-        return env_text(name, default)
+        return checked_secret(env_text(name), name=name, least=least)
     try:
-        return Path(path).read_text().strip()
+        return checked_secret(Path(path).read_text().strip(), name=name, least=least)
     except OSError as error:
         raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error.strerror}.") from None
+
+
+def checked_secret(value: str, *, name: str, least: int = SECRET_LENGTH_MIN) -> str:
+    """Return a secret, which may be empty; refuse one that is too short to be masked in texts."""
+    if 0 < len(value) < least:
+        raise ImproperlyConfigured(
+            f"{name} has fewer than {least} characters: so short a secret cannot be masked in texts"
+            " and is easy to guess. Use a longer one."
+        )
+    return value
 
 
 def read_or_create_secret_key(path: Path) -> str:

@@ -33,7 +33,7 @@ VAR_DIR = BASE_DIR / "var"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 DEBUG = env_bool("DEBUG", False)  # show tracebacks; never in production
-SECRET_KEY = env_secret("SECRET_KEY") or read_or_create_secret_key(VAR_DIR / "secret_key")
+SECRET_KEY = env_secret("SECRET_KEY", least=1) or read_or_create_secret_key(VAR_DIR / "secret_key")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", default=[])  # URLs that may post forms
 BIND = env_address("BIND", "127.0.0.1:8000")  # address and port of the web server

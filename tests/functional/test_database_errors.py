@@ -24,21 +24,21 @@ def run(url, *arguments):
         [*MANAGE, *arguments], env=environment(url), capture_output=True, text=True, check=False
     )
     assert "Traceback" not in done.stderr
-    assert "hunter2" not in done.stderr
+    assert "hunter2-hunter2" not in done.stderr
     return done.returncode, done.stderr.splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
 def url(mariadb_server):
     """The URL of a user with a password and without privileges."""
-    statement = "CREATE USER app@localhost IDENTIFIED BY 'hunter2'; CREATE DATABASE errors"
+    statement = "CREATE USER app@localhost IDENTIFIED BY 'hunter2-hunter2'; CREATE DATABASE errors"
     mariadb_server.execute(statement)
-    return f"mysql://app:hunter2@localhost/errors?unix_socket={mariadb_server.unix_socket}"
+    return f"mysql://app:hunter2-hunter2@localhost/errors?unix_socket={mariadb_server.unix_socket}"
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve", "worker"])
 def test_a_wrong_password_ends_a_command(command, url):
-    status, sentence = run(url.replace("hunter2", "hunter3"), command)
+    status, sentence = run(url.replace("hunter2-hunter2", "hunter3-hunter3"), command)
 
     assert status == 1
     assert sentence.startswith("The database refuses the login to MariaDB errors at /")
@@ -68,7 +68,9 @@ def test_missing_tables_end_a_command(mariadb_server):
 
 
 def test_a_server_that_cannot_be_reached_ends_a_command():
-    status, sentence = run(f"mysql://u:hunter2@127.0.0.1:{servers.free_port()}/n", "migrate")
+    status, sentence = run(
+        f"mysql://u:hunter2-hunter2@127.0.0.1:{servers.free_port()}/n", "migrate"
+    )
 
     assert status == 1
     assert sentence.startswith("The database cannot be reached (2002: ")

@@ -152,7 +152,7 @@ def test_a_missing_driver_ends_a_command_with_one_sentence(manage, tmp_path):
     (tmp_path / "MySQLdb.py").write_text("raise ImportError('libmariadb.so.3 is missing')")
 
     status, _, errors = manage(
-        "seed_actions", DATABASE_URL="mysql://u:hunter2@h/n", PYTHONPATH=str(tmp_path)
+        "seed_actions", DATABASE_URL="mysql://u:hunter2-hunter2@h/n", PYTHONPATH=str(tmp_path)
     )
 
     assert (status, errors) == (

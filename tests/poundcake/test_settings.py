@@ -68,7 +68,7 @@ SECONDS = [
         *(("TARGET_PARAMETERS", value) for value in ("a host", "hosts,-")),
         *(
             ("DATABASE_URL", value)
-            for value in ("nonsense", "postgres://u@h/n", "mysql://u:p@h:port/n", "/a/file")
+            for value in ("nonsense", "postgres://u@h/n", "mysql://u@h:port/n", "/a/file")
         ),
         *((f"{name}_FILE", "/no/such/file") for name in ("SECRET_KEY", "ST2_API_KEY")),
         ("CONFIG_KEY_FILE", "/no/such/file"),
@@ -118,7 +118,9 @@ def test_no_setting_is_required(read):
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "ST2_API_KEY", "ST2_PASSWORD"])
-@pytest.mark.parametrize("text", ["plain", "$begins with a dollar", "\\$escaped", "ends in =#"])
+@pytest.mark.parametrize(
+    "text", ["plain text", "$begins with a dollar", "\\$escaped", "ends in =#"]
+)
 def test_a_secret_is_read_literally(name, text, read):
     assert read(**{name: text})[name] == text
 
@@ -135,12 +137,12 @@ def test_a_secret_file_overrides_the_variable(name, read, tmp_path):
 
 def test_the_database_url_can_come_from_a_file(read, tmp_path):
     path = tmp_path / "url"
-    path.write_text("mysql://user:p%40ss@db.example.com:3307/poundcake\n")
+    path.write_text("mysql://user:p%40ssword@db.example.com:3307/poundcake\n")
 
     database = read(DATABASE_URL_FILE=str(path))["DATABASES"]["default"]
 
     assert (database["PASSWORD"], database["HOST"], database["PORT"]) == (
-        "p@ss",
+        "p@ssword",
         "db.example.com",
         3307,
     )
@@ -148,11 +150,35 @@ def test_the_database_url_can_come_from_a_file(read, tmp_path):
 
 def test_config_secrets_come_from_the_environment_and_from_files(read, tmp_path):
     path = tmp_path / "secret"
-    path.write_text("hunter3\n")
+    path.write_text("hunter3-hunter3\n")
 
-    settings = read(CONFIG_DATABASE_PASSWORD="hunter2", CONFIG_TOKEN_FILE=str(path))
+    settings = read(CONFIG_DATABASE_PASSWORD="hunter2-hunter2", CONFIG_TOKEN_FILE=str(path))
 
-    assert settings["CONFIG_SECRETS"] == {"database_password": "hunter2", "token": "hunter3"}
+    assert settings["CONFIG_SECRETS"] == {
+        "database_password": "hunter2-hunter2",
+        "token": "hunter3-hunter3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ST2_API_KEY", "s3cret7"),
+        ("ST2_PASSWORD", "s3cret7"),
+        ("CONFIG_DB_PASSWORD", "s3cret7"),
+        ("DATABASE_URL", "mysql://user:s3cret7@host/name"),
+    ],
+)
+@pytest.mark.parametrize("is_file", [False, True])
+def test_a_secret_that_is_too_short_to_be_masked_is_refused(name, value, is_file, read, tmp_path):
+    path = tmp_path / "secret"
+    path.write_text(f"{value}\n")
+
+    with pytest.raises(ImproperlyConfigured) as raised:
+        read(**({f"{name}_FILE": str(path)} if is_file else {name: value}))
+
+    assert f"{name} has fewer than 8 characters" in str(raised.value)
+    assert "s3cret7" not in str(raised.value)
 
 
 def test_the_secret_key_is_created_once_with_mode_600(read, tmp_path):
@@ -167,7 +193,7 @@ def test_the_secret_key_is_created_once_with_mode_600(read, tmp_path):
 
 
 def test_a_given_secret_key_is_not_stored(read, tmp_path):
-    assert read(SECRET_KEY="given")["SECRET_KEY"] == "given"
+    assert read(SECRET_KEY="given-secret-key")["SECRET_KEY"] == "given-secret-key"
 
     assert not (tmp_path / "var" / "secret_key").exists()
 
@@ -210,7 +236,7 @@ def test_options_of_django_in_the_database_url_do_not_reach_the_driver(read):
     }
 
 
-@pytest.mark.parametrize("password", ["p#w", "p[w", "p%23w"])
+@pytest.mark.parametrize("password", ["p#w-long", "p[w-long", "p%23w-long"])
 def test_a_password_in_the_database_url_may_hold_reserved_characters(password, read):
     database = read(DATABASE_URL=f"mysql://user:{password}@host/name")["DATABASES"]["default"]
 

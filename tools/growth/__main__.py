@@ -36,7 +36,7 @@ def main() -> int:
                 "DJANGO_SETTINGS_MODULE": "poundcake.settings",
                 "DATABASE_URL": server.database_url,
                 "SECRET_KEY": "growth",
-                "ST2_API_KEY": "growth",
+                "ST2_API_KEY": "growth-key",
                 "ALLOWED_HOSTS": "testserver",
             }
             return subprocess.run(command, env=environment, check=False).returncode

@@ -38,8 +38,8 @@ def main() -> int:
     start = time.monotonic()
     sender, operations = _prepare(options.rows)
     fill_seconds = time.monotonic() - start
-    with Sandbox(api_key="growth", options=SandboxOptions(duration_seconds=0)) as sandbox:
-        client = StackStormClient(api_url=sandbox.url, api_key="growth", timeout=5)
+    with Sandbox(api_key="growth-key", options=SandboxOptions(duration_seconds=0)) as sandbox:
+        client = StackStormClient(api_url=sandbox.url, api_key="growth-key", timeout=5)
         operations = [*EngineOperations(sender, client).operations(), *operations]
         selected = [each for each in operations if options.only in f"{each.group}: {each.name}"]
         costs = measure(selected, turns=options.turns)

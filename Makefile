@@ -2,18 +2,31 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/ready
+DEV := .venv/ready-dev
+
+# Resolves for all supported Python versions and platforms. LOCK_OPTIONS=--upgrade updates packages
+# that requirements.in does not name.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" $(LOCK_OPTIONS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test quick chaos bench stages growth lint types arch check fix clean
+.PHONY: help setup setup-dev run serve test quick chaos bench stages growth lint types arch check \
+	lock audit fix clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install the dependencies into .venv
 	scripts/setup.sh
 
-$(READY): requirements.txt requirements-dev.txt
+setup-dev: ## Install the dependencies of tests and checks too
+	scripts/setup.sh dev
+
+$(READY): requirements.txt
 	scripts/setup.sh
+
+$(DEV): requirements-dev.txt
+	scripts/setup.sh dev
 
 run: $(READY) ## Run a demo with a StackStorm sandbox, then serve (ONCE=1 BIND=127.0.0.1:8001)
 	$(BIN)/python manage.py demo
@@ -30,39 +43,46 @@ test: check ## Run all checks and tests on MariaDB and SQLite, with a real Alert
 	@echo "== test 3 of 3: all tests on SQLite, with branch coverage (about 12 minutes)"
 	env -u DATABASE_URL $(BIN)/pytest -n 2 --cov -rs
 
-quick: $(READY) ## Run the fast tests, in under a minute
+quick: $(DEV) ## Run the fast tests, in under a minute
 	env -u DATABASE_URL $(BIN)/pytest -n 2 -q -m "not slow" tests/remediation tests/audit tests/poundcake tests/test_*.py
 
-chaos: $(READY) ## Run 1,000 alerts while processes die and StackStorm fails (CHAOS="--alerts 100")
+chaos: $(DEV) ## Run 1,000 alerts while processes die and StackStorm fails (CHAOS="--alerts 100")
 	scripts/test-parts.sh
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
-bench: $(READY) ## Measure latency, throughput and CPU use (BENCH="--database sqlite")
+bench: $(DEV) ## Measure latency, throughput and CPU use (BENCH="--database sqlite")
 	scripts/test-parts.sh
 	$(BIN)/python -m tools.bench $(BENCH)
 
-stages: $(READY) ## Measure the CPU time of each processing stage (STAGES="--database sqlite")
+stages: $(DEV) ## Measure the CPU time of each processing stage (STAGES="--database sqlite")
 	scripts/test-parts.sh
 	$(BIN)/python -m tools.bench.stages $(STAGES)
 
-growth: $(READY) ## Compare speed with 1,000 and 1,000,000 rows (GROWTH="--rows 100000")
+growth: $(DEV) ## Compare speed with 1,000 and 1,000,000 rows (GROWTH="--rows 100000")
 	scripts/test-parts.sh
 	$(BIN)/python -m tools.growth $(GROWTH)
 
-lint: $(READY) ## Check style and format
+lint: $(DEV) ## Check style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: $(READY) ## Check types
+types: $(DEV) ## Check types
 	$(BIN)/mypy --no-incremental
 
-arch: $(READY) ## Check the import layers
+arch: $(DEV) ## Check the import layers
 	$(BIN)/lint-imports
 
 check: lint types arch ## Check style, types, imports and migrations
 	DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
 
-fix: $(READY) ## Fix style and format
+lock: $(DEV) ## Lock the versions and hashes of requirements.in and requirements-dev.in
+	$(LOCK) --output-file requirements.txt requirements.in
+	$(LOCK) --output-file requirements-dev.txt --constraints requirements.txt requirements-dev.in
+
+audit: $(DEV) ## Search the locked packages for known vulnerabilities
+	$(BIN)/python -m tools.audit
+
+fix: $(DEV) ## Fix style and format
 	$(BIN)/ruff check --fix; status=$$?; $(BIN)/ruff format && exit $$status
 
 clean: ## Remove everything that make creates, except data

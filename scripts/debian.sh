@@ -15,7 +15,7 @@ as_root() {
 
 # Install packages and print their names. Failures only print an error: callers check the result.
 install_packages() {
-    echo "Installing the Debian packages $* (APT=0 prevents it)"
+    echo "Installing the Debian packages $* (a minute or more; APT=0 prevents it)"
     as_root apt-get update -qq || true
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -qq -y --no-install-recommends "$@" >/dev/null || true

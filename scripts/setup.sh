@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
-# Create .venv with all dependencies of PoundCake and its tests.
+# Create .venv with the locked dependencies of PoundCake, and with those of its tests:
+#
+#   scripts/setup.sh        what production needs (requirements.txt)
+#   scripts/setup.sh dev    also tests and checks (requirements-dev.txt)
 #
 # PYTHON=python3.12  the Python to use; default: the first suitable one
 # APT=0              install no Debian packages, only list missing ones
@@ -46,6 +49,17 @@ missing_packages() {
     has_python_headers || echo python3-dev
 }
 
+# Print a lock file without a package and its hashes, which are on the lines that follow.
+without_package() {
+    awk -v name="$1==" '/^[^ ]/ { drops = index($0, name) == 1 } !drops' "$2"
+}
+
+case ${1:-} in
+    '') requirements=requirements.txt duration='half a minute' ready=(.venv/ready) ;;
+    dev) requirements=requirements-dev.txt duration='a minute' ready=(.venv/ready .venv/ready-dev) ;;
+    *) echo "usage: scripts/setup.sh [dev]" >&2; exit 2 ;;
+esac
+
 python=$(find_python)
 mapfile -t missing < <(missing_packages)
 if ((${#missing[@]})) && may_install_packages; then
@@ -57,14 +71,16 @@ if [[ ${missing[0]:-} == python3-venv ]]; then
     echo "Missing: ${missing[*]}. Install at least python3-venv, then retry" >&2
     exit 1
 fi
-has_venv || "$python" -m venv --clear .venv
+has_venv || { echo "Creating .venv with $("$python" --version)"; "$python" -m venv --clear .venv; }
 
-requirements='requirements-dev.txt'
 if ((${#missing[@]})); then
     echo "Missing: ${missing[*]}. Continuing without MariaDB support;" \
         "install them and run make setup to add it"
+    without_package mysqlclient "$requirements" >.venv/requirements-without-mysqlclient.txt
     requirements=.venv/requirements-without-mysqlclient.txt
-    grep -hv -e '^mysqlclient==' -e '^-r ' requirements.txt requirements-dev.txt >"$requirements"
 fi
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements"
-touch .venv/ready
+echo "Installing $(grep -c '^[a-zA-Z]' "$requirements") packages into .venv (about $duration)"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --require-hashes -r "$requirements"
+touch "${ready[@]}"
+echo "Installed the packages into .venv"

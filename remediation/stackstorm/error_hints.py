@@ -2,6 +2,8 @@
 
 import re
 
+from remediation.stackstorm import missing_actions
+
 CREATE_KEY = (
     'Create a key with: st2 apikey create -k -m \'{"used_by": "poundcake"}\' '
     "and set it as ST2_API_KEY."
@@ -24,11 +26,8 @@ CHECK_HOST_NAME = (
 RENEW_CERTIFICATE = "Renew StackStorm's certificate, and check the clocks of both machines."
 
 # Refusals can only be distinguished by their text: all but the last two are 400.
+_MISSING_ACTION = re.compile(r'^Action "(?P<ref>[^".]+\.[^"]+)" cannot be found\.')
 _HINTS = (
-    (
-        re.compile(r'^Action "(?P<pack>[^".]+)\.[^"]+" cannot be found\.'),
-        "Install the pack: st2 pack install {pack}",
-    ),
     (
         re.compile(r'^Action "[^".]*" cannot be found\.'),
         "Include the pack in st2_action_ref, as in core.local.",
@@ -51,6 +50,8 @@ _HINTS = (
 
 def hint_for(message: str) -> str:
     """Return the hint for a refusal of the API, or ''."""
+    if missing := _MISSING_ACTION.search(message):
+        return missing_actions.advice(missing["ref"])
     for pattern, hint in _HINTS:
         found = pattern.search(message)
         if found:

@@ -6,7 +6,6 @@ The metadata decides what may be sent to an action. A pack can change it at any 
 from __future__ import annotations
 
 import datetime
-import difflib
 import logging
 import re
 from collections.abc import Mapping
@@ -16,14 +15,15 @@ from django.conf import settings
 
 from remediation import clock, templating
 from remediation.models import Action
-from remediation.stackstorm import ActionInfo, ParameterInfo, StackStormClient
+from remediation.stackstorm import (
+    ActionInfo,
+    ParameterInfo,
+    StackStormClient,
+    missing_actions,
+)
 
 logger = logging.getLogger(__name__)
 
-# Refs of the seed that current packs have renamed.
-RENAMED = {"email.send": "email.send_email"}
-CLOSE_RATIO = 0.5  # similarity of two action names, as difflib computes it
-CLOSE_MAX = 3  # similar actions named in a message
 # The columns that ``store`` sets.
 COLUMNS = (
     "st2_check",
@@ -133,21 +133,10 @@ def columns_of(info: ActionInfo) -> dict[str, Any]:
 
 def missing_message(ref: str, client: StackStormClient) -> str:
     """Return how to fix an action that StackStorm does not have. Calls StackStorm."""
-    pack, _, name = ref.partition(".")
-    refs = client.actions_of_pack(pack)
+    refs = client.actions_of_pack(ref.partition(".")[0])
     if refs is None:
-        message = f"StackStorm does not know {ref}. Install its pack: st2 pack install {pack}"
-    else:
-        message = f"StackStorm has the pack {pack}, but no action {ref} in it."
-        names = [other.partition(".")[2] for other in refs]
-        if close := difflib.get_close_matches(name, names, n=CLOSE_MAX, cutoff=CLOSE_RATIO):
-            similar = ", ".join(f"{pack}.{other}" for other in close)
-            message += f" It has {similar}: correct st2_action_ref."
-        else:
-            message += f" Correct st2_action_ref; st2 action list --pack {pack} lists its actions."
-    if ref in RENAMED:
-        message += f" (Current versions of the pack call it {RENAMED[ref]}.)"
-    return message
+        return missing_actions.advice_without_pack(ref)
+    return missing_actions.advice_with_pack(ref, refs)
 
 
 def parameter_problem(action: Action, known: Mapping[str, ParameterInfo]) -> str:

@@ -9,6 +9,7 @@ from django.db import transaction
 from remediation import local_actions
 from remediation.engine.stackstorm_client import NotConfigured, stackstorm_client
 from remediation.models import Action
+from remediation.stackstorm.missing_actions import replacement_advice
 
 HOST = "{{ alert.instance | host }}"
 ALERT = "(alert.alert_name | default('an alert without a name'))"
@@ -97,6 +98,9 @@ class Command(BaseCommand):
             stackstorm_client()
         except NotConfigured as error:
             self.stdout.write(f"Not checked against StackStorm: {error}")
+            for name, (ref, _description, _mapping) in STACKSTORM_ACTIONS.items():
+                if advice := replacement_advice(ref):
+                    self.stdout.write(f"{name}: {advice}")
             return
         try:
             call_command("check_stackstorm", stdout=self.stdout)

@@ -113,7 +113,7 @@ def test_actions_are_disabled_and_enabled_from_the_list(operator):
 
 
 def test_list_shows_the_check_result_and_the_number_of_buckets(operator):
-    action = make_action(st2_check="missing", st2_check_message="st2 pack install network")
+    action = make_action(st2_check="missing", st2_check_message="st2 pack install slack")
     for _ in range(2):
         bucket = make_bucket()
         make_step(bucket, action)
@@ -124,7 +124,7 @@ def test_list_shows_the_check_result_and_the_number_of_buckets(operator):
 
     content = response.content.decode()
     assert "badge-missing" in content
-    assert "st2 pack install network" in content
+    assert "st2 pack install slack" in content
     assert '<td class="field-bucket_count">2</td>' in content
     assert "log_event (local)" in content
 

@@ -34,13 +34,15 @@ def test_it_prints_our_user_and_the_ready_actions(sandbox):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"st2_action_ref": "nosuch.action"}, "Install its pack: st2 pack install nosuch"),
+        ({"st2_action_ref": "aws.ec2_start"}, "Install its pack: st2 pack install aws"),
+        ({"st2_action_ref": "nosuch.action"}, "StackStorm Exchange has no pack nosuch"),
+        ({"st2_action_ref": "network.ping"}, "No current pack has network.ping: use the local"),
         (
             {"st2_action_ref": "core.local", "st2_parameters": {"cmd": "true", "host": "a"}},
             "core.local takes no host; it takes ",
         ),
     ],
-    ids=["missing", "unknown parameter"],
+    ids=["missing pack", "unknown pack", "replaced", "unknown parameter"],
 )
 @pytest.mark.usefixtures("sandbox")
 def test_the_problem_of_an_action_is_printed_and_stored(columns, message):

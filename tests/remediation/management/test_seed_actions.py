@@ -10,6 +10,7 @@ from remediation import local_actions
 from remediation.engine.launching import launch
 from remediation.engine.stackstorm_client import stackstorm_client
 from remediation.models import Action, ActionExecution
+from remediation.stackstorm.missing_actions import REPLACEMENTS
 from tests.factories import make_bucket, make_execution, make_run, make_step
 from tests.paths import CONTRACTS
 
@@ -103,31 +104,44 @@ def test_stackstorm_accepts_the_parameters_of_an_action(name, sandbox):
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_missing_actions_name_the_pack_to_install():
+def test_missing_actions_name_what_replaces_them():
     output = seed()
 
     missing = {
         action.name: action.st2_check_message
         for action in Action.objects.filter(st2_check=Action.Check.MISSING)
     }
-    assert {
-        name: re.findall(r"pack (?:install )?(\w+)", text)[0] for name, text in missing.items()
-    } == {
-        "st2_email_send": "email",
-        "st2_linux_check_diskspace": "linux",
-        "st2_network_ping": "network",
-        "st2_network_port_check": "network",
+    assert missing == {
+        "st2_email_send": (
+            "StackStorm has the pack email, but no action email.send in it. No current pack has"
+            " email.send: use email.send_email (st2 pack install email)."
+        ),
+        "st2_linux_check_diskspace": (
+            "StackStorm has the pack linux, but no action linux.check_diskspace in it. No current"
+            " pack has linux.check_diskspace: use core.remote with a cmd such as df -P /."
+        ),
+        "st2_network_ping": (
+            "StackStorm does not know network.ping. No current pack has network.ping: use the local"
+            " action ping, or networking_utils.ping (st2 pack install networking_utils)."
+        ),
+        "st2_network_port_check": (
+            "StackStorm does not know network.port_check. No current pack has network.port_check:"
+            " use the local action tcp_check."
+        ),
     }
-    assert "st2 pack install network" in missing["st2_network_ping"]
-    # These packs are installed, so the message must not ask to install them.
-    assert "install" not in missing["st2_email_send"] + missing["st2_linux_check_diskspace"]
-    assert "email.send_email" in missing["st2_email_send"]
-    assert "email.send_email" in missing["st2_email_send"]
     assert all(text in output for text in missing.values())
     assert "6 of 10 actions are ready." in output
     ready = Action.objects.filter(st2_check=Action.Check.FOUND)
     assert not ready.exclude(st2_check_message="").exists()
     assert not ready.filter(st2_runner="").exists()
+
+
+@pytest.mark.usefixtures("no_stackstorm")
+def test_without_stackstorm_it_names_what_no_pack_has():
+    output = seed()
+
+    assert output.count("No current pack has") == len(REPLACEMENTS)
+    assert "st2_network_ping: No current pack has network.ping: use the local action" in output
 
 
 @pytest.mark.usefixtures("no_stackstorm")

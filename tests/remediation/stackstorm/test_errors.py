@@ -71,7 +71,8 @@ def test_a_missing_pack_has_an_install_hint(st2: responses.RequestsMock) -> None
 
     assert str(caught.value) == (
         'StackStorm rejected POST /executions (400): Action "nope.nope" cannot be found. '
-        "Install the pack: st2 pack install nope"
+        "Correct st2_action_ref, or install the pack: StackStorm Exchange has no pack nope, so use"
+        " the URL of its Git repository, st2 pack install https://..."
     )
 
 

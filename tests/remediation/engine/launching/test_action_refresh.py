@@ -131,7 +131,7 @@ def test_a_missing_action_fails_with_a_remedy_and_is_fetched_again(sandbox, st2)
     execution = launched("acme.fix", {"text": "x"}, st2)
 
     assert execution.status == Status.FAILURE
-    assert "st2 pack install acme" in execution.error_message
+    assert "StackStorm Exchange has no pack acme" in execution.error_message
     assert not sandbox.posts_by_trace_tag()
     sandbox.configure(actions={"acme.fix": SCRIPT})
     make_execution(make_run(execution.bucket))

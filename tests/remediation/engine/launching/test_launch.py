@@ -163,7 +163,7 @@ def test_a_template_that_cannot_be_rendered_fails_the_step_and_names_the_field(s
 @pytest.mark.parametrize(
     ("parameters", "ref", "message"),
     [
-        ({"cmd": "true"}, "nosuch.action", "st2 pack install nosuch"),
+        ({"cmd": "true"}, "aws.ec2_start", "st2 pack install aws"),
         ({}, "core.local", "'cmd' is a required property"),
         ({"cmd": "true", "nope": 1}, "core.local", "'nope' was unexpected"),
     ],

@@ -188,7 +188,7 @@ def test_a_removed_action_is_named_with_similar_actions_of_its_pack(sandbox, st2
     [
         ("clienttest.changed", "It has clienttest.changing: correct st2_action_ref."),
         ("clienttest.xyz", "st2 action list --pack clienttest lists its actions."),
-        ("nope.x", "Install its pack: st2 pack install nope"),
+        ("aws.x", "Install its pack: st2 pack install aws"),
     ],
 )
 def test_the_remedy_depends_on_whether_the_pack_is_installed(ref, expected):

@@ -53,8 +53,16 @@ class ApiCallAdmin(ReadOnlyModelAdmin[ApiCall]):
     """Recorded API calls, newest first."""
 
     # No date_hierarchy: it reads the date of every row.
-    list_display = ["at", "method", "path", "status_code", "actor", "took", "story_button"]
-    list_filter = [MethodFilter, StatusClassFilter]
+    list_display = [
+        "at",
+        "method",
+        "path",
+        "status_code",
+        "shown_actor",
+        "took",
+        "story_button",
+    ]
+    list_filter = [MethodFilter, StatusClassFilter, "actor_kind"]
     search_fields = ["request_id__exact", "client_request_id__exact"]
     scanned_search_fields = ["path__begins", "actor__exact"]
     search_help_text = "Request id, client request id or actor (exact), or start of a path"
@@ -65,7 +73,7 @@ class ApiCallAdmin(ReadOnlyModelAdmin[ApiCall]):
                 "fields": [
                     ("at", "took", "status_code"),
                     ("method", "path"),
-                    ("actor", "client_host"),
+                    ("shown_actor", "client_host"),
                     ("story", "client_request_id"),
                     "shown_query",
                     "shown_body",

@@ -19,6 +19,7 @@ from audit.models import ApiCall
 from remediation import clock
 from remediation.engine.secret_values import known_secrets
 from remediation.models import new_id
+from remediation.models.actor import kind_of_user
 from remediation.models.inserts import insert
 from remediation.redaction import mask, mask_headers, mask_query, mask_text
 from remediation.values.text import storable
@@ -173,6 +174,7 @@ def _response_columns(request: HttpRequest, response: HttpResponseBase) -> dict[
     return {
         # REST framework sets the authenticated user or token on Django's request.
         "actor": _storable(request.user.get_username())[:150] if hasattr(request, "user") else "",
+        "actor_kind": kind_of_user(request.user) if hasattr(request, "user") else "",
         "status_code": response.status_code,
         "response_body": _stored_body(content, known_secrets()),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from remediation.models.actor import actor_kind_field
 from remediation.models.fields import ExactCharField, KeyField
 from remediation.models.transition import AppendOnlyManager, AppendOnlyModel
 
@@ -24,6 +25,7 @@ class ApiCall(AppendOnlyModel):
     body = models.JSONField(null=True)
     client_host = ExactCharField(max_length=100, blank=True)
     actor = ExactCharField(max_length=150, blank=True)
+    actor_kind = actor_kind_field()
     status_code = models.PositiveSmallIntegerField()
     response_body = models.JSONField(null=True)
     processing_time_ms = models.FloatField()

@@ -18,4 +18,12 @@ class ApiCallFilter(StrictFilterSet):
 
     class Meta:
         model = ApiCall
-        fields = ["request_id", "client_request_id", "method", "path", "actor", "client_host"]
+        fields = [
+            "request_id",
+            "client_request_id",
+            "method",
+            "path",
+            "actor",
+            "actor_kind",
+            "client_host",
+        ]

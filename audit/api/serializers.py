@@ -31,6 +31,7 @@ class ApiCallSerializer(serializers.ModelSerializer[ApiCall]):
             "query_params",
             "client_host",
             "actor",
+            "actor_kind",
             "status_code",
             "processing_time_ms",
             "created_at",

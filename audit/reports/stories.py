@@ -148,7 +148,7 @@ def _result(row: Any) -> Any:
 def _other_calls(request_id: str, transitions: list[Transition]) -> tuple[OtherCall, ...]:
     ids = {transition.cause_request_id for transition in transitions} - {"", request_id}
     calls = ApiCall.objects.filter(request_id__in=ids).order_by("pk")
-    columns = ("request_id", "method", "path", "status_code", "actor", "created_at")
+    columns = ("request_id", "method", "path", "status_code", "actor", "actor_kind", "created_at")
     return tuple(OtherCall(**row) for row in calls.values(*columns)) if ids else ()
 
 

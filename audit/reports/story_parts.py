@@ -42,6 +42,7 @@ class Call:
     body: Any
     client_host: str
     actor: str
+    actor_kind: str
     status_code: int
     response_body: Any
     processing_time_ms: float
@@ -188,6 +189,7 @@ class RunStory:
     plan_number: int
     trigger: str
     actor: str
+    actor_kind: str
     status: str
     reason: str
     created_at: datetime.datetime
@@ -265,6 +267,7 @@ class StoryTransition:
     from_status: str
     to_status: str
     actor: str
+    actor_kind: str
     reason: str
 
     @classmethod
@@ -282,6 +285,7 @@ class OtherCall:
     path: str
     status_code: int
     actor: str
+    actor_kind: str
     created_at: datetime.datetime
 
 

@@ -16,7 +16,7 @@ from remediation.models import Bucket, BucketVersion
 class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
     """Bucket versions, newest first."""
 
-    list_display = ["name", "number", "actor", "created", "short_sha256"]
+    list_display = ["name", "number", "shown_actor", "created", "short_sha256"]
     id_ordered_filters = frozenset({"bucket__exact"})
     list_select_related = ["bucket"]
     search_fields = ["bucket__name__begins", "sha256__exact"]
@@ -26,7 +26,7 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
             None,
             {
                 "fields": [
-                    ("bucket_link", "number", "actor", "created"),
+                    ("bucket_link", "number", "shown_actor", "created"),
                     "change",
                     "definition_block",
                     "sha256",

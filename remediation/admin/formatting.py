@@ -25,6 +25,15 @@ def badge(status: str) -> str:
     return format_html('<span class="badge badge-{0}">{0}</span>', status) if status else EMPTY
 
 
+def actor(name: str, kind: str) -> str:
+    """Return an actor's name with its kind: a user, a token, a command or PoundCake itself."""
+    if not name:
+        return EMPTY
+    if not kind or kind == name:
+        return format_html("{}", name)
+    return format_html('{} <span class="actor-kind">{}</span>', name, kind)
+
+
 def change_url(model: type[models.Model] | models.Model, pk: int) -> str:
     """Return the URL of a row's page in admin."""
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[pk])

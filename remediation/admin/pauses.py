@@ -42,15 +42,23 @@ class PauseForm(ReasonForm):
 class PauseAdmin(ReadOnlyModelAdmin[Pause]):
     """Pauses, newest first."""
 
-    list_display = ["short_id", "state", "short_reason", "actor", "started", "until", "ended"]
+    list_display = [
+        "short_id",
+        "state",
+        "short_reason",
+        "shown_actor",
+        "started",
+        "until",
+        "ended",
+    ]
     fieldsets = [
         (
             None,
             {
                 "fields": [
-                    ("state", "actor", "started", "until"),
+                    ("state", "shown_actor", "started", "until"),
                     "full_reason",
-                    ("ended", "ended_by"),
+                    ("ended", "ended_by_whom"),
                 ]
             },
         )
@@ -149,3 +157,8 @@ class PauseAdmin(ReadOnlyModelAdmin[Pause]):
     def ended(self, row: Pause) -> str:
         """Return the time when a user ended the pause."""
         return formatting.utc_time(row.ended_at)
+
+    @admin.display(description="ended by")
+    def ended_by_whom(self, row: Pause) -> str:
+        """Return who ended the pause."""
+        return formatting.actor(row.ended_by, row.ended_by_kind)

@@ -10,6 +10,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 
+from remediation.admin import formatting
 from remediation.admin.related_tables import RelatedTable
 from remediation.admin.search import BoundedSearchList
 from remediation.models.keyset_pagination import SCANNED_MAX, Cursor, Page, read_page
@@ -124,6 +125,11 @@ class ReadOnlyModelAdmin(admin.ModelAdmin[ModelT]):
     def has_delete_permission(self, request: HttpRequest, obj: ModelT | None = None) -> bool:
         """Return False: history cannot be deleted."""
         return False
+
+    @admin.display(description="actor")
+    def shown_actor(self, row: Any) -> str:
+        """Return the actor of a row, with its kind."""
+        return formatting.actor(row.actor, row.actor_kind)
 
     def get_changelist(self, request: HttpRequest, **_kwargs: Any) -> type[ChangeList]:
         """Return the change list with keyset pagination."""

@@ -37,7 +37,7 @@ def run_table(runs: Iterable[BucketRun], *, empty: str) -> RelatedTable:
             formatting.row_link(run),
             formatting.badge(run.status),
             run.trigger,
-            run.actor,
+            formatting.actor(run.actor, run.actor_kind),
             formatting.utc_time(run.created_at),
             formatting.duration(run.started_at, run.completed_at),
             run.reason,
@@ -103,7 +103,7 @@ def transition_table(transitions: models.QuerySet[Transition]) -> RelatedTable:
             formatting.utc_time(transition.at),
             subject_link(transition),
             move_cell(transition),
-            transition.actor,
+            formatting.actor(transition.actor, transition.actor_kind),
             transition.reason,
             formatting.story_link(transition.cause_request_id),
         )

@@ -41,7 +41,7 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
         "created",
         "duration",
     ]
-    list_filter = ["status", "trigger"]
+    list_filter = ["status", "trigger", "actor_kind"]
     id_ordered_filters = frozenset({"status__exact", "bucket__exact"})
     list_select_related = ["bucket", "alert"]
     search_fields = ["request_id__exact"]
@@ -55,7 +55,7 @@ class BucketRunAdmin(OperationAdmin[BucketRun]):
                     ("alert_link", "instance", "severity"),
                     "shown_reason",
                     ("created", "started", "ended", "duration"),
-                    ("trigger", "actor", "retry_link", "number", "stop"),
+                    ("trigger", "shown_actor", "retry_link", "number", "stop"),
                     "story",
                 ]
             },

@@ -12,11 +12,13 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.html import format_html
 
 from remediation import clock
 from remediation.admin import formatting
+from remediation.admin.permissions import admins
 from remediation.admin.search import BoundedSearch
-from remediation.models import ApiToken, Scope
+from remediation.models import ActorKind, ApiToken, Cause, Scope
 from remediation.models.roles import has_role
 
 SCOPES = [
@@ -56,7 +58,16 @@ class ApiTokenAdmin(BoundedSearch, admin.ModelAdmin[ApiToken]):
 
     form = TokenForm
     actions = ["revoke"]
-    list_display = ["name", "prefix", "shown_scopes", "state", "used", "expires", "created"]
+    list_display = [
+        "name",
+        "prefix",
+        "shown_scopes",
+        "state",
+        "used",
+        "expires",
+        "issuer",
+        "created",
+    ]
     search_fields = ["name__has_text", "prefix__exact"]
     ordering = ["name"]
 
@@ -64,7 +75,8 @@ class ApiTokenAdmin(BoundedSearch, admin.ModelAdmin[ApiToken]):
         """Return the form's fields for a new token, and the columns of an existing one."""
         if obj is None:
             return ["name", "scopes", "expires_at"]
-        return ["name", "prefix", "shown_scopes", "state", "created", "expires", "used", "revoked"]
+        dates = ["created", "issuer", "expires", "used", "revoked", "revoker"]
+        return ["name", "prefix", "shown_scopes", "state", *dates]
 
     def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
         """Return False: to change scopes, issue a new token."""
@@ -87,8 +99,8 @@ class ApiTokenAdmin(BoundedSearch, admin.ModelAdmin[ApiToken]):
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
         """Create the secret and keep it on the instance for response_add() only."""
-        obj.issued_text = obj.renew_secret()  # type: ignore[attr-defined]  # no column
-        super().save_model(request, obj, form, change)
+        text = obj.issue_secret(cause=Cause.of_request(request))
+        obj.issued_text = text  # type: ignore[attr-defined]  # no column
 
     def response_add(
         self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None
@@ -108,9 +120,7 @@ class ApiTokenAdmin(BoundedSearch, admin.ModelAdmin[ApiToken]):
         """Revoke tokens; the next request with one of them fails."""
         count = 0
         for token in tokens:
-            # If two users revoke a token at once, keep the first time.
-            row = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
-            if row.update(revoked_at=clock.now()):
+            if token.revoke(cause=Cause.of_request(request)):
                 self.log_change(request, token, "Revoked.")
                 count += 1
         text = f"{count} {model_ngettext(self.opts, count)} revoked."
@@ -142,6 +152,21 @@ class ApiTokenAdmin(BoundedSearch, admin.ModelAdmin[ApiToken]):
     def created(self, token: ApiToken) -> str:
         """Return the time when it was issued."""
         return formatting.utc_time(token.created_at)
+
+    @admin.display(description="issued by", ordering="created_by")
+    def issuer(self, token: ApiToken) -> str:
+        """Return who issued it, and whether that user may still issue tokens."""
+        shown = formatting.actor(token.created_by, token.created_by_kind)
+        if token.created_by_kind != ActorKind.USER or token.revoked_at:
+            return shown
+        if admins().filter(username=token.created_by).exists():
+            return shown
+        return format_html("{} (no longer admin)", shown)
+
+    @admin.display(description="revoked by")
+    def revoker(self, token: ApiToken) -> str:
+        """Return who revoked it."""
+        return formatting.actor(token.revoked_by, token.revoked_by_kind)
 
     @admin.display(description="revoked (UTC)")
     def revoked(self, token: ApiToken) -> str:

@@ -14,8 +14,16 @@ from remediation.models import Transition
 class TransitionAdmin(ReadOnlyModelAdmin[Transition]):
     """Transitions, newest first."""
 
-    list_display = ["short_id", "time", "subject", "change", "short_reason", "actor", "story"]
-    list_filter = ["subject_type"]
+    list_display = [
+        "short_id",
+        "time",
+        "subject",
+        "change",
+        "short_reason",
+        "shown_actor",
+        "story",
+    ]
+    list_filter = ["subject_type", "actor_kind"]
     search_fields = ["request_id__exact", "cause_request_id__exact"]
     search_help_text = "Complete request id, of the story or of the request that made the change"
     fieldsets = [
@@ -24,7 +32,7 @@ class TransitionAdmin(ReadOnlyModelAdmin[Transition]):
             {
                 "fields": [
                     ("time", "subject", "change"),
-                    ("actor", "story", "request"),
+                    ("shown_actor", "story", "request"),
                     "full_reason",
                     "shown_data",
                 ]

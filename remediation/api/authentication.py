@@ -13,7 +13,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from remediation import clock
-from remediation.models import ApiToken
+from remediation.models import ActorKind, ApiToken
 
 CREDENTIALS_HELP = (
     "Send a token as Authorization: Bearer TOKEN, or as the password of basic authentication."
@@ -26,6 +26,7 @@ class TokenUser:
     """The user of a request with a token. ``username`` is the token's name."""
 
     username: str
+    actor_kind: str = ActorKind.TOKEN
     is_authenticated: bool = True
     is_anonymous: bool = False
     is_active: bool = True

@@ -125,7 +125,7 @@ class RunFilter(StrictFilterSet):
 
     class Meta:
         model = BucketRun
-        fields = ["request_id", "alert", "bucket", "trigger", "actor", "number"]
+        fields = ["request_id", "alert", "bucket", "trigger", "actor", "actor_kind", "number"]
 
     @classmethod
     def is_selective(cls, values: Mapping[str, Sequence[str]]) -> bool:
@@ -187,4 +187,5 @@ class TransitionFilter(StrictFilterSet):
             "run_id",
             "to_status",
             "actor",
+            "actor_kind",
         ]

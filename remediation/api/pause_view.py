@@ -63,6 +63,7 @@ def _pause_response() -> Response:
         "paused": current is not None,
         "reason": current.reason if current else "",
         "actor": current.actor if current else "",
+        "actor_kind": current.actor_kind if current else "",
         "since": current.created_at if current else None,
         "expires_at": current.expires_at if current else None,
         "in_flight": pause.in_flight(),

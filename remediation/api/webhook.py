@@ -104,9 +104,7 @@ class AlertmanagerWebhook(TokenOnlyView):
             raise ParseError(str(error)) from error
         cause = Cause.of_request(request)
         try:
-            receipts = receive.receive(
-                notification, cause=cause, client=request.META.get("REMOTE_ADDR", "")
-            )
+            receipts = receive.receive(notification, cause=cause, client=cause.client_host)
         except Error as error:
             # Any database error is a 503: Alertmanager retries only after a 5xx.
             raise Unavailable from error

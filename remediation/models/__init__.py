@@ -1,6 +1,7 @@
 """The models of remediation."""
 
 from remediation.models.action import Action
+from remediation.models.actor import ActorKind, Cause
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket, BucketStep
 from remediation.models.bucket_version import BucketVersion
@@ -20,7 +21,6 @@ from remediation.models.text_lookups import Begins, HasText
 from remediation.models.token import ApiToken, Scope
 from remediation.models.transition import (
     AppendOnlyError,
-    Cause,
     IllegalTransitionError,
     Transition,
     TransitionBatch,
@@ -29,6 +29,7 @@ from remediation.models.transition import (
 __all__ = [
     "Action",
     "ActionExecution",
+    "ActorKind",
     "Alert",
     "ApiToken",
     "AppendOnlyError",

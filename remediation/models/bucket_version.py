@@ -8,9 +8,10 @@ from typing import Any
 
 from django.db import models, transaction
 
+from remediation.models.actor import Cause, actor_kind_field
 from remediation.models.bucket import Bucket
 from remediation.models.fields import ExactCharField
-from remediation.models.transition import AppendOnlyManager, AppendOnlyModel, Cause
+from remediation.models.transition import AppendOnlyManager, AppendOnlyModel
 
 
 def canonical(definition: dict[str, Any]) -> str:
@@ -31,6 +32,7 @@ class BucketVersion(AppendOnlyModel):
     definition = models.JSONField()
     sha256 = ExactCharField(max_length=64, db_index=True)
     actor = models.CharField(max_length=150)
+    actor_kind = actor_kind_field()
     created_at = models.DateTimeField()
 
     objects = AppendOnlyManager()
@@ -63,6 +65,7 @@ class BucketVersion(AppendOnlyModel):
                 definition=definition,
                 sha256=digest(definition),
                 actor=cause.actor,
+                actor_kind=cause.actor_kind,
                 created_at=cause.at,
             )
 

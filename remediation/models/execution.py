@@ -9,6 +9,7 @@ from django.db import models
 
 from remediation import clock
 from remediation.models.action import Action
+from remediation.models.actor import Cause
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.fields import ExactCharField, KeyField, created_field, one_of
@@ -17,7 +18,6 @@ from remediation.models.raw_sql import compare_and_set
 from remediation.models.run import BucketRun
 from remediation.models.trace_tags import new_trace_tag
 from remediation.models.transition import (
-    Cause,
     Transition,
     TransitionBatch,
 )

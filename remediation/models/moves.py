@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db import transaction
 
+from remediation.models.actor import Cause
 from remediation.models.raw_sql import compare_and_set
 from remediation.models.transition import (
-    Cause,
     IllegalTransitionError,
     Transition,
     TransitionBatch,

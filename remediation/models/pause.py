@@ -7,6 +7,7 @@ import datetime
 from django.db import models
 from django.db.models import Q
 
+from remediation.models.actor import actor_kind_field
 from remediation.models.raw_sql import is_any_pause_open
 
 
@@ -15,11 +16,13 @@ class Pause(models.Model):
 
     reason = models.TextField()
     actor = models.CharField(max_length=150)
+    actor_kind = actor_kind_field()
     request_id = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_by = models.CharField(max_length=150, blank=True)
+    ended_by_kind = actor_kind_field()
 
     class Meta:
         db_table = "pauses"

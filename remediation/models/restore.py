@@ -6,6 +6,7 @@ import datetime
 
 from django.db import models
 
+from remediation.models.actor import actor_kind_field
 from remediation.models.fields import ExactCharField
 from remediation.models.raw_sql import is_any_restore_recorded
 
@@ -15,6 +16,7 @@ class Restore(models.Model):
 
     at = models.DateTimeField(unique=True)
     actor = ExactCharField(max_length=150)
+    actor_kind = actor_kind_field()
 
     class Meta:
         db_table = "restores"

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.db import models, transaction
 
+from remediation.models.actor import Cause, actor_kind_field
 from remediation.models.alert import Alert
 from remediation.models.bucket import Bucket
 from remediation.models.bucket_version import BucketVersion
@@ -14,7 +15,6 @@ from remediation.models.fields import ExactCharField, KeyField, created_field, o
 from remediation.models.moves import move
 from remediation.models.raw_sql import compare_and_set
 from remediation.models.transition import (
-    Cause,
     IllegalTransitionError,
     Transition,
     TransitionBatch,
@@ -80,6 +80,7 @@ class BucketRun(models.Model):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="retries"
     )
     actor = ExactCharField(max_length=150, default="system")
+    actor_kind = actor_kind_field()
     status = models.CharField(max_length=20, choices=Status, default=Status.PENDING)
     reason = models.TextField(blank=True)
     stop = models.CharField(max_length=20, choices=Stop, default=Stop.NO, blank=True)

@@ -12,6 +12,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from remediation import clock
+from remediation.models.actor import Cause, actor_kind_field
+from remediation.models.actor_names import token_name_problem
 from remediation.models.fields import ExactCharField, KeyField, created_field
 from remediation.models.raw_sql import valid_token_row
 
@@ -52,6 +54,10 @@ def validate_scopes(scopes: Any) -> None:
         raise ValidationError(problem)
 
 
+def _maker_field() -> ExactCharField[str, str]:
+    return ExactCharField(max_length=150, blank=True, default="", db_default="", editable=False)
+
+
 class ApiToken(models.Model):
     """A random token with scopes; only its sha256 is stored."""
 
@@ -63,6 +69,11 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Names, not keys: the record outlives the user.
+    created_by = _maker_field()
+    created_by_kind = actor_kind_field()
+    revoked_by = _maker_field()
+    revoked_by_kind = actor_kind_field()
 
     _recorded_at: datetime.datetime | None = None
 
@@ -80,19 +91,34 @@ class ApiToken(models.Model):
         name: str,
         scopes: list[str],
         expires_at: datetime.datetime | None = None,
+        cause: Cause | None = None,
     ) -> tuple[ApiToken, str]:
         """Create a token; return the row and the plain-text token, which is not stored."""
         row = cls(name=name, scopes=scopes, expires_at=expires_at)
-        text = row.renew_secret()
-        row.full_clean()
-        row.save()
-        return row, text
+        row.full_clean(exclude=["prefix", "sha256"])
+        return row, row.issue_secret(cause=cause or Cause())
 
-    def renew_secret(self) -> str:
-        """Set a new secret on the unsaved row; return the plain-text token."""
+    def issue_secret(self, *, cause: Cause) -> str:
+        """Save a validated new token; return the plain-text token, which is not stored."""
         text = f"pc_{secrets.token_urlsafe(32)}"
         self.prefix, self.sha256 = text[:PREFIX_LENGTH], digest(text)
+        self.created_by, self.created_by_kind = cause.actor, cause.actor_kind
+        self.save(force_insert=True)
         return text
+
+    def revoke(self, *, cause: Cause) -> bool:
+        """Revoke the token; return False if another user has revoked it first."""
+        row = ApiToken.objects.filter(pk=self.pk, revoked_at=None)
+        return bool(
+            row.update(
+                revoked_at=cause.at, revoked_by=cause.actor, revoked_by_kind=cause.actor_kind
+            )
+        )
+
+    def clean(self) -> None:
+        """Reject a name that could be taken for a user or for PoundCake itself."""
+        if problem := token_name_problem(self.name):
+            raise ValidationError({"name": problem})
 
     @classmethod
     def find(cls, text: str, *, at: datetime.datetime) -> ApiToken | None:

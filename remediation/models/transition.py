@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, ClassVar, Never, Protocol, Self, TypeVar
 
 from django.db import connection, models, transaction
 
-from remediation import clock
+from remediation.models.actor import Cause, actor_kind_field
 from remediation.models.fields import ExactCharField, KeyField, one_of
 from remediation.models.inserts import insert
 from remediation.values.json_values import fit
@@ -37,20 +35,6 @@ class AppendOnlyError(Exception):
 
 class IllegalTransitionError(Exception):
     """A row's status does not allow the move; another process may have moved it first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """The actor and time of a change, and the inbound API call ('' for jobs)."""
-
-    at: datetime.datetime = field(default_factory=clock.now)
-    actor: str = "system"
-    request_id: str = ""
-
-    @classmethod
-    def of_request(cls, request: Any) -> Self:
-        """Return the user and the request id of an HTTP request, which audit's middleware sets."""
-        return cls(actor=request.user.get_username(), request_id=request.request_id)
 
 
 class AppendOnlyQuerySet(models.QuerySet[_Row]):
@@ -111,6 +95,7 @@ class Transition(AppendOnlyModel):
     from_status = models.CharField(max_length=20, blank=True)
     to_status = ExactCharField(max_length=20)
     actor = ExactCharField(max_length=150)
+    actor_kind = actor_kind_field()
     reason = models.TextField(blank=True)
     data = models.JSONField(default=dict, blank=True)
 
@@ -158,6 +143,7 @@ class Transition(AppendOnlyModel):
             from_status=from_status,
             to_status=to_status,
             actor=cause.actor,
+            actor_kind=cause.actor_kind,
             reason=fit_text(reason),
             data=fit(data or {}),
         )

@@ -109,6 +109,7 @@ class RunSerializer(serializers.ModelSerializer[BucketRun]):
             "trigger",
             "retry_of",
             "actor",
+            "actor_kind",
             "status",
             "reason",
             "waiting_for",
@@ -219,6 +220,7 @@ class TransitionSerializer(serializers.ModelSerializer[Transition]):
             "from_status",
             "to_status",
             "actor",
+            "actor_kind",
             "reason",
             "data",
         ]

@@ -67,6 +67,7 @@ class PauseSerializer(serializers.Serializer[Any]):
     paused = serializers.BooleanField()
     reason = serializers.CharField()
     actor = serializers.CharField()
+    actor_kind = serializers.CharField(help_text="user, token or command; see the glossary")
     since = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
     in_flight = InFlightSerializer(many=True)

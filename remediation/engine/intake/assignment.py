@@ -11,7 +11,7 @@ from remediation.engine.alert_reasons import why_nothing_ran
 from remediation.engine.guards import cooldown
 from remediation.engine.intake import bucket_cache
 from remediation.engine.intake.bucket_cache import Snapshot
-from remediation.models import Alert, Bucket, BucketRun, BucketVersion, Cause
+from remediation.models import ActorKind, Alert, Bucket, BucketRun, BucketVersion, Cause
 
 
 @dataclass(slots=True)
@@ -116,6 +116,7 @@ def _new_run(alert: Alert, bucket: Bucket, plan: BucketVersion, *, cause: Cause)
         bucket=bucket,
         plan=plan,
         trigger=trigger_of(bucket),
+        actor_kind=ActorKind.SYSTEM,
         created_at=cause.at,
     )
 

@@ -27,6 +27,7 @@ def pause(*, reason: str, expires_at: datetime.datetime | None, cause: Cause) ->
         return Pause.objects.create(
             reason=reason.strip(),
             actor=cause.actor,
+            actor_kind=cause.actor_kind,
             request_id=cause.request_id,
             created_at=cause.at,
             expires_at=expires_at,
@@ -60,5 +61,5 @@ def in_flight() -> list[ActionExecution]:
 def _end(*, cause: Cause) -> bool:
     current = Pause.objects.filter(ended_at=None)
     was_paused = Pause.current(at=cause.at) is not None
-    current.update(ended_at=cause.at, ended_by=cause.actor)
+    current.update(ended_at=cause.at, ended_by=cause.actor, ended_by_kind=cause.actor_kind)
     return was_paused

@@ -39,7 +39,7 @@ def after_restore(*, cause: Cause) -> RestoredWork:
     """
     with transaction.atomic():
         _refuse_while_workers_live(at=cause.at)
-        Restore.objects.create(at=cause.at, actor=cause.actor)
+        Restore.objects.create(at=cause.at, actor=cause.actor, actor_kind=cause.actor_kind)
         pause.pause(reason=PAUSE_REASON, expires_at=None, cause=cause)
     pending = ActionExecution.objects.filter(status=Status.PENDING, parent=None).filter(
         run__status__in=BucketRun.OPEN

@@ -94,6 +94,7 @@ def _start(
                 trigger=trigger,
                 retry_of=retry_of,
                 actor=cause.actor,
+                actor_kind=cause.actor_kind,
                 identity=cooldown.identity(alert, bucket),
                 plan=plan,
                 created_at=cause.at,

@@ -26,7 +26,7 @@ def settle_remote(row: ActionExecution, remote: Execution, *, client: StackStorm
     """Settle one execution that is final in StackStorm, with its tasks if it is a workflow."""
     has_tasks = row.step_order == 0 or remote.children
     tasks = client.children(remote.id) if has_tasks else []
-    settle_all([_settlement(row, remote, tasks=tasks)], cause=Cause(actor="stackstorm"))
+    settle_all([_settlement(row, remote, tasks=tasks)], cause=Cause.of_stackstorm())
 
 
 def settle_without_tasks(
@@ -37,7 +37,7 @@ def settle_without_tasks(
     for row, remote in ended:
         with isolate(row, description="Reading an outcome", on_failure=postpone):
             settlements.append(_settlement(row, remote))
-    settle_all(settlements, cause=Cause(actor="stackstorm"))
+    settle_all(settlements, cause=Cause.of_stackstorm())
 
 
 def _settlement(

@@ -139,7 +139,7 @@ def _write_transition(execution_id: int, remote: Execution | RerunExecution, rea
     Transition.write(
         Transition.of(
             execution,
-            cause=Cause(actor="stackstorm"),
+            cause=Cause.of_stackstorm(),
             from_status=execution.status,
             to_status=execution.status,
             reason=reason,

@@ -4,10 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from remediation import clock
 from remediation.engine.operations import restore
-from remediation.management.operator import operator_name
-from remediation.models import Cause
+from remediation.management.operator import operator_cause
 
 
 class Command(BaseCommand):
@@ -19,7 +17,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Record the restore, and list what to check before the pause is ended."""
         try:
-            work = restore.after_restore(cause=Cause(at=clock.now(), actor=operator_name()))
+            work = restore.after_restore(cause=operator_cause())
         except restore.WorkersAlive as error:
             raise CommandError(str(error)) from error
         self.stdout.write(

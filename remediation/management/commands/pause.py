@@ -6,11 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from remediation import clock
 from remediation.engine.operations import pause
 from remediation.management import installation
-from remediation.management.operator import operator_name
-from remediation.models import Cause
+from remediation.management.operator import operator_cause
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -32,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Pause, and list the executions that continue."""
         installation.require_worker(without_workers=options["without_workers"])
-        cause = Cause(at=clock.now(), actor=operator_name())
+        cause = operator_cause()
         expires_at = cause.at + _duration(options["duration"]) if options["duration"] else None
         try:
             held = pause.pause(reason=options["reason"], expires_at=expires_at, cause=cause)

@@ -6,8 +6,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from remediation.engine.operations import pause
 from remediation.management import installation
-from remediation.management.operator import operator_name
-from remediation.models import Cause
+from remediation.management.operator import operator_cause
 
 
 class Command(BaseCommand):
@@ -20,5 +19,5 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Resume, and print whether PoundCake was paused."""
         installation.require_worker(without_workers=options["without_workers"])
-        was_paused = pause.resume(cause=Cause(actor=operator_name()))
+        was_paused = pause.resume(cause=operator_cause())
         self.stdout.write("PoundCake has resumed." if was_paused else "PoundCake was not paused.")

@@ -39,6 +39,7 @@ def test_without_a_pause_the_state_is_empty(client: Client) -> None:
         "paused": False,
         "reason": "",
         "actor": "",
+        "actor_kind": "",
         "since": None,
         "expires_at": None,
         "in_flight": [],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from django.http.response import HttpResponseBase
 from audit.models import ApiCall
 from remediation import clock
 from remediation.engine.secret_values import known_secrets
+from remediation.engine.totals.definitions import API_REQUESTS, API_SECONDS, UNRECORDED_CALLS
 from remediation.models import new_id
 from remediation.models.actor import kind_of_user
 from remediation.models.inserts import insert
@@ -27,6 +27,7 @@ from remediation.values.text import storable
 logger = logging.getLogger(__name__)
 
 RECORDED_PREFIX = "/api/v1/"
+ENDPOINTS = {"/api/v1/webhook": "webhook", "/api/v1/stackstorm/webhook": "callback"}
 UNRECORDED_PREFIXES = ("/api/v1/schema", "/api/v1/docs")
 CLIENT_REQUEST_ID_LENGTH = 200
 # Largest body that is stored complete, about 300 alerts. Of a larger one only the beginning is
@@ -45,23 +46,6 @@ class IdentifiedRequest(HttpRequest):
     client_request_id: str
     # The parsed body, if a view cached it.
     decoded_body: object = None
-
-
-class ThreadSafeCounter:
-    """A counter shared by the threads of a process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.value = 0
-
-    def add_one(self) -> None:
-        """Increment the counter."""
-        with self._lock:
-            self.value += 1
-
-
-# API calls of this process that could not be recorded.
-unrecorded_calls = ThreadSafeCounter()
 
 
 class RequestIdMiddleware:
@@ -98,12 +82,15 @@ class ApiCallMiddleware:
         created_at, begin = clock.now(), time.perf_counter()
         body = _read_body(request)
         response = self.get_response(request)
-        elapsed_ms = (time.perf_counter() - begin) * 1000
+        elapsed = time.perf_counter() - begin
+        endpoint = _endpoint(request.path_info)
+        API_REQUESTS.add(endpoint=endpoint, code=str(response.status_code))
+        API_SECONDS.observe(elapsed, endpoint=endpoint)
         with _log_failure(request):
             call = ApiCall(
                 created_at=created_at,
                 completed_at=clock.now(),
-                processing_time_ms=round(elapsed_ms, 3),
+                processing_time_ms=round(elapsed * 1000, 3),
                 **_request_columns(request, body),
                 **_response_columns(request, response),
             )
@@ -122,6 +109,11 @@ def _write(call: ApiCall) -> None:
         insert([call])
 
 
+def _endpoint(path: str) -> str:
+    """Return the label of the two endpoints that machines call, else ``other``."""
+    return ENDPOINTS.get(path.rstrip("/"), "other")
+
+
 def _is_recorded(path: str) -> bool:
     return path.startswith(RECORDED_PREFIX) and not path.startswith(UNRECORDED_PREFIXES)
 
@@ -134,7 +126,7 @@ def _log_failure(request: IdentifiedRequest) -> Iterator[None]:
     except Exception:
         # An error response would make the caller retry a request that has succeeded.
         logger.exception("Could not record API call %s.", request.request_id)
-        unrecorded_calls.add_one()
+        UNRECORDED_CALLS.add()
 
 
 def _read_body(request: HttpRequest) -> bytes | None:

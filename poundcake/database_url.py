@@ -53,8 +53,10 @@ def _sqlite(parts: SplitResult) -> dict[str, Any]:
     name = unquote_plus(parts.path[1:]) or ":memory:"
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "poundcake.sqlite",
         "NAME": name,
+        # pytest-django knows only Django's own backend as one with databases in memory.
+        "TEST": {"NAME": ":memory:"},
         "OPTIONS": {
             # Take the write lock at the begin of a transaction. Nothing can change between a guard
             # and its update, and no transaction waits for the lock while it holds others.

@@ -6,7 +6,8 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
-from poundcake import health, metrics
+from poundcake import health
+from poundcake.metrics.view import Metrics
 from poundcake.schema import DocsView, SchemaView
 from remediation.api.base_views import UnknownPath
 
@@ -25,7 +26,7 @@ urlpatterns = [
     re_path(r"^api/", UnknownPath.as_view()),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("metrics", metrics.Metrics.as_view(), name="metrics"),
+    path("metrics", Metrics.as_view(), name="metrics"),
 ]
 
 handler400 = "remediation.api.errors.bad_request"

@@ -25,3 +25,7 @@ def _load() -> WSGIHandler:
 
 
 application = _load()
+
+from remediation.engine.totals import flush  # noqa: E402 - the models need the application
+
+flush.enable()

@@ -24,6 +24,7 @@ from remediation.engine.launching import (
 )
 from remediation.engine.outcomes import poll, poll_interval, poll_schedule, reruns
 from remediation.engine.stackstorm_client import STACKSTORM, NotConfigured, stackstorm_client
+from remediation.engine.totals import advance
 from remediation.models import EarlyResolve, Heartbeat, JobSchedule, Problem
 from remediation.stackstorm import StackStormClient
 
@@ -118,7 +119,7 @@ def tick(**_newer: object) -> bool:
         return False
     problems.begin("tick")
     periodic = [recover.recover, launch_timeout.expire, cancel.cancel_overdue, _prune]
-    periodic += [_check_clocks, _refresh_actions, problems.end_unreported]
+    periodic += [_check_clocks, _refresh_actions, problems.end_unreported, advance.advance]
     try:
         _run_all([_wake_launchers, *parts, *periodic])
     finally:

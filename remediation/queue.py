@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import close_old_connections, connection
-from django.db.models import Min, QuerySet, Value
+from django.db.models import Count, Min, QuerySet, Value
 from django_q import cluster as django_q_cluster
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
@@ -187,11 +187,20 @@ def prune(*, before: datetime.datetime, most: int) -> None:
     OrmQ.objects.filter(pk__in=list(lost.values_list("pk", flat=True)[:most])).delete()
 
 
-def oldest_waiting(cluster: str) -> datetime.datetime | None:
-    """Return the due time of a cluster's oldest due wake-up, or None."""
-    due = OrmQ.objects.filter(key=cluster, lock__lte=clock.now())
-    oldest: datetime.datetime | None = due.aggregate(since=Min("lock"))["since"]
-    return oldest
+@dataclass(frozen=True, slots=True)
+class DueWakeUps:
+    """How many wake-ups of a cluster are due, and since when the oldest one is."""
+
+    count: int = 0
+    since: datetime.datetime | None = None
+
+
+def due_wake_ups() -> dict[str, DueWakeUps]:
+    """Return the due wake-ups of each cluster that no worker has taken, in one query."""
+    due = OrmQ.objects.filter(key__in=CLUSTERS, lock__lte=clock.now()).values("key")
+    rows = due.annotate(count=Count("pk"), since=Min("lock")).values_list("key", "count", "since")
+    found = {key: DueWakeUps(count, since) for key, count, since in rows}
+    return {cluster: found.get(cluster, DueWakeUps()) for cluster in CLUSTERS}
 
 
 def overdue(*, before: datetime.datetime) -> QuerySet[Any, dict[str, Any]]:

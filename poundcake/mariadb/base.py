@@ -8,6 +8,9 @@ call could not be recorded. No transaction is open during a call, so a reconnect
 import time
 
 from django.db.backends.mysql import base
+from django.utils.functional import cached_property
+
+from poundcake.database_errors import CountingErrorWrapper
 
 IDLE_SECONDS = 1.0  # without a statement, after which the connection is checked
 
@@ -16,6 +19,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """A connection to MariaDB that is checked after idle time."""
 
     _used_at = 0.0
+
+    @cached_property
+    def wrap_database_errors(self) -> CountingErrorWrapper:
+        """Convert and count the driver's errors."""
+        return CountingErrorWrapper(self)
 
     def close_if_health_check_failed(self) -> None:
         """Check an idle connection; Django calls this before every statement."""

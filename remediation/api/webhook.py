@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from typing import Any
 
 from django.db import Error
@@ -34,6 +35,7 @@ from remediation.engine.intake import receive
 from remediation.engine.intake.episodes import Disposition
 from remediation.engine.intake.receipts import Receipt
 from remediation.engine.outcomes import poll_hints
+from remediation.engine.totals.definitions import ALERTS_RECEIVED, ALERTS_TRUNCATED
 from remediation.models import Cause, Scope
 
 logger = logging.getLogger(__name__)
@@ -108,6 +110,8 @@ class AlertmanagerWebhook(TokenOnlyView):
         except Error as error:
             # Any database error is a 503: Alertmanager retries only after a 5xx.
             raise Unavailable from error
+        for disposition, count in Counter(receipt.disposition for receipt in receipts).items():
+            ALERTS_RECEIVED.add(count, disposition=disposition.value)
         result = {
             "request_id": cause.request_id,
             "status": "accepted" if receipts else "no_alerts",
@@ -144,6 +148,7 @@ def _truncation(notification: Notification) -> dict[str, Any]:
     count = notification.truncated_alerts
     if not count:
         return {}
+    ALERTS_TRUNCATED.add(count)
     warning = (
         f"Alertmanager truncated {count} alerts of this group and may never send them. Set"
         " max_alerts to 0 in its webhook_config."

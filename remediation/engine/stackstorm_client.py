@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from http import HTTPStatus
 
 from django.conf import settings
 
+from remediation.engine.totals.definitions import STACKSTORM_REQUESTS, STACKSTORM_SECONDS
 from remediation.stackstorm import StackStormClient
 
+_STATUSES = frozenset(HTTPStatus)
 STACKSTORM = "stackstorm"  # name of the problem while StackStorm cannot be reached
 
 
@@ -44,4 +47,12 @@ def _client(
         timeout=settings.ST2_TIMEOUT,
         verify=settings.ST2_CA_BUNDLE or settings.ST2_VERIFY_TLS,
         pool_size=settings.ST2_MAX_CONCURRENT_REQUESTS,
+        on_request=_count_request,
     )
+
+
+def _count_request(method: str, status: int | None, seconds: float) -> None:
+    # StackStorm or a proxy chooses the status; only real ones become labels.
+    code = "none" if status is None else str(status) if status in _STATUSES else "other"
+    STACKSTORM_REQUESTS.add(method=method, code=code)
+    STACKSTORM_SECONDS.observe(seconds, method=method)

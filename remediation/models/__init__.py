@@ -11,6 +11,7 @@ from remediation.models.execution import ActionExecution
 from remediation.models.heartbeat import Heartbeat
 from remediation.models.ids import new_id
 from remediation.models.job_schedule import JobSchedule
+from remediation.models.metric_total import MetricPosition, MetricTotal
 from remediation.models.pause import Pause
 from remediation.models.problem import Problem
 from remediation.models.rejected_alert import RejectedAlert
@@ -45,6 +46,8 @@ __all__ = [
     "Heartbeat",
     "IllegalTransitionError",
     "JobSchedule",
+    "MetricPosition",
+    "MetricTotal",
     "Pause",
     "Problem",
     "RejectedAlert",

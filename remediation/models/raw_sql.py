@@ -157,6 +157,29 @@ def executions_sql(st2_execution_ids: Collection[str]) -> str:
     )
 
 
+def add_to_totals(rows: Sequence[tuple[str, str, str, float]]) -> None:
+    """Add to totals, and insert those that are missing: key, name, labels as JSON, and amount.
+
+    The ORM cannot add to the value of an existing row while it inserts others.
+    """
+    model = apps.get_model("remediation", "MetricTotal")
+    table = _quoted(model._meta.db_table)
+    key, name, labels, value = (
+        _quoted(_field(model, field).column) for field in ("key", "name", "labels", "value")
+    )
+    conflict = (
+        f"ON DUPLICATE KEY UPDATE {value} = {value} + VALUES({value})"
+        if _connection().vendor == "mysql"
+        else f"ON CONFLICT ({key}) DO UPDATE SET {value} = {table}.{value} + excluded.{value}"
+    )
+    marks = ", ".join(["(%s, %s, %s, %s)"] * len(rows))
+    with _connection().cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({key}, {name}, {labels}, {value}) VALUES {marks} {conflict}",  # noqa: S608 - our names
+            [column for row in rows for column in row],
+        )
+
+
 _LONG = ("parameters", "st2_result")
 
 

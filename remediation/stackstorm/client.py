@@ -42,7 +42,7 @@ from remediation.stackstorm.response_readers import (
 )
 from remediation.stackstorm.responses import Response
 from remediation.stackstorm.stream import SILENCE_SECONDS, UPDATE, read_updates
-from remediation.stackstorm.transport import NoResponseError, Transport
+from remediation.stackstorm.transport import NoResponseError, RequestObserver, Transport
 from remediation.stackstorm.urls import api_base, stream_base
 from remediation.stackstorm.users import UserInfo, read_user
 
@@ -75,6 +75,7 @@ class StackStormClient:
         timeout: float,
         verify: bool | str = True,
         pool_size: int = 10,
+        on_request: RequestObserver | None = None,
     ) -> None:
         """Create a client; this sends nothing.
 
@@ -87,7 +88,9 @@ class StackStormClient:
         self._base = api_base(api_url)
         if isinstance(verify, str) and not Path(verify).exists():
             raise ValueError(f"ST2_CA_BUNDLE names a file that does not exist: {verify}")
-        self._transport = Transport(timeout=timeout, verify=verify, pool_size=pool_size)
+        self._transport = Transport(
+            timeout=timeout, verify=verify, pool_size=pool_size, on_request=on_request
+        )
         self._credentials: Credentials = ApiKey(api_key)
         if username and not api_key:
             if not password or not auth_url:

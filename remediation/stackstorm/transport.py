@@ -1,7 +1,9 @@
 """Send one HTTP request to StackStorm and report whether it may have been sent."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -35,13 +37,32 @@ class NoResponseError(Exception):
         self.may_have_been_sent = may_have_been_sent
 
 
+@dataclass(slots=True)
+class _Observed:
+    """A request and the status of its response, if there is one."""
+
+    status: int | None = None
+
+
+# Called after each request with its method, the HTTP status or None, and the seconds.
+RequestObserver = Callable[[str, int | None, float], object]
+
+
 class Transport:
     """Pooled connections with timeouts, for several threads.
 
     It never retries a request and never follows a redirect.
     """
 
-    def __init__(self, *, timeout: float, verify: bool | str, pool_size: int) -> None:
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        verify: bool | str,
+        pool_size: int,
+        on_request: RequestObserver | None = None,
+    ) -> None:
+        self._on_request = on_request
         self._timeout = timeout
         self._verify = verify
         self._session = requests.Session()
@@ -81,7 +102,7 @@ class Transport:
 
         ``credentials``: headers. ``secrets``: texts to mask in returned texts.
         """
-        with _raise_as_no_response(url, secrets):
+        with self._observed(method) as observed, _raise_as_no_response(url, secrets):
             response = self._session.request(
                 method,
                 url,
@@ -92,6 +113,7 @@ class Transport:
                 allow_redirects=False,
                 **self._proxies_and_certs(url),
             )
+            observed.status = response.status_code
         return _read(response, secrets)
 
     def open_stream(
@@ -107,7 +129,7 @@ class Transport:
         Raises NoResponseError, also while the stream is read, after ``silence_seconds`` without
         data or if the connection breaks. The iterator ends when StackStorm ends the stream.
         """
-        with _raise_as_no_response(url, secrets):
+        with self._observed("GET") as observed, _raise_as_no_response(url, secrets):
             response = self._session.get(
                 url,
                 headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
@@ -117,10 +139,21 @@ class Transport:
                 stream=True,
                 **self._proxies_and_certs(url),
             )
+            observed.status = response.status_code
             kind = response.headers.get("Content-Type", "")
             if response.status_code != 200 or not kind.startswith("text/event-stream"):
                 return _read(response, secrets)
         return _pieces(response, url, secrets)
+
+    @contextmanager
+    def _observed(self, method: str) -> Iterator[_Observed]:
+        """Report a request, with or without a response."""
+        begin, observed = time.perf_counter(), _Observed()
+        try:
+            yield observed
+        finally:
+            if self._on_request:
+                self._on_request(method, observed.status, time.perf_counter() - begin)
 
 
 def _read(response: requests.Response, secrets: Sequence[str]) -> Response:

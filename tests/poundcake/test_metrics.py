@@ -1,21 +1,20 @@
-"""Metrics of work in flight, in the Prometheus format, at a limited cost."""
+"""Gauges of the work in flight, and the format of ``/metrics``."""
 
 import datetime
-import os
-import re
+import socket
+import subprocess
 
 import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
 
-from audit.middleware import unrecorded_calls
 from remediation.engine.operations import pause
 from remediation.models import Cause, Heartbeat, JobSchedule, Problem
-from tests import factories
+from tests import factories, servers
 
 pytestmark = pytest.mark.django_db
-
-SAMPLE = re.compile(r'[a-z_]+(\{[a-z]+="[a-z0-9_.@:-]+"\})? [0-9.e+-]+')
 
 
 @pytest.fixture
@@ -24,11 +23,17 @@ def reader():
 
 
 def samples(client):
+    """Return the values of ``/metrics`` by name and labels, as Prometheus shows a series."""
     response = client.get("/metrics")
-    assert response["Content-Type"].startswith("text/plain; version=0.0.4")
-    lines = [line for line in response.content.decode().splitlines() if not line.startswith("#")]
-    assert all(SAMPLE.fullmatch(line) for line in lines)
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+    assert response.status_code == 200
+    found = {}
+    for family in text_string_to_metric_families(response.content.decode()):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{text}"' for name, text in sorted(sample.labels.items()))
+            series = f"{sample.name}{{{labels}}}" if labels else sample.name
+            assert series not in found
+            found[series] = sample.value
+    return found
 
 
 def test_work_in_flight_is_counted(reader):
@@ -48,6 +53,29 @@ def test_work_in_flight_is_counted(reader):
     assert 'poundcake_executions{status="success"}' not in metrics
 
 
+def test_executions_that_are_due_and_work_for_a_person_are_counted(reader):
+    at = timezone.now()
+    run = factories.make_run(status="running")
+    ages = [(90, True), (10, True), (-60, True), (5, False)]
+    for number, (age, is_remote) in enumerate(ages, start=1):
+        factories.make_execution(
+            run,
+            attempt=number,
+            due_at=at - datetime.timedelta(seconds=age),
+            executed_via_stackstorm=is_remote,
+        )
+    factories.make_execution(run, attempt=5, status="running", asking_since=at)
+    factories.make_execution(run, attempt=6, status="unknown")
+
+    metrics = samples(reader)
+
+    assert metrics['poundcake_due_executions{kind="stackstorm"}'] == 2
+    assert 89 < metrics['poundcake_due_execution_age_seconds{kind="stackstorm"}'] < 200
+    assert metrics['poundcake_due_executions{kind="local"}'] == 1
+    assert metrics['poundcake_waiting_for_person{reason="inquiry"}'] == 1
+    assert metrics['poundcake_waiting_for_person{reason="unknown"}'] == 1
+
+
 def test_rejected_alerts_are_counted(reader):
     assert samples(reader)["poundcake_rejected_alerts_total"] == 0
     factories.make_rejected_alert(total=41)
@@ -63,9 +91,23 @@ def test_the_ages_of_wake_ups_and_heartbeats_are_exported(reader):
 
     metrics = samples(reader)
 
+    assert metrics['poundcake_wakeups{cluster="launch"}'] == 1
     assert 119 < metrics['poundcake_wakeup_age_seconds{cluster="launch"}'] < 200
     assert metrics['poundcake_wakeup_age_seconds{cluster="local"}'] == 0
-    assert 119 < metrics['poundcake_heartbeat_age_seconds{job="tick"}'] < 200
+    assert 119 < metrics['poundcake_heartbeat_age_seconds{heartbeat="tick"}'] < 200
+
+
+def test_the_youngest_heartbeat_of_a_cluster_counts(reader):
+    at = timezone.now()
+    Heartbeat.record("launch@web-1-17", at=at - datetime.timedelta(hours=5))
+    Heartbeat.record("launch@web-1-99", at=at)
+    Heartbeat.record("launch@web-2-33", at=at)
+
+    metrics = samples(reader)
+
+    assert metrics['poundcake_heartbeat_age_seconds{heartbeat="launch"}'] < 60
+    assert metrics['poundcake_live_clusters{cluster="launch"}'] == 2
+    assert metrics['poundcake_live_clusters{cluster="follow"}'] == 0
 
 
 def test_a_pause_and_an_unreachable_stackstorm_are_exported(reader):
@@ -77,15 +119,7 @@ def test_a_pause_and_an_unreachable_stackstorm_are_exported(reader):
 
     for name in ("poundcake_paused", "poundcake_stackstorm_unreachable"):
         assert (before[name], after[name]) == (0, 1)
-    assert 'poundcake_heartbeat_age_seconds{job="stackstorm"}' not in after
-
-
-def test_calls_that_could_not_be_recorded_are_counted_by_process(reader):
-    name = f'poundcake_unrecorded_calls_total{{process="{os.getpid()}"}}'
-    before = samples(reader)[name]
-    unrecorded_calls.add_one()
-
-    assert samples(reader)[name] == before + 1
+    assert 'poundcake_heartbeat_age_seconds{heartbeat="stackstorm"}' not in after
 
 
 def test_the_number_of_queries_is_constant(reader, django_assert_max_num_queries):
@@ -93,13 +127,14 @@ def test_the_number_of_queries_is_constant(reader, django_assert_max_num_queries
     for _ in range(5):
         factories.make_execution()
 
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(22):
         samples(reader)
 
 
-def test_the_clock_skew_of_every_process_is_exported(reader, monkeypatch):
+def test_the_clock_skew_of_every_machine_is_exported(reader, monkeypatch):
     at = timezone.now()
-    Heartbeat.record("launch@web-1", at=at, skew_seconds=600.0)
+    for name, skew in (("launch@web-1-17", 600.0), ("local@web-1-17", 599.0)):
+        Heartbeat.record(name, at=at, skew_seconds=skew)
     Heartbeat.record("launch@gone-1", at=at - datetime.timedelta(hours=1), skew_seconds=9.0)
     Problem.report("clock@web-1", "wrong", at=at)
     monkeypatch.setattr("remediation.clock.skew_seconds", lambda: 0.25)
@@ -108,6 +143,44 @@ def test_the_clock_skew_of_every_process_is_exported(reader, monkeypatch):
 
     named = {name: value for name, value in metrics.items() if "skew" in name}
     assert named == {
-        'poundcake_clock_skew_seconds{process="web"}': 0.25,
-        'poundcake_clock_skew_seconds{process="launch@web-1"}': 600,
+        f'poundcake_clock_skew_seconds{{machine="{socket.gethostname()[:30]}"}}': 0.25,
+        'poundcake_clock_skew_seconds{machine="web-1"}': 600,
     }
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", "text/plain; version=0.0.4; charset=utf-8"),
+        ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "text/plain; version=0.0.4; charset=utf-8"),
+        (
+            # What Prometheus 2.42 sends.
+            "application/openmetrics-text;version=1.0.0,"
+            "application/openmetrics-text;version=0.0.1;q=0.75,"
+            "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+        ),
+    ],
+)
+def test_the_scraper_chooses_the_format(reader, accept, content_type):
+    response = reader.get("/metrics", headers={"accept": accept})
+
+    assert response["Content-Type"] == content_type
+
+
+def test_openmetrics_is_valid(reader):
+    factories.make_run(status="running")
+    response = reader.get("/metrics", headers={"accept": "application/openmetrics-text"})
+
+    families = list(openmetrics.text_string_to_metric_families(response.content.decode()))
+
+    assert len({family.name for family in families}) == len(families) > 20
+
+
+def test_promtool_finds_no_fault_in_the_metrics(reader):
+    promtool = servers.find_program("promtool", package="prometheus")
+    text = reader.get("/metrics").content
+
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True)
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")

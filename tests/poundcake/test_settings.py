@@ -114,7 +114,7 @@ def test_no_setting_is_required(read):
     assert settings["DEBUG"] is False
     assert settings["ST2_VERIFY_TLS"] is True
     assert settings["ST2_API_URL"] == ""
-    assert settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
+    assert settings["DATABASES"]["default"]["ENGINE"] == "poundcake.sqlite"
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "ST2_API_KEY", "ST2_PASSWORD"])

@@ -69,13 +69,14 @@ def test_a_rolled_back_transaction_enqueues_no_wake_up():
     assert not OrmQ.objects.exists()
 
 
-def test_the_oldest_due_wake_up_of_a_cluster_is_returned():
+def test_the_due_wake_ups_of_each_cluster_are_counted():
     now = timezone.now()
     for seconds in (-10, -60, 60):
         queue.enqueue(queue.LAUNCH_DUE, at=now + datetime.timedelta(seconds=seconds))
 
-    assert queue.oldest_waiting(queue.LAUNCH) == now - datetime.timedelta(seconds=60)
-    assert queue.oldest_waiting(queue.LOCAL) is None
+    due = queue.due_wake_ups()
+    assert due[queue.LAUNCH] == queue.DueWakeUps(2, now - datetime.timedelta(seconds=60))
+    assert due[queue.LOCAL] == queue.DueWakeUps()
 
 
 def test_discard_pending_deletes_the_due_wake_ups_of_the_job():

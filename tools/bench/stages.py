@@ -268,7 +268,7 @@ class System:
         while not is_done():
             if time.monotonic() > until:
                 raise RuntimeError(f"The {cluster} cluster did not finish in time")
-            if queue.oldest_waiting(cluster) is not None:
+            if queue.due_wake_ups()[cluster].count:
                 with profile.measured(), profile.stage(DEQUEUE):
                     _do_job(cluster)
             else:

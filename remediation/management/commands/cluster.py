@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from remediation import queue
+from remediation.engine.totals import flush
 from remediation.management.cpu_priority import lower_priority
 from remediation.management.parent_death import kill_forks_with_parent
 
@@ -18,4 +19,5 @@ class Command(BaseCommand):
         lower_priority()
         # Else orphaned processes would keep working beside the cluster that replaces this one.
         kill_forks_with_parent()
+        flush.enable()
         queue.run_cluster()

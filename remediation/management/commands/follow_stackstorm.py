@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from remediation.engine.outcomes.stream import follow
 from remediation.engine.stackstorm_client import NotConfigured, stackstorm_client
+from remediation.engine.totals import flush
 from remediation.stackstorm import stream_base
 
 
@@ -29,4 +30,5 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         # It is safe to stop at any line, so Ctrl-C needs no traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        flush.enable()
         follow(client=client)

@@ -63,7 +63,7 @@ def test_the_body_of_the_seed_triggers_a_poll_and_settles_nothing(
     assert response.json() == {"request_id": response["X-Request-ID"], "status": "accepted"}
     assert execution.due_at is not None
     assert execution.due_at <= timezone.now()
-    assert queue.oldest_waiting(queue.FOLLOW)
+    assert queue.due_wake_ups()[queue.FOLLOW].count
     assert (execution.status, execution.st2_result) == ("running", None)
     assert execution.st2_liveaction_id is None
 

@@ -10,7 +10,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import NOT_PROVIDED
 
-from remediation.models import Heartbeat, JobSchedule, Problem
+from remediation.models import Heartbeat, JobSchedule, MetricPosition, Problem
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +19,7 @@ APPS = {label for label, _ in FIRST}
 AT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 LATER = AT + datetime.timedelta(seconds=5)
 BEFORE_SPLIT = [("remediation", "0014_reruns")]
+BEFORE_METRICS = [("remediation", "0022_actor_kinds")]
 
 
 @pytest.fixture
@@ -132,6 +133,19 @@ def test_heartbeats_are_split_into_schedules_problems_and_processes(migrate):
         ("launch@host-1", AT),
         ("stream", AT),
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_metrics_count_from_the_upgrade_on(migrate):
+    transitions = migrate(BEFORE_METRICS).get_model("remediation", "Transition")._base_manager
+    for pk in (7, 12):
+        transitions.create(
+            pk=pk, at=AT, subject_type="run", subject_id=1, request_id="r", to_status="pending"
+        )
+
+    migrate(MigrationExecutor(connection).loader.graph.leaf_nodes())
+
+    assert MetricPosition.current().position == 12
 
 
 @pytest.mark.django_db

@@ -3,10 +3,13 @@
 import json
 import os
 import secrets
+import shlex
 import socket
+import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from remediation.management.processes import STOP_SECONDS, Processes
+from remediation.management.processes import MANAGE, STOP_SECONDS, Processes
 from st2_sandbox import Sandbox
 
 TIMEOUT_SECONDS = 60.0  # for the web server to start, and for the run to end
 OPERATOR = "operator"
+DATABASE = "poundcake.sqlite3"
 BUCKET = {
     "name": "host_down_workflow",
     "description": "Restart the service of a host that is down, and notify the team.",
@@ -48,31 +52,48 @@ class Command(BaseCommand):
             )
         folder = settings.VAR_DIR / "demo"
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
         key = secrets.token_urlsafe(16)
         with Sandbox(api_key=key) as sandbox:
             environment = {
-                "DATABASE_URL": f"sqlite:///{folder / 'poundcake.sqlite3'}",
+                "DATABASE_URL": f"sqlite:///{folder / DATABASE}",
                 "ST2_API_URL": sandbox.url,
                 "ST2_API_KEY": key,
                 "BIND": settings.BIND,
             }
-            with Processes(environment, stop_seconds=STOP_SECONDS + 20) as processes:
+            env_file = _write_environment(folder / "poundcake.env", environment)
+            with Processes(stop_seconds=STOP_SECONDS + 20) as processes:
+                _use_only(environment, processes.env)
                 login, token = self._prepare(processes, folder)
+                self._say("Starting the web server and the workers, about 10 seconds ...")
                 processes.start_manage("serve", "serve")
                 api = Api(f"http://{settings.BIND}", token)
                 is_remediated = self._send_alert(api, processes)
-                self._print_access(sandbox, login, token)
                 if os.environ.get("ONCE") == "1":
                     if not is_remediated:
                         raise CommandError("The alert was not remediated.")
+                    self._say("\nThe demo ends because of ONCE=1. Without it, it serves the admin.")
                     return
+                self._print_access(sandbox, login, token, env_file)
                 while not processes.ended():
                     time.sleep(0.5)
 
+    def _say(self, text: str) -> None:
+        """Print a text at once, also into a pipe."""
+        self.stdout.write(text)
+        self.stdout.flush()
+
     def _prepare(self, processes: Processes, folder: Path) -> tuple[str, str]:
         """Create tables, actions, a login and a token; return the password and the token."""
+        if not (folder / DATABASE).exists():
+            # The login and the token were in the database.
+            for name in ("login-made", "token"):
+                (folder / name).unlink(missing_ok=True)
+        self._say(f"Preparing the database {folder / DATABASE}, about 10 seconds ...")
         processes.manage("migrate", "--verbosity", "0")
-        self.stdout.write(processes.manage("seed_actions").strip())
+        self._say("Adding the actions and checking them against the sandbox ...")
+        self._say(processes.manage("seed_actions").strip())
+        self._say("Creating a login and a token ...")
         password = _read_or_create(folder / "password", lambda: secrets.token_urlsafe(9))
         processes.env["DJANGO_SUPERUSER_PASSWORD"] = password
         if not (folder / "login-made").exists():
@@ -97,30 +118,31 @@ class Command(BaseCommand):
         _make_bucket(api)
         response = api.post("webhook", _notification())
         received = response["alerts"][0]
-        self.stdout.write(f"\nStory of request {response['request_id']}")
-        self.stdout.write(
+        self._say(f"\nStory of request {response['request_id']}")
+        self._say(
             f"  alert   {received['alert_name']} {received['fingerprint']}:"
             f" {received['disposition']}"
         )
-        self.stdout.write(f"  bucket  {', '.join(received['buckets']) or received['reason']}")
+        self._say(f"  bucket  {', '.join(received['buckets']) or received['reason']}")
         if not received["runs"]:
             return False
         run = api.ended_run(received["runs"][0])
         for step in reversed(api.get(f"executions/?run={run['id']}")["results"]):
-            self.stdout.write(
+            self._say(
                 f"  step {step['step_order']}  {step['name']}: {step['status']}"
                 f" {step['st2_execution_id'] or '(local)'}\n"
                 f"          parameters {json.dumps(step['parameters'])}"
             )
             if step["error_message"]:
-                self.stdout.write(f"          {step['error_message']}")
-        self.stdout.write(f"  run     {run['status']} {run['reason']}".rstrip())
-        self.stdout.write(f"  details {api.url}/audit/requests/{response['request_id']}/")
+                self._say(f"          {step['error_message']}")
+        self._say(f"  run     {run['status']} {run['reason']}".rstrip())
+        self._say(f"  details {api.url}/audit/requests/{response['request_id']}/")
         return bool(run["status"] == "success")
 
-    def _print_access(self, sandbox: Sandbox, password: str, token: str) -> None:
+    def _print_access(self, sandbox: Sandbox, password: str, token: str, env_file: Path) -> None:
         url = f"http://{settings.BIND}"
-        self.stdout.write(
+        manage = f"{shlex.quote(sys.executable)} {shlex.quote(str(MANAGE))}"
+        self._say(
             f"\nAdmin      {url}/admin/\n"
             f"Login      {OPERATOR} / {password}\n"
             f"Token      {token}\n"
@@ -132,7 +154,14 @@ class Command(BaseCommand):
             '      "labels": {"alertname": "HostDown", "instance": "server-01:9100"},\n'
             '      "status": "firing"\n'
             "    }]\n"
-            "  }'\n"
+            "  }'\n\n"
+            "Run commands in another shell, on the database and the sandbox of this demo:\n"
+            f"  export POUNDCAKE_ENV_FILE={shlex.quote(str(env_file))}\n"
+            f"  {manage} check_stackstorm\n"
+            f"  {manage} pause --reason 'trying the demo' --for 10m\n"
+            f"  {manage} resume\n"
+            f"  {manage} create_token ci --scope read\n\n"
+            "Ctrl-C ends the demo."
         )
 
 
@@ -190,6 +219,25 @@ class Api:
     def _open(request: urllib.request.Request) -> Any:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - always our own http URL
             return json.loads(response.read())
+
+
+def _write_environment(path: Path, environment: Mapping[str, str]) -> Path:
+    """Write the settings of the demo for POUNDCAKE_ENV_FILE, readable by the owner only."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(
+        "# Written by each start of the demo.\n"
+        + "".join(f'{name}="{value}"\n' for name, value in environment.items())
+    )
+    return path
+
+
+def _use_only(environment: Mapping[str, str], variables: dict[str, str]) -> None:
+    """Replace the settings of a real installation, such as the URL of its StackStorm."""
+    for name in [*variables]:
+        if name.startswith(("ST2_", "DATABASE_URL")):
+            del variables[name]
+    variables |= {**environment, "POUNDCAKE_ENV_FILE": ""}
 
 
 def _make_bucket(api: Api) -> None:

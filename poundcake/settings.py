@@ -37,6 +37,8 @@ SECRET_KEY = env_secret("SECRET_KEY", least=1) or read_or_create_secret_key(VAR_
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", default=[])  # URLs that may post forms
 BIND = env_address("BIND", "127.0.0.1:8000")  # address and port of the web server
+WEB_PROCESSES = env_count("WEB_PROCESSES", 2, most=64)  # of the web server
+WEB_THREADS = env_count("WEB_THREADS", 4, most=64)  # requests at once per web process
 DATABASES = databases(env_secret("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'poundcake.sqlite3'}")
 
 ST2_API_URL = env_text("ST2_API_URL", "")  # without it only local actions run
@@ -110,21 +112,23 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "audit.middleware.RequestIdMiddleware",
+    # Before the body is decoded and recorded, because both depend on valid credentials.
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
     "remediation.api.body_decoding.DecodeBodyMiddleware",
     "audit.middleware.ApiCallMiddleware",
     "poundcake.hosts.HostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "remediation.api.pause_header.PauseHeaderMiddleware",
 ]
 ROOT_URLCONF = "poundcake.urls"
 WSGI_APPLICATION = "poundcake.wsgi.application"
+ASGI_APPLICATION = "poundcake.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [
     {

@@ -1,4 +1,4 @@
-"""The WSGI application for gunicorn and other web servers."""
+"""The WSGI application. ``poundcake/asgi.py`` runs it in the web server."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from django.core.wsgi import get_wsgi_application
 
 from poundcake import environment_file
 
-LOAD_ERROR = 4  # gunicorn starts no other worker after this exit status
+LOAD_ERROR = 4  # exit status
 
 
 def _load() -> WSGIHandler:

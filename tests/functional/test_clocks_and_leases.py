@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -15,8 +14,8 @@ import requests
 from remediation import queue
 from st2_sandbox import Sandbox
 from tests import servers
-from tests.functional.test_process_loss import Worker, is_ready, send, wait_until
-from tests.servers.poundcake import PoundCake, manage
+from tests.functional.test_process_loss import Worker, send, wait_until
+from tests.servers.poundcake import PoundCake, manage, web_server
 
 API_KEY = "two-machines"
 SHIFTED_CLOCK = Path(__file__).parent / "shifted_clock"
@@ -37,6 +36,7 @@ def app(sandbox, mariadb_server) -> Iterator[PoundCake]:
     """A web server without workers, on MariaDB."""
     bind = f"127.0.0.1:{servers.free_port()}"
     environment = os.environ | {
+        "BIND": bind,
         "DATABASE_URL": mariadb_server.new_database(f"machines{next(numbers)}"),
         "ST2_API_URL": sandbox.url,
         "ST2_API_KEY": API_KEY,
@@ -53,9 +53,7 @@ def app(sandbox, mariadb_server) -> Iterator[PoundCake]:
     manage(environment, "seed_actions")
     token = manage(environment, "create_token", "tests", "--scope", "admin").splitlines()[-1]
     poundcake = PoundCake(f"http://{bind}", token, environment)
-    gunicorn = [sys.executable, "-m", "gunicorn", "--bind", bind, "poundcake.wsgi"]
-    command = ["env", *(f"{name}={value}" for name, value in environment.items()), *gunicorn]
-    with servers.run_server(command, is_ready=lambda: is_ready(poundcake.url)):
+    with web_server(poundcake):
         [action] = poundcake.get("actions/?name=st2_core_local")["results"]
         step = {"action": action["id"], "parameters": {"cmd": "true"}}
         poundcake.post("buckets/", {"name": "any", "alert_name_pattern": ".*", "steps": [step]})

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,8 +32,8 @@ class Machine:
     bind: str = field(default_factory=lambda: f"127.0.0.1:{servers.free_port()}")
 
     def start(self) -> None:
-        gunicorn = [sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", self.bind]
-        self.web = self._start([*gunicorn, "poundcake.wsgi"])
+        self.environment["BIND"] = self.bind
+        self.web = self._start([*MANAGE, "web"])
         self.worker = self._start([*MANAGE, "worker"])
 
     def restart_worker(self) -> None:

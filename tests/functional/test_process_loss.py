@@ -3,18 +3,16 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-import requests
 
 from st2_sandbox import Sandbox
 from tests import servers
-from tests.servers.poundcake import MANAGE, TIMEOUT_SECONDS, PoundCake, manage
+from tests.servers.poundcake import MANAGE, TIMEOUT_SECONDS, PoundCake, manage, web_server
 
 API_KEY = "worker-key"
 BURST = 5
@@ -118,6 +116,7 @@ def app(sandbox, tmp_path_factory) -> Iterator[PoundCake]:
     home = tmp_path_factory.mktemp("worker")
     bind = f"127.0.0.1:{servers.free_port()}"
     environment = os.environ | {
+        "BIND": bind,
         "DATABASE_URL": f"sqlite:///{home / 'poundcake.sqlite3'}",
         "ST2_API_URL": sandbox.url,
         "ST2_API_KEY": API_KEY,
@@ -132,17 +131,8 @@ def app(sandbox, tmp_path_factory) -> Iterator[PoundCake]:
     manage(environment, "seed_actions")
     token = manage(environment, "create_token", "tests", "--scope", "admin").splitlines()[-1]
     poundcake = PoundCake(f"http://{bind}", token, environment)
-    gunicorn = [sys.executable, "-m", "gunicorn", "--bind", bind, "poundcake.wsgi"]
-    command = ["env", *(f"{name}={value}" for name, value in environment.items()), *gunicorn]
-    with servers.run_server(command, is_ready=lambda: is_ready(poundcake.url)):
+    with web_server(poundcake):
         yield poundcake
-
-
-def is_ready(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/readyz", timeout=2).ok
-    except requests.RequestException:
-        return False
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def test_an_internal_error_of_a_page_is_html():
 @pytest.mark.django_db
 @pytest.mark.urls(__name__)
 def test_a_body_that_django_refuses_as_too_large_is_json():
-    response = Client().post(
+    response = factories.make_client("admin").post(
         "/api/v1/read", b"x" * (33 * 2**20), content_type="application/octet-stream"
     )
 

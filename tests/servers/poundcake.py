@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -18,6 +18,7 @@ from tests import servers
 
 MANAGE = [sys.executable, str(Path(__file__).resolve().parents[2] / "manage.py")]
 TIMEOUT_SECONDS = 300.0  # on a busy machine
+SECRET_KEY = "a secret key of the tests, 32 characters or more"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def running(
         "ST2_API_KEY": api_key,
         "BIND": bind,
         "POLL_INTERVAL": "0.3",
-        "SECRET_KEY": "functional-tests",
+        "SECRET_KEY": SECRET_KEY,
         **settings,
     }
     manage(environment, "migrate", "--verbosity", "0")
@@ -96,15 +97,40 @@ def serving(
 
     Raises ``subprocess.TimeoutExpired`` after killing it when it does not stop in time.
     """
-    command = ["env", *(f"{name}={value}" for name, value in poundcake.environment.items())]
-    with servers.run_server(
-        [*command, *MANAGE, "serve"], is_ready=lambda: _is_ready(poundcake)
-    ) as process:
+    with _running(poundcake, "serve") as process:
         try:
             yield process
         finally:
             process.terminate()
             process.wait(stop_seconds)
+
+
+def on_sqlite(home: Path, **settings: str) -> PoundCake:
+    """Create a SQLite database in ``home``; run nothing."""
+    bind = f"127.0.0.1:{servers.free_port()}"
+    environment = os.environ | {
+        "BIND": bind,
+        "DATABASE_URL": f"sqlite:///{home / 'poundcake.sqlite3'}",
+        "SECRET_KEY": SECRET_KEY,
+        **settings,
+    }
+    manage(environment, "migrate", "--verbosity", "0")
+    token = manage(environment, "create_token", "tests", "--scope", "admin").splitlines()[-1]
+    return PoundCake(f"http://{bind}", token, environment)
+
+
+@contextmanager
+def web_server(poundcake: PoundCake) -> Iterator[subprocess.Popen[bytes]]:
+    """Run only the web server with the environment of ``poundcake`` until the block ends."""
+    with _running(poundcake, "web") as process:
+        yield process
+
+
+def _running(poundcake: PoundCake, command: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    variables = [f"{name}={value}" for name, value in poundcake.environment.items()]
+    return servers.run_server(
+        ["env", *variables, *MANAGE, command], is_ready=lambda: _is_ready(poundcake)
+    )
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:

@@ -1,6 +1,6 @@
 """The baselines: the least that each operation costs on this machine, measured in the same run.
 
-- view: a Django view that writes one row, with PoundCake's web server command and database;
+- view: a Django view that writes one row, with PoundCake's web server and database;
 - calls: a client that only starts executions in the sandbox;
 - chain: the view, then one call for each accepted webhook. No system that stores an alert before
   it acts can be faster.
@@ -9,10 +9,9 @@
 import asyncio
 import os
 import random
-import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -22,12 +21,12 @@ import aiohttp
 import requests
 
 from tests import servers
-from tools.bench import API_KEY, ONE_STEP, load, roles
+from tools.bench import API_KEY, ONE_STEP, load
 from tools.bench.load import Delivery, Webhook
 from tools.bench.report import Percentiles, percentiles
 from tools.bench.stack import Stack
 
-SETTINGS_OF_THE_VIEW = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "SECRET_KEY")
+SETTINGS_OF_THE_VIEW = ("BIND", "DATABASE_URL", "DJANGO_SETTINGS_MODULE", "SECRET_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +75,12 @@ def running_view(stack: Stack) -> Iterator[tuple[Webhook, int]]:
     tables = [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity", "0"]
     subprocess.run(tables, env=environment, check=True)
     bind = f"127.0.0.1:{servers.free_port()}"
+    environment["BIND"] = bind
     command = ["env", *(f"{name}={environment[name]}" for name in SETTINGS_OF_THE_VIEW)]
-    command += view_command(roles.web_command(stack.server_pid), stack.bind, bind)
+    command += [sys.executable, "-m", "tools.bench.baseline_app"]
     url = f"http://{bind}/"
     with servers.run_server(command, is_ready=lambda: _is_ready(url)) as process:
         yield Webhook(url, "none"), process.pid
-
-
-def view_command(web_command: Sequence[str], web_bind: str, bind: str) -> list[str]:
-    """Return PoundCake's web server command, changed to serve the view at ``bind``.
-
-    Raises ServerFailed when it does not name address and application.
-    """
-    (_, _, web_port), (_, _, port) = web_bind.rpartition(":"), bind.rpartition(":")
-    changed = {web_bind: bind, web_port: port}
-    words = [
-        re.sub(r"^poundcake\.wsgi\b", "tools.bench.baseline_app.wsgi", changed.get(word, word))
-        for word in web_command
-    ]
-    if sum(new != old for new, old in zip(words, web_command, strict=True)) != 2:
-        raise servers.ServerFailed(f"The view cannot be served like PoundCake: {web_command}")
-    return words
 
 
 def _is_ready(url: str) -> bool:

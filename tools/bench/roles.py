@@ -21,7 +21,7 @@ CLUSTERS = (LAUNCH, FOLLOW, LOCAL)
 LOAD, SANDBOX = "load generator", "sandbox"  # the bench's own processes
 OURS = (WEB, LAUNCH, FOLLOW, LOCAL, STREAM, PARENTS, DATABASE)
 GUARDS = 2  # levels of supervising processes in a cluster
-COMMANDS = {"worker": PARENTS, "follow_stackstorm": STREAM}  # of manage.py
+COMMANDS = {"web": WEB, "worker": PARENTS, "follow_stackstorm": STREAM}  # of manage.py
 
 
 def read(stack: Stack) -> dict[str, Reading]:
@@ -44,13 +44,6 @@ def between(
     """Return the use of each role between two readings, divided by ``count``."""
     roles = (role for role in after if role in before)
     return {role: meters.for_each(count, before[role], after[role]) for role in roles}
-
-
-def web_command(server: int) -> list[str]:
-    """Return the command line of PoundCake's web server."""
-    webs = [pid for pid, role in find_roles(server, children()).items() if role == WEB]
-    # The master comes before its children.
-    return _words(webs[0], "cmdline") if webs else []
 
 
 def find_roles(server: int, by_parent: Mapping[int, list[int]]) -> dict[int, str]:

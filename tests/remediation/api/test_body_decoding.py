@@ -12,7 +12,6 @@ import pytest
 from django.test import Client
 
 from audit.models import ApiCall
-from remediation.api.body_decoding import RECEIVE_SECONDS
 from remediation.models import Action, Alert
 from tests import factories
 
@@ -152,40 +151,3 @@ def test_a_chunked_body_is_rejected_if_the_server_does_not_support_it() -> None:
 
     assert response.status_code == 503
     assert "Send Content-Length" in response.json()["error"]["message"]
-
-
-class StalledConnection:
-    """A connection that times out on every read."""
-
-    def __init__(self) -> None:
-        self.timeouts: list[float | None] = []
-
-    def gettimeout(self) -> None:
-        return None
-
-    def settimeout(self, seconds: float | None) -> None:
-        self.timeouts.append(seconds)
-
-    def read(self, _size: int) -> bytes:
-        raise TimeoutError
-
-    readline = read
-
-
-def test_a_stalled_sender_times_out() -> None:
-    stalled = StalledConnection()
-    connection: dict[str, Any] = {
-        "wsgi.input": stalled,
-        "wsgi.input_terminated": True,
-        "gunicorn.socket": stalled,
-    }
-    client = factories.make_client("webhook")
-
-    response = client.post(
-        "/api/v1/webhook/",
-        HTTP_TRANSFER_ENCODING="chunked",
-        **connection,
-    )
-
-    assert response.status_code == 503
-    assert stalled.timeouts == [RECEIVE_SECONDS, None]

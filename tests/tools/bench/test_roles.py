@@ -2,15 +2,13 @@
 
 import pytest
 
-from tests import servers
-from tools.bench import baselines, roles
+from tools.bench import roles
 
-BASELINE_APP = "tools.bench.baseline_app"
 MANAGE = ["python", "/opt/poundcake/manage.py"]
 COMMANDS = {
     1: [*MANAGE, "serve"],
-    10: ["python", "-m", "gunicorn", "--bind", "127.0.0.1:8000", "poundcake.wsgi"],
-    11: ["python", "-m", "gunicorn", "--bind", "127.0.0.1:8000", "poundcake.wsgi"],
+    10: [*MANAGE, "web"],
+    11: [*MANAGE, "web"],
     20: [*MANAGE, "worker"],
     **{pid: [*MANAGE, "cluster"] for pid in (30, 31, 32, 33, 40, 41, 42, 50, 51, 52)},
     60: [*MANAGE, "follow_stackstorm"],
@@ -66,44 +64,8 @@ def test_a_starting_cluster_has_no_working_process():
     assert "follow" not in roles_now.values()
 
 
-def test_any_other_process_of_serve_is_the_web_server(monkeypatch):
-    monkeypatch.setitem(COMMANDS, 10, [*MANAGE, "web"])
-
-    assert {roles.find_roles(1, CHILDREN)[pid] for pid in (10, 11)} == {"web"}
-    assert roles.web_command(1) == [*MANAGE, "web"]
-
-
 def test_the_use_between_two_readings_is_divided_by_the_count():
     before = {"web": {"CPU ms": 100.0}, "launch": {"CPU ms": 5.0}}
     after = {"web": {"CPU ms": 300.0}, "launch": {"CPU ms": 5.0}, "late": {"CPU ms": 9.0}}
 
     assert roles.between(10, before, after) == {"web": {"CPU ms": 20.0}, "launch": {"CPU ms": 0.0}}
-
-
-@pytest.mark.parametrize(
-    ("web", "view"),
-    [
-        (
-            ["gunicorn", "--threads", "4", "--bind", "127.0.0.1:8000", "poundcake.wsgi"],
-            [
-                "gunicorn",
-                "--threads",
-                "4",
-                "--bind",
-                "127.0.0.1:9",
-                "tools.bench.baseline_app.wsgi",
-            ],
-        ),
-        (
-            ["granian", "--port", "8000", "poundcake.wsgi:application"],
-            ["granian", "--port", "9", f"{BASELINE_APP}.wsgi:application"],
-        ),
-    ],
-)
-def test_the_view_is_served_like_poundcake(web, view):
-    assert baselines.view_command(web, "127.0.0.1:8000", "127.0.0.1:9") == view
-
-
-def test_a_web_command_without_an_application_is_refused():
-    with pytest.raises(servers.ServerFailed, match="cannot be served"):
-        baselines.view_command(["python", "web.py"], "127.0.0.1:8000", "127.0.0.1:9")

@@ -1,8 +1,8 @@
-"""Settings of the baseline: PoundCake's database connection and nothing else."""
+"""Settings of the baseline: PoundCake's web server and database connection, and nothing else."""
 
-from poundcake.settings import DATABASES, SECRET_KEY
+from poundcake.settings import BIND, DATABASES, SECRET_KEY, WEB_PROCESSES, WEB_THREADS
 
-__all__ = ["DATABASES", "SECRET_KEY"]
+__all__ = ["BIND", "DATABASES", "SECRET_KEY", "WEB_PROCESSES", "WEB_THREADS"]
 
 ALLOWED_HOSTS = ["127.0.0.1"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -15,9 +15,15 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 
 from audit.models import ApiCall
+from audit.record_budget import RecordBudget
 from remediation import clock
 from remediation.engine.secret_values import known_secrets
-from remediation.engine.totals.definitions import API_REQUESTS, API_SECONDS, UNRECORDED_CALLS
+from remediation.engine.totals.definitions import (
+    API_REQUESTS,
+    API_SECONDS,
+    SKIPPED_RECORDS,
+    UNRECORDED_CALLS,
+)
 from remediation.models import new_id
 from remediation.models.actor import kind_of_user
 from remediation.models.inserts import insert
@@ -44,8 +50,13 @@ class IdentifiedRequest(HttpRequest):
 
     request_id: str
     client_request_id: str
+    # Whether the token or the session is valid; set before the body is decoded.
+    has_credentials: bool = False
     # The parsed body, if a view cached it.
     decoded_body: object = None
+
+
+unknown_callers = RecordBudget()
 
 
 class RequestIdMiddleware:
@@ -68,6 +79,9 @@ class RequestIdMiddleware:
 class ApiCallMiddleware:
     """Record each API call as one ``ApiCall`` after the response.
 
+    Of a call without valid credentials only method, path, client, status and time are recorded, and
+    only a limited number of them.
+
     The record has its own transaction, so the effects of the call are committed even if it cannot
     be recorded.
     """
@@ -80,19 +94,27 @@ class ApiCallMiddleware:
         if not _is_recorded(request.path_info):
             return self.get_response(request)
         created_at, begin = clock.now(), time.perf_counter()
-        body = _read_body(request)
+        # Anybody can send a call without credentials, so its content would fill the database.
+        is_known = getattr(request, "has_credentials", False)
+        body = _read_body(request) if is_known else None
         response = self.get_response(request)
         elapsed = time.perf_counter() - begin
         endpoint = _endpoint(request.path_info)
         API_REQUESTS.add(endpoint=endpoint, code=str(response.status_code))
         API_SECONDS.observe(elapsed, endpoint=endpoint)
+        if not is_known and not unknown_callers.take():
+            SKIPPED_RECORDS.add()
+            return response
         with _log_failure(request):
+            columns = _identity_columns(request)
+            if is_known:
+                columns |= _request_columns(request, body) | _response_columns(request, response)
             call = ApiCall(
                 created_at=created_at,
                 completed_at=clock.now(),
                 processing_time_ms=round(elapsed * 1000, 3),
-                **_request_columns(request, body),
-                **_response_columns(request, response),
+                status_code=response.status_code,
+                **columns,
             )
             _write(call)
         return response
@@ -140,6 +162,15 @@ def _read_body(request: HttpRequest) -> bytes | None:
         return None
 
 
+def _identity_columns(request: IdentifiedRequest) -> dict[str, Any]:
+    return {
+        "request_id": request.request_id,
+        "method": (request.method or "")[:10],
+        "path": _storable(mask_text(request.path_info, known_secrets()))[:500],
+        "client_host": request.META.get("REMOTE_ADDR", "")[:100],
+    }
+
+
 def _request_columns(request: IdentifiedRequest, body: bytes | None) -> dict[str, Any]:
     secrets = known_secrets()
     if body is None:
@@ -148,14 +179,10 @@ def _request_columns(request: IdentifiedRequest, body: bytes | None) -> dict[str
     else:
         stored = _stored_body(body, secrets, decoded=getattr(request, "decoded_body", None))
     return {
-        "request_id": request.request_id,
         "client_request_id": request.client_request_id,
-        "method": (request.method or "")[:10],
-        "path": _storable(mask_text(request.path_info, secrets))[:500],
         "query_params": _storable(mask_query(dict(request.GET.lists()), secrets=secrets)),
         "headers": _storable(mask_headers(dict(request.headers), secrets=secrets)),
         "body": stored,
-        "client_host": request.META.get("REMOTE_ADDR", "")[:100],
     }
 
 
@@ -167,7 +194,6 @@ def _response_columns(request: HttpRequest, response: HttpResponseBase) -> dict[
         # REST framework sets the authenticated user or token on Django's request.
         "actor": _storable(request.user.get_username())[:150] if hasattr(request, "user") else "",
         "actor_kind": kind_of_user(request.user) if hasattr(request, "user") else "",
-        "status_code": response.status_code,
         "response_body": _stored_body(content, known_secrets()),
     }
 

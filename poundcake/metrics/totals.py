@@ -29,6 +29,7 @@ ALWAYS: dict[str, list[dict[str, str]]] = {
     ],
     definitions.ALERTS_TRUNCATED.name: [{}],
     definitions.UNRECORDED_CALLS.name: [{}],
+    definitions.SKIPPED_RECORDS.name: [{}],
     definitions.DATABASE_ERRORS.name: [{"kind": kind} for kind in KINDS],
 }
 

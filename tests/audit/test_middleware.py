@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from typing import Any
@@ -21,6 +22,7 @@ from rest_framework.views import APIView
 
 from audit import middleware
 from audit.models import ApiCall
+from audit.record_budget import RecordBudget
 from remediation import process_counts
 from remediation.api.parsers import ObjectParser
 from remediation.engine.totals.definitions import UNRECORDED_CALLS
@@ -78,6 +80,16 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.slo
 
 @pytest.fixture
 def caller() -> Client:
+    """A client with a valid token."""
+    _, text = make_token(["stackstorm"], name="caller")
+    authorization = {"Authorization": f"Bearer {text}"}
+    return Client(raise_request_exception=False, headers=authorization)
+
+
+@pytest.fixture
+def stranger(monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A client without credentials, and a new limit of their records."""
+    monkeypatch.setattr(middleware, "unknown_callers", RecordBudget())
     return Client(raise_request_exception=False)
 
 
@@ -150,7 +162,7 @@ def test_other_requests_are_not_recorded(caller, url):
 @pytest.mark.parametrize(
     ("url", "status_code"),
     [
-        ("/api/v1/guarded", 401),
+        ("/api/v1/guarded", 403),
         ("/api/v1/refuse", 403),
         ("/api/v1/lose", 404),
         ("/api/v1/no/such/path", 404),
@@ -183,10 +195,10 @@ def test_a_forbidden_call_has_its_actor(caller):
     assert ApiCall.objects.get().actor == "alertmanager-fra1"
 
 
-def test_the_actor_is_the_signed_in_user(caller, admin_user):
-    caller.force_login(admin_user)
+def test_the_actor_is_the_signed_in_user(client, admin_user):
+    client.force_login(admin_user)
 
-    caller.get(ECHO)
+    client.get(ECHO)
 
     assert ApiCall.objects.get().actor == "admin"
 
@@ -202,20 +214,23 @@ def test_the_view_and_the_record_have_the_same_body(caller):
 
 def test_no_secret_is_recorded(caller, settings):
     settings.ST2_API_KEY = "known-secret-value"
+    _, token = make_token(["webhook"])
+    basic = base64.b64encode(f"hidden-3:{token}".encode()).decode()
     body = {"password": "hidden-1", "note": "the key is known-secret-value"}
 
     post(
         caller,
         json.dumps(body),
         f"{ECHO}?token=hidden-2",
-        Authorization="Basic aGlkZGVuLTM6aGlkZGVuLTM=",
+        Authorization=f"Basic {basic}",
         Cookie="sessionid=hidden-4",
     )
 
     [row] = ApiCall.objects.values()
     stored = repr(row)
     assert "hidden" not in stored
-    assert "aGlkZGVu" not in stored
+    assert basic not in stored
+    assert token not in stored
     assert "known-secret-value" not in stored
     assert row["body"] is not None
     assert row["body"]["note"].startswith("the key is ")
@@ -333,8 +348,17 @@ def test_a_failed_record_is_counted_and_keeps_the_response(caller, caplog):
     assert not ApiCall.objects.exists()
 
 
-def test_recording_a_call_is_one_statement(caller, django_assert_num_queries):
+def test_recording_a_call_is_one_statement(stranger, django_assert_num_queries):
     with django_assert_num_queries(1) as queries:
-        caller.get(ECHO)
+        stranger.get(ECHO)
 
     assert queries[0]["sql"].startswith("INSERT")
+
+
+def test_a_token_is_read_once_per_call(caller, django_assert_max_num_queries):
+    caller.get("/api/v1/guarded")
+
+    with django_assert_max_num_queries(3) as queries:
+        caller.get("/api/v1/guarded")
+
+    assert sum("api_tokens" in query["sql"] for query in queries) == 1

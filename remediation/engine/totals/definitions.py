@@ -60,6 +60,10 @@ UNRECORDED_CALLS = Counter(
     name="poundcake_unrecorded_calls_total",
     help="API calls that could not be recorded.",
 )
+SKIPPED_RECORDS = Counter(
+    name="poundcake_skipped_records_total",
+    help="API calls without valid credentials that were not recorded, because there were too many.",
+)
 STACKSTORM_REQUESTS = Counter(
     name="poundcake_stackstorm_requests_total",
     help="Requests to StackStorm, by method and HTTP status; code none: no response.",
@@ -85,6 +89,7 @@ COUNTERS = (
     ALERTS_RECEIVED,
     ALERTS_TRUNCATED,
     UNRECORDED_CALLS,
+    SKIPPED_RECORDS,
     STACKSTORM_REQUESTS,
     DATABASE_ERRORS,
 )

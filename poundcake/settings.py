@@ -37,6 +37,8 @@ SECRET_KEY = env_secret("SECRET_KEY", least=1) or read_or_create_secret_key(VAR_
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", default=[])  # URLs that may post forms
 BIND = env_address("BIND", "127.0.0.1:8000")  # address and port of the web server
+# Proxies whose X-Forwarded-For and X-Forwarded-Proto are read.
+TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES", default=["127.0.0.1", "::1"])
 WEB_PROCESSES = env_count("WEB_PROCESSES", 2, most=64)  # of the web server
 WEB_THREADS = env_count("WEB_THREADS", 4, most=64)  # requests at once per web process
 DATABASES = databases(env_secret("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'poundcake.sqlite3'}")
@@ -111,6 +113,7 @@ INSTALLED_APPS = [
     "audit",
 ]
 MIDDLEWARE = [
+    "poundcake.proxies.ProxyMiddleware",
     "audit.middleware.RequestIdMiddleware",
     # Before the body is decoded and recorded, because both depend on valid credentials.
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -171,6 +174,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
+# ProxyMiddleware removes the header unless a trusted proxy has sent it.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -25,7 +25,14 @@ from remediation.engine.launching import (
 from remediation.engine.outcomes import poll, poll_interval, poll_schedule, reruns
 from remediation.engine.stackstorm_client import STACKSTORM, NotConfigured, stackstorm_client
 from remediation.engine.totals import advance
-from remediation.models import EarlyResolve, Heartbeat, JobSchedule, Problem
+from remediation.models import (
+    EarlyResolve,
+    Heartbeat,
+    IdempotencyKey,
+    JobSchedule,
+    Problem,
+    idempotency_key,
+)
 from remediation.stackstorm import StackStormClient
 
 logger = logging.getLogger(__name__)
@@ -175,11 +182,15 @@ def _prune() -> None:
 
 
 def prune() -> None:
-    """Delete old failed jobs, dead workers and early resolves; never the history of alerts."""
+    """Delete old failed jobs, dead workers, early resolves and idempotency keys.
+
+    Never the history of alerts.
+    """
     before = clock.now() - KEPT
     queue.prune(before=before, most=PRUNED_MAX)
     Heartbeat.prune(before=before, most=PRUNED_MAX)
     EarlyResolve.prune(before=before, most=PRUNED_MAX)
+    IdempotencyKey.prune(before=clock.now() - idempotency_key.KEPT, most=PRUNED_MAX)
 
 
 def _schedule_earlier_tick(planned: datetime.datetime) -> None:

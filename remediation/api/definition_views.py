@@ -14,6 +14,8 @@ from rest_framework.serializers import BaseSerializer
 
 from remediation.api import filters
 from remediation.api.base_views import READS, RowViewSet
+from remediation.api.idempotency import respond_once
+from remediation.api.preconditions import check_if_match
 from remediation.api.serializers.definitions import (
     ActionSerializer,
     BucketSerializer,
@@ -24,6 +26,7 @@ from remediation.api.serializers.operations import RunBody
 from remediation.api.serializers.simulation import SimulateBody, SimulationSerializer
 from remediation.api.serializers.strict import read_body
 from remediation.engine.operations import definitions, retry, simulation
+from remediation.engine.operations.definition_etags import etag
 from remediation.models import Action, Bucket, BucketStep, Cause, Scope
 
 EDITS = dict.fromkeys(["create", "update", "partial_update", "destroy"], Scope.EDIT)
@@ -35,22 +38,47 @@ class DefinitionViewSet(RowViewSet, viewsets.ModelViewSet[Any]):
     scopes = READS | EDITS
     ordering_fields = ["id", "name"]
 
-    def perform_create(self, serializer: BaseSerializer[Any]) -> None:
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Save a new row."""
-        self._write(serializer, self.get_queryset().model())
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return self._save(serializer, self.get_queryset().model(), status.HTTP_201_CREATED)
 
-    def perform_update(self, serializer: BaseSerializer[Any]) -> None:
-        """Save the changed row."""
-        self._write(serializer, serializer.instance)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the row with its entity tag."""
+        row = self.get_object()
+        return self._respond(row, status.HTTP_200_OK)
+
+    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Save the changed row, unless If-Match refuses."""
+        with definitions.locked(self.get_object()):
+            row = self.get_object()
+            check_if_match(request, etag(row))
+            is_partial = kwargs.get("partial", False)
+            serializer = self.get_serializer(row, data=request.data, partial=is_partial)
+            serializer.is_valid(raise_exception=True)
+            return self._save(serializer, row, status.HTTP_200_OK)
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Delete the row, unless If-Match refuses."""
+        with definitions.locked(self.get_object()):
+            row = self.get_object()
+            check_if_match(request, etag(row))
+            self.perform_destroy(row)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
     def save(self, row: Any, values: dict[str, Any]) -> None:
         """Set the values on the row and save it through the engine."""
         raise NotImplementedError
 
-    def _write(self, serializer: BaseSerializer[Any], row: Any) -> None:
+    def _save(self, serializer: BaseSerializer[Any], row: Any, status_code: int) -> Response:
         self.save(row, dict(serializer.validated_data))
         # Reload, so that the response shows the values in the database.
-        serializer.instance = self.get_queryset().get(pk=row.pk)
+        return self._respond(self.get_queryset().get(pk=row.pk), status_code)
+
+    def _respond(self, row: Any, status_code: int) -> Response:
+        data = self.get_serializer(row).data
+        return Response(data, status=status_code, headers={"ETag": etag(row)})
 
 
 def _set_values(row: Model, values: dict[str, Any]) -> None:
@@ -100,8 +128,12 @@ class BucketViewSet(DefinitionViewSet):
     def run(self, request: Request, **_lookup: str) -> Response:
         """Run the bucket for an alert, even if it does not match, and return the new run."""
         bucket, body = self.get_object(), read_body(RunBody, request)
-        run = retry.run_manually(bucket, body["alert"], cause=Cause.of_request(request))
-        return Response(RunSerializer(run).data, status=status.HTTP_201_CREATED)
+        cause = Cause.of_request(request)
+
+        def operate() -> Any:
+            return RunSerializer(retry.run_manually(bucket, body["alert"], cause=cause)).data
+
+        return respond_once(request, operate, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=SimulateBody, responses=SimulationSerializer)
     @action(detail=True, methods=["post"])

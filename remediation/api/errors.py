@@ -49,10 +49,39 @@ Fields = dict[str, list[str]]
 
 
 class Conflict(exceptions.APIException):
-    """The state of the row does not allow the request."""
+    """The state of the row does not allow the request. ``retry_after``: seconds, if known."""
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
+
+    def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.headers = {"Retry-After": str(retry_after)} if retry_after else {}
+
+
+class PreconditionFailed(exceptions.APIException):
+    """If-Match does not have the current entity tag, which the response has as ETag."""
+
+    status_code = status.HTTP_412_PRECONDITION_FAILED
+    default_code = "precondition_failed"
+
+    def __init__(self, etag: str) -> None:
+        super().__init__(
+            f"The object has changed: its ETag is now {etag}, which If-Match does not have. Read"
+            " it again, apply your change to it and retry."
+        )
+        self.headers = {"ETag": etag}
+
+
+class KeyReusedError(exceptions.APIException):
+    """The Idempotency-Key belongs to another request of the caller."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "idempotency_key_reused"
+    default_detail = (
+        "You have sent this Idempotency-Key with another URL or body in the last 24 hours. Use a"
+        " new key for a new request."
+    )
 
 
 class TooLarge(exceptions.APIException):
@@ -81,6 +110,7 @@ class Unavailable(exceptions.APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
     default_detail = "The database is unavailable and nothing was stored. Retry the request."
+    headers = {"Retry-After": "5"}
 
 
 class UnreadableBody(Unavailable):
@@ -128,8 +158,8 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
     response = Response(error_response_body(error, request), status=error.status_code)
     if header := getattr(error, "auth_header", None):
         response["WWW-Authenticate"] = header
-    if isinstance(error, Unavailable):
-        response["Retry-After"] = "5"
+    for name, value in getattr(error, "headers", {}).items():
+        response[name] = value
     return response
 
 

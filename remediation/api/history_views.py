@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from remediation.api import filters
 from remediation.api.base_views import READS, RowViewSet
+from remediation.api.idempotency import respond_once
 from remediation.api.serializers.history import (
     RUN_STEPS,
     AlertSerializer,
@@ -69,8 +70,12 @@ class AlertViewSet(HistoryViewSet):
         """Match the alert again, run all matching buckets or none, and return the new runs."""
         alert = self.get_object()
         read_body(StrictBody, request)
-        runs = retry.match_again(alert, cause=Cause.of_request(request))
-        return Response(RunSerializer(runs, many=True).data, status=status.HTTP_201_CREATED)
+        cause = Cause.of_request(request)
+
+        def operate() -> Any:
+            return RunSerializer(retry.match_again(alert, cause=cause), many=True).data
+
+        return respond_once(request, operate, status=status.HTTP_201_CREATED)
 
 
 class RunViewSet(HistoryViewSet):
@@ -93,27 +98,31 @@ class RunViewSet(HistoryViewSet):
         same response.
         """
         run, body = self.get_object(), read_body(CancelBody, request)
-        try:
-            cancel.cancel(
-                run,
-                stop=BucketRun.Stop(body["stop"]),
-                reason=body["reason"],
-                cause=Cause.of_request(request),
-            )
-        except IllegalTransitionError:
-            run.refresh_from_db()
-            if run.status != BucketRun.Status.CANCELED:
-                raise
-        result = {"run": run, "executions": _steps_of_run(run)}
-        return Response(CancelResultSerializer(result).data)
+        stop, cause = BucketRun.Stop(body["stop"]), Cause.of_request(request)
+
+        def operate() -> Any:
+            try:
+                cancel.cancel(run, stop=stop, reason=body["reason"], cause=cause)
+            except IllegalTransitionError:
+                run.refresh_from_db()
+                if run.status != BucketRun.Status.CANCELED:
+                    raise
+            result = {"run": run, "executions": _steps_of_run(run)}
+            return CancelResultSerializer(result).data
+
+        return respond_once(request, operate)
 
     @extend_schema(request=RetryBody, responses={201: RunSerializer})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, **_lookup: str) -> Response:
         """Retry a run that has ended, from its failed step or the start, and return the new run."""
         run, body = self.get_object(), read_body(RetryBody, request)
-        new_run = RETRY_FUNCTIONS[body["from"]](run, cause=Cause.of_request(request))
-        return Response(RunSerializer(new_run).data, status=status.HTTP_201_CREATED)
+        cause = Cause.of_request(request)
+
+        def operate() -> Any:
+            return RunSerializer(RETRY_FUNCTIONS[body["from"]](run, cause=cause)).data
+
+        return respond_once(request, operate, status=status.HTTP_201_CREATED)
 
 
 def _steps_of_run(run: BucketRun) -> Any:
@@ -137,14 +146,14 @@ class ExecutionViewSet(HistoryViewSet):
     def set_outcome(self, request: Request, **_lookup: str) -> Response:
         """Set the final status of an unknown execution; its run then continues."""
         execution, body = self.get_object(), read_body(SetOutcomeBody, request)
-        set_outcome.set_outcome(
-            execution,
-            ActionExecution.Status(body["status"]),
-            reason=body["reason"],
-            cause=Cause.of_request(request),
-        )
-        result = {"execution": execution, "run": BucketRun.objects.get(pk=execution.run_id)}
-        return Response(SetOutcomeResultSerializer(result).data)
+        new_status, cause = ActionExecution.Status(body["status"]), Cause.of_request(request)
+
+        def operate() -> Any:
+            set_outcome.set_outcome(execution, new_status, reason=body["reason"], cause=cause)
+            run = BucketRun.objects.get(pk=execution.run_id)
+            return SetOutcomeResultSerializer({"execution": execution, "run": run}).data
+
+        return respond_once(request, operate)
 
 
 class TransitionViewSet(HistoryViewSet):

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from remediation import clock
 from remediation.api import filter_types
+from remediation.api.idempotency import respond_once
 from remediation.api.parsers import ObjectParser
 from remediation.api.serializers.pause import PauseBody, PauseSerializer
 from remediation.api.serializers.strict import read_body
@@ -34,7 +35,7 @@ class PauseView(APIView):
     @extend_schema(responses=PauseSerializer)
     def get(self, _request: Request) -> Response:
         """Return the pause and the executions in flight."""
-        return _pause_response()
+        return Response(_pause_data())
 
     @extend_schema(request=PauseBody, responses=PauseSerializer)
     def post(self, request: Request) -> Response:
@@ -43,21 +44,30 @@ class PauseView(APIView):
         expires_at = body.get("expires_at")
         if "for_seconds" in body:
             expires_at = cause.at + datetime.timedelta(seconds=body["for_seconds"])
-        try:
-            pause.pause(reason=body["reason"], expires_at=expires_at, cause=cause)
-        except pause.InvalidPause as error:
-            name, _, text = str(error).partition(": ")
-            raise ValidationError({name: [text]}) from error
-        return _pause_response()
+
+        def operate() -> Any:
+            try:
+                pause.pause(reason=body["reason"], expires_at=expires_at, cause=cause)
+            except pause.InvalidPause as error:
+                name, _, text = str(error).partition(": ")
+                raise ValidationError({name: [text]}) from error
+            return _pause_data()
+
+        return respond_once(request, operate)
 
     @extend_schema(request=None, responses={200: PauseSerializer})
     def delete(self, request: Request) -> Response:
         """End the pause. Without a pause this has no effect."""
-        pause.resume(cause=Cause.of_request(request))
-        return _pause_response()
+        cause = Cause.of_request(request)
+
+        def operate() -> Any:
+            pause.resume(cause=cause)
+            return _pause_data()
+
+        return respond_once(request, operate)
 
 
-def _pause_response() -> Response:
+def _pause_data() -> Any:
     current = Pause.current(at=clock.now())
     state = {
         "paused": current is not None,
@@ -68,4 +78,4 @@ def _pause_response() -> Response:
         "expires_at": current.expires_at if current else None,
         "in_flight": pause.in_flight(),
     }
-    return Response(PauseSerializer(state).data)
+    return PauseSerializer(state).data

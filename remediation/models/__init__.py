@@ -9,6 +9,7 @@ from remediation.models.config import ConfigValue
 from remediation.models.early_resolve import EarlyResolve
 from remediation.models.execution import ActionExecution
 from remediation.models.heartbeat import Heartbeat
+from remediation.models.idempotency_key import IdempotencyKey
 from remediation.models.ids import new_id
 from remediation.models.job_schedule import JobSchedule
 from remediation.models.metric_total import MetricPosition, MetricTotal
@@ -44,6 +45,7 @@ __all__ = [
     "EarlyResolve",
     "HasText",
     "Heartbeat",
+    "IdempotencyKey",
     "IllegalTransitionError",
     "JobSchedule",
     "MetricPosition",

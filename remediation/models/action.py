@@ -9,7 +9,12 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from remediation import local_actions, templating
-from remediation.models.fields import ExactCharField, created_field, description_field
+from remediation.models.fields import (
+    ExactCharField,
+    created_field,
+    description_field,
+    updated_field,
+)
 from remediation.values.json_values import DEFINITION_DEPTH_MAX, depth, sent_bytes
 
 REF_PATTERN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
@@ -96,6 +101,7 @@ class Action(models.Model):
     st2_change = models.TextField(blank=True, default="", db_default="", editable=False)
     st2_changed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = created_field()
+    updated_at = updated_field()
 
     class Meta:
         db_table = "actions"

@@ -11,7 +11,13 @@ from django.db import models
 from remediation import matching, templating
 from remediation.models.action import REF_PATTERN, Action, object_problem
 from remediation.models.config import config_secrets
-from remediation.models.fields import ExactCharField, created_field, description_field, one_of
+from remediation.models.fields import (
+    ExactCharField,
+    created_field,
+    description_field,
+    one_of,
+    updated_field,
+)
 
 DAY = 86_400
 # Limits of what the admin and the API save; rows that SQL writes are used as they are.
@@ -94,6 +100,7 @@ class Bucket(models.Model):
     st2_workflow_pack = models.CharField(max_length=100, blank=True, default="", db_default="")
     st2_workflow_params = models.JSONField(default=dict, db_default={}, blank=True)
     created_at = created_field()
+    updated_at = updated_field()
 
     class Meta:
         db_table = "custom_action_buckets"

@@ -74,6 +74,11 @@ def created_field() -> models.DateTimeField[datetime.datetime, datetime.datetime
     return models.DateTimeField(default=clock.now, db_default=UtcNow(), editable=False)
 
 
+def updated_field() -> models.DateTimeField[datetime.datetime, datetime.datetime]:
+    """Return a field for the time of the last change through PoundCake, not by SQL."""
+    return models.DateTimeField(default=clock.now, db_default=UtcNow(), editable=False)
+
+
 def description_field() -> models.TextField[str, str]:
     """Return a field for a description of a definition."""
     return models.TextField(

@@ -78,16 +78,21 @@ def newest_alert_ids(fingerprints: Collection[str]) -> list[int]:
 
 
 def bucket_rows() -> Rows:
-    """Return all columns of each bucket and the id of its newest version.
+    """Return the columns of each bucket and the id of its newest version.
 
     Runs for every notification, to check the cached buckets. For comparison only.
     """
-    bucket, pk, *columns = _names("Bucket", *_field_names("Bucket"))
+    bucket, pk, *columns = _names("Bucket", *_bucket_columns())
     version, version_id, bucket_id, number = _names("BucketVersion", "id", "bucket", "number")
     return _fetch(
         f"SELECT {', '.join([pk, *columns])}, (SELECT {version_id} FROM {version}"  # noqa: S608 - our names
         f" WHERE {bucket_id} = {pk} ORDER BY {number} DESC LIMIT 1) FROM {bucket} ORDER BY {pk}"
     )
+
+
+def _bucket_columns() -> list[str]:
+    """Return the fields of a bucket without the time of its last change, which decides nothing."""
+    return [name for name in _field_names("Bucket") if name != "updated_at"]
 
 
 def step_rows(bucket: int) -> Rows:

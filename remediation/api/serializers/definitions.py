@@ -59,6 +59,7 @@ class ActionSerializer(StrictModelSerializer):
             "st2_changed_at",
             "st2_runner",
             "created_at",
+            "updated_at",
         ]
         read_only_fields = [
             "st2_check",
@@ -68,6 +69,7 @@ class ActionSerializer(StrictModelSerializer):
             "st2_changed_at",
             "st2_runner",
             "created_at",
+            "updated_at",
         ]
 
 
@@ -197,6 +199,7 @@ class BucketSerializer(StrictModelSerializer):
             "steps",
             "warnings",
             "created_at",
+            "updated_at",
         ]
 
     def read(self, data: Any) -> tuple[dict[str, Any], Errors]:

@@ -6,7 +6,8 @@ numbers are unique. The API and the admin both use this module.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
@@ -26,6 +27,20 @@ TOO_MANY_STEPS = (
 
 class HasHistoryError(Exception):
     """A row cannot be deleted because history refers to it."""
+
+
+@contextmanager
+def locked(row: Action | Bucket | BucketStep) -> Iterator[None]:
+    """Lock a definition in a transaction, so that nobody changes it between a check and the save.
+
+    Read the row again inside the block: it may have changed before, or be gone.
+    """
+    with transaction.atomic():
+        if isinstance(row, Action):
+            list(Action.objects.select_for_update().filter(pk=row.pk))
+        else:
+            _lock([row.bucket_id if isinstance(row, BucketStep) else row.pk])
+        yield
 
 
 def save_bucket(
@@ -66,6 +81,7 @@ def save_action(action: Action, *, cause: Cause) -> None:
             errors |= _in_field("st2_parameters", user_problems(action))
         if errors:
             raise ValidationError(errors)
+        action.updated_at = cause.at
         action.save()
         for bucket in buckets:
             BucketVersion.record(bucket, cause=cause)
@@ -113,11 +129,13 @@ def record(bucket: Bucket, *, cause: Cause) -> BucketVersion:
     Raises ValidationError; the caller then has to roll its transaction back.
     """
     with transaction.atomic():
-        (locked,) = _lock([bucket.pk])
+        (saved,) = _lock([bucket.pk])
         steps = _steps(bucket.pk)
         _renumber(steps)
-        check(locked, step_count=len(steps))
-        return BucketVersion.record(locked, cause=cause)
+        check(saved, step_count=len(steps))
+        saved.updated_at = cause.at
+        saved.save(update_fields=["updated_at"])
+        return BucketVersion.record(saved, cause=cause)
 
 
 def check(bucket: Bucket, *, step_count: int) -> None:

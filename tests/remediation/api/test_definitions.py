@@ -197,7 +197,7 @@ def test_a_bucket_can_be_written_back_as_read(call: Editor) -> None:
 
 def _without_ids(bucket: dict[str, Any]) -> dict[str, Any]:
     steps = [{key: step[key] for key in step if key != "id"} for step in bucket["steps"]]
-    return bucket | {"steps": steps}
+    return bucket | {"steps": steps, "updated_at": None}
 
 
 def test_patching_a_bucket_keeps_its_steps(call: Editor) -> None:

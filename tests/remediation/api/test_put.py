@@ -31,7 +31,7 @@ def test_put_sets_missing_fields_of_an_action_to_their_defaults() -> None:
     assert status == 200
     created = send("POST", "actions/", body | {"name": "other"})[1]
     differing = {name for name in created if created[name] != replaced[name]}
-    assert differing == {"id", "name", "created_at"}
+    assert differing == {"id", "name", "created_at", "updated_at"}
 
 
 def test_put_sets_missing_fields_of_a_bucket_to_their_defaults() -> None:
@@ -54,7 +54,7 @@ def test_put_sets_missing_fields_of_a_bucket_to_their_defaults() -> None:
     assert status == 200
     created = send("POST", "buckets/", body | {"name": "other"})[1]
     differing = {name for name in created if created[name] != replaced[name]}
-    assert differing == {"id", "name", "steps", "created_at"}
+    assert differing == {"id", "name", "steps", "created_at", "updated_at"}
     assert [step["action"] for step in replaced["steps"]] == [action.pk]
     assert BucketStep.objects.filter(bucket=bucket).count() == 1
     assert [step["name"] for step in BucketVersion.objects.latest("pk").steps] == [action.name]

@@ -1,4 +1,4 @@
-"""Check all actions against the connected StackStorm."""
+"""Check all actions, and the steps that use them, against the connected StackStorm."""
 
 from __future__ import annotations
 
@@ -28,4 +28,13 @@ def check_actions(client: StackStormClient) -> list[CheckResult]:
         action_refresh.fetch([action], client)
         problems = [action.st2_check_message, *user_problems(action)]
         results.append(CheckResult(action, " ".join(filter(None, problems))))
+    return results
+
+
+def check_local_actions() -> list[CheckResult]:
+    """Return the local actions with steps that fail at launch, such as after an upgrade."""
+    results = []
+    for action in Action.objects.filter(use_stackstorm=False).order_by("name"):
+        if problems := user_problems(action):
+            results.append(CheckResult(action, " ".join(problems)))
     return results

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from remediation.engine.operations.action_check import check_actions
+from remediation.engine.operations.action_check import check_actions, check_local_actions
 from remediation.engine.stackstorm_client import NotConfigured, stackstorm_client
 from remediation.stackstorm import StackStormError
 
@@ -15,6 +15,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Print StackStorm's version, our user and the result of each action's check."""
+        for finding in check_local_actions():
+            self.stdout.write(f"{finding.action.name}: {finding.message}")
         try:
             client = stackstorm_client()
             version, user = client.version(), client.user()

@@ -70,6 +70,26 @@ def test_a_step_that_would_send_data_to_a_shell_is_named():
     assert lines[-1] == "0 of 1 actions are ready."
 
 
+@pytest.mark.usefixtures("sandbox")
+def test_a_step_of_a_local_action_that_would_fail_is_named():
+    bucket = make_bucket(name="look")
+    make_step(bucket, make_local_action("log_event"), parameters={"message": "{{ run.id }}"})
+    make_step(
+        bucket,
+        make_local_action("ping", name="ping"),
+        step_order=2,
+        parameters={"host": "{{ alert.instance }}"},
+    )
+
+    lines = check()
+
+    assert lines[0] == (
+        "ping: In the bucket look, step 2: host: alert.instance must end in | host: it names the"
+        " target"
+    )
+    assert lines[-1] == "0 of 0 actions are ready."
+
+
 def test_a_disabled_action_is_marked(sandbox):
     metadata = {"runner_type": "noop", "enabled": False}
     sandbox.configure(actions={"demo.disabled": metadata})

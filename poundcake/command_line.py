@@ -11,17 +11,18 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import django
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line, get_commands
 from django.db import Error
 
-from poundcake import environment_file
+from poundcake import environment_file, private_files
 from remediation.engine import database_errors
 
 OUR_APPS = frozenset({"poundcake", "remediation", "audit"})
 # These log the database, or use another one, or none.
 NOT_ANNOUNCED = frozenset(
-    {"serve", "worker", "cluster", "follow_stackstorm", "demo", "st2_sandbox"}
+    {"serve", "web", "worker", "cluster", "follow_stackstorm", "demo", "st2_sandbox"}
 )
 # Commands of Django and its apps that read or change the database.
 DJANGO_COMMANDS = frozenset(
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str]) -> None:
         if warning := environment_file.load():
             sys.stderr.write(f"Warning: {warning}\n")
         django.setup()
+        private_files.protect(settings.VAR_DIR)
         if not {"-h", "--help"} & {*arguments} and acts_on_database(*arguments[1:2]):
             _announce()
         execute_from_command_line([*arguments])

@@ -3,11 +3,12 @@
 import os
 import sys
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 
-from poundcake import environment_file
+from poundcake import environment_file, private_files
 
 LOAD_ERROR = 4  # exit status
 
@@ -18,7 +19,9 @@ def _load() -> WSGIHandler:
     try:
         if warning := environment_file.load():
             sys.stderr.write(f"Warning: {warning}\n")
-        return get_wsgi_application()
+        application = get_wsgi_application()
+        private_files.protect(settings.VAR_DIR)
+        return application
     except ImproperlyConfigured as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(LOAD_ERROR)

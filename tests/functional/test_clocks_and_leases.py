@@ -46,7 +46,7 @@ def app(sandbox, mariadb_server) -> Iterator[PoundCake]:
         "LAUNCH_LOOKUP_SECONDS": "2",
         "POLL_INTERVAL": "0.5",
         "WORKER_DEAD_SECONDS": "60",
-        "SECRET_KEY": "two-machines",
+        "SECRET_KEY": "two-machines-0123456789-0123456789-0123456789",
         "DJANGO_SETTINGS_MODULE": "poundcake.settings",
     }
     manage(environment, "migrate", "--verbosity", "0")
@@ -79,7 +79,8 @@ def start_worker(app, tmp_path) -> Iterator[Callable[..., Worker]]:
 
 
 def workers_of(app):
-    return requests.get(f"{app.url}/readyz", timeout=10).json()["workers"]
+    headers = {"Authorization": f"Bearer {app.token}"}
+    return requests.get(f"{app.url}/readyz", headers=headers, timeout=10).json()["workers"]
 
 
 def skews_of(app, *, clusters):

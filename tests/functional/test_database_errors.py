@@ -16,7 +16,11 @@ MANAGE = [sys.executable, str(ROOT / "manage.py")]
 
 
 def environment(url):
-    return os.environ | {"DATABASE_URL": url, "ST2_API_URL": "", "SECRET_KEY": "errors"}
+    return os.environ | {
+        "DATABASE_URL": url,
+        "ST2_API_URL": "",
+        "SECRET_KEY": "errors-0123456789-0123456789-0123456789",
+    }
 
 
 def run(url, *arguments):

@@ -95,7 +95,7 @@ def machines(mariadb_server, database, sandbox, tmp_path) -> Iterator[list[Machi
         "ST2_TIMEOUT": "1",
         "LAUNCH_LOOKUP_SECONDS": "2",
         "POLL_INTERVAL": "0.4",
-        "SECRET_KEY": "machines-tests",
+        "SECRET_KEY": "machines-tests-0123456789-0123456789-0123456789",
     }
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "seed_actions")

@@ -124,7 +124,7 @@ def app(sandbox, tmp_path_factory) -> Iterator[PoundCake]:
         "LAUNCH_LOOKUP_SECONDS": "2",
         "POLL_INTERVAL": "0.2",
         "WORKER_DEAD_SECONDS": "4",
-        "SECRET_KEY": "worker-tests",
+        "SECRET_KEY": "worker-tests-0123456789-0123456789-0123456789",
         "DJANGO_SETTINGS_MODULE": "poundcake.settings",
     }
     manage(environment, "migrate", "--verbosity", "0")

@@ -24,7 +24,7 @@ def race(request, tmp_path_factory):
         "DATABASE_URL": url,
         "DJANGO_SETTINGS_MODULE": "poundcake.settings",
         "LOG_LEVEL": "ERROR",
-        "SECRET_KEY": "races",
+        "SECRET_KEY": "races-0123456789-0123456789-0123456789",
     }
     manage(environment, "migrate", "--verbosity", "0")
     done = subprocess.run(

@@ -119,7 +119,12 @@ def test_no_setting_is_required(read):
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "ST2_API_KEY", "ST2_PASSWORD"])
 @pytest.mark.parametrize(
-    "text", ["plain text", "$begins with a dollar", "\\$escaped", "ends in =#"]
+    "text",
+    [
+        f"{'x' * 20}{text}"
+        for text in ("plain text, long", " $has a dollar", "has an \\$escape", "at its end =#")
+    ]
+    + ["$begins with a dollar, and is long enough"],
 )
 def test_a_secret_is_read_literally(name, text, read):
     assert read(**{name: text})[name] == text
@@ -128,11 +133,11 @@ def test_a_secret_is_read_literally(name, text, read):
 @pytest.mark.parametrize("name", ["SECRET_KEY", "ST2_API_KEY", "ST2_PASSWORD"])
 def test_a_secret_file_overrides_the_variable(name, read, tmp_path):
     path = tmp_path / "secret"
-    path.write_text("$from the file\n")
+    path.write_text("$from the file, with 32 characters\n")
 
     settings = read(**{name: "from the environment", f"{name}_FILE": str(path)})
 
-    assert settings[name] == "$from the file"
+    assert settings[name] == "$from the file, with 32 characters"
 
 
 def test_the_database_url_can_come_from_a_file(read, tmp_path):
@@ -193,9 +198,15 @@ def test_the_secret_key_is_created_once_with_mode_600(read, tmp_path):
 
 
 def test_a_given_secret_key_is_not_stored(read, tmp_path):
-    assert read(SECRET_KEY="given-secret-key")["SECRET_KEY"] == "given-secret-key"
+    key = "a-given-secret-key-of-32-letters"
 
+    assert read(SECRET_KEY=key)["SECRET_KEY"] == key
     assert not (tmp_path / "var" / "secret_key").exists()
+
+
+def test_a_short_secret_key_is_refused(read):
+    with pytest.raises(ImproperlyConfigured, match="SECRET_KEY has fewer than 32 characters"):
+        read(SECRET_KEY="a-given-secret-key-of-31-letter")
 
 
 def test_sqlite_takes_the_write_lock_first_and_creates_its_folder(read, tmp_path):

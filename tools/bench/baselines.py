@@ -70,7 +70,7 @@ def running_view(stack: Stack) -> Iterator[tuple[Webhook, int]]:
     environment = os.environ | {
         "DATABASE_URL": stack.database.url,
         "DJANGO_SETTINGS_MODULE": "tools.bench.baseline_app.settings",
-        "SECRET_KEY": "benchmark",
+        "SECRET_KEY": "benchmark-0123456789-0123456789-0123456789",
     }
     tables = [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity", "0"]
     subprocess.run(tables, env=environment, check=True)

@@ -95,7 +95,8 @@ def running(*, latency: float, duration: float) -> Iterator[SandboxProcess]:
         "duration_seconds": duration,
         "actions": json.dumps(ACTIONS),
     }
-    command = ["env", "SECRET_KEY=benchmark", *MANAGE, "st2_sandbox"]
+    key = "benchmark-0123456789-0123456789-0123456789"
+    command = ["env", f"SECRET_KEY={key}", *MANAGE, "st2_sandbox"]
     command += [f"--bind={bind}", f"--api-key={API_KEY}"]
     command += [f"--option={name}={value}" for name, value in options.items()]
     with servers.run_server(command, is_ready=sandbox.is_ready) as process:

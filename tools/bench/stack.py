@@ -108,7 +108,7 @@ class Stack:
             "ALLOWED_HOSTS": "127.0.0.1",
             "BIND": self.bind,
             "DATABASE_URL": self.database.url,
-            "SECRET_KEY": "benchmark",
+            "SECRET_KEY": "benchmark-0123456789-0123456789-0123456789",
             "ST2_API_KEY": API_KEY,
             "ST2_API_URL": self.sandbox.url,
         }

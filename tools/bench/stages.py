@@ -72,7 +72,7 @@ ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "poundcake.settings",
     "LOG_LEVEL": "ERROR",
     "POLL_INTERVAL": "0.4",
-    "SECRET_KEY": "benchmark",
+    "SECRET_KEY": "benchmark-0123456789-0123456789-0123456789",
     "ST2_API_KEY": API_KEY,
     "ST2_STREAM_URL": "",
 }

@@ -35,7 +35,7 @@ def main() -> int:
             environment = os.environ | {
                 "DJANGO_SETTINGS_MODULE": "poundcake.settings",
                 "DATABASE_URL": server.database_url,
-                "SECRET_KEY": "growth",
+                "SECRET_KEY": "growth-0123456789-0123456789-0123456789",
                 "ST2_API_KEY": "growth-key",
                 "ALLOWED_HOSTS": "testserver",
             }

@@ -31,7 +31,7 @@ def processes(database_url, sandbox) -> Iterator[ProcessRunner]:
         "ST2_API_KEY": API_KEY,
         "CONFIG_STACKSTORM": sandbox.url,
         "LOCAL_ACTION_ALLOWED_NETWORKS": "127.0.0.0/8",
-        "SECRET_KEY": "crash-tests",
+        "SECRET_KEY": "crash-tests-0123456789-0123456789-0123456789",
         "LOG_LEVEL": "CRITICAL",
     }
     with process_runner.running(environment) as runner:

@@ -47,7 +47,7 @@ class Command:
             "DJANGO_SETTINGS_MODULE": "poundcake.settings",
             "BIND": self.bind,
             "POLL_INTERVAL": "0.2",
-            "SECRET_KEY": "process-tests",
+            "SECRET_KEY": "process-tests-0123456789-0123456789-0123456789",
             "ST2_API_URL": "",
             "TEST_MARK": self.mark.partition("=")[2],
         }

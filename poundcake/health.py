@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from poundcake.writable import WriteCheck
 from remediation import clock
+from remediation.api.credentials import may_read
 from remediation.engine import problems
 from remediation.engine.problems import CurrentProblem
 
@@ -32,15 +33,15 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 
 
 @require_safe
-def readyz(_request: HttpRequest) -> JsonResponse:
+def readyz(request: HttpRequest) -> JsonResponse:
     """Return 200 if webhooks can be received, else 503 with the problem.
 
     The workers' heartbeats and all problems are listed, but do not change the status, since
-    webhooks can still be received. They have no details, since the caller is not authenticated.
+    webhooks can still be received. Only callers with the scope ``read`` see names of machines.
     """
     try:
         check_migrations()
-        heartbeats = _heartbeats()
+        heartbeats = _heartbeats() if may_read(request) else _heartbeats_by_kind()
         found = [_as_json(problem) for problem in problems.current()]
         _check_writable()
     except NotReady as problem:
@@ -104,3 +105,14 @@ def _heartbeats() -> dict[str, dict[str, Any]]:
         }
         for beat in problems.last_beats()
     }
+
+
+def _heartbeats_by_kind() -> dict[str, dict[str, Any]]:
+    """Return the number and the youngest age of the heartbeats, without names of machines."""
+    at = clock.now()
+    ages: dict[str, list[float]] = {}
+    for beat in problems.last_beats():
+        age = (at - beat.beat_at).total_seconds()
+        # A cluster's heartbeat is named CLUSTER@HOST-PID.
+        ages.setdefault(beat.name.partition("@")[0], []).append(round(age, 3))
+    return {kind: {"count": len(found), "age_seconds": min(found)} for kind, found in ages.items()}

@@ -33,7 +33,7 @@ VAR_DIR = BASE_DIR / "var"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 DEBUG = env_bool("DEBUG", False)  # show tracebacks; never in production
-SECRET_KEY = env_secret("SECRET_KEY", least=1) or read_or_create_secret_key(VAR_DIR / "secret_key")
+SECRET_KEY = env_secret("SECRET_KEY", least=32) or read_or_create_secret_key(VAR_DIR / "secret_key")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", default=[])  # URLs that may post forms
 BIND = env_address("BIND", "127.0.0.1:8000")  # address and port of the web server
@@ -177,6 +177,10 @@ STORAGES = {
 # ProxyMiddleware removes the header unless a trusted proxy has sent it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_SSL_REDIRECT = env_bool("SSL_REDIRECT", False)  # pages from http to https, behind TLS
+# Kubelets and Prometheus call by address. HostMiddleware refuses the API without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
+SECURE_HSTS_SECONDS = env_count("HSTS_SECONDS", 0, least=0)  # browsers use https only for so long
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env_bool("SECURE_COOKIES", False)  # true behind TLS

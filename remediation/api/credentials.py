@@ -15,6 +15,8 @@ from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed
 
 from remediation.api.authentication import token_of
+from remediation.models import Scope
+from remediation.models.roles import has_role
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,15 @@ def has_credentials(request: HttpRequest) -> bool:
     except Error as error:
         logger.warning("Cannot check the credentials of a request: %s", error)
         return False
+
+
+def may_read(request: HttpRequest) -> bool:
+    """Return whether the caller may see records. Raises Error without a database."""
+    try:
+        token = token_of(request)
+    except AuthenticationFailed:
+        return False
+    return token.allows(Scope.READ) if token else has_role(request.user, Scope.READ)
 
 
 def environ_has_credentials(environ: dict[str, Any]) -> bool:

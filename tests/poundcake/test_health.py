@@ -9,7 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from poundcake import health
-from remediation.models import JobSchedule, Problem
+from remediation.models import Heartbeat, JobSchedule, Problem
+from tests.factories import make_client
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,23 @@ def test_readiness_lists_the_workers_heartbeats():
     assert response.status_code == 200
     assert "st2" not in response.content.decode()
     assert 299 < response.json()["workers"]["tick"]["age_seconds"] < 400
+
+
+@pytest.mark.django_db
+def test_only_readers_see_the_names_of_machines(admin_user):
+    at = timezone.now()
+    for name in ("launch@web-01-7", "launch@web-02-9", "follow@web-01-7"):
+        Heartbeat.record(name, at=at)
+    reader, admin, sender = make_client("read"), Client(), make_client("webhook")
+    admin.force_login(admin_user)
+
+    for caller in (Client(), sender, Client(headers={"Authorization": "Bearer pc_wrong"})):
+        response = caller.get("/readyz")
+        assert "web-0" not in response.content.decode()
+        assert response.json()["workers"]["launch"]["count"] == 2
+        assert response.json()["workers"]["follow"]["count"] == 1
+    for caller in (reader, admin):
+        assert "launch@web-02-9" in caller.get("/readyz").json()["workers"]
 
 
 @pytest.mark.django_db

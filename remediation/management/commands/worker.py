@@ -1,5 +1,6 @@
 """Run the worker's clusters, and replace a cluster that ends or hangs."""
 
+import datetime
 import logging
 import os
 import socket
@@ -7,13 +8,15 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, close_old_connections
+from django.db.models import QuerySet
 
-from remediation import queue
+from remediation import clock, queue
 from remediation.engine import database_errors
 from remediation.management.liveness import ClusterLiveness
 from remediation.management.processes import Processes
+from remediation.models import Heartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +26,20 @@ CHECK_SECONDS = 1.0  # between two checks of the clusters
 class Command(BaseCommand):
     help = "Run the workers until stopped."
 
-    def handle(self, *_args: Any, **_options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the check."""
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="exit with status 0 if a worker of this machine works, else 1; run nothing",
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
         """Start the clusters and the tick jobs, and keep them running."""
-        worker_id = f"{socket.gethostname()[:30]}-{os.getpid()}"
+        if options["check"]:
+            check_heartbeat()
+            return
+        worker_id = f"{_host()}-{os.getpid()}"
         liveness: dict[str, ClusterLiveness] = {}
         with Processes({queue.WORKER_ID: worker_id}) as processes:
             _wait_for_database()
@@ -41,6 +55,30 @@ class Command(BaseCommand):
                     _check(cluster, liveness[cluster], processes)
         for cluster_liveness in liveness.values():
             cluster_liveness.stop()
+
+
+def check_heartbeat() -> None:
+    """Raise CommandError unless a worker of this machine has sent a heartbeat lately."""
+    silence = datetime.timedelta(seconds=settings.WORKER_DEAD_SECONDS)
+    try:
+        alive = Heartbeat.alive(at=clock.now(), silence=silence)
+        # A heartbeat is named CLUSTER@HOST-PID. Host names may contain "-", so compare all of it.
+        hosts = {name.partition("@")[2].rpartition("-")[0] for name in _names(alive)}
+    except Error as error:
+        raise CommandError(database_errors.explain(error)) from error
+    if _host() not in hosts:
+        raise CommandError(
+            f"No worker of {_host()} has sent a heartbeat in the last {silence.total_seconds():g} s"
+            " (WORKER_DEAD_SECONDS)."
+        )
+
+
+def _names(heartbeats: QuerySet[Heartbeat]) -> list[str]:
+    return list(heartbeats.filter(name__contains="@").values_list("name", flat=True))
+
+
+def _host() -> str:
+    return socket.gethostname()[:30]
 
 
 def _wait_for_database() -> None:

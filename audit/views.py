@@ -15,6 +15,7 @@ from django.shortcuts import render
 
 from audit import reports
 from remediation import clock
+from remediation.engine.visibility import visible_to
 from remediation.models import Scope
 from remediation.models.roles import has_role
 
@@ -53,6 +54,7 @@ def story(request: HttpRequest, request_id: str) -> HttpResponse:
     if result is None:
         context = {"title": "Story not found", "request_id": request_id}
         return _render(request, "audit/no_story.html", context, status=404)
+    result = visible_to(request, result)
     return _render(request, "audit/story.html", {"title": result.title, "story": result})
 
 
@@ -68,7 +70,7 @@ def failures(request: HttpRequest) -> HttpResponse:
     )
     context = {
         "title": "Recent failures",
-        "page": page,
+        "page": visible_to(request, page),
         "errors": query.errors,
         "choices_of_days": (1, 7, 30, 90),
     }

@@ -221,7 +221,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["remediation.api.permissions.HasScope"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["remediation.api.renderers.VisibleJSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "remediation.api.negotiation.JsonOnlyNegotiation",
     "DEFAULT_FILTER_BACKENDS": ["remediation.api.filter_types.StrictFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "remediation.api.pagination.KeysetPagination",

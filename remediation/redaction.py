@@ -48,7 +48,8 @@ _METADATA_ENDINGS = frozenset(
 
 # Possessive quantifiers (++) do not backtrack, so no text makes these expressions slow.
 _ASSIGNMENT = re.compile(
-    r"(?<![\w.-])(?P<name>[\w.-]++)(?:\\{0,3}[\"'])?+[ \t]*+[=:>]{1,3}+[ \t]*+"
+    r"(?<![\w.-])(?P<name>[\w.-]++)(?:\\{0,3}[\"'])?+[ \t]*+"
+    r"(?:[=:>]{1,3}+~?|![=~])[ \t]*+"  # assignments, and the operators of label matchers
 )
 _OPTION = re.compile(r"(?<!\S)--(?P<name>[\w-]++)[ \t]++")
 _QUOTED = re.compile(
@@ -60,7 +61,10 @@ _QUOTED = re.compile(
 _BARE = re.compile(r"(?:(?i:bearer|basic|digest|token|apikey)[ \t]++)?+[^\s&\"']++")
 _LINE = re.compile(r"[^\r\n\"']++")
 _LINE_NAMES = ("authorization", "cookie")  # headers with spaces in their values
-_URL_CREDENTIALS = re.compile(r"://(?P<user>[^\s/:@\"<>]*+):[^\s/\"<>]+@")
+# A password may contain a slash, which should be encoded; digits before a slash are a port.
+_URL_CREDENTIALS = re.compile(
+    r"://(?P<user>[^\s/:@\"<>]*+):(?:[^\s/\"<>]+|(?![0-9]{1,5}/)[^\s\"<>@]{1,128})@"
+)
 # A credential contains a digit, a capital or a sign, unlike the text "basic authentication".
 _SCHEME = re.compile(
     r"\b(?P<scheme>(?i:bearer|basic))[ ]++(?=\w?[a-z]*+[A-Z0-9._~+/=-])[\w.~+/=-]{8,}+"
@@ -98,13 +102,14 @@ def _is_secret_name(name: str) -> bool:
 _is_known_name = lru_cache(maxsize=4096)(_is_secret_name)
 
 
-def mask(value: JSON, *, secrets: Collection[str] = ()) -> JSON:
+def mask(value: JSON, *, secrets: Collection[str] = (), levels: int = DEPTH_MAX) -> JSON:
     """Return a copy of a JSON value with its secrets masked.
 
     ``secrets``: known values; their JSON, URL and base64 forms are masked too. Under a secret name
-    only null, true, false and "" are kept, since they reveal nothing.
+    only null, true, false and "" are kept, since they reveal nothing. Anything nested deeper than
+    ``levels`` is masked completely.
     """
-    return _mask(value, frozenset(secrets), DEPTH_MAX)
+    return _mask(value, frozenset(secrets), levels)
 
 
 def mask_headers(headers: Mapping[str, str], *, secrets: Collection[str] = ()) -> dict[str, str]:

@@ -103,7 +103,7 @@ class ActionAdmin(DefinitionAdmin[Action]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Action]:
         """Annotate each action with the number of buckets that use it."""
-        rows = super().get_queryset(request)
+        rows: QuerySet[Action] = super().get_queryset(request)
         return rows.annotate(bucket_total=Count("steps__bucket", distinct=True))
 
     def save_definition(self, row: Action, *, cause: Cause) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from remediation.admin import formatting
 from remediation.admin.read_only import ReadOnlyModelAdmin
@@ -39,6 +41,16 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
         """Defer the definitions, which the list does not show."""
         return rows.defer("definition")
 
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> BucketVersion | None:
+        """Add the previous version, for the diff."""
+        version = super().get_object(request, *args, **kwargs)
+        if version:
+            older = self.get_queryset(request).filter(
+                bucket=version.bucket_id, number__lt=version.number
+            )
+            version.previous = older.order_by("number").last()  # type: ignore[attr-defined]  # no column
+        return version
+
     def tools(self, obj: BucketVersion) -> list[str]:
         """Return links to the bucket and its other versions."""
         versions = formatting.list_url(BucketVersion, bucket=obj.bucket_id)
@@ -70,8 +82,7 @@ class BucketVersionAdmin(ReadOnlyModelAdmin[BucketVersion]):
     @admin.display(description="changes")
     def change(self, version: BucketVersion) -> str:
         """Return a diff to the previous version."""
-        older = BucketVersion.objects.filter(bucket=version.bucket_id, number__lt=version.number)
-        before = older.order_by("number").last()
+        before: BucketVersion | None = version.previous  # type: ignore[attr-defined]  # no column
         if before is None:
             return "This is the first version."
         lines = difflib.unified_diff(

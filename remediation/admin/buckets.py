@@ -17,6 +17,7 @@ from remediation.admin.definitions import DefinitionAdmin
 from remediation.admin.steps import StepInline
 from remediation.engine.operations import definitions
 from remediation.engine.operations.bucket_warnings import warnings_of
+from remediation.engine.visibility import visible_to
 from remediation.models import Bucket, BucketRun, BucketVersion, Cause
 
 WORKFLOW_TITLE = "StackStorm workflow instead of steps"
@@ -104,6 +105,7 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
         "label_matchers__has_text",
         "description__has_text",
     ]
+    search_fields_of_editors = frozenset({"label_matchers__has_text"})
     ordering = ["priority", "pk"]
     fieldsets = [
         (None, {"fields": ["name", "description", "is_enabled"]}),
@@ -124,7 +126,7 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Bucket]:
         """Annotate the number of steps and the newest run."""
         newest = BucketRun.objects.filter(bucket=OuterRef("pk")).order_by("-pk")
-        rows = super().get_queryset(request)
+        rows: QuerySet[Bucket] = super().get_queryset(request)
         return rows.annotate(
             step_total=Count("steps"),
             last_run_id=Subquery(newest.values("pk")[:1]),
@@ -177,7 +179,7 @@ class BucketAdmin(DefinitionAdmin[Bucket]):
         """Add the bucket's warnings and the links to its runs and versions."""
         if bucket := kwargs.get("obj"):
             if request.method == "GET":
-                for warning in warnings_of(bucket):
+                for warning in visible_to(request, warnings_of(bucket)):
                     messages.warning(request, warning)
             context["tools"] = [
                 formatting.tool_link(formatting.list_url(BucketRun, bucket=bucket.pk), "Runs"),

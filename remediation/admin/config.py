@@ -8,6 +8,7 @@ from django.contrib import admin
 from remediation.admin import formatting
 from remediation.admin.json_fields import JSONField
 from remediation.admin.search import BoundedSearch
+from remediation.admin.visible_rows import VisibleRows
 from remediation.models import ConfigValue
 
 WARNING = (
@@ -30,7 +31,7 @@ class ConfigValueForm(forms.ModelForm[ConfigValue]):
 
 
 @admin.register(ConfigValue)
-class ConfigValueAdmin(BoundedSearch, admin.ModelAdmin[ConfigValue]):
+class ConfigValueAdmin(VisibleRows, BoundedSearch, admin.ModelAdmin[ConfigValue]):
     """Config values by key."""
 
     form = ConfigValueForm

@@ -16,13 +16,14 @@ from django.utils.text import capfirst
 from remediation.admin import formatting
 from remediation.admin.json_fields import JSONObjectField
 from remediation.admin.search import BoundedSearch
+from remediation.admin.visible_rows import VisibleRows
 from remediation.engine.operations.definitions import HasHistoryError
 from remediation.models import Action, Bucket, Cause
 
 DefinitionT = TypeVar("DefinitionT", bound=Action | Bucket)
 
 
-class DefinitionAdmin(BoundedSearch, admin.ModelAdmin[DefinitionT]):
+class DefinitionAdmin(VisibleRows, BoundedSearch, admin.ModelAdmin[DefinitionT]):
     """Base admin of actions and buckets."""
 
     actions = ["enable", "disable"]

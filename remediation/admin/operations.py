@@ -27,6 +27,7 @@ from remediation.admin.notices import Notice
 from remediation.admin.permissions import may_operate
 from remediation.admin.read_only import ReadOnlyModelAdmin
 from remediation.engine.operations.errors import NotPossible
+from remediation.engine.visibility import visible_to
 from remediation.models import Cause, IllegalTransitionError
 
 RowT = TypeVar("RowT", bound=models.Model)
@@ -128,7 +129,7 @@ class OperationAdmin(ReadOnlyModelAdmin[RowT]):
     ) -> HttpResponse:
         """Add the notices and the buttons to the context."""
         if row := kwargs.get("obj"):
-            context["notices"] = self.notices(row)
+            context["notices"] = visible_to(request, self.notices(row))
             context["buttons"] = self.buttons(row) if self.has_operate_permission(request) else []
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -143,6 +144,7 @@ class OperationAdmin(ReadOnlyModelAdmin[RowT]):
         form = operation.form(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
             return self._perform(request, operation, rows, form.cleaned_data)
+        rows = visible_to(request, rows)
         single_row = rows[0] if len(rows) == 1 else None
         context = {
             **self.admin_site.each_context(request),
@@ -151,7 +153,7 @@ class OperationAdmin(ReadOnlyModelAdmin[RowT]):
             "operation": operation,
             "form": form,
             "rows": [(formatting.row_link(row), operation.warnings(row)) for row in rows],
-            "notices": self.notices(single_row) if single_row else [],
+            "notices": visible_to(request, self.notices(single_row)) if single_row else [],
             "back": self._row_url(single_row) if single_row else formatting.list_url(self.model),
         }
         return TemplateResponse(request, "admin/remediation/operation.html", context)

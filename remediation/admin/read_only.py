@@ -13,6 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from remediation.admin import formatting
 from remediation.admin.related_tables import RelatedTable
 from remediation.admin.search import BoundedSearchList
+from remediation.admin.visible_rows import VisibleRows
+from remediation.engine.visibility import visible_to
 from remediation.models.keyset_pagination import SCANNED_MAX, Cursor, Page, read_page
 
 ModelT = TypeVar("ModelT", bound=models.Model)
@@ -97,7 +99,7 @@ class HistoryList(BoundedSearchList):
         return f"{SCANNED_MAX:,}" if self.page.is_scan_limited else ""
 
 
-class ReadOnlyModelAdmin(admin.ModelAdmin[ModelT]):
+class ReadOnlyModelAdmin(VisibleRows, admin.ModelAdmin[ModelT]):
     """Base admin of history: newest first, no changes."""
 
     actions: Sequence[Any] | None = None
@@ -190,5 +192,6 @@ class ReadOnlyModelAdmin(admin.ModelAdmin[ModelT]):
     ) -> HttpResponse:
         """Add the row's links and related tables to the context."""
         if row := kwargs.get("obj"):
-            context |= {"tools": self.tools(row), "tables": self.tables(row)}
+            tables = visible_to(request, self.tables(row))
+            context |= {"tools": self.tools(row), "tables": tables}
         return super().render_change_form(request, context, *args, **kwargs)

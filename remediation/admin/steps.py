@@ -17,6 +17,7 @@ from django.http import HttpRequest
 
 from remediation import templating
 from remediation.admin.json_fields import JSONObjectField
+from remediation.admin.visible_rows import VisibleRows
 from remediation.engine.operations import definitions
 from remediation.models import Action, Bucket, BucketStep
 
@@ -118,7 +119,7 @@ def sorted_by_position(step_forms: list[Form]) -> list[Form]:
     return ordered + [form for form in moved if form not in placed]
 
 
-class StepInline(admin.StackedInline[BucketStep, Bucket]):
+class StepInline(VisibleRows, admin.StackedInline[BucketStep, Bucket]):
     """The steps of a bucket, stacked."""
 
     model = BucketStep

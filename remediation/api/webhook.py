@@ -14,6 +14,7 @@ from django.db import Error
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -76,9 +77,13 @@ class CallbackResponseSerializer(serializers.Serializer[Any]):
 
 
 class TokenOnlyView(APIView):
-    """Base view of endpoints that accept tokens but no sessions."""
+    """Base view of endpoints that accept tokens but no sessions.
+
+    Their responses only contain what the sender sent, so nothing is masked.
+    """
 
     authentication_classes = [TokenAuthentication]
+    renderer_classes = [JSONRenderer]
 
 
 @extend_schema(

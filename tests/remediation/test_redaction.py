@@ -182,6 +182,10 @@ def test_the_longest_secret_is_masked_first_and_empty_secrets_are_ignored():
         ("https://user:pass@host:8080/a", "https://user:********@host:8080/a"),
         ("https://user:p@ss:w@host/a", "https://user:********@host/a"),
         ("redis://:pass@host", "redis://:********@host"),
+        ("https://user:pa/ss@host/a@b", "https://user:********@host/a@b"),
+        ("http://host:8080/a?mail=me@b.example", "http://host:8080/a?mail=me@b.example"),
+        ('api_token=~"abc|def", team!="db"', 'api_token=~"********", team!="db"'),
+        ('api_token!="abc" token!~"x"', 'api_token!="********" token!~"********"'),
         ("mysql://u:p@h/d http://h:80/x", "mysql://u:********@h/d http://h:80/x"),
         (
             "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nx",

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from audit.models import ApiCall
 from remediation.admin import formatting
 from remediation.admin.read_only import ReadOnlyModelAdmin
+from remediation.models import AuditEvent
 
 
 class MethodFilter(admin.SimpleListFilter):
@@ -131,3 +132,38 @@ class ApiCallAdmin(ReadOnlyModelAdmin[ApiCall]):
     def shown_headers(self, call: ApiCall) -> SafeString | str:
         """Return the request headers, credentials masked."""
         return formatting.json_block(call.headers)
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyModelAdmin[AuditEvent]):
+    """Audit events, newest first."""
+
+    list_display = ["time", "kind", "subject", "shown_actor", "client_host"]
+    list_filter = ["kind", "actor_kind"]
+    id_ordered_filters = frozenset({"kind__exact"})
+    search_fields = ["request_id__exact"]
+    scanned_search_fields = ["subject__exact", "actor__exact", "client_host__exact"]
+    search_help_text = "Request id, subject, actor or client (exact)"
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    ("time", "kind", "subject"),
+                    ("shown_actor", "client_host"),
+                    "request_id",
+                    "shown_data",
+                ]
+            },
+        )
+    ]
+
+    @admin.display(description="at (UTC)")
+    def time(self, event: AuditEvent) -> str:
+        """Return the time of the event."""
+        return formatting.utc_time(event.at)
+
+    @admin.display(description="data")
+    def shown_data(self, event: AuditEvent) -> str:
+        """Return what the kind of event adds."""
+        return formatting.json_block(event.data)

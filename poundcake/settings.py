@@ -4,6 +4,7 @@ manage.py and wsgi.py first add the variables of the environment file (``environ
 README explains every setting. Any secret can be read from a file: set ``NAME_FILE`` to its path.
 """
 
+import datetime
 import os
 from pathlib import Path
 
@@ -104,6 +105,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "django_filters",
     "django_q",
     "rest_framework",
@@ -128,6 +130,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "remediation.api.pause_header.PauseHeaderMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "poundcake.urls"
 WSGI_APPLICATION = "poundcake.wsgi.application"
@@ -157,7 +160,25 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-AUTHENTICATION_BACKENDS = ["remediation.admin.permissions.RoleBackend"]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "remediation.admin.permissions.RoleBackend",
+]
+# Failed logins lock a user name for one client only, so that nobody can lock out an operator.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = env_count("LOGIN_FAILURES_MAX", 5)  # per user name and client
+AXES_COOLOFF_TIME = datetime.timedelta(minutes=env_count("LOGIN_LOCKOUT_MINUTES", 15, most=10_080))
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_HANDLER = "remediation.admin.login_handler.RetryingHandler"
+AXES_USERNAME_CALLABLE = "remediation.admin.login.counted_name"
+AXES_CLIENT_IP_CALLABLE = "remediation.admin.login.counted_client"
+AXES_LOCKOUT_CALLABLE = "remediation.admin.login.locked_response"
+AXES_DISABLE_ACCESS_LOG = True  # audit.logins records logins
+AXES_ENABLE_ADMIN = False
+# Seconds from the login. Closing the browser ends a session, too.
+SESSION_COOKIE_AGE = env_count("SESSION_HOURS", 12, most=8_760) * 3_600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 LOGIN_URL = "admin:login"
 # Also where a login or logout with a foreign ``next`` leads.
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
@@ -256,5 +277,8 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env_choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
     # It logs every wake-up, several lines per second.
-    "loggers": {"django-q": {"level": "WARNING"}},
+    "loggers": {
+        "django-q": {"level": "WARNING"},
+        "axes": {"level": "ERROR"},  # audit events record what it logs
+    },
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from audit.models import ApiCall
 from remediation.api.filter_types import IntegerFilter, before, since
 from remediation.api.filters import StrictFilterSet
+from remediation.models import AuditEvent
 
 
 class ApiCallFilter(StrictFilterSet):
@@ -27,3 +28,17 @@ class ApiCallFilter(StrictFilterSet):
             "actor_kind",
             "client_host",
         ]
+
+
+class AuditEventFilter(StrictFilterSet):
+    """Filters for audit events."""
+
+    selective_filters = frozenset({"request_id"})
+    id_ordered_filters = frozenset({"kind"})
+    time_field = "at"
+    at_since = since("at")
+    at_before = before("at")
+
+    class Meta:
+        model = AuditEvent
+        fields = ["kind", "actor", "actor_kind", "client_host", "request_id", "subject"]

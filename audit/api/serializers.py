@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from audit.models import ApiCall
 from audit.reports import story_parts
-from remediation.models import ActionExecution, Alert, BucketRun, Rerun, Transition
+from remediation.models import ActionExecution, Alert, AuditEvent, BucketRun, Rerun, Transition
 
 
 def field_names(part: Any, *, exclude: str = "") -> list[str]:
@@ -36,6 +36,24 @@ class ApiCallSerializer(serializers.ModelSerializer[ApiCall]):
             "processing_time_ms",
             "created_at",
             "completed_at",
+        ]
+
+
+class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
+    """A login, a change of a user or token, or another act of a person."""
+
+    class Meta:
+        model = AuditEvent
+        fields = [
+            "id",
+            "at",
+            "kind",
+            "actor",
+            "actor_kind",
+            "client_host",
+            "request_id",
+            "subject",
+            "data",
         ]
 
 

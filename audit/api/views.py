@@ -11,10 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit import reports
-from audit.api.filters import ApiCallFilter
-from audit.api.serializers import ApiCallSerializer, StorySerializer
+from audit.api.filters import ApiCallFilter, AuditEventFilter
+from audit.api.serializers import ApiCallSerializer, AuditEventSerializer, StorySerializer
 from audit.models import ApiCall
-from remediation.models import Scope
+from remediation.api.base_views import RowViewSet
+from remediation.models import AuditEvent, Scope
 
 
 class RequestViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiCall]):
@@ -39,3 +40,13 @@ class RequestViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiCall]):
                 " response. To search by the caller's id, use ?client_request_id=."
             )
         return Response(StorySerializer(story).data)
+
+
+class AuditEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, RowViewSet):
+    """Logins, changes of users and tokens, and other acts of people."""
+
+    queryset = AuditEvent.objects.all()
+    serializer_class = AuditEventSerializer
+    filterset_class = AuditEventFilter
+    ordering_fields = ["id", "at"]
+    scopes = {"list": Scope.ADMIN, "retrieve": Scope.ADMIN}

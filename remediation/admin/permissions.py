@@ -16,7 +16,7 @@ OWN_APPS = {"remediation", "audit"}
 # Models whose rows role ``edit`` may change. Other rows are read-only or need the role ``admin``.
 DEFINITIONS = {"action", "bucket", "bucketstep", "configvalue"}
 # Models of our apps that only the role ``admin`` may view.
-FOR_ADMINS = {"apitoken"}
+FOR_ADMINS = {"apitoken", "auditevent"}
 
 
 class RoleBackend(ModelBackend):

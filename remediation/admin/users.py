@@ -17,7 +17,7 @@ from django.utils.html import format_html_join
 from remediation.admin import formatting
 from remediation.admin.permissions import admins
 from remediation.admin.search import BoundedSearch
-from remediation.models import Scope
+from remediation.models import AuditEvent, Cause, Scope
 from remediation.models.roles import ROLES
 
 ADDITION_FIELDS = ["username", "usable_password", "password1", "password2", "is_staff", "groups"]
@@ -118,6 +118,26 @@ class UserWithRolesAdmin(BoundedSearch, UserAdmin[User]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Prefetch the groups for the list."""
         return super().get_queryset(request).prefetch_related("groups")
+
+    def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        """Record the new user as an audit event, too."""
+        self._record(AuditEvent.Kind.USER_ADDED, request, obj, message)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        """Record a change of the user, such as a new password, as an audit event, too."""
+        self._record(AuditEvent.Kind.USER_CHANGED, request, obj, message)
+        return super().log_change(request, obj, message)
+
+    def _record(
+        self, kind: AuditEvent.Kind, request: HttpRequest, user: User, message: Any
+    ) -> None:
+        """Record the names of the changed fields, and the rights of the user after the change."""
+        rights = {name: getattr(user, name) for name in (*LOGIN_FIELDS, "is_superuser")}
+        groups = sorted(user.groups.values_list("name", flat=True))
+        data = {"changes": message, "groups": groups, **rights}
+        cause = Cause.of_request(request)
+        AuditEvent.record(kind, subject=user.get_username(), cause=cause, data=data)
 
     @admin.display(description="roles")
     def roles(self, user: User) -> str:

@@ -3,6 +3,7 @@
 from remediation.models.action import Action
 from remediation.models.actor import ActorKind, Cause
 from remediation.models.alert import Alert
+from remediation.models.audit_event import AuditEvent
 from remediation.models.bucket import Bucket, BucketStep
 from remediation.models.bucket_version import BucketVersion
 from remediation.models.config import ConfigValue
@@ -35,6 +36,7 @@ __all__ = [
     "Alert",
     "ApiToken",
     "AppendOnlyError",
+    "AuditEvent",
     "Begins",
     "Bucket",
     "BucketRun",

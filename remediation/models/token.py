@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 
 from remediation import clock
 from remediation.models.actor import Cause, actor_kind_field
 from remediation.models.actor_names import token_name_problem
+from remediation.models.audit_event import AuditEvent
 from remediation.models.fields import ExactCharField, KeyField, created_field
 from remediation.models.raw_sql import valid_token_row
 
@@ -103,17 +104,27 @@ class ApiToken(models.Model):
         text = f"pc_{secrets.token_urlsafe(32)}"
         self.prefix, self.sha256 = text[:PREFIX_LENGTH], digest(text)
         self.created_by, self.created_by_kind = cause.actor, cause.actor_kind
-        self.save(force_insert=True)
+        with transaction.atomic():
+            self.save(force_insert=True)
+            expires_at = self.expires_at.isoformat() if self.expires_at else None
+            AuditEvent.record(
+                AuditEvent.Kind.TOKEN_ISSUED,
+                subject=self.name,
+                cause=cause,
+                data={"scopes": self.scopes, "expires_at": expires_at, "prefix": self.prefix},
+            )
         return text
 
     def revoke(self, *, cause: Cause) -> bool:
         """Revoke the token; return False if another user has revoked it first."""
         row = ApiToken.objects.filter(pk=self.pk, revoked_at=None)
-        return bool(
-            row.update(
+        with transaction.atomic():
+            is_revoked = row.update(
                 revoked_at=cause.at, revoked_by=cause.actor, revoked_by_kind=cause.actor_kind
             )
-        )
+            if is_revoked:
+                AuditEvent.record(AuditEvent.Kind.TOKEN_REVOKED, subject=self.name, cause=cause)
+        return bool(is_revoked)
 
     def clean(self) -> None:
         """Reject a name that could be taken for a user or for PoundCake itself."""

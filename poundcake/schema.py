@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -46,8 +46,10 @@ class SchemaView(JsonErrorsView, SpectacularAPIView):
     """The API's OpenAPI schema."""
 
 
-class DocsView(JsonErrorsView, SpectacularSwaggerView):
-    """Interactive API documentation."""
+class DocsView(JsonErrorsView, SpectacularSwaggerSplitView):
+    """Interactive API documentation: the page, and with ``?script`` its script."""
+
+    template_name = "api/docs.html"
 
     def handle_exception(self, exc: Exception) -> Any:
         """Redirect anonymous users to the login page."""

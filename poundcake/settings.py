@@ -116,6 +116,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "poundcake.proxies.ProxyMiddleware",
+    "poundcake.security_headers.SecurityHeadersMiddleware",
     "audit.middleware.RequestIdMiddleware",
     # Before the body is decoded and recorded, because both depend on valid credentials.
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -209,7 +210,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 2**20  # bytes, enough for some 20,000 alerts
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 
 # MariaDB has no conditional indexes; django_q works without its one.
-SILENCED_SYSTEM_CHECKS = ["models.W037"]
+# HSTS for other hosts of the domain, and the browsers' preload list, are not ours to decide.
+SILENCED_SYSTEM_CHECKS = ["models.W037", "security.W005", "security.W021"]
 
 # A django-q2 task is a wake-up that may be delivered 0, 1 or n times; our rows hold the state.
 Q_CLUSTER = {

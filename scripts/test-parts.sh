@@ -14,6 +14,10 @@ has_mariadb() {
     have mariadbd && have mariadb-install-db
 }
 
+has_chromium() {
+    have chromium
+}
+
 has_alertmanager() {
     have prometheus-alertmanager
 }
@@ -39,6 +43,8 @@ unpack_alertmanager() {
 if may_install_packages; then
     has_mariadb || install_packages mariadb-server-core mariadb-client-core
     has_alertmanager || unpack_alertmanager
+    has_chromium || install_packages chromium
 fi
 has_mariadb || echo "Missing: MariaDB (Debian package mariadb-server-core)"
 has_alertmanager || echo "Missing: Alertmanager (Debian package prometheus-alertmanager)"
+has_chromium || echo "Missing: Chromium (Debian package chromium)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import resource
 import socket
 from typing import Any
 
@@ -38,6 +39,7 @@ def serve(application: Any, *, bind: str, processes: int) -> None:
     _check_free(address, int(port))
     # The processes share the memory of the imported modules as long as nothing writes to it.
     multiprocessing.set_start_method("fork", force=True)
+    _allow_connections()
     kill_forks_with_parent()
     connections.close_all()
     gc.collect()
@@ -63,6 +65,16 @@ def serve(application: Any, *, bind: str, processes: int) -> None:
         workers_kill_timeout=STOP_SECONDS,
     )
     server.serve(target_loader=lambda _target: application)
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files, which systemd sets to 1024 for programs that use select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * CONNECTIONS_MAX
+    if hard != resource.RLIM_INFINITY:
+        needed = min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _check_free(address: str, port: int) -> None:

@@ -29,7 +29,7 @@ $(DEV): requirements-dev.txt
 	scripts/setup.sh dev
 
 run: $(READY) ## Run a demo with a StackStorm sandbox, then serve (ONCE=1 BIND=127.0.0.1:8001)
-	$(BIN)/python manage.py demo
+	POUNDCAKE_ENV_FILE= $(BIN)/python manage.py demo
 
 serve: $(READY) ## Serve web and workers with the settings from the environment (BIND=127.0.0.1:8001)
 	$(BIN)/python manage.py migrate --verbosity 0

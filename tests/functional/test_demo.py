@@ -159,6 +159,14 @@ def test_the_commands_that_it_prints_act_on_the_demo(checkout, serving):
     assert "Preparing the database" in output
 
 
+def test_make_run_reads_no_environment_file_of_an_installation():
+    recipe = subprocess.run(
+        ["make", "-n", "run"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert "POUNDCAKE_ENV_FILE= .venv/bin/python manage.py demo" in recipe.stdout
+
+
 def test_an_address_in_use_is_an_error_with_a_remedy(checkout):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"

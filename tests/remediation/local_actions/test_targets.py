@@ -1,9 +1,11 @@
 """What network actions may reach: every notation of a refused address, for every action."""
 # ruff: noqa: RUF001, S104 - notations that look like others are the subject; nothing is bound
 
+import inspect
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -361,6 +363,15 @@ def outcome(action: str, host: str) -> str:
         error = str(failed)
         return "reached" if "Connection refused" in error else error
     return "reached"
+
+
+def test_every_action_that_contacts_a_host_checks_it():
+    contacting = {name for name in local_actions.names() if local_actions.destinations(name)}
+
+    assert contacting == set(ACTIONS), "add the action to the table of this test"
+    for name in contacting:
+        module = import_module(f"remediation.local_actions.{name}")
+        assert "_targets.addresses(" in inspect.getsource(module)
 
 
 def test_addresses_of_this_machine_are_recognized(set_policy, monkeypatch):

@@ -162,11 +162,11 @@ def _own_kind(address: Address) -> str:
     family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
     # To connect a datagram socket sends nothing: the kernel looks up the route and chooses the
     # source address, which for an address of this machine is the address itself.
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((str(address), PROBE_PORT))
-        except PermissionError:
-            return "broadcast"
-        except OSError:
-            return ""  # no route: the action reports it
-        return "PoundCake itself" if probe.getsockname()[0] == str(address) else ""
+            return "PoundCake itself" if probe.getsockname()[0] == str(address) else ""
+    except PermissionError:
+        return "broadcast"
+    except OSError:
+        return ""  # no route, or no IPv6 on this machine: the action reports it

@@ -1,6 +1,6 @@
 """What network actions may reach: every notation of a refused address, for every action."""
-# ruff: noqa: RUF001, S104 - notations that look like others are the subject; nothing is bound
 
+import errno
 import inspect
 import socket
 import sys
@@ -20,125 +20,8 @@ from remediation.local_actions import (
     _targets,
 )
 from remediation.local_actions._policy import EVERY_NETWORK
+from tests.remediation.local_actions.notations import REFUSED, URLS
 
-# notation -> what the error says. Names are answered by the fake resolver below.
-REFUSED = {
-    # IPv4 in its usual form
-    "127.0.0.1": "loopback",
-    "127.8.9.10": "loopback",
-    "0.0.0.0": "unspecified",
-    "0.1.2.3": "unspecified",
-    "169.254.1.1": "link-local",
-    "169.254.169.254": "cloud metadata",
-    "169.254.170.2": "cloud metadata",
-    "100.100.100.200": "cloud metadata",
-    "168.63.129.16": "cloud metadata",
-    "224.0.0.1": "multicast",
-    "239.255.255.250": "multicast",
-    "255.255.255.255": "broadcast",
-    "240.0.0.1": "reserved",
-    "192.0.2.7": "reserved",
-    # IPv4 in the forms that inet_aton reads
-    "2130706433": "four decimal numbers",
-    "0x7f000001": "four decimal numbers",
-    "017700000001": "four decimal numbers",
-    "127.1": "four decimal numbers",
-    "127.0.1": "four decimal numbers",
-    "0177.0.0.1": "four decimal numbers",
-    "0x7f.0.0.1": "four decimal numbers",
-    "0X7F.0x0.0x0.0x1": "four decimal numbers",
-    "127.0.0.01": "four decimal numbers",
-    "0": "four decimal numbers",
-    "2852039166": "four decimal numbers",
-    # other digits, dots and endings
-    "127.0.0.1.": "loopback",
-    "１２７.0.0.1": "loopback",
-    "127。0。0。1": "loopback",
-    "①②⑦.0.0.1": "loopback",
-    "１２７.１": "four decimal numbers",
-    "127.0.0.%31": "four decimal numbers",
-    "127.0.0.1%00": "four decimal numbers",
-    # IPv6
-    "::": "unspecified",
-    "::1": "loopback",
-    "0:0:0:0:0:0:0:1": "loopback",
-    "fe80::1": "link-local",
-    "fe80::1%lo": "zone",
-    "fec0::1": "reserved",
-    "ff02::1": "multicast",
-    "fd00:ec2::254": "cloud metadata",
-    "FD00:0EC2::0254": "cloud metadata",
-    "fd20:ce::254": "cloud metadata",
-    "2001:db8::1": "reserved",
-    "100::1": "reserved",
-    # IPv4 in IPv6
-    "::ffff:127.0.0.1": "that is 127.0.0.1, a loopback",
-    "::ffff:7f00:1": "that is 127.0.0.1, a loopback",
-    "::FFFF:A9FE:A9FE": "that is 169.254.169.254, a cloud metadata",
-    "::127.0.0.1": "reserved",
-    "::ffff:0:127.0.0.1": "reserved",
-    "2002:7f00:1::": "that is 127.0.0.1, a loopback",
-    "2002:a9fe:a9fe::1": "that is 169.254.169.254",
-    "64:ff9b::127.0.0.1": "that is 127.0.0.1",
-    "64:ff9b::a9fe:a9fe": "that is 169.254.169.254",
-    "64:ff9b:1::127.0.0.1": "reserved",
-    "2001:0:7f00:1::": "that is 127.0.0.1",
-    "2001:0:808:808::80ff:fffe": "that is 127.0.0.1",
-    "fd00::5efe:127.0.0.1": "that is 127.0.0.1",
-    # names
-    "localhost": "loopback",
-    "LOCALHOST": "loopback",
-    "localhost.": "loopback",
-    "LOCALHOST。": "loopback",
-    "ｌｏｃａｌｈｏｓｔ": "loopback",
-    "anything.localhost": "loopback",
-    "metadata.google.internal": "cloud metadata service",
-    "METADATA.google.internal.": "cloud metadata service",
-    "instance-data": "cloud metadata service",
-    "rebinding.example": "which has the address 127.0.0.1, a loopback",
-    "second-answer.example": "which has the address 169.254.169.254",
-    "mapped.example": "which has the address ::ffff:7f00:1, that is 127.0.0.1",
-    "bücher.example": "names xn--bcher-kva.example, which has the address 10.0.0.255, a broadcast",
-    # PoundCake itself
-    "203.0.113.9": "reserved",
-    "10.9.9.9": "PoundCake itself",
-    "10.0.0.5": "PoundCake itself",
-    "2a00::5": "PoundCake itself",
-    "poundcake.example": "PoundCake itself",
-    "PoundCake.example.": "PoundCake itself",
-    # not a host
-    "": "must be",
-    " ": "must be",
-    "127.0.0.1/x": "must be",
-    "user@127.0.0.1": "must be",
-    "[::1]": "must be",
-    "127.0.0.1\\@web-01": "must be",
-    "127.0.0.1#": "must be",
-    "localhost\x00": "must be",
-    "localhost\n": "must be",
-}
-# Some of these are valid URLs, but of another host, or of an IPv6 address.
-URLS = {
-    "http://[::1]/": "loopback",
-    "http://[::]:80/": "unspecified",
-    "https://[::ffff:127.0.0.1]/": "loopback",
-    "HTTP://LOCALHOST/": "loopback",
-    "http://web-01@127.0.0.1/": "must be",
-    "http://user:password@127.0.0.1/": "must be",
-    "http://web-01\\@127.0.0.1/": "must be",
-    "http://web-01%40127.0.0.1/": "must be",
-    "http://127.0.0.1#@web-01/": "loopback",
-    "http://127.0.0.1?@web-01/": "loopback",
-    "http://127.0.0.1;@web-01/": "must be",
-    "http:///127.0.0.1": "must be",
-    "http://": "must be",
-    "http:127.0.0.1": "must be",
-    "//127.0.0.1/": "must be",
-    "gopher://127.0.0.1/": "must be",
-    "unix:///run/docker.sock": "must be",
-    "file:///etc/passwd": "must be",
-    "http://127.0.0.1:80:80/": "must be",
-}
 ANSWERS = {
     "localhost": ["::1", "127.0.0.1"],
     "anything.localhost": ["127.0.0.1"],
@@ -386,3 +269,27 @@ def test_addresses_of_this_machine_are_recognized(set_policy, monkeypatch):
 
     with pytest.raises(InvalidParameters, match=f"names {own}, PoundCake itself"):
         local_actions.run("tcp_check", {"host": own, "port": 80})
+
+
+def test_a_machine_without_ipv6_reaches_the_ipv4_address_of_a_host(network, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(socket, "getaddrinfo", NETWORK.getaddrinfo)
+
+    class Ipv4Only(socket.socket):
+        def __init__(self, family=socket.AF_INET, *rest, **options):
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *rest, **options)
+
+        def connect(self, address):
+            if self.type == socket.SOCK_STREAM:
+                NETWORK.connect(self, address)
+            super().connect(address)
+
+    monkeypatch.setattr(socket, "socket", Ipv4Only)
+    NETWORK.is_on = False
+
+    with pytest.raises(LocalActionFailed, match="Connection refused"):
+        reach("tcp_check", "web-02")
+
+    assert network.reached == ["10.0.0.8"]

@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 
 from audit.models import ApiCall
 from audit.record_budget import RecordBudget
-from remediation import clock
+from remediation import clock, log_context
 from remediation.engine.secret_values import known_secrets
 from remediation.engine.totals.definitions import (
     API_REQUESTS,
@@ -71,7 +71,8 @@ class RequestIdMiddleware:
         client_id = request.headers.get("X-Request-ID", "")
         printable = "".join(character for character in client_id if character.isprintable())
         request.client_request_id = printable[:CLIENT_REQUEST_ID_LENGTH]
-        response = self.get_response(request)
+        with log_context.bind(request_id=request.request_id):
+            response = self.get_response(request)
         response["X-Request-ID"] = request.request_id
         return response
 

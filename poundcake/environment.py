@@ -14,9 +14,22 @@ from django.core.exceptions import ImproperlyConfigured
 SECRET_LENGTH_MIN = 8  # characters
 
 
+_names: dict[str, bool] = {}  # the settings that were read, and whether they are secrets
+
+
 def env_text(name: str, default: str = "") -> str:
     """Return the text of a setting."""
+    _names.setdefault(name, False)
     return os.environ.get(name, default)
+
+
+def given_settings() -> dict[str, str]:
+    """Return the settings that the environment contains; secrets are only named."""
+    return {
+        name: "(secret)" if is_secret else os.environ[name]
+        for name, is_secret in sorted(_names.items())
+        if os.environ.get(name)
+    }
 
 
 def env_bool(name: str, default: bool) -> bool:
@@ -119,6 +132,7 @@ def env_file(name: str) -> str:
 
 def env_secret(name: str, *, least: int = SECRET_LENGTH_MIN) -> str:
     """Return a secret from the variable NAME, or from the file that NAME_FILE names."""
+    _names[name] = True
     path = env_text(f"{name}_FILE")
     if not path:
         return checked_secret(env_text(name), name=name, least=least)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
+logger = logging.getLogger(__name__)
+
+LOG_SECONDS = 60.0
 WRONG_HOST = (
     "This host name is not in ALLOWED_HOSTS: add the host name of PoundCake's URL to that setting."
 )
@@ -28,18 +33,31 @@ class HostMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        self._log_at = float("-inf")
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         try:
             request.get_host()
         except DisallowedHost:
             if request.path_info not in PROBE_PATHS:
+                self._log(request)
                 return _refuse(request, WRONG_HOST)
             # Django's middleware would refuse it too.
             request.get_host = lambda: "localhost"  # type: ignore[method-assign]  # of this request
         if settings.SECURE_SSL_REDIRECT and _is_api(request) and not request.is_secure():
             return _refuse(request, NO_TLS)
         return self.get_response(request)
+
+    def _log(self, request: HttpRequest) -> None:
+        """Log the host, at most once a minute, since anybody can send one."""
+        if time.monotonic() < self._log_at:
+            return
+        self._log_at = time.monotonic() + LOG_SECONDS
+        logger.warning(
+            "A request for the host %s was refused: it is not in ALLOWED_HOSTS. Add it to that"
+            " setting if clients use it.",
+            request.META.get("HTTP_HOST", "")[:100],
+        )
 
 
 def _is_api(request: HttpRequest) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import django_stubs_ext
 
+from poundcake import logs
 from poundcake.database_url import databases
 from poundcake.environment import (
     env_address,
@@ -272,15 +273,7 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env_choice("LOG_LEVEL", "INFO", LOG_LEVELS)},
-    # It logs every wake-up, several lines per second.
-    "loggers": {
-        "django-q": {"level": "WARNING"},
-        "axes": {"level": "ERROR"},  # audit events record what it logs
-    },
-}
+LOGGING = logs.configuration(
+    level=env_choice("LOG_LEVEL", "INFO", LOG_LEVELS),
+    log_format=env_choice("LOG_FORMAT", "CONSOLE", logs.FORMATS),
+)

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from remediation import clock, queue
-from remediation.engine import cancel, outage, problems
+from remediation.engine import cancel, database_errors, outage, problems
 from remediation.engine.launching import (
     action_refresh,
     future_due_times,
@@ -56,20 +56,23 @@ Wrapped = ParamSpec("Wrapped")
 
 
 def reported(job: Callable[Wrapped, bool]) -> Callable[Wrapped, None]:
-    """Record a job's exceptions as a problem and re-raise them; a complete run ends the problem.
+    """Log a job's exceptions, record them as a problem and re-raise them.
 
-    ``job`` returns whether the run was complete.
+    A complete run ends the problem; ``job`` returns whether the run was complete. While the
+    database cannot be reached the exception is only logged: django-q2 could not record it either.
     """
 
     @wraps(job)
     def run(*args: Wrapped.args, **kwargs: Wrapped.kwargs) -> None:
         try:
-            is_complete = job(*args, **kwargs)
+            if job(*args, **kwargs):
+                problems.end(job.__name__)
         except Exception as error:
+            logger.exception("The job %s failed.", job.__name__)
+            if database_errors.is_unreachable(error):
+                return
             problems.report(job.__name__, error)
             raise
-        if is_complete:
-            problems.end(job.__name__)
 
     return run
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import datetime
 import logging
 import os
+import sys
 import time
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing.context import ForkContext, ForkProcess
 from typing import Any
 
-from django.db import close_old_connections, connection
+from django.db import Error, close_old_connections, connection
 from django.db.models import Count, Min, QuerySet, Value
 from django_q import cluster as django_q_cluster
 from django_q.brokers.orm import ORM
@@ -47,6 +49,7 @@ CLUSTERS = (LAUNCH, FOLLOW, LOCAL)
 BACKDATED_BY = datetime.timedelta(hours=1)  # see ``request_heartbeat``
 # Environment variable of the clusters: the id of the worker command that started them.
 WORKER_ID = "WORKER_ID"
+RETRY_SECONDS = 1.0  # after an error of the database
 DISCARDED_MAX = 5_000  # wake-ups that one job deletes
 
 
@@ -115,7 +118,19 @@ class WorkerBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         self.own = own_name(list_key, os.environ.get(WORKER_ID, ""))
 
     def dequeue(self) -> list[tuple[int, str]] | None:
-        """Reserve a due wake-up; those for this process group only come first."""
+        """Reserve a due wake-up; those for this process group only come first.
+
+        Waits after an error of the database; django-q2 would end the process and wait longer.
+        """
+        try:
+            return self._dequeue()
+        except Error as error:
+            logger.warning("No wake-up can be taken: %s", error)
+            connection.close()
+            time.sleep(RETRY_SECONDS)
+            return None
+
+    def _dequeue(self) -> list[tuple[int, str]] | None:
         close_old_connections_unless_atomic()
         now = clock.now()
         with connection.cursor() as cursor:
@@ -131,10 +146,14 @@ class WorkerBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
             return [(pk, payload)] if cursor.rowcount else None
 
     def delete(self, task_id: int) -> None:
-        """Delete a wake-up whose job has ended."""
-        close_old_connections_unless_atomic()
-        with connection.cursor() as cursor:
-            cursor.execute(_with_names(self.DELETE), [task_id])
+        """Delete a wake-up whose job has ended. After an error it is delivered again."""
+        try:
+            close_old_connections_unless_atomic()
+            with connection.cursor() as cursor:
+                cursor.execute(_with_names(self.DELETE), [task_id])
+        except Error as error:
+            logger.warning("A wake-up that was handled is not deleted: %s", error)
+            connection.close()
 
 
 def close_old_connections_unless_atomic() -> None:
@@ -218,7 +237,30 @@ def overdue(*, before: datetime.datetime) -> QuerySet[Any, dict[str, Any]]:
 def run_cluster() -> None:
     """Run the cluster named by Q_CLUSTER_NAME until it is stopped or cannot continue."""
     django_q_cluster.Sentinel = ExitingSentinel
-    django_q_cluster.Cluster().start()
+    django_q_cluster.get_mp_context = LoggingContext
+    try:
+        django_q_cluster.Cluster().start()
+    except RuntimeError:
+        # Its first process has ended and has logged why.
+        sys.exit(1)
+
+
+class LoggingProcess(ForkProcess):
+    """A process that logs an exception that ends it; multiprocessing would print it."""
+
+    def run(self) -> None:
+        """Run the target. Exit with status 1 after an exception."""
+        try:
+            super().run()
+        except Exception:
+            logger.exception("A process of the cluster has ended.")
+            sys.exit(1)
+
+
+class LoggingContext(ForkContext):
+    """The context whose processes log what ends them."""
+
+    Process = LoggingProcess
 
 
 class ExitingSentinel(django_q_cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types

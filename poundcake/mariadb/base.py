@@ -6,11 +6,13 @@ call could not be recorded. No transaction is open during a call, so a reconnect
 """
 
 import time
+from typing import Any
 
 from django.db.backends.mysql import base
 from django.utils.functional import cached_property
 
 from poundcake.database_errors import CountingErrorWrapper
+from poundcake.database_outage import outages
 
 IDLE_SECONDS = 1.0  # without a statement, after which the connection is checked
 
@@ -24,6 +26,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def wrap_database_errors(self) -> CountingErrorWrapper:
         """Convert and count the driver's errors."""
         return CountingErrorWrapper(self)
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Connect, which ends an outage."""
+        connection = super().get_new_connection(conn_params)
+        outages.end()
+        return connection
 
     def close_if_health_check_failed(self) -> None:
         """Check an idle connection; Django calls this before every statement."""

@@ -7,6 +7,7 @@ fields to messages; a nested name is such as ``steps.0.parameters``.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from django.core.exceptions import (
@@ -31,6 +32,7 @@ from rest_framework import exceptions, serializers, status
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
+from remediation.engine import database_errors
 from remediation.engine.operations.definitions import HasHistoryError
 from remediation.engine.operations.errors import NotPossible
 from remediation.models import IllegalTransitionError
@@ -270,10 +272,20 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """Return 500 for an error outside the API views; Django has logged it."""
+    """Return 503 if the database cannot be used, else 500; Django has logged the error."""
+    # Django calls this while it handles the exception.
+    is_unavailable = bool(database_errors.kind(sys.exc_info()[1]))
     if not request.path.startswith(API_PREFIX):
-        return defaults.server_error(request)
-    return _json(InternalError(), request)
+        return _unavailable_page() if is_unavailable else defaults.server_error(request)
+    return _json(Unavailable() if is_unavailable else InternalError(), request)
+
+
+def _unavailable_page() -> HttpResponse:
+    # Without names of hosts and users, since the caller may not be authenticated.
+    text = "The database cannot be used now. The log says why, and which setting to check."
+    page = HttpResponse(f"<h1>PoundCake is unavailable</h1><p>{text}</p>", status=503)
+    page["Retry-After"] = "5"
+    return page
 
 
 def _json(error: exceptions.APIException, request: HttpRequest) -> HttpResponse:

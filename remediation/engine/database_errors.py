@@ -8,9 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connection
 
 # Codes of MariaDB and of its client library.
-UNREACHABLE_CODES = frozenset({2002, 2003, 2005, 2006, 2013, 1040, 1053, 1077, 1927, 4031})
 _CODES = {
-    "unreachable": UNREACHABLE_CODES,
+    "unreachable": frozenset({2002, 2003, 2005, 2006, 2013, 1040, 1053, 1077, 1927, 4031}),
     "refused": frozenset({1044, 1045, 1130, 1698}),
     "unknown": frozenset({1049}),
     "grants": frozenset({1142, 1227, 1370}),
@@ -36,16 +35,33 @@ def describe() -> str:
     return f"MariaDB {values['NAME']} at {place}{port} as user {values.get('USER') or 'unknown'}"
 
 
+def kind(error: BaseException | None) -> str:
+    """Return the kind of an error of the database as such, '' for other errors.
+
+    ``unreachable``, ``refused``, ``unknown`` (the database), ``grants``, ``tables`` or ``file``.
+    """
+    if not isinstance(error, Error):
+        return ""
+    code = _code(error)
+    for name, codes in _CODES.items():
+        if code in codes:
+            return name
+    for name, texts in _SQLITE_TEXTS.items():
+        if any(text in str(error) for text in texts):
+            return name
+    return ""
+
+
 def is_unreachable(error: BaseException | None) -> bool:
     """Return whether the server does not respond; it may be starting."""
-    return _code(error) in UNREACHABLE_CODES
+    return kind(error) == "unreachable"
 
 
 def explain(error: BaseException) -> str:
     """Return the sentence for an error of the database as such, '' for other errors."""
     if isinstance(error, ImproperlyConfigured):
         return _explain_missing_driver(error)
-    if not isinstance(error, Error):
+    if not kind(error):
         return ""
     detail, database = _detail(error), describe()
     sentences = {
@@ -62,19 +78,7 @@ def explain(error: BaseException) -> str:
         "file": f"{database} cannot be used ({detail}): check its permissions and disk space, or"
         " correct DATABASE_URL.",
     }
-    return sentences.get(_kind(error), "")
-
-
-def _kind(error: Error) -> str:
-    """Return the kind of an error of the database as such, '' for other errors."""
-    code = _code(error)
-    for kind, codes in _CODES.items():
-        if code in codes:
-            return kind
-    for kind, texts in _SQLITE_TEXTS.items():
-        if any(text in str(error) for text in texts):
-            return kind
-    return ""
+    return sentences[kind(error)]
 
 
 def _explain_missing_driver(error: ImproperlyConfigured) -> str:

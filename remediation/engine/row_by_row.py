@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import TypeVar
 
 from django.db import DatabaseError, Error, InterfaceError, OperationalError, connection
 
-from remediation import clock
+from remediation import clock, log_context
 from remediation.engine import problems
 from remediation.engine.secret_values import known_secrets
 from remediation.engine.transaction_retries import is_disconnected, is_locked, retry_on_conflict
@@ -84,14 +84,23 @@ def isolate(
 
     Raises DatabaseError if a lock persists or the database stores nothing.
     """
-    try:
-        yield
-    except Exception as error:
-        if is_outage(error):
-            raise
-        logger.exception("%s failed for %s.", description, item)
-        problems.report(job, error, subject=_subject(item))
-        _record_failure(item, error, on_failure)
+    with log_fields(item):
+        try:
+            yield
+        except Exception as error:
+            if is_outage(error):
+                raise
+            logger.exception("%s failed for %s.", description, item)
+            problems.report(job, error, subject=str(_row(item)))
+            _record_failure(item, error, on_failure)
+
+
+def log_fields(item: object) -> AbstractContextManager[None]:
+    """Return a block whose log lines name the row that an item belongs to, and its request."""
+    row = _row(item)
+    if not isinstance(row, ActionExecution):
+        return nullcontext()
+    return log_context.bind(request_id=row.request_id, run=row.run_id, execution=row.pk)
 
 
 def postpone(row: ActionExecution, error: Exception) -> None:
@@ -140,10 +149,9 @@ def _retry_on_conflict(
     )
 
 
-def _subject(item: object) -> str:
-    """Return the name of the row that an item belongs to."""
-    row = item[0] if isinstance(item, tuple) else getattr(item, "execution", item)
-    return str(row)
+def _row(item: object) -> object:
+    """Return the row that an item belongs to."""
+    return item[0] if isinstance(item, tuple) else getattr(item, "execution", item)
 
 
 def _record_failure(

@@ -14,6 +14,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from concurrent import futures
+from contextvars import copy_context
 from functools import cache
 from importlib import import_module
 from threading import Thread
@@ -209,7 +210,9 @@ def _run_with_deadline(
         except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
             outcome.set_exception(error)
 
-    Thread(target=execute, name=f"local action {name}", daemon=True).start()
+    # The thread has the log fields of the caller.
+    context = copy_context()
+    Thread(target=context.run, args=(execute,), name=f"local action {name}", daemon=True).start()
     futures.wait([outcome], timeout=seconds)
     if not outcome.done():
         raise LocalActionTimeout(f"{name} did not end within {seconds:g} s")

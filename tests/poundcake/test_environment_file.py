@@ -208,7 +208,8 @@ def test_commands_and_the_web_server_read_the_file(tmp_path):
     assert (status, output) == (1, sentence)
 
     status, output = run("-c", "import poundcake.wsgi", POUNDCAKE_ENV_FILE=str(path))
-    assert (status, output) == (4, sentence)
+    assert (status, output.count("\n")) == (4, 1)
+    assert output.endswith(f" CRITICAL web poundcake.wsgi: {sentence}")
 
 
 def test_a_missing_file_stops_a_command_with_one_sentence(tmp_path):

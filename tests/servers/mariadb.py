@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,6 +54,52 @@ def running(*, is_durable: bool = False, options: Sequence[str] = ()) -> Iterato
     ``is_durable``: flush each commit to disk, as in production; the tests do not need it.
     ``options``: additional options of the server.
     """
+    with (
+        _installed(is_durable=is_durable, options=options) as (command, unix_socket),
+        servers.run_server(command, is_ready=lambda: _answers(unix_socket)) as process,
+    ):
+        yield MariaDB(unix_socket, process.pid)
+
+
+class Restartable:
+    """A server that a test stops and starts again; it keeps its data."""
+
+    def __init__(self, command: Sequence[str], unix_socket: Path) -> None:
+        self._command, self._unix_socket = command, unix_socket
+        self._running = ExitStack()
+        self.start()
+
+    @property
+    def database_url(self) -> str:
+        """The ``DATABASE_URL`` of the database ``poundcake``."""
+        return MariaDB(self._unix_socket, 0).database_url
+
+    def start(self) -> None:
+        """Start the server."""
+        server = servers.run_server(self._command, is_ready=lambda: _answers(self._unix_socket))
+        self._process = self._running.enter_context(server)
+
+    def stop(self) -> None:
+        """Shut the server down."""
+        self._process.terminate()
+        self._process.wait()
+        self._running.close()
+
+
+@contextmanager
+def restartable() -> Iterator[Restartable]:
+    """Run a server that can be stopped and started until the block ends."""
+    with _installed(is_durable=False, options=()) as (command, unix_socket):
+        server = Restartable(command, unix_socket)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def _installed(*, is_durable: bool, options: Sequence[str]) -> Iterator[tuple[Sequence[str], Path]]:
+    """Yield the command that runs a server with new data, and its socket."""
     install = servers.find_program("mariadb-install-db", package="mariadb-server-core")
     server = servers.find_program("mariadbd", package="mariadb-server-core")
     if find_spec("MySQLdb") is None:
@@ -70,14 +116,13 @@ def running(*, is_durable: bool = False, options: Sequence[str] = ()) -> Iterato
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
-        (home / "init.sql").write_text("CREATE DATABASE poundcake;\n")
+        (home / "init.sql").write_text("CREATE DATABASE IF NOT EXISTS poundcake;\n")
         unix_socket = home / "socket"
         command = [str(server), *where, *_OPTIONS, *(_DURABLE if is_durable else _NOT_DURABLE)]
         command += [f"--init-file={home / 'init.sql'}", f"--pid-file={home / 'pid'}"]
         # At start a server deletes old temporary tables, so each needs its own directory.
         command += [f"--socket={unix_socket}", f"--tmpdir={home}", *options]
-        with servers.run_server(command, is_ready=lambda: _answers(unix_socket)) as process:
-            yield MariaDB(unix_socket, process.pid)
+        yield command, unix_socket
 
 
 _OPTIONS = [

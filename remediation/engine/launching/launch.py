@@ -24,7 +24,7 @@ from remediation.engine.launching.prepared_launch import (
     prepare_and_claim,
     prepare_and_claim_one,
 )
-from remediation.engine.row_by_row import isolate, postpone
+from remediation.engine.row_by_row import isolate, log_fields, postpone
 from remediation.models import ActionExecution, BucketRun, Pause
 from remediation.stackstorm import (
     Execution,
@@ -99,12 +99,14 @@ class _Batch:
         """Send a launch, in a thread, unless StackStorm has refused an earlier one."""
         if self._is_refused.is_set():
             raise NotSent
-        try:
-            return prepared.send(self._client)
-        except StackStormUnavailable as error:
-            if error.stops_others:
-                self._is_refused.set()
-            raise
+        # A thread has log fields of its own.
+        with log_fields(prepared.execution):
+            try:
+                return prepared.send(self._client)
+            except StackStormUnavailable as error:
+                if error.stops_others:
+                    self._is_refused.set()
+                raise
 
     def send_isolated(self, launch_queue: LaunchQueue, *, until: float) -> None:
         """Send slow or suspect executions one by one, when this worker holds no other."""

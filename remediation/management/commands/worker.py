@@ -109,9 +109,10 @@ def _check(cluster: str, liveness: ClusterLiveness, processes: Processes) -> Non
         reason = "has ended" if cluster in processes.ended() else liveness.check()
         if not reason:
             return
+        # Raises while the database cannot be reached, without which no cluster can start.
+        liveness.start()
         logger.error("The %s cluster %s. Restarting it.", cluster, reason)
         processes.restart(cluster)
-        liveness.start()
         # Jobs that the old cluster had taken are redelivered only after minutes.
         queue.enqueue(queue.TICK)
     except Error as error:

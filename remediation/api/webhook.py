@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import Error
@@ -40,6 +41,8 @@ from remediation.engine.totals.definitions import ALERTS_RECEIVED, ALERTS_TRUNCA
 from remediation.models import Cause, Scope
 
 logger = logging.getLogger(__name__)
+
+LOGGED_RUNS_MAX = 100
 
 # StackStorm ids and trace tags; the length is that of their columns.
 ID_PATTERN = re.compile("[!-~]{1,100}")
@@ -117,6 +120,7 @@ class AlertmanagerWebhook(TokenOnlyView):
             raise Unavailable from error
         for disposition, count in Counter(receipt.disposition for receipt in receipts).items():
             ALERTS_RECEIVED.add(count, disposition=disposition.value)
+        _log(receipts, receiver=notification.receiver)
         result = {
             "request_id": cause.request_id,
             "status": "accepted" if receipts else "no_alerts",
@@ -126,6 +130,26 @@ class AlertmanagerWebhook(TokenOnlyView):
             **_truncation(notification),
         }
         return Response(result, status=status.HTTP_202_ACCEPTED)
+
+
+def _log(receipts: Sequence[Receipt], *, receiver: str) -> None:
+    """Log the number of alerts by disposition, and the runs."""
+    counts = {str(name): count for name, count in Counter(r.disposition for r in receipts).items()}
+    runs = [run for receipt in receipts for run in receipt.runs]
+    logger.info(
+        "Received %s alerts from %s: %s; created %s runs",
+        len(receipts),
+        receiver,
+        ", ".join(f"{count} {name}" for name, count in counts.items()) or "none",
+        len(runs),
+        extra={
+            "event": "alerts.received",
+            "receiver": receiver,
+            "alerts": len(receipts),
+            "dispositions": counts,
+            "runs": runs[:LOGGED_RUNS_MAX],
+        },
+    )
 
 
 def _read_body(request: Request) -> bytes:

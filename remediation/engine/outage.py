@@ -9,6 +9,7 @@ import datetime
 import logging
 
 from remediation import clock
+from remediation.engine import log_once
 from remediation.engine.secret_values import known_secrets
 from remediation.engine.stackstorm_client import STACKSTORM
 from remediation.models import Problem
@@ -95,7 +96,7 @@ def probe(*, client: StackStormClient) -> bool:
         # StackStorm responds. The calls that follow show whether it accepts them.
         pass
     except StackStormError as error:
-        logger.warning("StackStorm still accepts no requests: %s", error)
+        log_once.warning(logger, "StackStorm still accepts no requests: %s", error)
         report(error, at=clock.now())
         return False
     end_by_read(at=clock.now(), is_probe=True)

@@ -85,7 +85,9 @@ def end(job: str) -> None:
 def end_unreported() -> None:
     """End the problems not reported for EXPIRY: their rows have been handled or deleted."""
     before = clock.now() - EXPIRY
-    Problem.objects.filter(reported_at__lt=before).exclude(name=STACKSTORM).delete()
+    unreported = Problem.objects.filter(reported_at__lt=before).exclude(name=STACKSTORM)
+    for name in list(unreported.values_list("name", flat=True)):
+        Problem.clear(name)
 
 
 def begin(job: str) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import logging
 
 from django.db import models
 from django.db.models import F
+
+from remediation import clock
+
+logger = logging.getLogger(__name__)
 
 
 class Problem(models.Model):
@@ -41,12 +46,28 @@ class Problem(models.Model):
         # The database counts, because other processes may report at the same time.
         known = cls.objects.filter(name=name)
         if not known.update(failures=F("failures") + 1, **values):
-            cls.objects.get_or_create(name=name, defaults=values | {"since": at})
+            _, is_new = cls.objects.get_or_create(name=name, defaults=values | {"since": at})
+            if is_new:
+                extra = {"event": "problem.began", "problem": name}
+                logger.warning("Problem %s began: %s", name, text, extra=extra)
 
     @classmethod
     def clear(cls, name: str) -> None:
         """Record that the component works."""
-        cls.objects.filter(name=name).delete()
+        known = cls.objects.filter(name=name).first()
+        if known is None:
+            return
+        deleted, _ = cls.objects.filter(pk=known.pk).delete()
+        # Of several processes, one deletes the row.
+        if deleted:
+            seconds = round((clock.now() - known.since).total_seconds(), 1)
+            logger.info(
+                "Problem %s ended after %s s and %s failures",
+                name,
+                seconds,
+                known.failures,
+                extra={"event": "problem.ended", "problem": name, "seconds": seconds},
+            )
 
     @classmethod
     def is_current(cls, name: str) -> bool:

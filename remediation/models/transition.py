@@ -10,6 +10,7 @@ from django.db import connection, models, transaction
 from remediation.models.actor import Cause, actor_kind_field
 from remediation.models.fields import ExactCharField, KeyField, one_of
 from remediation.models.inserts import insert
+from remediation.models.transition_log import log_on_commit
 from remediation.values.json_values import fit
 from remediation.values.text import fit_text
 
@@ -99,6 +100,9 @@ class Transition(AppendOnlyModel):
     reason = models.TextField(blank=True)
     data = models.JSONField(default=dict, blank=True)
 
+    # The row that changed, of a transition that this process has made.
+    subject: Subject | None = None
+
     objects = AppendOnlyManager()
 
     class Meta:
@@ -133,7 +137,7 @@ class Transition(AppendOnlyModel):
         data: dict[str, Any] | None = None,
     ) -> Transition:
         """Return the unsaved row."""
-        return cls(
+        row = cls(
             at=cause.at,
             subject_type=subject.SUBJECT_TYPE,
             subject_id=subject.pk,
@@ -147,12 +151,15 @@ class Transition(AppendOnlyModel):
             reason=fit_text(reason),
             data=fit(data or {}),
         )
+        row.subject = subject
+        return row
 
     @classmethod
     def write(cls, *transitions: Transition, batch: TransitionBatch | None = None) -> None:
         """Insert rows now, or when ``batch`` ends."""
         if batch is None:
             insert(transitions)
+            log_on_commit(transitions)
         else:
             batch.rows.extend(transitions)
 
@@ -182,3 +189,4 @@ class TransitionBatch:
     ) -> None:
         if error_type is None:
             insert(self.rows)
+            log_on_commit(self.rows)

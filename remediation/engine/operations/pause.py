@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import logging
 
 from django.db import transaction
 
 from remediation import queue
 from remediation.models import ActionExecution, Cause, Pause
+
+logger = logging.getLogger(__name__)
 
 Status = ActionExecution.Status
 
@@ -24,7 +27,7 @@ def pause(*, reason: str, expires_at: datetime.datetime | None, cause: Cause) ->
         raise InvalidPause(f"expires_at: {problem}")
     with transaction.atomic():
         _end(cause=cause)
-        return Pause.objects.create(
+        held = Pause.objects.create(
             reason=reason.strip(),
             actor=cause.actor,
             actor_kind=cause.actor_kind,
@@ -32,6 +35,13 @@ def pause(*, reason: str, expires_at: datetime.datetime | None, cause: Cause) ->
             created_at=cause.at,
             expires_at=expires_at,
         )
+    logger.warning(
+        "%s paused: %s",
+        cause.actor,
+        held,
+        extra={"event": "pause.began", "actor": cause.actor, "reason": held.reason},
+    )
+    return held
 
 
 def end_problem(expires_at: datetime.datetime | None, *, at: datetime.datetime) -> str:
@@ -47,6 +57,9 @@ def resume(*, cause: Cause) -> bool:
         was_paused = _end(cause=cause)
         queue.enqueue(queue.LAUNCH_DUE)
         queue.enqueue(queue.RUN_LOCAL)
+    if was_paused:
+        extra = {"event": "pause.ended", "actor": cause.actor}
+        logger.warning("%s resumed", cause.actor, extra=extra)
     return was_paused
 
 

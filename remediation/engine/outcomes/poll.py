@@ -51,7 +51,7 @@ def poll_due(*, client: StackStormClient) -> int:
         try:
             _poll(rows, client=client, until=until)
         except StackStormError as error:
-            logger.warning("Polling %s executions failed: %s", len(rows), error)
+            log_once.warning(logger, "Polling failed: %s", error)
             outage.report(error, at=clock.now())
             for row in rows:
                 _give_up_if_overdue(row, f"StackStorm does not answer: {error}")

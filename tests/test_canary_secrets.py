@@ -283,7 +283,7 @@ def rows_of_all_tables() -> Iterator[tuple[str, str, str]]:
     """Yield (table, column, value) of every value in the database."""
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
-            cursor.execute(f'SELECT * FROM "{table}"')
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
             columns = [column[0] for column in cursor.description]
             for row in cursor.fetchall():
                 yield from ((table, *pair) for pair in zip(columns, map(str, row), strict=True))

@@ -149,6 +149,11 @@ def mask_text(text: str, secrets: Collection[str] = ()) -> str:
     return _SCHEME.sub(rf"\g<scheme> {MASK}", masked)
 
 
+def is_masked(text: str) -> bool:
+    """Return whether a text is a mask, or contains one in place of a password or a quoted value."""
+    return text == MASK or f":{MASK}@" in text or f'"{MASK}"' in text
+
+
 def mask_cut_end(text: str, secrets: Collection[str]) -> str:
     """Mask the beginning of a known secret at the end of a text that was cut there (``…``)."""
     if not text.endswith(CUT):

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from remediation import local_actions, templating
+from remediation import local_actions, redaction, templating
 from remediation.models.fields import (
     ExactCharField,
     created_field,
@@ -19,6 +19,10 @@ from remediation.values.json_values import DEFINITION_DEPTH_MAX, depth, sent_byt
 
 REF_PATTERN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 
+MASKED = (
+    f"{{place}} contains {redaction.MASK}, which readers see in place of a value: enter the value"
+    " itself, or read the definition with the role edit."
+)
 DEFINITION_BYTES_MAX = 256 * 1024  # bytes of SQL of one object; a bucket version has all of them
 
 
@@ -30,15 +34,30 @@ def object_problem(value: Any) -> str:
 
 
 def value_problem(value: Any) -> str:
-    """Return why a JSON value of a definition is too deep or too large to be stored, or ''."""
+    """Return why a JSON value of a definition must not be stored, or ''.
+
+    It is too deep or too large, or contains the mask that readers see in place of a value.
+    """
     if depth(value) > DEFINITION_DEPTH_MAX:
         return f"This is nested deeper than {DEFINITION_DEPTH_MAX} levels: simplify it."
+    if place := _masked_place(value):
+        return MASKED.format(place=place)
     size = sent_bytes(value)
     if size <= DEFINITION_BYTES_MAX:
         return ""
     return (
         f"This takes {size} bytes in the database, the limit is {DEFINITION_BYTES_MAX}: shorten it."
     )
+
+
+def _masked_place(value: Any, place: str = "This") -> str:
+    """Return the place of the first text that is a mask, or ''."""
+    if isinstance(value, str):
+        return place if redaction.is_masked(value) else ""
+    if not isinstance(value, dict | list):
+        return ""
+    members = value.items() if isinstance(value, dict) else enumerate(value)
+    return next(filter(None, (_masked_place(item, str(name)) for name, item in members)), "")
 
 
 class Action(models.Model):

@@ -8,8 +8,8 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 
-from remediation import matching, templating
-from remediation.models.action import REF_PATTERN, Action, object_problem
+from remediation import matching, redaction, templating
+from remediation.models.action import MASKED, REF_PATTERN, Action, object_problem
 from remediation.models.config import config_secrets
 from remediation.models.fields import (
     ExactCharField,
@@ -183,6 +183,9 @@ class Bucket(models.Model):
             errors["alert_name_pattern"] = [str(error)]
         if len(self.label_matchers) > MATCHERS_LENGTH_MAX:
             return  # its validator reports it
+        if redaction.is_masked(self.label_matchers):
+            errors["label_matchers"] = [MASKED.format(place="This")]
+            return
         try:
             matchers = matching.parse_matchers(self.label_matchers)
         except matching.MatcherError as error:

@@ -12,9 +12,9 @@ from poundcake.database_errors import KINDS
 from remediation.engine.intake.episodes import Disposition
 from remediation.engine.totals import definitions
 from remediation.engine.totals.current import current_totals
-from remediation.engine.totals.transition_counts import ENDED_RUN
-from remediation.models import Action, Bucket, RejectedAlert
-from remediation.process_counts import BOUND, BUCKET, INFINITE, SUM, Histogram, Key, Labels
+from remediation.engine.totals.transition_counts import ENDED_EXECUTION, ENDED_RUN
+from remediation.models import Action, Bucket, BucketRun, BucketStep, RejectedAlert
+from remediation.process_counts import BOUND, BUCKET, INFINITE, SUM, Counter, Histogram, Key, Labels
 
 # Buckets, and pairs of bucket and action, with series of their own: those that ended a run first.
 # The others are counted together as OTHER.
@@ -22,16 +22,9 @@ BUCKETS_MAX = 100
 PAIRS_MAX = 300
 OTHER = "other"
 DELETED = "\0"  # no name contains it
-# Series that exist before their first event, so that ``increase`` sees that event.
-ALWAYS: dict[str, list[dict[str, str]]] = {
-    definitions.ALERTS_RECEIVED.name: [
-        {"disposition": disposition.value} for disposition in Disposition
-    ],
-    definitions.ALERTS_TRUNCATED.name: [{}],
-    definitions.UNRECORDED_CALLS.name: [{}],
-    definitions.SKIPPED_RECORDS.name: [{}],
-    definitions.DATABASE_ERRORS.name: [{"kind": kind} for kind in KINDS],
-}
+WEBHOOK_STATUSES = ("202", "400", "401", "403", "413", "429", "500", "503")
+ENDPOINTS = ("webhook", "callback", "other")
+METHODS = {"GET": "200", "POST": "201"}
 
 Series = dict[Labels, float]
 Id = TypeVar("Id")
@@ -40,13 +33,14 @@ Id = TypeVar("Id")
 def families() -> Iterator[Metric]:
     """Yield the counters and histograms of ``definitions``."""
     buckets = dict(Bucket.objects.order_by("pk").values_list("pk", "name"))
-    by_name = _by_name(_with_names(current_totals(), buckets))
+    actions = dict(Action.objects.values_list("pk", "name"))
+    # Before their first event the series are 0, else ``increase`` would not see that event.
+    series = dict.fromkeys(_fixed_series(), 0.0)
+    series |= dict.fromkeys(_series_of_buckets(buckets, actions), 0.0)
+    by_name = _by_name(series | _with_names(current_totals(), buckets, actions))
     for counter in definitions.COUNTERS:
         family = CounterMetricFamily(counter.name, counter.help, labels=counter.labels)
-        series = {_labels(labels): 0.0 for labels in ALWAYS.get(counter.name, [])}
-        if counter is definitions.RUNS_ENDED:
-            series |= _unused(buckets)
-        for labels, value in (series | by_name.get(counter.name, {})).items():
+        for labels, value in by_name.get(counter.name, {}).items():
             family.add_metric([text for _, text in labels], value)
         yield family
     for histogram in definitions.HISTOGRAMS:
@@ -58,15 +52,55 @@ def families() -> Iterator[Metric]:
     )
 
 
-def _with_names(totals: Mapping[Key, float], buckets: Mapping[int, str]) -> dict[Key, float]:
+def _fixed_series() -> Iterator[Key]:
+    yield from (_key(definitions.ALERTS_RECEIVED, disposition=one.value) for one in Disposition)
+    yield _key(definitions.ALERTS_TRUNCATED)
+    yield _key(definitions.UNRECORDED_CALLS)
+    yield _key(definitions.SKIPPED_RECORDS)
+    yield from (_key(definitions.DATABASE_ERRORS, kind=kind) for kind in KINDS)
+    for code in WEBHOOK_STATUSES:
+        yield _key(definitions.API_REQUESTS, endpoint="webhook", code=code)
+    for endpoint in ENDPOINTS:
+        yield _key(definitions.API_SECONDS, SUM, endpoint=endpoint)
+    for method, code in METHODS.items():
+        yield _key(definitions.STACKSTORM_REQUESTS, method=method, code=code)
+        yield _key(definitions.STACKSTORM_SECONDS, SUM, method=method)
+    yield _key(definitions.FIRST_CALL, SUM)
+
+
+def _series_of_buckets(buckets: Mapping[int, str], actions: Mapping[int, str]) -> Iterator[Key]:
+    """Yield the series of all buckets and their steps, unless there are too many."""
+    if len(buckets) > BUCKETS_MAX:
+        return
+    for bucket in buckets.values():
+        for trigger in BucketRun.Trigger:
+            yield _key(definitions.RUNS_CREATED, bucket=bucket, trigger=trigger.value)
+        for outcome in ENDED_RUN:
+            yield _key(definitions.RUNS_ENDED, bucket=bucket, outcome=outcome.value)
+        yield _key(definitions.TIME_TO_REMEDIATE, SUM, bucket=bucket)
+    pairs = list(BucketStep.objects.values_list("bucket", "action").distinct())
+    for bucket_id, action_id in pairs if len(pairs) <= PAIRS_MAX else ():
+        # A bucket or an action may have been added meanwhile.
+        if bucket_id in buckets and action_id in actions:
+            names = {"bucket": buckets[bucket_id], "action": actions[action_id]}
+            for status in ENDED_EXECUTION:
+                yield _key(definitions.EXECUTIONS_ENDED, **names, outcome=status.value)
+
+
+def _key(metric: Counter | Histogram, part: str = "", **labels: str) -> Key:
+    return metric.name + part, _labels(labels)
+
+
+def _with_names(
+    totals: Mapping[Key, float], buckets: Mapping[int, str], actions: Mapping[int, str]
+) -> dict[Key, float]:
     """Replace the ids of buckets and actions by names.
 
     The totals come in the order in which they were counted first, so a bucket never moves to or
     from OTHER. The series of a deleted bucket or action end.
     """
     names = {OTHER: OTHER} | {str(pk): name for pk, name in buckets.items()}
-    actions = Action.objects.values_list("pk", "name")
-    action_names = {"": "", OTHER: OTHER} | {str(pk): name for pk, name in actions}
+    action_names = {"": "", OTHER: OTHER} | {str(pk): name for pk, name in actions.items()}
     shown: set[str] = set()
     shown_pairs: set[tuple[str, str]] = set()
     named: dict[Key, float] = {}
@@ -92,16 +126,6 @@ def _limited(one: Id, shown: set[Id], most: int, other: Id) -> Id:
     return one if one in shown else other
 
 
-def _unused(buckets: Mapping[int, str]) -> Series:
-    """Return zero for each outcome of the first buckets."""
-    names = list(buckets.values())[:BUCKETS_MAX]
-    return {
-        _labels({"bucket": name, "outcome": outcome.value}): 0.0
-        for name in names
-        for outcome in ENDED_RUN
-    }
-
-
 def _by_name(totals: Mapping[Key, float]) -> dict[str, Series]:
     by_name: dict[str, Series] = {}
     for (name, labels), value in totals.items():
@@ -114,8 +138,6 @@ def _histogram(histogram: Histogram, by_name: Mapping[str, Series]) -> Metric:
     family = HistogramMetricFamily(histogram.name, histogram.help, labels=histogram.labels)
     counts = by_name.get(histogram.name + BUCKET, {})
     sums = by_name.get(histogram.name + SUM, {})
-    if not histogram.labels:
-        sums = {(): 0.0} | sums
     for labels, seconds in sums.items():
         count, buckets = 0.0, []
         for bound in (*map(str, histogram.bounds), INFINITE):

@@ -18,6 +18,7 @@ from remediation.engine.launching.claim import claim
 from remediation.engine.launching.launch_order import LaunchQueue, executions_with_related
 from remediation.engine.outcomes import poll, poll_hints, poll_schedule, settle
 from remediation.engine.outcomes.outcome import Outcome
+from remediation.engine.totals import advance
 from remediation.models import ActionExecution, Alert, Cause
 from remediation.stackstorm import StackStormClient
 from tests import factories
@@ -144,3 +145,4 @@ def _periodic_checks(_: None) -> None:
     launch.is_local_due()
     launch.is_stackstorm_due()
     poll_schedule.next_due()
+    advance.advance()

@@ -10,7 +10,7 @@ from remediation.process_counts import Key
 
 # Transitions that a scrape counts itself. The follow worker counts the others, so the totals lag
 # only if it is dead or thousands of rows behind.
-ROWS_MAX = 5_000
+ROWS_MAX = 2_000
 READS_MAX = 10
 
 

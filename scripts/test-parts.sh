@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fetch the servers that the tests need and that are missing. No service is started: the MariaDB
-# package contains only the program, and Alertmanager is unpacked without being installed.
+# package contains only the program, and Alertmanager and Prometheus are unpacked without being
+# installed.
 #
 # APT=0  fetch nothing, only list the missing servers
 set -euo pipefail
@@ -22,29 +23,40 @@ has_alertmanager() {
     have prometheus-alertmanager
 }
 
-unpack_alertmanager() {
-    echo "Unpacking the Debian package prometheus-alertmanager into var/parts (APT=0 prevents it)"
+has_prometheus() {
+    have prometheus && have promtool
+}
+
+unpack() {
+    echo "Unpacking the Debian package $1 into var/parts (APT=0 prevents it)"
     local download
     download=$(mktemp -d)
     as_root apt-get update -qq || true
     # As root, apt would otherwise download as a user without write permission there.
-    if (cd "$download" && apt-get download -qq -o APT::Sandbox::User=root prometheus-alertmanager)
-    then
+    if (cd "$download" && apt-get download -qq -o APT::Sandbox::User=root "$1"); then
         mkdir -p "$parts"
         dpkg-deb -x "$download"/*.deb "$parts"
-        # Debian's build has the fixed template path /usr/share/... . The replacement has the same
-        # length and is relative, so it works if the program is started in var/parts.
+    fi
+    rm -rf "$download"
+}
+
+unpack_alertmanager() {
+    unpack prometheus-alertmanager
+    # Debian's build has the fixed template path /usr/share/... . The replacement has the same
+    # length and is relative, so it works if the program is started in var/parts.
+    if have prometheus-alertmanager; then
         LC_ALL=C sed -i 's#/usr/share/prometheus/alertmanager#usr/share/prometheus//alertmanager#' \
             "$parts/usr/bin/prometheus-alertmanager"
     fi
-    rm -rf "$download"
 }
 
 if may_install_packages; then
     has_mariadb || install_packages mariadb-server-core mariadb-client-core
     has_alertmanager || unpack_alertmanager
+    has_prometheus || unpack prometheus
     has_chromium || install_packages chromium
 fi
 has_mariadb || echo "Missing: MariaDB (Debian package mariadb-server-core)"
 has_alertmanager || echo "Missing: Alertmanager (Debian package prometheus-alertmanager)"
+has_prometheus || echo "Missing: Prometheus (Debian package prometheus)"
 has_chromium || echo "Missing: Chromium (Debian package chromium)"

@@ -184,7 +184,7 @@ def test_serve_exits_with_status_1_when_the_web_server_ends(start):
     [web] = [
         pid
         for pid, (_, line) in serve.processes().items()
-        if "manage.py web" in line and os.getpgid(pid) == pid
+        if "web" in line and os.getpgid(pid) == pid
     ]
 
     os.kill(web, signal.SIGKILL)

@@ -17,6 +17,7 @@ from remediation import clock, queue
 from remediation.engine import batches
 from remediation.engine.alert_reasons import why_nothing_ran
 from remediation.engine.outcomes.advance import end_stopped, time_limit_reason
+from remediation.engine.secret_values import masked_text
 from remediation.models import (
     ActionExecution,
     Alert,
@@ -43,7 +44,7 @@ def cancel(run: BucketRun, *, stop: BucketRun.Stop, reason: str, cause: Cause) -
         locked = BucketRun.objects.select_for_update().get(pk=run.pk)
         if locked.status not in BucketRun.OPEN:
             raise IllegalTransitionError(f"Run {run} is {locked.status}: nothing is left to stop.")
-        request_stop([locked], stop=stop, reason=reason, cause=cause)
+        request_stop([locked], stop=stop, reason=masked_text(reason), cause=cause)
     apply_stop(run.pk, cause=cause)
     run.refresh_from_db()
 

@@ -8,6 +8,7 @@ import logging
 from django.db import transaction
 
 from remediation import queue
+from remediation.engine.secret_values import masked_text
 from remediation.models import ActionExecution, Cause, Pause
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def pause(*, reason: str, expires_at: datetime.datetime | None, cause: Cause) ->
     with transaction.atomic():
         _end(cause=cause)
         held = Pause.objects.create(
-            reason=reason.strip(),
+            reason=masked_text(reason.strip()),
             actor=cause.actor,
             actor_kind=cause.actor_kind,
             request_id=cause.request_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from remediation.engine.operations.errors import NotPossible
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.engine.outcomes.settle import settle
+from remediation.engine.secret_values import masked_text
 from remediation.models import ActionExecution, Cause
 
 Status = ActionExecution.Status
@@ -30,6 +31,6 @@ def set_outcome(
         raise NotPossible(f"status: use one of {', '.join(sorted(ActionExecution.FINAL))}.")
     if not reason.strip():
         raise NotPossible("reason: say how you know the outcome.")
-    outcome = Outcome(status, f"outcome set by {cause.actor}: {reason}")
+    outcome = Outcome(status, f"outcome set by {cause.actor}: {masked_text(reason)}")
     if not settle(execution, outcome, cause=cause):
         raise NotPossible(f"Execution {execution} has been settled in the meantime.")

@@ -55,8 +55,14 @@ if may_install_packages; then
     has_alertmanager || unpack_alertmanager
     has_prometheus || unpack prometheus
     has_chromium || install_packages chromium
+    have mariadb-dump || unpack mariadb-client
+    have sqlite3 || install_packages sqlite3
+    have systemd-analyze || install_packages systemd
 fi
 has_mariadb || echo "Missing: MariaDB (Debian package mariadb-server-core)"
 has_alertmanager || echo "Missing: Alertmanager (Debian package prometheus-alertmanager)"
 has_prometheus || echo "Missing: Prometheus (Debian package prometheus)"
 has_chromium || echo "Missing: Chromium (Debian package chromium)"
+have mariadb-dump || echo "Missing: mariadb-dump (Debian package mariadb-client)"
+have sqlite3 || echo "Missing: sqlite3 (Debian package sqlite3)"
+have systemd-analyze || echo "Missing: systemd-analyze (Debian package systemd)"

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from remediation.engine.operations import restore
+from remediation.management import installation
 from remediation.management.operator import operator_cause
 
 
@@ -14,8 +15,13 @@ class Command(BaseCommand):
         " the workers search StackStorm before they launch what may have run since the backup."
     )
 
-    def handle(self, *_args: Any, **_options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the option for a database that no worker has used."""
+        installation.add_argument(parser)
+
+    def handle(self, *_args: Any, **options: Any) -> None:
         """Record the restore, and list what to check before the pause is ended."""
+        installation.require_worker(without_workers=options["without_workers"])
         try:
             work = restore.after_restore(cause=operator_cause())
         except restore.WorkersAlive as error:

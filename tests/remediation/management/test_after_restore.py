@@ -19,7 +19,7 @@ def test_it_lists_the_unfinished_work():
     make_run(status="unknown")
     out = StringIO()
 
-    call_command("after_restore", stdout=out)
+    call_command("after_restore", "--without-workers", stdout=out)
 
     output = out.getvalue()
     assert Restore.objects.count() == 1
@@ -33,4 +33,11 @@ def test_it_stops_with_the_reason_while_workers_live():
     Heartbeat.record("launch@web-01-77", at=timezone.now())
 
     with pytest.raises(CommandError, match="launch@web-01-77"):
+        call_command("after_restore", "--without-workers")
+
+
+def test_it_refuses_a_database_that_no_worker_has_used():
+    with pytest.raises(CommandError, match="No worker has ever used"):
         call_command("after_restore")
+
+    assert not Restore.objects.exists()

@@ -82,5 +82,7 @@ fi
 echo "Installing $(grep -c '^[a-zA-Z]' "$requirements") packages into .venv (about $duration)"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
     --require-hashes -r "$requirements"
+# The user that runs PoundCake need not be able to write here, and would compile at each start.
+.venv/bin/python -m compileall -q poundcake audit remediation st2_sandbox
 touch "${ready[@]}"
 echo "Installed the packages into .venv"

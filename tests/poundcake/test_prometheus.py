@@ -24,44 +24,45 @@ FIRST_CALL = 'poundcake_alert_to_first_call_seconds_bucket{le="%s"}'
 # Series with a value per minute, and the minutes at which the alert does not fire and fires.
 # Labels: those of the alert besides its severity.
 CASES = {
-    "PoundCakeIsDown": ({"up": "1x2 0x9"}, {}, 4, 6),
+    "PoundCakeIsDown": ({"up": "1x2 0x9"}, {}, (4,), 6),
     "PoundCakeWorkersAreGone": (
-        {'poundcake_heartbeat_age_seconds{heartbeat="tick"}': "1x5 130x9"},
+        {'poundcake_heartbeat_age_seconds{heartbeat="tick"}': "120x5 121x9"},
         {"heartbeat": "tick"},
-        6,
+        (6,),
         8,
     ),
     "PoundCakeJobsAreNotTaken": (
-        {'poundcake_wakeup_age_seconds{cluster="launch"}': "1x5 61x9"},
+        {'poundcake_wakeup_age_seconds{cluster="launch"}': "60x5 61x9"},
         {"cluster": "launch"},
-        6,
+        (6,),
         8,
     ),
     "PoundCakeCannotLaunch": (
         {
-            'poundcake_due_execution_age_seconds{kind="local"}': "0x5 301x30",
-            "poundcake_paused": "1x12 0x30",
+            # Minute 6: it waits because of the pause. Minute 17: it has waited for 4 minutes.
+            'poundcake_due_execution_age_seconds{kind="local"}': "301x7 300x4 301x30",
+            "poundcake_paused": "1x8 0x40",
         },
         {"kind": "local"},
-        17,
-        19,
+        (6, 17),
+        20,
     ),
     "PoundCakeIsSlow": (
         {FIRST_CALL % "30.0": "0x60", FIRST_CALL % "60.0": "0+1x60", FIRST_CALL % "+Inf": "0+1x60"},
         {},
-        9,
+        (9,),
         15,
     ),
     "PoundCakeRunsFail": (
         {ENDED % "success": "0+1x60", ENDED % "failure": "0+2x60"},
         {"bucket": "b"},
-        5,
+        (5,),
         12,
     ),
     "PoundCakeStackStormIsUnreachable": (
         {"poundcake_stackstorm_unreachable": "0x5 1x9"},
         {},
-        10,
+        (10,),
         12,
     ),
     "PoundCakeHasAProblem": (
@@ -70,34 +71,39 @@ CASES = {
             'poundcake_problem{name="clock@a"}': "1x99",
         },
         {"name": "recovery"},
-        10,
+        (10,),
         12,
     ),
     "PoundCakeWaitsForAPerson": (
         {'poundcake_waiting_for_person{reason="inquiry"}': "0x5 2x9"},
         {"reason": "inquiry"},
-        6,
+        (6,),
         8,
     ),
-    "PoundCakeIsPausedForLong": ({"poundcake_paused": "1x300"}, {}, 239, 241),
-    "PoundCakeFailsWebhooks": ({WEBHOOK % 503: "0x5 1x40"}, {"code": "503"}, 5, 7),
-    "PoundCakeRefusesWebhooks": ({WEBHOOK % 401: "0x5 1x40"}, {"code": "401"}, 5, 7),
-    "PoundCakeRejectsAlerts": ({"poundcake_rejected_alerts_total": "7x5 8x40"}, {}, 5, 7),
-    "PoundCakeMissesTruncatedAlerts": ({"poundcake_alerts_truncated_total": "0x5 4x40"}, {}, 5, 7),
-    "PoundCakeRecordHasGaps": ({"poundcake_unrecorded_calls_total": "0x5 4x40"}, {}, 5, 7),
+    "PoundCakeIsPausedForLong": ({"poundcake_paused": "1x300"}, {}, (239,), 241),
+    "PoundCakeFailsWebhooks": ({WEBHOOK % 503: "0x5 1x40"}, {"code": "503"}, (5,), 7),
+    "PoundCakeRefusesWebhooks": ({WEBHOOK % 401: "0x5 1x40"}, {"code": "401"}, (5,), 7),
+    "PoundCakeRejectsAlerts": ({"poundcake_rejected_alerts_total": "7x5 8x40"}, {}, (5,), 7),
+    "PoundCakeMissesTruncatedAlerts": (
+        {"poundcake_alerts_truncated_total": "0x5 4x40"},
+        {},
+        (5,),
+        7,
+    ),
+    "PoundCakeRecordHasGaps": ({"poundcake_unrecorded_calls_total": "0x5 4x40"}, {}, (5,), 7),
     "PoundCakeDatabaseFails": (
         {
             'poundcake_database_errors_total{kind="connection"}': "0x5 4x40",
             'poundcake_database_errors_total{kind="conflict"}': "0+3x40",
         },
         {"kind": "connection"},
-        6,
+        (6,),
         8,
     ),
     "PoundCakeClockIsWrong": (
-        {'poundcake_clock_skew_seconds{machine="m"}': "0x5 -6x9"},
+        {'poundcake_clock_skew_seconds{machine="m"}': "-5x5 -6x9"},
         {"machine": "m"},
-        10,
+        (10,),
         12,
     ),
 }
@@ -157,7 +163,8 @@ def firing_test(name, series, labels, minutes):
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_fires_after_its_time_and_once_for_two_web_servers(promtool, tmp_path, name):
     series, labels, silent, firing = CASES[name]
-    tests = [firing_test(name, series, None, silent), firing_test(name, series, labels, firing)]
+    tests = [firing_test(name, series, None, minute) for minute in silent]
+    tests.append(firing_test(name, series, labels, firing))
     file = tmp_path / "test.yml"
     file.write_text(
         json.dumps(

@@ -60,6 +60,7 @@ def fill(database: str, rows: int) -> float:
         cursor.execute(
             f"INSERT INTO `{database}`.metric_positions (name, position)"
             f" SELECT 'transitions', MAX(id) - {UNCOUNTED} FROM `{database}`.transitions"
+            " ON DUPLICATE KEY UPDATE position = VALUES(position)"
         )
     return time.monotonic() - begin
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 
 from remediation.models.actor import Cause, actor_kind_field
 from remediation.models.fields import ExactCharField, KeyField
 from remediation.models.transition import AppendOnlyManager, AppendOnlyModel
 from remediation.values.json_values import fit
+
+logger = logging.getLogger(__name__)
 
 
 class AuditEvent(AppendOnlyModel):
@@ -63,7 +67,7 @@ class AuditEvent(AppendOnlyModel):
         data: dict[str, Any] | None = None,
     ) -> None:
         """Insert an event. ``data`` must contain no secret."""
-        cls.objects.create(
+        event = cls.objects.create(
             at=cause.at,
             kind=kind,
             actor=cause.actor,
@@ -73,3 +77,17 @@ class AuditEvent(AppendOnlyModel):
             subject=subject[:150],
             data=fit(data or {}),
         )
+        transaction.on_commit(partial(_log, event), robust=True)
+
+
+def _log(event: AuditEvent) -> None:
+    is_refused = event.kind in (AuditEvent.Kind.LOGIN_FAILED, AuditEvent.Kind.LOGIN_LOCKED)
+    extra = {"event": f"audit.{event.kind}", "subject": event.subject, "actor": event.actor}
+    logger.log(
+        logging.WARNING if is_refused else logging.INFO,
+        "%s, by %s from %s",
+        event,
+        event.actor or "an unknown actor",
+        event.client_host or "this machine",
+        extra=extra | {"client_host": event.client_host},
+    )

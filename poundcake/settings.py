@@ -249,7 +249,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "remediation.api.negotiation.JsonOnlyNegotiation",
     "DEFAULT_FILTER_BACKENDS": ["remediation.api.filter_types.StrictFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "remediation.api.pagination.KeysetPagination",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "remediation.api.openapi.DocumentedSchema",
     "EXCEPTION_HANDLER": "remediation.api.errors.exception_handler",
     "LIST_SERIALIZER_ERRORS_AS_DICT": True,
     "PAGE_SIZE": 50,

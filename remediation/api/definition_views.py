@@ -36,6 +36,8 @@ class DefinitionViewSet(RowViewSet, viewsets.ModelViewSet[Any]):
     """Base view set of definitions. Each write is one engine call."""
 
     scopes = READS | EDITS
+    if_match_actions = frozenset({"update", "partial_update", "destroy"})
+    etag_actions = frozenset({"create", "retrieve", "update", "partial_update"})
     ordering_fields = ["id", "name"]
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -110,6 +112,7 @@ class BucketViewSet(DefinitionViewSet):
     serializer_class = BucketSerializer
     filterset_class = filters.BucketFilter
     ordering_fields = ["id", "name", "priority"]
+    keyed_actions = frozenset({"run"})
     scopes = DefinitionViewSet.scopes | {"run": Scope.OPERATE, "simulate": Scope.READ}
 
     def save(self, row: Bucket, values: dict[str, Any]) -> None:

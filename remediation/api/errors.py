@@ -190,6 +190,9 @@ def error_response_body(error: exceptions.APIException, request: Any) -> dict[st
 
 def _translate(exception: Exception) -> exceptions.APIException:
     """Return the API exception for an exception of Django or of the engine."""
+    if isinstance(exception, exceptions.UnsupportedMediaType):
+        text = f"{exception.detail} Send JSON with Content-Type: application/json."
+        return exceptions.UnsupportedMediaType("", detail=text)
     if isinstance(exception, exceptions.APIException):
         return exception
     if isinstance(exception, DjangoValidationError):

@@ -54,6 +54,7 @@ class AlertViewSet(HistoryViewSet):
     serializer_class = AlertSerializer
     filterset_class = filters.AlertFilter
     ordering_fields = ["id", "created_at", "starts_at", "last_seen_at"]
+    keyed_actions = frozenset({"retry"})
     scopes = READS | {"explanation": Scope.READ, "retry": Scope.OPERATE}
 
     @extend_schema(responses=ExplanationSerializer)
@@ -87,6 +88,7 @@ class RunViewSet(HistoryViewSet):
     serializer_class = RunSerializer
     filterset_class = filters.RunFilter
     ordering_fields = ["id", "created_at"]
+    keyed_actions = frozenset({"cancel", "retry"})
     scopes = READS | {"cancel": Scope.OPERATE, "retry": Scope.OPERATE}
 
     @extend_schema(request=CancelBody, responses=CancelResultSerializer)
@@ -139,6 +141,7 @@ class ExecutionViewSet(HistoryViewSet):
     serializer_class = ExecutionSerializer
     filterset_class = filters.ExecutionFilter
     ordering_fields = ["id", "created_at", "step_order"]
+    keyed_actions = frozenset({"set_outcome"})
     scopes = READS | {"set_outcome": Scope.OPERATE}
 
     @extend_schema(request=SetOutcomeBody, responses=SetOutcomeResultSerializer)

@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from remediation.api.errors import Conflict, KeyReusedError, error_response_body
 from remediation.engine.operations import repeated_requests
 from remediation.engine.operations.repeated_requests import Answer, KeyedRequest
+from remediation.engine.visibility import visible_to
 from remediation.models import ApiToken, Cause
 
 HEADER = "Idempotency-Key"
@@ -41,7 +42,7 @@ def respond_once(request: Request, operate: Callable[[], Any], *, status: int = 
     try:
         answer = repeated_requests.perform_once(
             KeyedRequest(_caller(request), key, _sha256(request), Cause.of_request(request).at),
-            lambda: Answer(status, _json(operate())),
+            lambda: Answer(status, _json(visible_to(request, operate()))),
             refuse=lambda error: _refusal(error, request),
         )
     except repeated_requests.KeyReused as error:

@@ -110,7 +110,7 @@ class KeysetPagination(BasePagination):
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         """Return the OpenAPI parameters."""
         kinds: dict[str, dict[str, Any]] = {
-            "cursor": {"type": "string"},
+            "cursor": {"type": "string", "minLength": 1, "maxLength": CURSOR_LENGTH_MAX},
             "page_size": {"type": "integer", "minimum": 1, "maximum": self.page_size_max},
             "ordering": {"type": "string", "enum": _orderings(view)},
         }

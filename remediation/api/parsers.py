@@ -65,7 +65,7 @@ class ObjectParser(BaseParser):
         """Return the object. Raises TooLarge or ParseError."""
         text = stream.read(BYTES_MAX + 1)
         if len(text) > BYTES_MAX:
-            raise TooLarge("The body is larger than 1 MiB.")
+            raise TooLarge("The body is larger than 1 MiB: shorten it.")
         body = read_json(text)
         if not isinstance(body, dict):
             raise ParseError('The body must be a JSON object such as {"name": "..."}.')

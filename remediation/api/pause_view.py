@@ -25,6 +25,7 @@ class PauseView(APIView):
     """The pause. While paused, no machine starts new executions."""
 
     parser_classes = [ObjectParser]
+    keyed_actions = frozenset({"post", "delete"})
     scopes = {"get": Scope.READ, "post": Scope.OPERATE, "delete": Scope.OPERATE}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

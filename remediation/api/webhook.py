@@ -25,7 +25,6 @@ from remediation.alertmanager import Notification
 from remediation.api.authentication import TokenAuthentication
 from remediation.api.errors import (
     BODY_READ_ERRORS,
-    ErrorResponseSerializer,
     TooLarge,
     Unavailable,
     UnreadableBody,
@@ -46,6 +45,7 @@ LOGGED_RUNS_MAX = 100
 
 # StackStorm ids and trace tags; the length is that of their columns.
 ID_PATTERN = re.compile("[!-~]{1,100}")
+ID_SCHEMA = {"type": "string", "pattern": "^[!-~]{1,100}$"}
 ID_ADVICE = "Send a string of at most 100 printable ASCII characters."
 
 
@@ -87,16 +87,27 @@ class TokenOnlyView(APIView):
 
     authentication_classes = [TokenAuthentication]
     renderer_classes = [JSONRenderer]
+    requires_body = True
 
 
 @extend_schema(
-    request={"application/json": {"type": "object"}},
-    responses={
-        202: NotificationResponseSerializer,
-        400: ErrorResponseSerializer,
-        413: ErrorResponseSerializer,
-        503: ErrorResponseSerializer,
+    request={
+        "application/json": {
+            "type": "object",
+            "required": ["alerts"],
+            "properties": {
+                "alerts": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["labels"],
+                        "properties": {"labels": {"type": "object"}},
+                    },
+                }
+            },
+        }
     },
+    responses={202: NotificationResponseSerializer},
 )
 class AlertmanagerWebhook(TokenOnlyView):
     """Receive an Alertmanager webhook notification, version 4, up to 32 MiB."""
@@ -191,12 +202,16 @@ def _truncation(notification: Notification) -> dict[str, Any]:
         "application/json": {
             "type": "object",
             "properties": {
-                "execution_id": {"type": "string"},
-                "data": {"type": "object", "properties": {"trace_tag": {"type": "string"}}},
+                "execution_id": ID_SCHEMA,
+                "data": {"type": "object", "properties": {"trace_tag": ID_SCHEMA}},
             },
+            "anyOf": [
+                {"required": ["execution_id"]},
+                {"required": ["data"], "properties": {"data": {"required": ["trace_tag"]}}},
+            ],
         }
     },
-    responses={200: CallbackResponseSerializer, 400: ErrorResponseSerializer},
+    responses={200: CallbackResponseSerializer},
 )
 class StackStormWebhook(TokenOnlyView):
     """Receive a StackStorm callback. Its content is not trusted; a worker polls StackStorm."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from itertools import pairwise
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from rest_framework import serializers
 from rest_framework.settings import api_settings
@@ -77,7 +77,6 @@ class ActionReference(RowIdField):
     """The id of an existing action."""
 
     default_error_messages = {
-        "does_not_exist": "There is no action {pk_value}.",
         "incorrect_type": "Send the id of an action, or its name as action_name.",
     }
 
@@ -88,7 +87,6 @@ class NamesAction(StrictModelSerializer):
     Both are accepted if they are of one action.
     """
 
-    serializer_related_field = ActionReference
     checked_together = (frozenset({"action", "action_name"}),)
 
     def read(self, data: Any) -> tuple[dict[str, Any], Errors]:
@@ -125,13 +123,13 @@ def _unknown_action(name: str) -> str:
 class StepSerializer(NamesAction):
     """A step. Without ``step_order``, a new or replaced step becomes the last of its bucket."""
 
+    action = ActionReference(queryset=Action.objects.all(), required=False)
     action_name = TextField(required=False)
     without_default = frozenset({"step_order", "action"})
 
     class Meta:
         model = BucketStep
         fields = ["id", "bucket", "action", "action_name", "step_order", *STEP_RULES]
-        extra_kwargs: ClassVar[dict[str, Any]] = {"action": {"required": False}}
 
     def validate_bucket(self, bucket: Bucket) -> Bucket:
         """Reject moving a step to another bucket."""
@@ -146,13 +144,13 @@ class StepSerializer(NamesAction):
 class BucketStepSerializer(NamesAction):
     """A step inside its bucket. The position in the list sets ``step_order``."""
 
+    action = ActionReference(queryset=Action.objects.all(), required=False)
     action_name = TextField(required=False)
 
     class Meta:
         model = BucketStep
         fields = ["id", "step_order", "action", "action_name", *STEP_RULES]
         read_only_fields = ["step_order"]
-        extra_kwargs: ClassVar[dict[str, Any]] = {"action": {"required": False}}
 
 
 class BucketSerializer(StrictModelSerializer):

@@ -70,13 +70,20 @@ class ObjectField(serializers.JSONField):
 class RowIdField(serializers.PrimaryKeyRelatedField[Any]):
     """The id of a row as a JSON integer. REST framework's field also converts text and floats."""
 
+    default_error_messages = {
+        "does_not_exist": "There is no {name} {id}.",
+        "incorrect_type": "Send the id as a number.",
+    }
+
     def to_internal_value(self, data: Any) -> Any:
         """Return the row. Raises ValidationError for another type or a missing row."""
         if isinstance(data, bool) or not isinstance(data, int):
-            self.fail("incorrect_type", data_type=type(data).__name__)
-        if not 0 <= data < 2**63:
-            self.fail("does_not_exist", pk_value=data)
-        return super().to_internal_value(data)
+            self.fail("incorrect_type")
+        rows = cast("models.QuerySet[Any]", self.get_queryset())
+        row = rows.filter(pk=data).first() if 0 <= data < 2**63 else None
+        if row is None:
+            self.fail("does_not_exist", name=rows.model._meta.verbose_name, id=data)
+        return row
 
 
 class StrictBody(serializers.Serializer[Any]):

@@ -233,9 +233,9 @@ def test_only_unknown_executions_take_an_outcome(call: Operator) -> None:
         ("runs/{run}/retry", {"from": "middle"}, "from", "middle"),
         ("alerts/{alert}/retry", {"force": True}, "force", "Known fields: none"),
         ("buckets/{bucket}/run", {}, "alert", "required"),
-        ("buckets/{bucket}/run", {"alert": 0}, "alert", "does not exist"),
-        ("buckets/{bucket}/run", {"alert": 2**80}, "alert", "does not exist"),
-        ("buckets/{bucket}/run", {"alert": "x"}, "alert", "pk value"),
+        ("buckets/{bucket}/run", {"alert": 0}, "alert", "There is no alert"),
+        ("buckets/{bucket}/run", {"alert": 2**80}, "alert", "There is no alert"),
+        ("buckets/{bucket}/run", {"alert": "x"}, "alert", "the id as a number"),
         ("executions/{execution}/set-outcome", {"reason": "x"}, "status", "required"),
         (
             "executions/{execution}/set-outcome",

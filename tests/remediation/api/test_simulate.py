@@ -222,7 +222,7 @@ def test_a_bucket_that_cannot_run_has_a_problem(simulate: Reader, columns: dict[
     ("body", "field", "text"),
     [
         ({}, "labels", "id of an alert"),
-        ({"alert": 1, "labels": LABELS}, "alert", "does not exist"),
+        ({"alert": 1, "labels": LABELS}, "alert", "There is no alert"),
         ({"labels": []}, "labels", "dictionary"),
         ({"labels": {}}, "labels", "at least one label"),
         ({"labels": {"alertname": [7]}}, "labels", "labels.alertname"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import django_filters
 from django.db import models
 from django_filters.rest_framework import FilterSet
 
@@ -16,6 +15,14 @@ from remediation.api.filter_types import (
     before,
     since,
     status,
+)
+from remediation.api.related_filters import (
+    ActionNameFilter,
+    RelatedFilter,
+    by_action_name,
+    by_alert_name,
+    by_fingerprint,
+    by_target,
 )
 from remediation.models import (
     Action,
@@ -28,15 +35,14 @@ from remediation.models import (
 )
 from remediation.models.fields import ExactCharField
 
-SELECTIVE_EPISODES_MAX = 1_000  # per fingerprint; counting more would be slow
-
 
 class StrictFilterSet(FilterSet):
     """A filter set whose filters reject values that they cannot parse.
 
     Filter sets of history tables also declare how these filters use indexes:
 
-    - ``selective_filters``: each uses an index and leaves few rows.
+    - ``selective_filters``: each uses an index and leaves few rows. So does each RelatedFilter
+      whose value has few related rows.
     - ``id_ordered_filters``: for one value, an index returns the rows in id order.
     - ``time_field``: the field of the index by time.
     - ``time_ordered_filters``: for one value, an index returns the rows in the order of
@@ -53,7 +59,13 @@ class StrictFilterSet(FilterSet):
     @classmethod
     def is_selective(cls, values: Mapping[str, Sequence[str]]) -> bool:
         """Return whether these filter values use an index and leave few rows."""
-        return not cls.selective_filters.isdisjoint(values)
+        if not cls.selective_filters.isdisjoint(values):
+            return True
+        related = ((cls.base_filters[name], values[name]) for name in values)
+        return any(
+            isinstance(one, RelatedFilter) and one.few_ids(texts[-1]) is not None
+            for one, texts in related
+        )
 
     FILTER_DEFAULTS = {
         **FilterSet.FILTER_DEFAULTS,
@@ -92,6 +104,8 @@ class BucketFilter(StrictFilterSet):
 class StepFilter(StrictFilterSet):
     """Filters for steps."""
 
+    action_name = ExactTextFilter(field_name="action__name", label="name of the action")
+
     class Meta:
         model = BucketStep
         fields = ["bucket", "action"]
@@ -104,6 +118,8 @@ class AlertFilter(StrictFilterSet):
     id_ordered_filters = frozenset({"status", "fingerprint", "alert_name", "instance"})
     time_field = "created_at"
     status = status(Alert.Status.choices)
+    target = by_target(column="pk")
+    action_name = by_action_name(column="pk", key="alert")
     created_since = since()
     created_before = before()
 
@@ -119,21 +135,16 @@ class RunFilter(StrictFilterSet):
     id_ordered_filters = frozenset({"status", "bucket"})
     time_field = "created_at"
     status = status(BucketRun.Status.choices)
-    fingerprint = django_filters.CharFilter(field_name="alert__fingerprint")
+    fingerprint = by_fingerprint(column="alert")
+    alert_name = by_alert_name(column="alert")
+    target = by_target(column="alert")
+    action_name = by_action_name(column="pk", key="run")
     created_since = since()
     created_before = before()
 
     class Meta:
         model = BucketRun
-        fields = ["request_id", "alert", "bucket", "trigger", "actor", "actor_kind", "number"]
-
-    @classmethod
-    def is_selective(cls, values: Mapping[str, Sequence[str]]) -> bool:
-        """Return whether few rows are left. Most fingerprints have few episodes."""
-        if super().is_selective(values) or "fingerprint" not in values:
-            return super().is_selective(values)
-        episodes = Alert.objects.filter(fingerprint=values["fingerprint"][0])
-        return not episodes.order_by("pk")[SELECTIVE_EPISODES_MAX:].exists()
+        fields = ["request_id", "alert", "bucket", "trigger", "actor", "number"]
 
 
 class ExecutionFilter(StrictFilterSet):
@@ -142,10 +153,13 @@ class ExecutionFilter(StrictFilterSet):
     selective_filters = frozenset(
         {"request_id", "run", "alert", "parent", "st2_execution_id", "trace_tag"}
     )
-    id_ordered_filters = frozenset({"bucket", "action"})
+    id_ordered_filters = frozenset({"bucket", "action", "action_name"})
     time_field = "created_at"
     time_ordered_filters = frozenset({"status"})
     status = status(ActionExecution.Status.choices)
+    alert_name = by_alert_name(column="alert")
+    target = by_target(column="alert")
+    action_name = ActionNameFilter(label="name of the action")
     created_since = since()
     created_before = before()
     completed_since = since("completed_at")

@@ -8,7 +8,7 @@ from functools import partial
 from django.test import Client
 from django.urls import reverse
 
-from remediation.models import ActionExecution, Alert, BucketRun, Transition
+from remediation.models import Action, ActionExecution, Alert, BucketRun, Transition
 from tools.growth.measure import Operation
 
 DEPTH = 100  # rows before the newest: where a second page starts
@@ -91,18 +91,21 @@ def _api_lists() -> list[tuple[str, str]]:
             "status=resolved", "alert_name=HostDown", "severity=critical", "receiver=night",
             "instance=db-1:9100", "fingerprint={fingerprint}", "request_id={request_id}", since,
             "ordering=created_at", "status=resolved&severity=critical",
+            "target=db-1", "target=db-0", "target=nowhere", "action_name={action_name}",
         ],
         "runs": [
             "status=failure", "status=failure&status=timeout", "bucket=2", "trigger=manual",
             "actor=ada", "alert=7", "request_id={request_id}", "number=1",
-            "fingerprint={fingerprint}", since,
+            "fingerprint={fingerprint}", since, "alert_name=HostDown", "alert_name=Unknown",
+            "target=db-1", "target=db-0", "target=nowhere", "action_name={action_name}",
         ],
         "executions": [
             "status=failure", "bucket=2", "action=2", "run=7", "alert=7", "attempt=1",
             "executed_via_stackstorm=true&status=failure&ordering=-created_at&page_size=10",
             "executed_via_stackstorm=true&request_id={request_id}&ordering=step_order",
             "trace_tag={trace_tag}", "st2_action_execution_status=succeeded", since,
-            "completed_since=2000-01-01T00:00:00Z",
+            "completed_since=2000-01-01T00:00:00Z", "action_name={action_name}",
+            "alert_name=HostDown", "target=db-1", "target=db-0", "target=nowhere",
         ],
         "transitions": [
             "subject_type=run", "subject_type=run&subject_id=7", "run_id=7", "actor=stackstorm",
@@ -138,6 +141,7 @@ def _fill_in(url: str) -> str:
         "old": lambda: Transition.objects.latest("pk").pk - DEPTH,
         "request_id": lambda: Alert.objects.get(pk=DEPTH).request_id,
         "fingerprint": lambda: Alert.objects.get(pk=DEPTH + 1).fingerprint,
+        "action_name": lambda: Action.objects.latest("pk").name,
         "trace_tag": lambda: ActionExecution.objects.get(pk=DEPTH).trace_tag,
     }
     if "{old}" in url and "transition" not in url:

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.api.views import RequestViewSet
-from remediation.api import filters, history_views
+from remediation.api import filters, history_views, related_filters
 from remediation.api.list_query_plan import ListQueryPlan, plan_list_query
 from remediation.models import Alert, keyset_pagination
 from tests import factories
@@ -44,6 +44,14 @@ def make_plan(view: Any, query: str) -> ListQueryPlan:
         (history_views.AlertViewSet, THEN, "-created_at"),
         (history_views.RunViewSet, "bucket=1", "-id"),
         (history_views.RunViewSet, "alert=1&actor=ada", "-id"),
+        (history_views.RunViewSet, "alert_name=HostDown&trigger=manual", "-id"),
+        (history_views.RunViewSet, "target=web-01", "-id"),
+        (history_views.RunViewSet, "action_name=restart", "-id"),
+        (history_views.AlertViewSet, "target=web-01", "-id"),
+        (history_views.AlertViewSet, "action_name=restart", "-id"),
+        (history_views.ExecutionViewSet, "target=web-01", "-id"),
+        (history_views.ExecutionViewSet, "alert_name=HostDown", "-id"),
+        (history_views.ExecutionViewSet, "action_name=restart", "-id"),
         (history_views.ExecutionViewSet, "status=failure", "-created_at"),
         (history_views.ExecutionViewSet, f"status=failure&{THEN}", "-created_at"),
         (history_views.ExecutionViewSet, "run=1&step_order=2", "-id"),
@@ -105,7 +113,7 @@ def test_a_fingerprint_with_many_episodes_needs_a_scan(monkeypatch: pytest.Monke
     runs = history_views.RunViewSet.queryset
 
     assert make_plan(history_views.RunViewSet, query).scan_queryset("-id", runs) is None
-    monkeypatch.setattr(filters, "SELECTIVE_EPISODES_MAX", 0)
+    monkeypatch.setattr(related_filters, "RELATED_MAX", 0)
     assert make_plan(history_views.RunViewSet, query).scan_queryset("-id", runs) is not None
 
 

@@ -52,7 +52,8 @@ EXAMPLES: dict[int, dict[str, tuple[str, dict[str, list[str]]]]] = {
     },
     409: {
         "conflict": (
-            "Run #7: nginx_down for alert 12 is pending: wait until it ends, or cancel it.",
+            "Run #7: nginx_down for alert 12 is pending: wait until it ends, or cancel it."
+            " Then retry it.",
             {},
         ),
     },

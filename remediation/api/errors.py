@@ -41,6 +41,7 @@ from remediation.values.text import fit_text
 logger = logging.getLogger(__name__)
 
 TEXT_LENGTH = 1_000  # characters of one error text; it may quote the value
+MALFORMED = "Malformed request: check the URL, its parameters (at most 5,000) and the Host header."
 API_PREFIX = "/api/"
 NON_FIELD = {NON_FIELD_ERRORS, api_settings.NON_FIELD_ERRORS_KEY}
 
@@ -215,7 +216,7 @@ _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
     (
         ProtectedError,
         lambda _: Conflict(
-            "Objects with history cannot be deleted. Disable it instead (is_enabled false)."
+            "Objects with history cannot be deleted. Disable them instead (is_enabled false)."
         ),
     ),
     (
@@ -256,7 +257,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
         return defaults.bad_request(request, exception)
     if isinstance(exception, RequestDataTooBig):
         return _json(_translate(exception), request)
-    return _json(exceptions.ParseError("Malformed request."), request)
+    return _json(exceptions.ParseError(MALFORMED), request)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:

@@ -30,6 +30,7 @@ REQUESTED_PRIORITY = 0  # before all automatic runs, since a user waits
 
 def retry_from_failed(run: BucketRun, *, cause: Cause) -> BucketRun:
     """Retry a run with the same plan from its first failed step. Raises NotPossible."""
+    _require_ended(run)
     last = last_attempts(read_attempts([run.pk])[run.pk])
     failed = next((row for row in last if row.status in ActionExecution.FAILED), None)
     if failed is None:
@@ -48,6 +49,7 @@ def retry_from_failed(run: BucketRun, *, cause: Cause) -> BucketRun:
 
 def retry_from_start(run: BucketRun, *, cause: Cause) -> BucketRun:
     """Retry a run with the current version of its bucket. Raises NotPossible."""
+    _require_ended(run)
     return _start(run.alert, run.bucket, trigger=BucketRun.Trigger.RETRY, cause=cause, retry_of=run)
 
 
@@ -62,7 +64,9 @@ def match_again(alert: Alert, *, cause: Cause) -> list[BucketRun]:
     by_id = {bucket.pk: bucket for bucket in buckets}
     specs = Matcher(bucket.spec for bucket in by_id.values()).match(alert.labels)
     if not specs:
-        raise NotPossible(f"No bucket matches alert {alert} now.")
+        raise NotPossible(
+            f"No bucket matches alert {alert} now. Its explanation shows for each bucket why."
+        )
     with transaction.atomic():
         return [run_manually(by_id[spec.id], alert, cause=cause) for spec in specs]
 
@@ -106,6 +110,11 @@ def _start(
         raise NotPossible(
             f"Another request has just started {bucket.name} for alert {alert}."
         ) from error
+
+
+def _require_ended(run: BucketRun) -> None:
+    if run.status not in BucketRun.FINAL:
+        raise NotPossible(f"Run {run} is {run.status}: {_advice(run)}. Then retry it.")
 
 
 def _next_number(alert: Alert, bucket: Bucket) -> int:

@@ -26,6 +26,7 @@ def set_outcome(
     if execution.status != Status.UNKNOWN:
         raise NotPossible(
             f"Execution {execution} is {execution.status}: only an unknown outcome can be set."
+            f" {_advice(execution)}."
         )
     if status not in ActionExecution.FINAL:
         raise NotPossible(f"status: use one of {', '.join(sorted(ActionExecution.FINAL))}.")
@@ -33,4 +34,13 @@ def set_outcome(
         raise NotPossible("reason: say how you know the outcome.")
     outcome = Outcome(status, f"outcome set by {cause.actor}: {masked_text(reason)}")
     if not settle(execution, outcome, cause=cause):
-        raise NotPossible(f"Execution {execution} has been settled in the meantime.")
+        raise NotPossible(
+            f"Execution {execution} has just got its outcome from StackStorm or another user: read"
+            " it again."
+        )
+
+
+def _advice(execution: ActionExecution) -> str:
+    if execution.status in ActionExecution.FINAL:
+        return f"Retry run {execution.run_id} to run it again"
+    return f"Wait until it ends, or cancel run {execution.run_id}"

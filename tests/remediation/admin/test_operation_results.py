@@ -78,7 +78,7 @@ def test_retry_redirects_to_the_new_run(operator):
     [
         (failed_run, BucketRun, "stop", {"reason": "no"}, "nothing is left to stop"),
         (running_run, BucketRun, "retry_from_start", {}, "wait until it ends, or cancel it"),
-        (running_run, BucketRun, "retry_from_failed", {}, "has no failed step"),
+        (running_run, BucketRun, "retry_from_failed", {}, "wait until it ends, or cancel it"),
         (lambda: make_alert({"alertname": "Other"}), Alert, "match_again", {}, "No bucket matches"),
         (
             lambda: failed_run().executions.get(),

@@ -298,3 +298,39 @@ def test_a_session_requires_a_csrf_token() -> None:
     assert response.status_code == 403
     assert "CSRF" in response.json()["error"]["message"]
     assert BucketRun.objects.get().status == "pending"
+
+
+@pytest.mark.parametrize("origin", ["failed", "start"])
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        ("pending", "wait until it ends, or cancel it"),
+        ("running", "wait until it ends, or cancel it"),
+        ("unknown", "set the outcome of its unknown execution first"),
+    ],
+)
+def test_a_retry_of_an_open_run_names_it_and_says_what_to_do(
+    call: Operator, origin: str, status: str, advice: str
+) -> None:
+    run = factories.make_run(status=status)
+
+    text = call.conflicts(f"runs/{run.pk}/retry", {"from": origin})
+
+    assert text == f"Run {run} is {status}: {advice}. Then retry it."
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        ("running", "Wait until it ends, or cancel run"),
+        ("success", "Retry run"),
+    ],
+)
+def test_a_refused_outcome_says_what_to_do(call: Operator, status: str, advice: str) -> None:
+    execution = factories.make_execution(status=status)
+
+    text = call.conflicts(
+        f"executions/{execution.pk}/set-outcome", {"status": "success", "reason": "r"}
+    )
+
+    assert f"is {status}: only an unknown outcome can be set. {advice} {execution.run_id}" in text

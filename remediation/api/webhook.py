@@ -148,8 +148,7 @@ def _log(receipts: Sequence[Receipt], *, receiver: str) -> None:
     counts = {str(name): count for name, count in Counter(r.disposition for r in receipts).items()}
     runs = [run for receipt in receipts for run in receipt.runs]
     logger.info(
-        "Received %s alerts from %s: %s; created %s runs",
-        len(receipts),
+        "Alerts from %s: %s. New runs: %s",
         receiver,
         ", ".join(f"{count} {name}" for name, count in counts.items()) or "none",
         len(runs),

@@ -53,9 +53,15 @@ class Processes:
         return kind is Interrupted
 
     def manage(self, *arguments: str) -> str:
-        """Run a management command and return its standard output."""
+        """Run a management command and return its standard output.
+
+        Its standard error is written only if it fails. Raises CalledProcessError.
+        """
         command = [sys.executable, str(MANAGE), *arguments]
-        done = subprocess.run(command, env=self.env, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - a command of ours
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True)  # noqa: S603 - a command of ours, checked below
+        if done.returncode:
+            sys.stderr.write(done.stderr)
+        done.check_returncode()
         return done.stdout
 
     def start(self, name: str, command: list[str], **env: str) -> None:

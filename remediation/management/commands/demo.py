@@ -64,6 +64,8 @@ class Command(BaseCommand):
             env_file = _write_environment(folder / "poundcake.env", environment)
             with Processes(stop_seconds=STOP_SECONDS + 20) as processes:
                 _use_only(environment, processes.env)
+                # Lines of a run that succeeds would interrupt the story.
+                processes.env.setdefault("LOG_LEVEL", "WARNING")
                 login, token = self._prepare(processes, folder)
                 self._say("Starting the web server and the workers, about 10 seconds ...")
                 processes.start_manage("serve", "serve")

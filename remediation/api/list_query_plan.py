@@ -13,10 +13,14 @@ from remediation.api.filters import StrictFilterSet
 
 @dataclass(frozen=True, slots=True)
 class ListQueryPlan:
-    """How one history list is queried. ``values``: the filter values of the request."""
+    """How one history list is queried.
+
+    ``values``: the filter values of the request. ``is_selective``: whether they leave few rows.
+    """
 
     filterset: type[StrictFilterSet]
     values: dict[str, list[str]]
+    is_selective: bool
 
     @property
     def selective_filters(self) -> frozenset[str]:
@@ -27,17 +31,17 @@ class ListQueryPlan:
     def default_ordering(self) -> str:
         """Newest first: by time if an index by time serves the filters, else by id."""
         is_by_time = self._time_filters or (
-            set(self.values) & self.filterset.time_ordered_filters and not self._is_selective
+            set(self.values) & self.filterset.time_ordered_filters and not self.is_selective
         )
         return f"-{self.filterset.time_field}" if is_by_time else "-id"
 
     def allows_ordering(self, name: str) -> bool:
         """Return whether this ordering is fast: an index serves it, or few rows are left."""
-        return name in ("id", self.filterset.time_field) or self._is_selective
+        return name in ("id", self.filterset.time_field) or self.is_selective
 
     def scan_queryset(self, ordering: str, rows: QuerySet[Any]) -> QuerySet[Any] | None:
         """Return the rows to scan in this order, or None if an index serves the filters."""
-        if self._is_selective:
+        if self.is_selective:
             return None
         by_time = ordering.lstrip("-") == self.filterset.time_field
         ordered = (
@@ -53,10 +57,6 @@ class ListQueryPlan:
                 data.setlist(name, self.values[name])
             rows = self.filterset(data, queryset=rows).qs
         return rows
-
-    @property
-    def _is_selective(self) -> bool:
-        return self.filterset.is_selective(self.values)
 
     @property
     def _time_filters(self) -> set[str]:
@@ -76,4 +76,4 @@ def plan_list_query(view: Any, parameters: QueryDict) -> ListQueryPlan | None:
     values = {
         name: parameters.getlist(name) for name in filterset.base_filters if name in parameters
     }
-    return ListQueryPlan(filterset, values)
+    return ListQueryPlan(filterset, values, filterset.is_selective(values))

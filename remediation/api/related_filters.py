@@ -12,7 +12,7 @@ from remediation.api.filter_types import ExactTextFilter
 from remediation.models import Action, ActionExecution, Alert
 
 # Related rows that an index may find to be listed by their ids; for more, the list is scanned.
-RELATED_MAX = 1_000
+RELATED_MAX = 500
 SCHEMES = ("", "http://", "https://")
 
 

@@ -144,7 +144,7 @@ class RunFilter(StrictFilterSet):
 
     class Meta:
         model = BucketRun
-        fields = ["request_id", "alert", "bucket", "trigger", "actor", "number"]
+        fields = ["request_id", "alert", "bucket", "trigger", "actor", "actor_kind", "number"]
 
 
 class ExecutionFilter(StrictFilterSet):

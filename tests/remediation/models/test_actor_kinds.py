@@ -78,7 +78,7 @@ def test_a_command_is_recorded_with_the_user_of_the_operating_system():
     call_command("pause", reason="network work", **options)
     call_command("resume", **options)
     assert Pause.objects.get().ended_by_kind == "command"
-    call_command("after_restore", stdout=io.StringIO())
+    call_command("after_restore", **options)
 
     assert {pause.actor_kind for pause in Pause.objects.all()} == {"command"}
     assert Restore.objects.get().actor_kind == "command"

@@ -25,6 +25,9 @@ FOREIGN_KEY_INDEXES = {
     "custom_action_bucket_steps(bucket_id)",
 }
 
+# The history of the growth tool has no rows of these.
+UNFILLED_TABLES = {"audit_events", "idempotency_keys"}
+
 
 def our_tables():
     models = [*apps.get_app_config("remediation").get_models()]
@@ -70,7 +73,8 @@ def test_every_index_is_used_by_a_query():
         )
         unique = set(cursor.fetchall())
     tables = our_tables()
-    ours = {index for key, index in indexes().items() if key[0] in tables and key not in unique}
+    filled = set(tables) - UNFILLED_TABLES
+    ours = {index for key, index in indexes().items() if key[0] in filled and key not in unique}
     used = {index for query in QUERIES for index in query.indexes}
 
     assert ours - used == FOREIGN_KEY_INDEXES

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import schemathesis
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 from django.test import Client
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -47,6 +50,16 @@ ALSO_EXPECTED = ["412", "422"]
 METHODS = ["get", "post", "put", "patch", "delete"]
 
 numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _keep_connection() -> Iterator[None]:
+    """Keep the connection of the test: schemathesis calls the application as a server would."""
+    signals = (request_started, request_finished)
+    connected = [signal for signal in signals if signal.disconnect(close_old_connections)]
+    yield
+    for signal in connected:
+        signal.connect(close_old_connections)
 
 
 @pytest.fixture

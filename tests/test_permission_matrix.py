@@ -17,6 +17,7 @@ from django.template.response import SimpleTemplateResponse
 from django.test import Client, RequestFactory
 from django.urls import URLResolver, get_resolver
 
+from audit.models import ApiCall
 from remediation.models import ApiToken, AuditEvent, BucketVersion, ConfigValue, Pause, Transition
 from remediation.models.roles import ROLES
 from tests import factories
@@ -151,10 +152,10 @@ def ids() -> dict[str, int]:
     )
     config = ConfigValue.objects.create(key="channel", value="#alerts")
     pause = Pause.objects.create(reason="r", actor="system", created_at=run.created_at)
-    factories.make_token(["read"])
+    _, token = factories.make_token(["read"])
     group, _ = Group.objects.get_or_create(name="friends")
     target = factories.make_user("read", username="target")
-    Client().get("/api/v1/alerts/")
+    Client(headers={"Authorization": f"Bearer {token}"}).get("/api/v1/alerts/")
     rows: dict[str, Any] = {
         "action": execution.action_id,
         "bucket": run.bucket_id,
@@ -170,7 +171,7 @@ def ids() -> dict[str, int]:
         "auditevent": AuditEvent.objects.earliest("pk").pk,
         "user": target.pk,
         "group": group.pk,
-        "apicall": 1,
+        "apicall": ApiCall.objects.latest("pk").pk,
     }
     return (
         rows

@@ -28,6 +28,7 @@ from remediation.models import new_id
 from remediation.models.actor import kind_of_user
 from remediation.models.inserts import insert
 from remediation.redaction import mask, mask_headers, mask_query, mask_text
+from remediation.values.clients import client_address
 from remediation.values.text import storable
 
 logger = logging.getLogger(__name__)
@@ -168,7 +169,7 @@ def _identity_columns(request: IdentifiedRequest) -> dict[str, Any]:
         "request_id": request.request_id,
         "method": (request.method or "")[:10],
         "path": _storable(mask_text(request.path_info, known_secrets()))[:500],
-        "client_host": request.META.get("REMOTE_ADDR", "")[:100],
+        "client_host": client_address(request),
     }
 
 

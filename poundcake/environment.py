@@ -154,6 +154,17 @@ def checked_secret(value: str, *, name: str, least: int = SECRET_LENGTH_MIN) -> 
 
 def read_or_create_secret_key(path: Path) -> str:
     """Return the secret key in the file; the first start creates the file with mode 600."""
+    try:
+        return _read_or_create(path)
+    except OSError as error:
+        message = (
+            f"SECRET_KEY is not set and {path} cannot be read or created: {error.strerror}. Make"
+            " the file and its directory writable for the user of this process, or set SECRET_KEY."
+        )
+        raise ImproperlyConfigured(message) from error
+
+
+def _read_or_create(path: Path) -> str:
     if path.exists():
         return path.read_text().strip()
     path.parent.mkdir(exist_ok=True)

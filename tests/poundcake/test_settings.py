@@ -204,6 +204,13 @@ def test_a_given_secret_key_is_not_stored(read, tmp_path):
     assert not (tmp_path / "var" / "secret_key").exists()
 
 
+def test_a_secret_key_that_cannot_be_read_is_explained(read, tmp_path):
+    (tmp_path / "var" / "secret_key").mkdir(parents=True)
+
+    with pytest.raises(ImproperlyConfigured, match=r"SECRET_KEY is not set and .* Is a directory"):
+        read()
+
+
 def test_a_short_secret_key_is_refused(read):
     with pytest.raises(ImproperlyConfigured, match="SECRET_KEY has fewer than 32 characters"):
         read(SECRET_KEY="a-given-secret-key-of-31-letter")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from remediation.alertmanager.times import read_time
@@ -171,11 +172,16 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     labels count as missing.
     Source: https://github.com/prometheus/common/blob/main/model/labelset.go
     """
+    given = [name for name in sorted(labels) if labels[name]]
+    return _fnv_1a(b"".join(b"%b\xff%b\xff" % (n.encode(), labels[n].encode()) for n in given))
+
+
+# The same labels come again: in repeats, from the other Alertmanager and at the end of the alert.
+@lru_cache(maxsize=4096)
+def _fnv_1a(content: bytes) -> str:
     digest = 0xCBF29CE484222325
-    for name in sorted(labels):
-        if labels[name]:
-            for byte in b"%b\xff%b\xff" % (name.encode(), labels[name].encode()):
-                digest = ((digest ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    for byte in content:
+        digest = ((digest ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
     return f"{digest:016x}"
 
 

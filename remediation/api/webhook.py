@@ -32,8 +32,9 @@ from remediation.api.errors import (
 )
 from remediation.api.parsers import read_json
 from remediation.api.request_context import cache_decoded_body
-from remediation.engine.intake import receive
+from remediation.engine.intake.deliveries import Delivery
 from remediation.engine.intake.episodes import Disposition
+from remediation.engine.intake.group_commit import GroupCommit
 from remediation.engine.intake.receipts import Receipt
 from remediation.engine.outcomes import poll_hints
 from remediation.engine.totals.definitions import ALERTS_RECEIVED, ALERTS_TRUNCATED
@@ -42,6 +43,8 @@ from remediation.models import Cause, Scope
 logger = logging.getLogger(__name__)
 
 LOGGED_RUNS_MAX = 100
+
+_group = GroupCommit()
 
 # StackStorm ids and trace tags; the length is that of their columns.
 ID_PATTERN = re.compile("[!-~]{1,100}")
@@ -125,7 +128,7 @@ class AlertmanagerWebhook(TokenOnlyView):
             raise ParseError(str(error)) from error
         cause = Cause.of_request(request)
         try:
-            receipts = receive.receive(notification, cause=cause, client=cause.client_host)
+            receipts = _group.receive(Delivery(notification, cause, cause.client_host)).receipts
         except Error as error:
             # Any database error is a 503: Alertmanager retries only after a 5xx.
             raise Unavailable from error

@@ -40,8 +40,8 @@ FRAMEWORK, DEQUEUE = "web framework", "dequeue"
 STAGES: dict[str, tuple[str, ...]] = {
     "authentication": ("remediation.api.authentication.TokenAuthentication.authenticate",),
     "parse": ("remediation.alertmanager.decode", "remediation.alertmanager.read"),
-    "match": ("remediation.engine.intake.receive.assign",),
-    "insert": ("remediation.engine.intake.receive.receive",),
+    "match": ("remediation.engine.intake.deliveries.assign",),
+    "insert": ("remediation.engine.intake.receive.store",),
     "enqueue": ("remediation.queue.enqueue",),
     "audit": (
         "audit.middleware._request_columns",

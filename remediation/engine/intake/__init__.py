@@ -2,7 +2,9 @@
 
 Modules in reading order:
 
-- ``receive``: one transaction per notification; calls the other modules.
+- ``group_commit``: the notifications that wait at the same time share one transaction.
+- ``receive``: repeats a failed transaction with less in it, down to single alerts.
+- ``deliveries``: the transaction; calls the other modules.
 - ``alert_changes``: apply the alerts to their episodes and write the changes.
 - ``episodes``: which episode an alert belongs to, and how it changes that episode.
 - ``early_resolves``: resolves that arrive before their firing alert.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from remediation.engine.alert_reasons import why_nothing_ran
@@ -16,8 +16,12 @@ from remediation.models import ActorKind, Alert, Bucket, BucketRun, BucketVersio
 
 @dataclass(slots=True)
 class Assignments:
-    """The unsaved runs by alert id, and the alerts whose ``reason`` changed."""
+    """The unsaved runs by alert id, and the alerts whose ``reason`` changed.
 
+    ``causes``: by alert id, the call that opened, resolved or repeated the alert.
+    """
+
+    causes: Mapping[int, Cause]
     by_alert: defaultdict[int, list[BucketRun]] = field(default_factory=lambda: defaultdict(list))
     alerts_with_new_reason: list[Alert] = field(default_factory=list)
 
@@ -37,17 +41,17 @@ def assign(
     opened: Sequence[Alert],
     resolved: Sequence[Alert],
     *,
-    cause: Cause,
+    causes: Mapping[int, Cause],
     repeated: Sequence[Alert] = (),
 ) -> Assignments:
     """Match saved alerts; return the runs to save.
 
     ``opened``: new episodes. ``resolved``: episodes that ended for the first time. ``repeated``:
-    repeated alerts that no bucket has matched yet. A run that cannot start (its alert has already
-    ended, its plan is invalid) gets its final status and a reason; a cooldown delays a run by
-    ``held_until``.
+    repeated alerts that no bucket has matched yet. ``causes``: by alert id, the call. A run that
+    cannot start (its alert has already ended, its plan is invalid) gets its final status and a
+    reason; a cooldown delays a run by ``held_until``.
     """
-    assignments = Assignments()
+    assignments = Assignments(causes)
     if not (opened or resolved or repeated):
         return assignments
     buckets = bucket_cache.current()
@@ -55,11 +59,15 @@ def assign(
     matches += _match(resolved, Bucket.TriggerOn.RESOLVED, buckets, assignments)
     existing = _existing_runs(resolved)
     keys = [cooldown.identity(alert, bucket) for alert, bucket in matches]
-    latest_starts = cooldown.latest_starts([bucket for _, bucket in matches], keys, at=cause.at)
+    since = min((causes[alert.pk].at for alert, _ in matches), default=None)
+    latest_starts = (
+        cooldown.latest_starts([bucket for _, bucket in matches], keys, at=since) if since else {}
+    )
     plans: dict[int, BucketVersion] = {}
     for (alert, bucket), key in zip(matches, keys, strict=True):
         if (alert.pk, bucket.pk) in existing:
             continue
+        cause = causes[alert.pk]
         if bucket.pk not in plans:
             plans[bucket.pk] = buckets.plan(bucket.pk, cause=Cause(at=cause.at))
         run = _new_run(alert, bucket, plans[bucket.pk], cause=cause)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from remediation.alertmanager import IncomingAlert, fingerprint
-from remediation.models import Alert
+from remediation.models import Alert, Cause
 
 
 class Disposition(StrEnum):
@@ -30,15 +30,25 @@ class Disposition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The source and time of a notification."""
+    """The source and time of a notification. ``client``: the IP address of the sender."""
 
-    request_id: str
-    receiver: str
-    group_key: str
-    at: datetime.datetime
+    cause: Cause
     resolve_timeout: datetime.timedelta
+    client: str = ""
+    receiver: str = ""
+    group_key: str = ""
     external_url: str = ""
     group_labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def request_id(self) -> str:
+        """The id of the call."""
+        return self.cause.request_id
+
+    @property
+    def at(self) -> datetime.datetime:
+        """The time of the call."""
+        return self.cause.at
 
 
 def with_unique_fingerprints(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from remediation import queue
 from remediation.engine.guards import cooldown
 from remediation.engine.intake.assignment import Assignments
-from remediation.models import ActionExecution, Alert, BucketRun, Cause, Transition, TransitionBatch
+from remediation.models import ActionExecution, Alert, BucketRun, Transition, TransitionBatch
 from remediation.models.inserts import insert
 from remediation.models.trace_tags import of_automatic_run
 
 
 def save_runs(
-    assignments: Assignments, *, cause: Cause, batch: TransitionBatch, derives_tags: bool = True
+    assignments: Assignments, *, batch: TransitionBatch, derives_tags: bool = True
 ) -> None:
     """Save the runs, the first execution of each pending run, and the changed alert reasons.
 
@@ -23,7 +23,7 @@ def save_runs(
         ActionExecution.of_step(
             run,
             run.plan.steps[0],
-            at=cause.at,
+            at=run.created_at,
             priority=run.alert.launch_priority,
             trace_tag=_trace_tag(run) if derives_tags else "",
         )
@@ -40,7 +40,7 @@ def save_runs(
         *(
             Transition.of(
                 subject,
-                cause=cause,
+                cause=assignments.causes[subject.alert_id],
                 from_status="",
                 to_status=subject.status,
                 reason=subject.reason if isinstance(subject, BucketRun) else "",

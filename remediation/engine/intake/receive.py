@@ -1,32 +1,62 @@
-"""Receive a notification: store its alerts, create the runs of matching buckets, wake workers.
+"""Receive notifications: store each completely, or say why not.
 
-A notification is one short transaction, retried after a conflict. The number of statements is
-bounded, regardless of the number of alerts.
+A failed transaction is repeated with less in it, down to single alerts, so that an error concerns
+only what causes it.
 """
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Iterable, Sequence
+import copy
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from django.conf import settings
-from django.db import Error, IntegrityError, transaction
+from django.db import Error, IntegrityError
 
-from remediation.alertmanager import IncomingAlert, InvalidAlert, Notification
-from remediation.engine import wake_ups
-from remediation.engine.guards import cooldown
+from remediation.alertmanager import InvalidAlert, Notification
 from remediation.engine.intake import rejections
-from remediation.engine.intake.alert_changes import AlertChanges
-from remediation.engine.intake.assignment import Assignments, assign, without_run
-from remediation.engine.intake.episodes import Received
-from remediation.engine.intake.new_runs import save_runs
-from remediation.engine.intake.receipts import Receipt, receipt_of
-from remediation.engine.intake.status_changes import skip_pending_runs, stop_running_runs
-from remediation.engine.row_by_row import reason_for, run_batch
+from remediation.engine.intake.deliveries import Delivery, Stored, store
+from remediation.engine.intake.receipts import Receipt
+from remediation.engine.row_by_row import is_outage, reason_for, run_batch
 from remediation.engine.transaction_retries import is_transient, retry_on_conflict
-from remediation.models import Cause, Pause, TransitionBatch
+from remediation.models import Cause
+
+logger = logging.getLogger(__name__)
+
+
+def receive_all(deliveries: Sequence[Delivery]) -> list[Stored | Exception]:
+    """Store notifications; return for each what was stored, or the error of ``receive``.
+
+    They share a transaction. If it fails, each half gets its own one. No alert may be in two of the
+    notifications.
+    """
+    description = f"Intake of {deliveries[0].cause.request_id}"
+    if more := len(deliveries) - 1:
+        description += f" and {more} more"
+    try:
+        stored = retry_on_conflict(partial(_Storage().store, deliveries), description=description)
+    except Exception as error:  # noqa: BLE001 - the caller raises it, or a part is stored
+        if is_outage(error):
+            # Each is raised in a thread of its own.
+            return [copy.copy(error) for _ in deliveries]
+        logger.warning("%s is retried in parts: %s", description, error)
+    else:
+        for delivery in deliveries:
+            rejections.log(delivery.invalid, request_id=delivery.cause.request_id)
+        return [*stored]
+    if more:
+        half = len(deliveries) // 2
+        return [*receive_all(deliveries[:half]), *receive_all(deliveries[half:])]
+    return [_receive_alone(*deliveries)]
+
+
+def _receive_alone(delivery: Delivery) -> Stored | Exception:
+    try:
+        receipts = receive(delivery.notification, cause=delivery.cause, client=delivery.client)
+    except Exception as error:  # noqa: BLE001 - the caller raises it
+        return error
+    return Stored(receipts)
 
 
 def receive(notification: Notification, *, cause: Cause, client: str) -> list[Receipt]:
@@ -40,21 +70,12 @@ def receive(notification: Notification, *, cause: Cause, client: str) -> list[Re
     alerts = list(notification.alerts)
     receipts: dict[int, Receipt] = {}
     errors: list[Exception] = []
-    derives_tags = True
+    storage = _Storage()
 
-    def store(indexes: Sequence[int]) -> None:
-        nonlocal derives_tags
+    def store_part(indexes: Sequence[int]) -> None:
         part = replace(notification, alerts=tuple(alerts[index] for index in indexes))
-        try:
-            with transaction.atomic(durable=True), TransitionBatch() as batch:
-                stored = _store(
-                    part, cause=cause, client=client, batch=batch, derives_tags=derives_tags
-                )
-        except IntegrityError:
-            # If a clock was set back, an older episode may have the same time and so the same tag.
-            derives_tags = False
-            raise
-        receipts.update(zip(indexes, stored, strict=True))
+        [stored] = storage.store([Delivery(part, cause, client)])
+        receipts.update(zip(indexes, stored.receipts, strict=True))
 
     def mark_invalid(index: int, error: Exception) -> None:
         errors.append(error)
@@ -64,62 +85,33 @@ def receive(notification: Notification, *, cause: Cause, client: str) -> list[Re
         )
 
     description = f"Intake of {cause.request_id}"
-    run_batch(range(len(alerts)), store, description=description, on_failure=mark_invalid)
+    run_batch(range(len(alerts)), store_part, description=description, on_failure=mark_invalid)
     # If nothing is stored, or another process stores the same alert, the sender has to retry.
     if errors and (not receipts or any(map(_is_conflict, errors))):
         raise errors[0]
     for index in set(range(len(alerts))) - receipts.keys():
-        retry_on_conflict(partial(store, [index]), description=description)
-    rejections.log(_invalid(alerts), request_id=cause.request_id)
+        retry_on_conflict(partial(store_part, [index]), description=description)
+    invalid = [alert for alert in alerts if isinstance(alert, InvalidAlert)]
+    rejections.log(invalid, request_id=cause.request_id)
     return [receipts[index] for index in range(len(alerts))]
+
+
+class _Storage:
+    """Attempts to store deliveries, with trace tags that no earlier attempt found in use."""
+
+    def __init__(self) -> None:
+        self.derives_tags = True
+
+    def store(self, deliveries: Sequence[Delivery]) -> list[Stored]:
+        """Store deliveries in one transaction. Raises Error."""
+        try:
+            return store(deliveries, derives_tags=self.derives_tags)
+        except IntegrityError as error:
+            # If a clock was set back, an older episode may have the same time and so the same tag.
+            if "trace_tag" in str(error):
+                self.derives_tags = False
+            raise
 
 
 def _is_conflict(error: Exception) -> bool:
     return isinstance(error, Error) and is_transient(error)
-
-
-def _invalid(alerts: Iterable[IncomingAlert | InvalidAlert]) -> list[InvalidAlert]:
-    return [alert for alert in alerts if isinstance(alert, InvalidAlert)]
-
-
-def _store(
-    notification: Notification,
-    *,
-    cause: Cause,
-    client: str,
-    batch: TransitionBatch,
-    derives_tags: bool,
-) -> list[Receipt]:
-    """Store the alerts, create and stop runs, and return the receipts. Needs a transaction."""
-    received = Received(
-        request_id=cause.request_id,
-        receiver=notification.receiver,
-        group_key=notification.group_key,
-        external_url=notification.external_url,
-        group_labels=notification.group_labels,
-        at=cause.at,
-        resolve_timeout=datetime.timedelta(seconds=settings.RESOLVE_TIMEOUT),
-    )
-    changes = AlertChanges(received)
-    applied = changes.apply(notification.alerts)
-    changes.write(cause=cause, client=client, body_size=notification.size, batch=batch)
-    rejections.record(_invalid(notification.alerts), received=received, client=client)
-    waiting = [alert for alert in changes.repeated if alert.reason and alert.is_open]
-    matched_again = without_run(waiting)
-    assignments = assign(changes.opened, changes.resolved, cause=cause, repeated=matched_again)
-    skip_pending_runs(changes.status_changes, cause=cause, batch=batch)
-    stop_running_runs(changes.status_changes, cause=cause, batch=batch)
-    save_runs(assignments, cause=cause, batch=batch, derives_tags=derives_tags)
-    if waiting:
-        wake_ups.wake(cooldown.release(waiting, at=cause.at))
-    pause_reason = _pause_reason(assignments, cause=cause)
-    return [
-        receipt_of(one, assignments, matched_again=matched_again, pause_reason=pause_reason)
-        for one in applied
-    ]
-
-
-def _pause_reason(assignments: Assignments, *, cause: Cause) -> str:
-    """Return why the created runs do not begin yet, or ''."""
-    pause = Pause.current(at=cause.at) if assignments.runs else None
-    return f"paused: {pause.reason}" if pause else ""

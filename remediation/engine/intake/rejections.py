@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 SHOWN_MAX = 20  # alerts of one request to store and log
 
 
-def record(rejected: Sequence[InvalidAlert], *, received: Received, client: str) -> None:
+def record(rejected: Sequence[InvalidAlert], *, received: Received) -> None:
     """Store the first SHOWN_MAX rejected alerts, count the others, and delete old rows."""
     if not rejected:
         return
@@ -31,7 +31,7 @@ def record(rejected: Sequence[InvalidAlert], *, received: Received, client: str)
         RejectedAlert(
             request_id=received.request_id,
             received_at=received.at,
-            client=client[:100],
+            client=received.client[:100],
             receiver=received.receiver,
             place=alert.index,
             alert_name=alert.alert_name,

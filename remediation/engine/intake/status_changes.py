@@ -1,12 +1,14 @@
-"""Status changes of alerts by a notification, and their effects on automatic runs."""
+"""Status changes of alerts by notifications, and their effects on automatic runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from remediation.engine import cancel
 from remediation.engine.alert_reasons import why_nothing_ran
+from remediation.engine.intake.episodes import Received
 from remediation.models import (
     ActionExecution,
     Alert,
@@ -27,17 +29,19 @@ class StatusChange:
 
     alert: Alert
     from_status: str
+    received: Received
     superseded_by: Alert | None = None
 
-    def transition(self, cause: Cause, data: dict[str, str]) -> Transition:
-        """Return the unsaved transition. The first one of an alert stores ``data``, its origin."""
+    def transition(self) -> Transition:
+        """Return the unsaved transition. The first one of an alert stores where it came from."""
+        origin = {"receiver": self.received.receiver, "client": self.received.client}
         return Transition.of(
             self.alert,
-            cause=cause,
+            cause=self.received.cause,
             from_status=self.from_status,
             to_status="resolved" if self.from_status == "firing" else "firing",
             reason=superseded(self.superseded_by) if self.superseded_by else "",
-            data={} if self.from_status else data,
+            data={} if self.from_status else origin,
         )
 
 
@@ -46,10 +50,9 @@ def superseded(by: Alert) -> str:
     return f"superseded by alert {by.pk}"
 
 
-def skip_pending_runs(
-    changes: Iterable[StatusChange], *, cause: Cause, batch: TransitionBatch
-) -> None:
+def skip_pending_runs(changes: Sequence[StatusChange], *, batch: TransitionBatch) -> None:
     """Skip the pending automatic runs of the alerts that have ended."""
+    causes = {change.alert.pk: change.received.cause for change in changes}
     reasons = {
         change.alert.pk: superseded(change.superseded_by)
         if change.superseded_by
@@ -70,13 +73,14 @@ def skip_pending_runs(
         ActionExecution.objects.filter(run__in=runs, status=ActionExecution.Status.PENDING)
     )
     for run in runs:
-        run.status, run.completed_at = BucketRun.Status.SKIPPED, cause.at
+        run.status, run.completed_at = BucketRun.Status.SKIPPED, causes[run.alert_id].at
         run.reason = reasons[run.alert_id]
         if run.held_until:
             # The alert's previous reason announced that this run would begin.
             Alert.objects.filter(pk=run.alert_id).update(reason=why_nothing_ran(run))
     for execution in executions:
-        execution.status, execution.completed_at = ActionExecution.Status.SKIPPED, cause.at
+        execution.status = ActionExecution.Status.SKIPPED
+        execution.completed_at = causes[execution.alert_id].at
         execution.error_message, execution.due_at = reasons[execution.alert_id], None
     BucketRun.objects.bulk_update(runs, ["status", "reason", "completed_at"])
     ActionExecution.objects.bulk_update(
@@ -87,7 +91,7 @@ def skip_pending_runs(
         *(
             Transition.of(
                 row,
-                cause=cause,
+                cause=causes[row.alert_id],
                 from_status="pending",
                 to_status="skipped",
                 reason=reasons[row.alert_id],
@@ -98,12 +102,10 @@ def skip_pending_runs(
     )
 
 
-def stop_running_runs(
-    changes: Iterable[StatusChange], *, cause: Cause, batch: TransitionBatch
-) -> None:
+def stop_running_runs(changes: Sequence[StatusChange], *, batch: TransitionBatch) -> None:
     """Stop or cancel the running automatic runs of resolved alerts, by ``on_resolved``."""
     resolved = {
-        change.alert.pk
+        change.alert.pk: change.received.cause
         for change in changes
         if change.from_status == "firing" and not change.superseded_by
     }
@@ -118,6 +120,10 @@ def stop_running_runs(
     )
     plans = BucketVersion.objects.in_bulk({run.plan_id for run in runs})
     for stop in (BucketRun.Stop.STOP, BucketRun.Stop.CANCEL):
-        affected = [run for run in runs if plans[run.plan_id].on_resolved == stop]
+        by_cause: defaultdict[Cause, list[BucketRun]] = defaultdict(list)
+        for run in runs:
+            if plans[run.plan_id].on_resolved == stop:
+                by_cause[resolved[run.alert_id]].append(run)
         reason = "the alert resolved (on_resolved)"
-        cancel.request_stop(affected, stop=stop, reason=reason, cause=cause, batch=batch)
+        for cause, affected in by_cause.items():
+            cancel.request_stop(affected, stop=stop, reason=reason, cause=cause, batch=batch)

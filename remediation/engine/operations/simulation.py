@@ -18,7 +18,15 @@ from remediation.engine.intake import episodes
 from remediation.engine.intake.assignment import trigger_of
 from remediation.engine.launching import parameters
 from remediation.engine.operations.explanation import Explanation, explain
-from remediation.models import Action, ActionExecution, Alert, Bucket, BucketRun, BucketVersion
+from remediation.models import (
+    Action,
+    ActionExecution,
+    Alert,
+    Bucket,
+    BucketRun,
+    BucketVersion,
+    Cause,
+)
 from remediation.models.config import config_secrets
 from remediation.templating import TemplateError
 
@@ -79,9 +87,7 @@ def build_alert(
     (incoming,) = alertmanager.parse(json.dumps({"alerts": [posted]}).encode()).alerts
     if isinstance(incoming, InvalidAlert):
         raise InvalidLabels(incoming.reason)
-    received = episodes.Received(
-        request_id="", receiver="", group_key="", at=at, resolve_timeout=datetime.timedelta(0)
-    )
+    received = episodes.Received(Cause(at=at), resolve_timeout=datetime.timedelta(0))
     return episodes.new_episode(incoming, received)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from remediation import alertmanager
 from remediation.engine.intake import receive
+from remediation.engine.intake.deliveries import Delivery, Stored
+from remediation.engine.intake.group_commit import Waiting, split
 from remediation.models import Alert, BucketRun, Cause, EarlyResolve
 from tests.factories import LABELS, alert_payload, notification_body
 
@@ -85,6 +88,27 @@ class AlertEvents(RuleBasedStateMachine):
         if newest and starts_at >= newest.starts_at:
             newest.refresh_from_db()
             assert not newest.is_open, "the alert is still open after its resolve"
+
+    @rule(firing=HOSTS, others=st.lists(HOSTS, max_size=4))
+    def alerts_arrive_together(self, firing: str, others: list[str]) -> None:
+        """Deliver notifications that wait at the same time: a firing alert and repeats."""
+        waiting: deque[Waiting] = deque()
+        for host in (firing, *others):
+            number = str(next(self.numbers))
+            start = timezone.now() if host == firing else self.started.get(host, timezone.now())
+            self.started[host] = max(start, self.started.get(host, start))
+            payload = alert_payload(
+                labels=LABELS | {"instance": host},
+                annotations={"number": number},
+                startsAt=start.isoformat(),
+            )
+            notification = alertmanager.parse(json.dumps(notification_body(payload)).encode())
+            cause = Cause(actor="alertmanager", request_id=f"request-{number}")
+            waiting.append(Waiting(Delivery(notification, cause, "127.0.0.1")))
+        while waiting:
+            group, waiting = split(waiting)
+            results = receive.receive_all([one.delivery for one in group])
+            assert all(isinstance(one, Stored) for one in results), results
 
     def _deliver(self, host: str, **members: Any) -> str:
         """Deliver an alert with unique annotations."""

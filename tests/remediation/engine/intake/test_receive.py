@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from remediation.alertmanager import parse
-from remediation.engine.intake import receive
+from remediation.engine.intake import deliveries, receive
 from remediation.engine.intake.new_runs import save_runs
 from remediation.engine.operations import pause
 from remediation.models import ActionExecution, Alert, BucketRun, BucketVersion, Cause, Transition
@@ -288,7 +288,7 @@ def test_the_transaction_is_retried_after_a_conflict(error, monkeypatch):
         if errors:
             raise errors.pop()
 
-    monkeypatch.setattr(receive, "save_runs", save_and_fail_twice)
+    monkeypatch.setattr(deliveries, "save_runs", save_and_fail_twice)
 
     [receipt] = deliver(alert_payload())
 
@@ -303,7 +303,7 @@ def test_a_lost_database_raises_an_error_and_stores_nothing(monkeypatch):
     def fail(*_args, **_options):
         raise OperationalError(2006, "Server has gone away")
 
-    monkeypatch.setattr(receive, "save_runs", fail)
+    monkeypatch.setattr(deliveries, "save_runs", fail)
 
     with pytest.raises(OperationalError):
         deliver(alert_payload())

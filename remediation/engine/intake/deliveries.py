@@ -1,0 +1,151 @@
+"""Store the alerts of notifications in one transaction, with the runs that they create.
+
+The number of statements is bounded, regardless of the number of notifications and alerts.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeAlias
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Model
+
+from remediation.alertmanager import InvalidAlert, Notification
+from remediation.engine import wake_ups
+from remediation.engine.guards import cooldown
+from remediation.engine.intake import rejections
+from remediation.engine.intake.alert_changes import AlertChanges, AppliedAlert
+from remediation.engine.intake.assignment import Assignments, assign, without_run
+from remediation.engine.intake.episodes import Received
+from remediation.engine.intake.new_runs import save_runs
+from remediation.engine.intake.receipts import Receipt, receipt_of
+from remediation.engine.intake.status_changes import skip_pending_runs, stop_running_runs
+from remediation.models import Alert, Cause, Pause, TransitionBatch
+from remediation.models.inserts import insert
+
+# Returns the unsaved record of a call for its receipts.
+Record: TypeAlias = Callable[[list[Receipt]], Model]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A notification and how it was sent. ``client``: the IP address of the sender.
+
+    ``record``: its row is stored in the same transaction.
+    """
+
+    notification: Notification
+    cause: Cause
+    client: str
+    record: Record | None = None
+
+    @property
+    def invalid(self) -> list[InvalidAlert]:
+        """The invalid alerts of the notification."""
+        return [one for one in self.notification.alerts if isinstance(one, InvalidAlert)]
+
+    def received(self) -> Received:
+        """Return the source and time of the notification."""
+        sent = self.notification
+        return Received(
+            self.cause,
+            resolve_timeout=datetime.timedelta(seconds=settings.RESOLVE_TIMEOUT),
+            client=self.client,
+            receiver=sent.receiver,
+            group_key=sent.group_key,
+            external_url=sent.external_url,
+            group_labels=sent.group_labels,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The receipts of a stored delivery, in the order of its alerts.
+
+    ``is_recorded``: the record of the call was stored with the alerts.
+    """
+
+    receipts: list[Receipt] = field(default_factory=list)
+    is_recorded: bool = False
+
+
+def store(deliveries: Sequence[Delivery], *, derives_tags: bool = True) -> list[Stored]:
+    """Store these in one transaction; return what was stored for each.
+
+    No alert may be in two of them. ``derives_tags``: derive the trace tags of new runs from their
+    alerts, else use random ones. Raises Error.
+    """
+    with transaction.atomic(durable=True), TransitionBatch() as batch:
+        receipts = _store_alerts(deliveries, batch=batch, derives_tags=derives_tags)
+        records = [
+            one.record(of_one) if one.record else None
+            for one, of_one in zip(deliveries, receipts, strict=True)
+        ]
+        insert([record for record in records if record])
+    return [
+        Stored(of_one, is_recorded=record is not None)
+        for of_one, record in zip(receipts, records, strict=True)
+    ]
+
+
+def _store_alerts(
+    deliveries: Sequence[Delivery], *, batch: TransitionBatch, derives_tags: bool
+) -> list[list[Receipt]]:
+    """Store the alerts, create and stop runs, and return the receipts. Needs a transaction."""
+    changes = AlertChanges()
+    posted = [
+        (alert, received)
+        for delivery in deliveries
+        for received in [delivery.received()]
+        for alert in delivery.notification.alerts
+    ]
+    applied = changes.apply(posted)
+    changes.write(body_size=sum(one.notification.size for one in deliveries), batch=batch)
+    for delivery in deliveries:
+        if invalid := delivery.invalid:
+            rejections.record(invalid, received=delivery.received())
+    causes = {one.alert.pk: one.received.cause for one in applied if one.alert}
+    waiting = [alert for alert in changes.repeated if alert.reason and alert.is_open]
+    matched_again = without_run(waiting)
+    assignments = assign(changes.opened, changes.resolved, causes=causes, repeated=matched_again)
+    skip_pending_runs(changes.status_changes, batch=batch)
+    stop_running_runs(changes.status_changes, batch=batch)
+    save_runs(assignments, batch=batch, derives_tags=derives_tags)
+    _release(waiting, causes)
+    return _receipts(deliveries, applied, assignments, matched_again)
+
+
+def _release(repeated: Iterable[Alert], causes: Mapping[int, Cause]) -> None:
+    """Make the runs due that waited for the repeats of these alerts."""
+    by_time: defaultdict[datetime.datetime, list[Alert]] = defaultdict(list)
+    for alert in repeated:
+        by_time[causes[alert.pk].at].append(alert)
+    for at, alerts in by_time.items():
+        wake_ups.wake(cooldown.release(alerts, at=at))
+
+
+def _receipts(
+    deliveries: Sequence[Delivery],
+    applied: Iterable[AppliedAlert],
+    assignments: Assignments,
+    matched_again: Sequence[Alert],
+) -> list[list[Receipt]]:
+    """Return the receipts of each delivery. ``applied``: the alerts of all, in order."""
+    pause_reason = _pause_reason(assignments, at=max(one.cause.at for one in deliveries))
+    receipts = (
+        receipt_of(one, assignments, matched_again=matched_again, pause_reason=pause_reason)
+        for one in applied
+    )
+    return [list(islice(receipts, len(one.notification.alerts))) for one in deliveries]
+
+
+def _pause_reason(assignments: Assignments, *, at: datetime.datetime) -> str:
+    """Return why the created runs do not begin yet, or ''."""
+    pause = Pause.current(at=at) if assignments.runs else None
+    return f"paused: {pause.reason}" if pause else ""

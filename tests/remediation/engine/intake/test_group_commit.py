@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from remediation.engine.intake.receipts import Receipt
 from remediation.engine.intake.receive import receive_all
 from remediation.models import Alert, Cause
 from tests.factories import LABELS, alert_payload, make_step, notification_body
-from tests.remediation.engine.test_row_by_row import TEXT, refused
+from tests.remediation.refused_rows import TEXT, refused
 
 SECONDS = 10
 
@@ -158,10 +159,10 @@ def test_a_group_is_limited(limit, sizes, monkeypatch):
         monkeypatch.setattr(group_commit, limit, 2 * waiting[0].delivery.notification.size)
     # It exceeds both limits alone.
     waiting.insert(0, group_commit.Waiting(delivery(*"VWXYZ")))
-    found = []
+    left, found = deque(waiting), []
 
-    while waiting:
-        group, waiting = group_commit.split(waiting)
+    while left:
+        group, left = group_commit.split(left)
         found.append(len(group))
 
     assert found == sizes
@@ -200,7 +201,8 @@ def test_the_next_group_is_led_after_a_leader_that_fails():
         assert sent["C"].result(SECONDS).receipts[0].alert_name == "C"
 
 
-@pytest.mark.django_db
+# Creating a trigger ends the transaction of a test on MariaDB.
+@pytest.mark.django_db(transaction=True)
 def test_a_refused_notification_does_not_affect_the_others_of_its_group():
     make_step()
     deliveries = [delivery(name) for name in ("A", "B", "Bad", "C", "D")]

@@ -81,7 +81,10 @@ def database(request, home) -> tuple[str, str, str, dict[str, str]]:
     server = request.getfixturevalue("mariadb_server")
     with servers.skip_if_missing(_program("mariadb-dump", "mariadb-client")):
         (home / ".my.cnf").write_text(f"[client]\nsocket = {server.unix_socket}\nuser = root\n")
-        return server.database_url, "mariadb-dump", "mariadb poundcake <", {"HOME": str(home)}
+        # Other tests of this process have used the database.
+        server.execute("DROP DATABASE poundcake")
+        url = server.new_database("poundcake")
+        return url, "mariadb-dump", "mariadb poundcake <", {"HOME": str(home)}
 
 
 def send(app: PoundCake, first: int, last: int) -> None:

@@ -84,23 +84,18 @@ def _host() -> str:
 def _wait_for_database() -> None:
     """Enqueue the first tick; wait while the server of the database is starting.
 
-    Raises Error if the server refuses the login, or if the database or its tables do not exist.
+    The outage is logged as any other one. Raises Error if the server refuses the login, or if the
+    database or its tables do not exist.
     """
-    is_waiting = False
     while True:
         try:
             queue.enqueue(queue.TICK)
         except Error as error:
             if not database_errors.is_unreachable(error):
                 raise
-            if not is_waiting:
-                logger.warning("Waiting. %s", database_errors.explain(error))
-            is_waiting = True
             time.sleep(CHECK_SECONDS)
-            continue
-        if is_waiting:
-            logger.info("The database can be reached.")
-        return
+        else:
+            return
 
 
 def _check(cluster: str, liveness: ClusterLiveness, processes: Processes) -> None:

@@ -41,15 +41,24 @@ def compare_and_set(row: Model, *, expected: Mapping[str, Any], **values: Any) -
 
 def valid_token_row(sha256: str) -> tuple[Any, ...] | None:
     """Return the columns of a token that is not revoked. Runs for every request."""
-    table, pk, name, digest, scopes, expires_at, revoked_at = _names(
-        "ApiToken", "id", "name", "sha256", "scopes", "expires_at", "revoked_at"
-    )
-    rows = _fetch(
-        f"SELECT {pk}, {name}, {digest}, {scopes}, {expires_at} FROM {table}"  # noqa: S608 - our names
-        f" WHERE {digest} = %s AND {revoked_at} IS NULL",
-        [sha256],
-    )
+    rows = _valid_token_rows("sha256", [sha256])
     return rows[0] if rows else None
+
+
+def valid_token_rows(ids: Collection[int]) -> Rows:
+    """Return the columns of ``valid_token_row`` of the tokens that are not revoked."""
+    return _valid_token_rows("id", ids)
+
+
+def _valid_token_rows(key: str, values: Collection[Any]) -> Rows:
+    table, revoked_at, key_column, *columns = _names(
+        "ApiToken", "revoked_at", key, *("id", "name", "sha256", "scopes", "expires_at")
+    )
+    return _fetch(
+        f"SELECT {', '.join(columns)} FROM {table}"  # noqa: S608 - our names
+        f" WHERE {key_column} IN ({_marks(values)}) AND {revoked_at} IS NULL",
+        [*values],
+    )
 
 
 def is_any_pause_open() -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 import secrets
+import time
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
@@ -16,10 +18,12 @@ from remediation.models.actor import Cause, actor_kind_field
 from remediation.models.actor_names import token_name_problem
 from remediation.models.audit_event import AuditEvent
 from remediation.models.fields import ExactCharField, KeyField, created_field
-from remediation.models.raw_sql import valid_token_row
+from remediation.models.raw_sql import valid_token_row, valid_token_rows
 
 PREFIX_LENGTH = 12
 LAST_USED_INTERVAL = datetime.timedelta(minutes=1)
+CACHE_SECONDS = 10.0  # age of a token that ``recent`` returns
+CACHED_TOKENS_MAX = 256
 
 
 class Scope(models.TextChoices):
@@ -77,6 +81,7 @@ class ApiToken(models.Model):
     revoked_by_kind = actor_kind_field()
 
     _recorded_at: datetime.datetime | None = None
+    _row: tuple[Any, ...] | None = None  # the columns that the database had for ``find``
 
     class Meta:
         db_table = "api_tokens"
@@ -135,12 +140,47 @@ class ApiToken(models.Model):
     def find(cls, text: str, *, at: datetime.datetime) -> ApiToken | None:
         """Return the valid token with this text; record its use at most once a minute."""
         # Runs for every request. The cached object is valid as long as the row is unchanged.
-        row = valid_token_row(digest(text))
+        sha256 = digest(text)
+        row = valid_token_row(sha256)
         token = _token(row) if row else None
-        if token is None or (token.expires_at and token.expires_at <= at):
+        if token is None or token._is_expired(at):
+            _recent.pop(sha256, None)
+            return None
+        if len(_recent) >= CACHED_TOKENS_MAX:
+            _recent.clear()
+        _recent[sha256] = (time.monotonic() + CACHE_SECONDS, token)
+        token._record_use(at=at)
+        return token
+
+    @classmethod
+    def recent(cls, text: str, *, at: datetime.datetime) -> ApiToken | None:
+        """Return what ``find`` has returned for this text in the last ``CACHE_SECONDS``, or None.
+
+        Without a query, so the token may be invalid: before anything is stored for the request or
+        told to its sender, ``confirm`` must contain the token, or ``find`` must return it.
+        """
+        until, token = _recent.get(digest(text), (0.0, None))
+        if token is None or time.monotonic() > until or token._is_expired(at):
             return None
         token._record_use(at=at)
         return token
+
+    @classmethod
+    def confirm(cls, tokens: Collection[ApiToken], *, at: datetime.datetime) -> set[int]:
+        """Return the ids of those tokens of ``find`` that are valid and have not changed since.
+
+        One query by primary key, for any number of tokens.
+        """
+        ids = {token.pk for token in tokens}
+        rows = {row[0]: row for row in valid_token_rows(ids)} if ids else {}
+        return {
+            token.pk
+            for token in tokens
+            if token._row == rows.get(token.pk, ()) and not token._is_expired(at)
+        }
+
+    def _is_expired(self, at: datetime.datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= at
 
     def _record_use(self, *, at: datetime.datetime) -> None:
         """Store the time of use; this process writes at most once a minute."""
@@ -148,12 +188,13 @@ class ApiToken(models.Model):
             return
         self._recorded_at = at
         outdated = models.Q(last_used_at=None) | models.Q(last_used_at__lt=at - LAST_USED_INTERVAL)
-        ApiToken.objects.filter(outdated, pk=self.pk).update(last_used_at=at)
+        # A recent token may have been revoked.
+        ApiToken.objects.filter(outdated, pk=self.pk, revoked_at=None).update(last_used_at=at)
 
     @property
     def is_valid(self) -> bool:
         """Whether the token is neither revoked nor expired."""
-        return not self.revoked_at and not (self.expires_at and self.expires_at <= clock.now())
+        return not self.revoked_at and not self._is_expired(clock.now())
 
     def allows(self, scope: str) -> bool:
         """Return whether the token has the scope or one that implies it."""
@@ -163,7 +204,13 @@ class ApiToken(models.Model):
 @lru_cache(maxsize=256)
 def _token(row: tuple[Any, ...]) -> ApiToken:
     """Return the token of this row; requests and threads share the object."""
-    return ApiToken.objects.get(pk=row[0])
+    token = ApiToken.objects.get(pk=row[0])
+    token._row = row
+    return token
+
+
+# By digest: when the token stops to be recent, and the token. Each process has its own.
+_recent: dict[str, tuple[float, ApiToken]] = {}
 
 
 def digest(text: str) -> str:

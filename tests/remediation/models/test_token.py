@@ -1,13 +1,14 @@
 """Tokens: scopes, expiry and the stored columns."""
 
 import datetime
+import time
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from remediation.models import ApiToken, Scope
-from remediation.models.token import LAST_USED_INTERVAL, digest
+from remediation.models.token import CACHE_SECONDS, LAST_USED_INTERVAL, digest
 from tests.factories import make_token
 
 pytestmark = pytest.mark.django_db
@@ -122,3 +123,86 @@ def test_a_rejected_token_records_no_use():
 
     row.refresh_from_db()
     assert row.last_used_at is None
+
+
+def test_a_recent_token_needs_no_query(django_assert_num_queries):
+    row, text = make_token(["webhook"])
+    assert ApiToken.recent(text, at=NOW) is None
+    ApiToken.find(text, at=NOW)
+
+    with django_assert_num_queries(0):
+        assert ApiToken.recent(text, at=NOW) == row
+        assert ApiToken.recent(text + "x", at=NOW) is None
+
+
+def test_a_token_is_recent_for_10_seconds(monkeypatch):
+    _, text = make_token(["webhook"])
+    ApiToken.find(text, at=NOW)
+    later = time.monotonic() + CACHE_SECONDS + 1
+
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+
+    assert ApiToken.recent(text, at=NOW) is None
+
+
+def test_a_recent_token_is_invalid_from_its_expiry_on():
+    _, text = make_token(["webhook"], expires_at=NOW + SECOND)
+    ApiToken.find(text, at=NOW)
+
+    assert ApiToken.recent(text, at=NOW)
+    assert ApiToken.recent(text, at=NOW + SECOND) is None
+
+
+def test_the_recent_tokens_are_limited(monkeypatch):
+    monkeypatch.setattr("remediation.models.token.CACHED_TOKENS_MAX", 3)
+    texts = [make_token(["webhook"])[1] for _ in range(10)]
+    for text in texts:
+        ApiToken.find(text, at=NOW)
+
+    assert 1 <= sum(ApiToken.recent(text, at=NOW) is not None for text in texts) <= 3
+
+
+def test_unchanged_tokens_are_confirmed_by_one_query(django_assert_num_queries):
+    texts = [make_token(["webhook"])[1] for _ in range(3)]
+    tokens = [ApiToken.find(text, at=NOW) for text in texts]
+
+    with django_assert_num_queries(1):
+        assert ApiToken.confirm(tokens, at=NOW) == {token.pk for token in tokens}
+    with django_assert_num_queries(0):
+        assert ApiToken.confirm([], at=NOW) == set()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"revoked_at": NOW},
+        {"expires_at": NOW},
+        {"scopes": ["read"]},
+        {"name": "renamed"},
+        {"sha256": "0" * 64},
+    ],
+)
+def test_a_changed_token_is_not_confirmed(change):
+    changed, other = (ApiToken.find(make_token(["webhook"])[1], at=NOW) for _ in range(2))
+    ApiToken.objects.filter(pk=changed.pk).update(**change)
+
+    assert ApiToken.confirm([changed, other], at=NOW) == {other.pk}
+
+
+def test_a_deleted_or_expired_token_is_not_confirmed():
+    deleted = ApiToken.find(make_token(["webhook"])[1], at=NOW)
+    expired = ApiToken.find(make_token(["webhook"], expires_at=NOW + SECOND)[1], at=NOW)
+    ApiToken.objects.filter(pk=deleted.pk).delete()
+
+    assert ApiToken.confirm([deleted, expired], at=NOW + SECOND) == set()
+
+
+def test_a_recent_token_that_was_revoked_records_no_use():
+    row, text = make_token(["webhook"])
+    ApiToken.find(text, at=NOW)
+    ApiToken.objects.update(revoked_at=NOW)
+
+    ApiToken.recent(text, at=NOW + 2 * LAST_USED_INTERVAL)
+
+    row.refresh_from_db()
+    assert row.last_used_at == NOW

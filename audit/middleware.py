@@ -96,11 +96,11 @@ class ApiCallMiddleware:
         if not _is_recorded(request.path_info):
             return self.get_response(request)
         created_at, begin = clock.now(), time.perf_counter()
-        # Anybody can send a call without credentials, so its content would fill the database.
-        is_known = getattr(request, "has_credentials", False)
-        body = _read_body(request) if is_known else None
+        body = _read_body(request) if _is_known(request) else None
         response = self.get_response(request)
         elapsed = time.perf_counter() - begin
+        # Again: the view may have found that a token has just been revoked.
+        is_known = _is_known(request)
         endpoint = _endpoint(request.path_info)
         API_REQUESTS.add(endpoint=endpoint, code=str(response.status_code))
         API_SECONDS.observe(elapsed, endpoint=endpoint)
@@ -131,6 +131,11 @@ def _write(call: ApiCall) -> None:
         call.body = call.response_body = {"truncated": True, "reason": "it could not be stored"}
         call.headers, call.query_params = {}, {}
         insert([call])
+
+
+def _is_known(request: HttpRequest) -> bool:
+    """Return whether to record the content: anybody's would fill the database."""
+    return getattr(request, "has_credentials", False)
 
 
 def _endpoint(path: str) -> str:

@@ -119,6 +119,7 @@ MIDDLEWARE = [
     "poundcake.proxies.ProxyMiddleware",
     "poundcake.security_headers.SecurityHeadersMiddleware",
     "audit.middleware.RequestIdMiddleware",
+    "remediation.api.short_chain.ShortChainMiddleware",
     # Before the body is decoded and recorded, because both depend on valid credentials.
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -133,6 +134,15 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "remediation.api.pause_header.PauseHeaderMiddleware",
     "axes.middleware.AxesMiddleware",
+]
+# Of a call of a webhook with a token, after ShortChainMiddleware.
+WEBHOOK_MIDDLEWARE = [
+    "remediation.api.body_decoding.DecodeBodyMiddleware",
+    "audit.middleware.ApiCallMiddleware",
+    "poundcake.hosts.HostMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "remediation.api.pause_header.PauseHeaderMiddleware",
 ]
 ROOT_URLCONF = "poundcake.urls"
 WSGI_APPLICATION = "poundcake.wsgi.application"

@@ -76,6 +76,26 @@ def token_of(request: HttpRequest) -> ApiToken | None:
     return found
 
 
+def recent_token_of(request: HttpRequest) -> ApiToken | None:
+    """Return the token of the request if it was found seconds ago, or None; without a query.
+
+    It may be invalid now: see ``ApiToken.recent``.
+    """
+    known = request.META.get(RESULT_KEY)
+    if known is not None:
+        return known if isinstance(known, ApiToken) else None
+    try:
+        text = _read_token(request.META.get("HTTP_AUTHORIZATION", "").encode("latin-1"))
+    except AuthenticationFailed:
+        return None
+    return ApiToken.recent(text, at=clock.now())
+
+
+def find_again(request: HttpRequest) -> None:
+    """Make ``token_of`` ask the database again."""
+    request.META.pop(RESULT_KEY, None)
+
+
 def _find_token(header: bytes) -> ApiToken | AuthenticationFailed:
     try:
         token = ApiToken.find(_read_token(header), at=clock.now())

@@ -25,8 +25,10 @@ def has_credentials(request: HttpRequest) -> bool:
     """Return whether the request has a valid token or session.
 
     Costs no query in addition: the view uses the same results. False without a database; the view
-    then reports it.
+    then reports it. A ``recent_token`` of the request counts as valid; the view confirms it.
     """
+    if getattr(request, "recent_token", None) is not None:
+        return True
     try:
         if token_of(request) is not None:
             return True

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import Error
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import ParseError, ValidationError
@@ -22,7 +23,8 @@ from rest_framework.views import APIView
 
 from remediation import alertmanager
 from remediation.alertmanager import Notification
-from remediation.api.authentication import TokenAuthentication
+from remediation.api.authentication import TokenAuthentication, TokenUser, find_again
+from remediation.api.credentials import has_credentials
 from remediation.api.errors import (
     BODY_READ_ERRORS,
     TooLarge,
@@ -31,14 +33,14 @@ from remediation.api.errors import (
     unreadable_body_reason,
 )
 from remediation.api.parsers import read_json
-from remediation.api.request_context import cache_decoded_body
+from remediation.api.request_context import MachineRequest, cache_decoded_body
 from remediation.engine.intake.deliveries import Delivery
 from remediation.engine.intake.episodes import Disposition
 from remediation.engine.intake.group_commit import GroupCommit
 from remediation.engine.intake.receipts import Receipt
 from remediation.engine.outcomes import poll_hints
 from remediation.engine.totals.definitions import ALERTS_RECEIVED, ALERTS_TRUNCATED
-from remediation.models import Cause, Scope
+from remediation.models import ApiToken, Cause, Scope
 
 logger = logging.getLogger(__name__)
 
@@ -119,31 +121,78 @@ class AlertmanagerWebhook(TokenOnlyView):
 
     def post(self, request: Request) -> Response:
         """Store the alerts, create their runs and return 202 with a receipt per alert."""
+        failure: Exception | None = getattr(request._request, "failure", None)
+        if failure is not None:
+            raise failure
+        return Response(_receive(request._request), status=status.HTTP_202_ACCEPTED)
+
+
+class UnconfirmedToken(Exception):
+    """The token of a request was revoked or changed in the last seconds."""
+
+
+def answer_notification(request: MachineRequest) -> HttpResponseBase:
+    """Return the response of AlertmanagerWebhook to a POST, without its costs if it is a success.
+
+    The ``recent_token`` is confirmed before anything is stored. Before any other response, the view
+    asks the database for the token.
+    """
+    token = request.recent_token
+    if token is not None and token.allows(Scope.WEBHOOK):
+        request.user = TokenUser(token.name)
         try:
-            body = _read_body(request)
-            payload = alertmanager.decode(body)
-            cache_decoded_body(request, payload)
-            notification = alertmanager.read(payload, size=len(body))
-        except alertmanager.PayloadError as error:
-            raise ParseError(str(error)) from error
-        cause = Cause.of_request(request)
-        try:
-            receipts = _group.receive(Delivery(notification, cause, cause.client_host)).receipts
-        except Error as error:
-            # Any database error is a 503: Alertmanager retries only after a 5xx.
-            raise Unavailable from error
-        for disposition, count in Counter(receipt.disposition for receipt in receipts).items():
-            ALERTS_RECEIVED.add(count, disposition=disposition.value)
-        _log(receipts, receiver=notification.receiver)
-        result = {
-            "request_id": cause.request_id,
-            "status": "accepted" if receipts else "no_alerts",
-            "alerts_received": len(receipts),
-            # Without the serializer: it takes as long for 1 alert as the transaction for 10.
-            "alerts": [_receipt_fields(receipt) for receipt in receipts],
-            **_truncation(notification),
-        }
-        return Response(result, status=status.HTTP_202_ACCEPTED)
+            result = _receive(request, token=token)
+        except UnconfirmedToken:
+            pass
+        except Exception as error:  # noqa: BLE001 - the view handles it
+            request.failure = error
+        else:
+            return HttpResponse(
+                JSONRenderer().render(result),
+                status=status.HTTP_202_ACCEPTED,
+                content_type="application/json",
+                headers={"Allow": "POST, OPTIONS"},
+            )
+    request.recent_token = None
+    find_again(request)
+    request.has_credentials = has_credentials(request)
+    return _notification_view(request)
+
+
+_notification_view: Callable[[HttpRequest], HttpResponseBase] = AlertmanagerWebhook.as_view()
+
+
+def _receive(request: HttpRequest, *, token: ApiToken | None = None) -> dict[str, Any]:
+    """Store the alerts, create their runs and return the response.
+
+    ``token``: a recent one, to confirm. Raises UnconfirmedToken.
+    """
+    try:
+        body = _read_body(request)
+        payload = alertmanager.decode(body)
+        cache_decoded_body(request, payload)
+        notification = alertmanager.read(payload, size=len(body))
+    except alertmanager.PayloadError as error:
+        raise ParseError(str(error)) from error
+    cause = Cause.of_request(request)
+    try:
+        if token is not None and not ApiToken.confirm([token], at=cause.at):
+            raise UnconfirmedToken
+        receipts = _group.receive(Delivery(notification, cause, cause.client_host)).receipts
+    except Error as error:
+        # Any database error is a 503: Alertmanager retries only after a 5xx.
+        raise Unavailable from error
+    for disposition, count in Counter(receipt.disposition for receipt in receipts).items():
+        ALERTS_RECEIVED.add(count, disposition=disposition.value)
+    _log(receipts, receiver=notification.receiver)
+    return {
+        "request_id": cause.request_id,
+        "status": "accepted" if receipts else "no_alerts",
+        "alerts_received": len(receipts),
+        # Without the serializer: it takes as long for 1 alert as the transaction for 10.
+        "alerts": [_receipt_fields(receipt) for receipt in receipts],
+        **_truncation(notification),
+    }
 
 
 def _log(receipts: Sequence[Receipt], *, receiver: str) -> None:
@@ -165,7 +214,7 @@ def _log(receipts: Sequence[Receipt], *, receiver: str) -> None:
     )
 
 
-def _read_body(request: Request) -> bytes:
+def _read_body(request: HttpRequest) -> bytes:
     """Return the body. Raises TooLarge, or UnreadableBody so that the sender retries."""
     try:
         body: bytes = request.body

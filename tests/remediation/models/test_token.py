@@ -162,9 +162,15 @@ def test_the_recent_tokens_are_limited(monkeypatch):
     assert 1 <= sum(ApiToken.recent(text, at=NOW) is not None for text in texts) <= 3
 
 
+def find_new_token(**columns):
+    _, text = make_token(["webhook"], **columns)
+    token = ApiToken.find(text, at=NOW)
+    assert token
+    return token
+
+
 def test_unchanged_tokens_are_confirmed_by_one_query(django_assert_num_queries):
-    texts = [make_token(["webhook"])[1] for _ in range(3)]
-    tokens = [ApiToken.find(text, at=NOW) for text in texts]
+    tokens = [find_new_token() for _ in range(3)]
 
     with django_assert_num_queries(1):
         assert ApiToken.confirm(tokens, at=NOW) == {token.pk for token in tokens}
@@ -183,15 +189,14 @@ def test_unchanged_tokens_are_confirmed_by_one_query(django_assert_num_queries):
     ],
 )
 def test_a_changed_token_is_not_confirmed(change):
-    changed, other = (ApiToken.find(make_token(["webhook"])[1], at=NOW) for _ in range(2))
+    changed, other = find_new_token(), find_new_token()
     ApiToken.objects.filter(pk=changed.pk).update(**change)
 
     assert ApiToken.confirm([changed, other], at=NOW) == {other.pk}
 
 
 def test_a_deleted_or_expired_token_is_not_confirmed():
-    deleted = ApiToken.find(make_token(["webhook"])[1], at=NOW)
-    expired = ApiToken.find(make_token(["webhook"], expires_at=NOW + SECOND)[1], at=NOW)
+    deleted, expired = find_new_token(), find_new_token(expires_at=NOW + SECOND)
     ApiToken.objects.filter(pk=deleted.pk).delete()
 
     assert ApiToken.confirm([deleted, expired], at=NOW + SECOND) == set()

@@ -55,6 +55,8 @@ def _sqlite(parts: SplitResult) -> dict[str, Any]:
     return {
         "ENGINE": "poundcake.sqlite",
         "NAME": name,
+        # To open and close a connection takes longer than the statements of a request.
+        "CONN_MAX_AGE": 60,  # seconds
         # pytest-django knows only Django's own backend as one with databases in memory.
         "TEST": {"NAME": ":memory:"},
         "OPTIONS": {

@@ -222,6 +222,7 @@ def test_sqlite_takes_the_write_lock_first_and_creates_its_folder(read, tmp_path
     database = read(DATABASE_URL=f"sqlite:///{path}")["DATABASES"]["default"]
 
     assert database["NAME"] == str(path)
+    assert database["CONN_MAX_AGE"] == 60
     assert database["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
     assert "journal_mode=WAL" in database["OPTIONS"]["init_command"]
     assert path.parent.is_dir()

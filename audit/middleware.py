@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -27,7 +28,7 @@ from remediation.engine.totals.definitions import (
 from remediation.models import new_id
 from remediation.models.actor import kind_of_user
 from remediation.models.inserts import insert
-from remediation.redaction import mask, mask_headers, mask_query, mask_text
+from remediation.redaction import mask, mask_headers, mask_query, mask_text, may_contain
 from remediation.values.clients import client_address
 from remediation.values.text import storable
 
@@ -55,6 +56,7 @@ class IdentifiedRequest(HttpRequest):
     has_credentials: bool = False
     # The parsed body, if a view cached it.
     decoded_body: object = None
+    call_record: CallRecord
 
 
 unknown_callers = RecordBudget()
@@ -85,7 +87,8 @@ class ApiCallMiddleware:
     only a limited number of them.
 
     The record has its own transaction, so the effects of the call are committed even if it cannot
-    be recorded.
+    be recorded. A view may insert the row of ``request.call_record`` with these effects, and set
+    ``is_stored``.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -95,31 +98,60 @@ class ApiCallMiddleware:
         """Return the response and record the call."""
         if not _is_recorded(request.path_info):
             return self.get_response(request)
-        created_at, begin = clock.now(), time.perf_counter()
-        body = _read_body(request) if _is_known(request) else None
+        record = request.call_record = CallRecord(request)
+        record.body = _read_body(request) if record.is_known else None
         response = self.get_response(request)
-        elapsed = time.perf_counter() - begin
-        # Again: the view may have found that a token has just been revoked.
-        is_known = _is_known(request)
+        elapsed = time.perf_counter() - record.begin
         endpoint = _endpoint(request.path_info)
         API_REQUESTS.add(endpoint=endpoint, code=str(response.status_code))
         API_SECONDS.observe(elapsed, endpoint=endpoint)
-        if not is_known and not unknown_callers.take():
+        if record.is_stored:
+            return response
+        if not record.is_known and not unknown_callers.take():
             SKIPPED_RECORDS.add()
             return response
         with _log_failure(request):
-            columns = _identity_columns(request)
-            if is_known:
-                columns |= _request_columns(request, body) | _response_columns(request, response)
-            call = ApiCall(
-                created_at=created_at,
-                completed_at=clock.now(),
-                processing_time_ms=round(elapsed * 1000, 3),
-                status_code=response.status_code,
-                **columns,
-            )
-            _write(call)
+            _write(record.row(response.status_code, _recorded_content(request, response)))
         return response
+
+
+class CallRecord:
+    """The record of a call in progress. ``is_stored``: its row was committed with its effects."""
+
+    def __init__(self, request: IdentifiedRequest) -> None:
+        self.request = request
+        self.created_at, self.begin = clock.now(), time.perf_counter()
+        self.body: bytes | None = None
+        self.is_stored = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether to record the content: anybody's would fill the database.
+
+        A view may find that a token has just been revoked.
+        """
+        return getattr(self.request, "has_credentials", False)
+
+    @cached_property
+    def request_columns(self) -> dict[str, Any]:
+        """The columns that only depend on the request; they take most of the time of ``row``."""
+        return _request_columns(self.request, self.body)
+
+    def row(self, status_code: int, content: bytes | dict[str, Any]) -> ApiCall:
+        """Return the unsaved row of a call that ends now.
+
+        ``content``: of the response, as bytes or as the JSON object that is sent.
+        """
+        columns = _identity_columns(self.request)
+        if self.is_known:
+            columns |= self.request_columns | _response_columns(self.request, content)
+        return ApiCall(
+            created_at=self.created_at,
+            completed_at=clock.now(),
+            processing_time_ms=round((time.perf_counter() - self.begin) * 1000, 3),
+            status_code=status_code,
+            **columns,
+        )
 
 
 def _write(call: ApiCall) -> None:
@@ -131,11 +163,6 @@ def _write(call: ApiCall) -> None:
         call.body = call.response_body = {"truncated": True, "reason": "it could not be stored"}
         call.headers, call.query_params = {}, {}
         insert([call])
-
-
-def _is_known(request: HttpRequest) -> bool:
-    """Return whether to record the content: anybody's would fill the database."""
-    return getattr(request, "has_credentials", False)
 
 
 def _endpoint(path: str) -> str:
@@ -193,15 +220,21 @@ def _request_columns(request: IdentifiedRequest, body: bytes | None) -> dict[str
     }
 
 
-def _response_columns(request: HttpRequest, response: HttpResponseBase) -> dict[str, Any]:
+def _recorded_content(request: HttpRequest, response: HttpResponseBase) -> bytes:
     # The response of a successful read repeats rows that the database has.
     is_stored = request.method not in READS or response.status_code >= 400
-    content = response.content if is_stored and isinstance(response, HttpResponse) else b""
+    return response.content if is_stored and isinstance(response, HttpResponse) else b""
+
+
+def _response_columns(request: HttpRequest, content: bytes | dict[str, Any]) -> dict[str, Any]:
+    secrets = known_secrets()
     return {
         # REST framework sets the authenticated user or token on Django's request.
         "actor": _storable(request.user.get_username())[:150] if hasattr(request, "user") else "",
         "actor_kind": kind_of_user(request.user) if hasattr(request, "user") else "",
-        "response_body": _stored_body(content, known_secrets()),
+        "response_body": _stored_body(content, secrets)
+        if isinstance(content, bytes)
+        else _storable(mask(content, secrets=secrets)),
     }
 
 
@@ -215,10 +248,14 @@ def _stored_body(content: bytes, secrets: list[str], *, decoded: Any = None) -> 
     if len(content) > BODY_BYTES_MAX:
         return _truncate(content, len(content), secrets)
     try:
-        value = decoded or _DECODER.decode(content.decode())
+        text = content.decode()
+        value = decoded or _DECODER.decode(text)
     except (ValueError, RecursionError):
         return _truncate(content, len(content), secrets)
-    return _storable(mask(value, secrets=secrets))
+    if "\\" in text:
+        return _storable(mask(value, secrets=secrets))
+    # Without escapes, each string of the value is a part of the text and can be stored.
+    return mask(value, secrets=secrets if may_contain(text, secrets) else ())
 
 
 def _truncate(content: bytes, size: int, secrets: list[str]) -> dict[str, Any] | str:

@@ -149,6 +149,12 @@ def mask_text(text: str, secrets: Collection[str] = ()) -> str:
     return _SCHEME.sub(rf"\g<scheme> {MASK}", masked)
 
 
+def may_contain(text: str, secrets: Collection[str]) -> bool:
+    """Return whether a part of the text may be a known secret, or contain one."""
+    known = frozenset(secrets)
+    return any(form in text for form in (*known, *_list_forms(known)) if form)
+
+
 def is_masked(text: str) -> bool:
     """Return whether a text is a mask, or contains one in place of a password or a quoted value."""
     return text == MASK or f":{MASK}@" in text or f'"{MASK}"' in text

@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.test import Client
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,6 +27,8 @@ from remediation import process_counts
 from remediation.api.parsers import ObjectParser
 from remediation.engine.totals.definitions import UNRECORDED_CALLS
 from remediation.models import Scope
+from remediation.redaction import mask
+from remediation.values.text import storable
 from tests.factories import make_token
 from tests.remediation.refused_rows import refused
 
@@ -362,3 +364,64 @@ def test_a_token_is_read_once_per_call(caller, django_assert_max_num_queries):
         caller.get("/api/v1/guarded")
 
     assert sum("api_tokens" in query["sql"] for query in queries) == 1
+
+
+WORDS = ["a", "\u00e9", "\x00", "\ud800", "hunter22", "password", "abc", "*****", "\\", '"']
+TEXTS = st.lists(st.sampled_from(WORDS), max_size=4).map("".join)
+VALUES = st.recursive(
+    TEXTS | st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
+    max_leaves=8,
+)
+
+
+@example(value={"hunter22": "my hunter22", "b": "abc"}, secrets=["hunter22"], is_ascii=True)
+@example(value=["abc", "abcd"], secrets=["abc"], is_ascii=True)
+@given(value=VALUES, secrets=st.lists(TEXTS, max_size=3), is_ascii=st.booleans())
+def test_a_body_is_stored_as_if_masked_and_then_made_storable(value, secrets, is_ascii):
+    text = json.dumps(value, ensure_ascii=is_ascii)
+    content = text.encode(errors="replace")
+
+    stored = middleware._stored_body(content, secrets)
+
+    assert stored == storable_value(mask(json.loads(content), secrets=secrets))
+
+
+def storable_value(value):
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [storable_value(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): storable_value(item) for key, item in value.items()}
+    return value
+
+
+def test_a_view_can_store_the_record_with_its_effects(caller, monkeypatch):
+    def store(request):
+        record = request.call_record
+        record.row(202, {"token": "x", "text": "a\x00"}).save()
+        record.is_stored = True
+        return JsonResponse({}, status=202)
+
+    monkeypatch.setattr(urlpatterns[0], "callback", csrf_exempt(store))
+    response = caller.post(ECHO, {"a": "b"}, content_type="application/json")
+
+    call = ApiCall.objects.get()
+    assert call.request_id == response["X-Request-ID"]
+    assert (call.status_code, call.body) == (202, {"a": "b"})
+    assert call.response_body == {"token": "********", "text": "a\ufffd"}
+    assert call.completed_at >= call.created_at
+    assert call.processing_time_ms >= 0
+
+
+def test_a_record_that_was_not_stored_is_stored_after_the_response(caller, monkeypatch):
+    def build(request):
+        request.call_record.row(202, {})
+        return JsonResponse({"error": {}}, status=503)
+
+    monkeypatch.setattr(urlpatterns[0], "callback", csrf_exempt(build))
+    caller.post(ECHO, {"a": "b"}, content_type="application/json")
+
+    call = ApiCall.objects.get()
+    assert (call.status_code, call.response_body) == (503, {"error": {}})

@@ -17,6 +17,7 @@ from remediation.redaction import (
     mask_headers,
     mask_query,
     mask_text,
+    may_contain,
 )
 
 pytestmark = pytest.mark.slow
@@ -280,6 +281,18 @@ JSON_VALUES = st.recursive(
 @given(JSON_VALUES, st.lists(ANY_TEXT, max_size=3))
 def test_masking_never_raises_and_is_valid_json(value, secrets):
     json.dumps(mask(value, secrets=secrets))
+
+
+@given(ANY_TEXT, st.lists(ANY_TEXT, max_size=3))
+def test_a_text_that_contains_no_secret_is_not_changed_by_them(text, secrets):
+    if not may_contain(text, secrets):
+        assert mask({text: text}, secrets=secrets) == mask({text: text})
+
+
+def test_a_text_may_contain_a_secret_in_each_form():
+    assert may_contain("ab", ["b"])
+    assert may_contain("2dretnuh", ["hunterd2"])
+    assert not may_contain("hunter", ["hunterd2", ""])
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def violations(rows: Rows, sandbox: Sandbox, *, allowed_unknown: str = "") -> li
     return [
         *_unsettled(rows, allowed_unknown),
         *_launches(rows, sandbox),
-        *_gaps(rows),
+        *gaps(rows),
         *_after_the_end(rows),
     ]
 
@@ -65,7 +65,7 @@ def _launches(rows: Rows, sandbox: Sandbox) -> Iterator[str]:
         yield f"StackStorm has {[remote['id'] for remote in roots]}, we recorded {launched}"
 
 
-def _gaps(rows: Rows) -> Iterator[str]:
+def gaps(rows: Rows) -> Iterator[str]:
     """Check that the transitions of each row lead from '' to its status without a gap."""
     for kind in ("alerts", "runs", "executions"):
         for row in rows[kind]:

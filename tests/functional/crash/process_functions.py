@@ -18,10 +18,12 @@ from django.test import Client
 from django.utils import timezone
 from time_machine import Traveller
 
+from remediation import alertmanager, jobs
 from remediation import clock as shared_clock
-from remediation import jobs
+from remediation.engine.intake.deliveries import Delivery, Stored
+from remediation.engine.intake.receive import receive_all
 from remediation.engine.launching import parameters
-from remediation.models import ActionExecution, Alert, BucketRun, Scope, Transition
+from remediation.models import ActionExecution, Alert, BucketRun, Cause, Scope, Transition
 from tests import factories
 from tests.functional.crash.interruptions import InterruptionPoints
 
@@ -91,6 +93,35 @@ def remediate(
             accepted()
         _work(clock, until=_have_ended)
     return {"points": points.passed, "rows": _history()}
+
+
+def store_group(
+    accepted: Accepted,
+    *,
+    bodies: list[str],
+    is_new: bool = True,
+    kill_at: int = 0,
+    disconnect_at: int = 0,
+) -> dict[str, Any]:
+    """Store notifications as the leader of a group; each is accepted after the commit.
+
+    Return the interruption points passed, the dispositions of the alerts and the history.
+    """
+    if is_new:
+        _delete_history()
+    points = InterruptionPoints(kill_at=kill_at, disconnect_at=disconnect_at)
+    points.watch()
+    deliveries = [
+        Delivery(alertmanager.parse(body.encode()), Cause(request_id=f"call-{number}"), "192.0.2.1")
+        for number, body in enumerate(bodies)
+    ]
+    results = receive_all(deliveries)
+    assert all(isinstance(one, Stored) for one in results), results
+    for _ in results:
+        accepted()
+    receipts = [one.receipts for one in results if isinstance(one, Stored)]
+    dispositions = [str(receipt.disposition) for of_one in receipts for receipt in of_one]
+    return {"points": points.passed, "dispositions": dispositions, "rows": _history()}
 
 
 def _delete_history() -> None:

@@ -38,6 +38,7 @@ from remediation.engine.intake.deliveries import Delivery
 from remediation.engine.intake.episodes import Disposition
 from remediation.engine.intake.group_commit import GroupCommit
 from remediation.engine.intake.receipts import Receipt
+from remediation.engine.intake.receive import UnconfirmedToken
 from remediation.engine.outcomes import poll_hints
 from remediation.engine.totals.definitions import ALERTS_RECEIVED, ALERTS_TRUNCATED
 from remediation.models import ApiToken, Cause, Scope
@@ -127,10 +128,6 @@ class AlertmanagerWebhook(TokenOnlyView):
         return Response(_receive(request._request), status=status.HTTP_202_ACCEPTED)
 
 
-class UnconfirmedToken(Exception):
-    """The token of a request was revoked or changed in the last seconds."""
-
-
 def answer_notification(request: MachineRequest) -> HttpResponseBase:
     """Return the response of AlertmanagerWebhook to a POST, without its costs if it is a success.
 
@@ -176,9 +173,8 @@ def _receive(request: HttpRequest, *, token: ApiToken | None = None) -> dict[str
         raise ParseError(str(error)) from error
     cause = Cause.of_request(request)
     try:
-        if token is not None and not ApiToken.confirm([token], at=cause.at):
-            raise UnconfirmedToken
-        receipts = _group.receive(Delivery(notification, cause, cause.client_host)).receipts
+        delivery = Delivery(notification, cause, cause.client_host, token=token)
+        receipts = _group.receive(delivery).receipts
     except Error as error:
         # Any database error is a 503: Alertmanager retries only after a 5xx.
         raise Unavailable from error

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def send(web: PoundCake, host: str) -> socket.socket:
     return connection
 
 
-def response(connection: socket.socket) -> tuple[int, dict[str, object]]:
+def response(connection: socket.socket) -> tuple[int, Any]:
     with connection, connection.makefile("rb") as stream:
         head, _, body = stream.read().partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)

@@ -26,7 +26,7 @@ from remediation.engine.intake.episodes import Received
 from remediation.engine.intake.new_runs import save_runs
 from remediation.engine.intake.receipts import Receipt, receipt_of
 from remediation.engine.intake.status_changes import skip_pending_runs, stop_running_runs
-from remediation.models import Alert, Cause, Pause, TransitionBatch
+from remediation.models import Alert, ApiToken, Cause, Pause, TransitionBatch
 from remediation.models.inserts import insert
 
 # Returns the unsaved record of a call for its receipts.
@@ -37,12 +37,14 @@ Record: TypeAlias = Callable[[list[Receipt]], Model]
 class Delivery:
     """A notification and how it was sent. ``client``: the IP address of the sender.
 
-    ``record``: its row is stored in the same transaction.
+    ``token``: a recent one of the sender, to confirm. ``record``: its row is stored in the same
+    transaction.
     """
 
     notification: Notification
     cause: Cause
     client: str
+    token: ApiToken | None = None
     record: Record | None = None
 
     @property

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 
 from remediation.alertmanager import IncomingAlert, fingerprint
 from remediation.engine.intake.deliveries import Delivery, Stored
-from remediation.engine.intake.receive import receive_all
+from remediation.engine.intake.receive import receive_confirmed
 
 # Of one transaction, unless one notification alone has more. Locks are held for its time.
 ALERTS_MAX = 500
@@ -65,7 +65,7 @@ def split(waiting: Iterable[Waiting]) -> tuple[list[Waiting], deque[Waiting]]:
 class GroupCommit:
     """The notifications that one process is storing."""
 
-    def __init__(self, store_all: StoreAll = receive_all) -> None:
+    def __init__(self, store_all: StoreAll = receive_confirmed) -> None:
         """Set up. ``store_all``: returns for each delivery what was stored, or an error."""
         self._store_all = store_all
         self._lock = threading.Lock()

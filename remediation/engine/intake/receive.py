@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import compress
 
 from django.db import Error, IntegrityError
 
@@ -20,9 +21,29 @@ from remediation.engine.intake.deliveries import Delivery, Stored, store
 from remediation.engine.intake.receipts import Receipt
 from remediation.engine.row_by_row import is_outage, reason_for, run_batch
 from remediation.engine.transaction_retries import is_transient, retry_on_conflict
-from remediation.models import Cause
+from remediation.models import ApiToken, Cause
 
 logger = logging.getLogger(__name__)
+
+
+class UnconfirmedToken(Exception):
+    """The token of a sender was revoked or changed in the last seconds; nothing was stored."""
+
+
+def receive_confirmed(deliveries: Sequence[Delivery]) -> list[Stored | Exception]:
+    """Return the results of ``receive_all``, and UnconfirmedToken for invalid tokens."""
+    tokens = {one.token for one in deliveries if one.token}
+    at = max(one.cause.at for one in deliveries)
+    try:
+        valid = retry_on_conflict(
+            partial(ApiToken.confirm, tokens, at=at), description="Check of the tokens"
+        )
+    except Error as error:
+        return [copy.copy(error) for _ in deliveries]
+    is_valid = [one.token is None or one.token.pk in valid for one in deliveries]
+    confirmed = list(compress(deliveries, is_valid))
+    stored = iter(receive_all(confirmed) if confirmed else [])
+    return [next(stored) if valid_one else UnconfirmedToken() for valid_one in is_valid]
 
 
 def receive_all(deliveries: Sequence[Delivery]) -> list[Stored | Exception]:

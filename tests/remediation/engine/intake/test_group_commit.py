@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,9 +20,9 @@ from remediation.engine.intake.deliveries import Delivery, Stored
 from remediation.engine.intake.episodes import Disposition
 from remediation.engine.intake.group_commit import GroupCommit
 from remediation.engine.intake.receipts import Receipt
-from remediation.engine.intake.receive import receive_all
-from remediation.models import Alert, Cause
-from tests.factories import LABELS, alert_payload, make_step, notification_body
+from remediation.engine.intake.receive import UnconfirmedToken, receive_all, receive_confirmed
+from remediation.models import Alert, ApiToken, Cause
+from tests.factories import LABELS, alert_payload, make_step, make_token, notification_body
 from tests.remediation.refused_rows import TEXT, refused
 
 SECONDS = 10
@@ -228,4 +229,38 @@ def test_an_outage_of_the_database_is_raised_for_all(monkeypatch):
 
     assert [type(one) for one in results] == [OperationalError] * 2
     assert results[0] is not results[1]
+    assert not Alert.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_revoked_token_of_one_sender_does_not_affect_the_others():
+    def found(scope: str) -> ApiToken:
+        _, text = make_token([scope])
+        token = ApiToken.find(text, at=Cause().at)
+        assert token
+        return token
+
+    valid, revoked = found("webhook"), found("webhook")
+    revoked.revoke(cause=Cause())
+    tokens = [valid, revoked, None, valid]
+    deliveries = [
+        replace(delivery(name), token=token) for name, token in zip("ABCD", tokens, strict=True)
+    ]
+
+    results = receive_confirmed(deliveries)
+
+    assert [type(one) for one in results] == [Stored, UnconfirmedToken, Stored, Stored]
+    assert [one.receipts[0].alert_name for one in results if isinstance(one, Stored)] == [*"ACD"]
+    assert set(Alert.objects.values_list("alert_name", flat=True)) == set("ACD")
+
+
+@pytest.mark.django_db
+def test_without_a_valid_token_nothing_is_stored():
+    token, text = make_token(["webhook"])
+    found = ApiToken.find(text, at=Cause().at)
+    token.revoke(cause=Cause())
+
+    [result] = receive_confirmed([replace(delivery("A"), token=found)])
+
+    assert isinstance(result, UnconfirmedToken)
     assert not Alert.objects.exists()

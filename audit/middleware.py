@@ -87,8 +87,8 @@ class ApiCallMiddleware:
     only a limited number of them.
 
     The record has its own transaction, so the effects of the call are committed even if it cannot
-    be recorded. A view may insert the row of ``request.call_record`` with these effects, and set
-    ``is_stored``.
+    be recorded. The webhook inserts the row of ``request.call_record`` with the alerts instead; if
+    that fails, it stores the alerts without it.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -137,11 +137,15 @@ class CallRecord:
         """The columns that only depend on the request; they take most of the time of ``row``."""
         return _request_columns(self.request, self.body)
 
-    def row(self, status_code: int, content: bytes | dict[str, Any]) -> ApiCall:
-        """Return the unsaved row of a call that ends now.
+    def prepare(self) -> bool:
+        """Build the columns of the request; return whether that was possible."""
+        try:
+            return bool(self.request_columns)
+        except Exception:  # noqa: BLE001 - logged when the middleware tries again
+            return False
 
-        ``content``: of the response, as bytes or as the JSON object that is sent.
-        """
+    def row(self, status_code: int, content: bytes) -> ApiCall:
+        """Return the unsaved row of a call that ends now. ``content``: of the response."""
         columns = _identity_columns(self.request)
         if self.is_known:
             columns |= self.request_columns | _response_columns(self.request, content)
@@ -226,15 +230,12 @@ def _recorded_content(request: HttpRequest, response: HttpResponseBase) -> bytes
     return response.content if is_stored and isinstance(response, HttpResponse) else b""
 
 
-def _response_columns(request: HttpRequest, content: bytes | dict[str, Any]) -> dict[str, Any]:
-    secrets = known_secrets()
+def _response_columns(request: HttpRequest, content: bytes) -> dict[str, Any]:
     return {
         # REST framework sets the authenticated user or token on Django's request.
         "actor": _storable(request.user.get_username())[:150] if hasattr(request, "user") else "",
         "actor_kind": kind_of_user(request.user) if hasattr(request, "user") else "",
-        "response_body": _stored_body(content, secrets)
-        if isinstance(content, bytes)
-        else _storable(mask(content, secrets=secrets)),
+        "response_body": _stored_body(content, known_secrets()),
     }
 
 

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
+from django.db.models import Model
 from django.http import HttpRequest
 
 from remediation.models import ApiToken
+
+
+class CallRecord(Protocol):
+    """The record of a call, which audit's middleware stores unless ``is_stored``."""
+
+    is_stored: bool
+
+    def prepare(self) -> bool:
+        """Build what only depends on the request; return whether that was possible."""
+
+    def row(self, status_code: int, content: bytes, /) -> Model:
+        """Return the unsaved row of a call that ends now with this response."""
 
 
 class MachineRequest(HttpRequest):
@@ -14,6 +27,7 @@ class MachineRequest(HttpRequest):
 
     user: Any
     has_credentials: bool
+    call_record: CallRecord
     # A token that must be confirmed, if it was found seconds ago.
     recent_token: ApiToken | None = None
     # Why the notification was not accepted.

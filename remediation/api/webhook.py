@@ -9,9 +9,10 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.db import Error
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
@@ -125,7 +126,9 @@ class AlertmanagerWebhook(TokenOnlyView):
         failure: Exception | None = getattr(request._request, "failure", None)
         if failure is not None:
             raise failure
-        return Response(_receive(request._request), status=status.HTTP_202_ACCEPTED)
+        return Response(
+            _receive(cast("MachineRequest", request._request)), status=status.HTTP_202_ACCEPTED
+        )
 
 
 def answer_notification(request: MachineRequest) -> HttpResponseBase:
@@ -159,8 +162,8 @@ def answer_notification(request: MachineRequest) -> HttpResponseBase:
 _notification_view: Callable[[HttpRequest], HttpResponseBase] = AlertmanagerWebhook.as_view()
 
 
-def _receive(request: HttpRequest, *, token: ApiToken | None = None) -> dict[str, Any]:
-    """Store the alerts, create their runs and return the response.
+def _receive(request: MachineRequest, *, token: ApiToken | None = None) -> dict[str, Any]:
+    """Store the alerts, create their runs, record the call and return the response.
 
     ``token``: a recent one, to confirm. Raises UnconfirmedToken.
     """
@@ -172,42 +175,78 @@ def _receive(request: HttpRequest, *, token: ApiToken | None = None) -> dict[str
     except alertmanager.PayloadError as error:
         raise ParseError(str(error)) from error
     cause = Cause.of_request(request)
+
+    def record(receipts: Sequence[Receipt]) -> Model:
+        content = _response(receipts, notification, request_id=cause.request_id)
+        return request.call_record.row(status.HTTP_202_ACCEPTED, JSONRenderer().render(content))
+
+    delivery = Delivery(
+        *(notification, cause, cause.client_host, token),
+        record=record if request.call_record.prepare() else None,
+    )
     try:
-        delivery = Delivery(notification, cause, cause.client_host, token=token)
-        receipts = _group.receive(delivery).receipts
+        stored = _group.receive(delivery)
     except Error as error:
         # Any database error is a 503: Alertmanager retries only after a 5xx.
         raise Unavailable from error
-    for disposition, count in Counter(receipt.disposition for receipt in receipts).items():
-        ALERTS_RECEIVED.add(count, disposition=disposition.value)
-    _log(receipts, receiver=notification.receiver)
-    return {
-        "request_id": cause.request_id,
+    request.call_record.is_stored = stored.is_recorded
+    _count_and_log(stored.receipts, notification)
+    return _response(stored.receipts, notification, request_id=cause.request_id)
+
+
+def _response(
+    receipts: Sequence[Receipt], notification: Notification, *, request_id: str
+) -> dict[str, Any]:
+    response: dict[str, Any] = {
+        "request_id": request_id,
         "status": "accepted" if receipts else "no_alerts",
         "alerts_received": len(receipts),
         # Without the serializer: it takes as long for 1 alert as the transaction for 10.
         "alerts": [_receipt_fields(receipt) for receipt in receipts],
-        **_truncation(notification),
     }
+    if notification.truncated_alerts:
+        response["truncated_alerts"] = notification.truncated_alerts
+        response["warning"] = _truncation_warning(notification)
+    return response
 
 
-def _log(receipts: Sequence[Receipt], *, receiver: str) -> None:
-    """Log the number of alerts by disposition, and the runs."""
-    counts = {str(name): count for name, count in Counter(r.disposition for r in receipts).items()}
+def _receipt_fields(receipt: Receipt) -> dict[str, Any]:
+    fields = {name: getattr(receipt, name) for name in ReceiptSerializer._declared_fields}
+    if not receipt.notes:
+        del fields["notes"]
+    return fields
+
+
+def _truncation_warning(notification: Notification) -> str:
+    return (
+        f"Alertmanager truncated {notification.truncated_alerts} alerts of this group and may never"
+        " send them. Set max_alerts to 0 in its webhook_config."
+    )
+
+
+def _count_and_log(receipts: Sequence[Receipt], notification: Notification) -> None:
+    """Count and log the alerts by disposition, the runs and the truncated alerts."""
+    counts = Counter(receipt.disposition.value for receipt in receipts)
+    for disposition, count in counts.items():
+        ALERTS_RECEIVED.add(count, disposition=disposition)
     runs = [run for receipt in receipts for run in receipt.runs]
     logger.info(
         "Alerts from %s: %s. New runs: %s",
-        receiver,
+        notification.receiver,
         ", ".join(f"{count} {name}" for name, count in counts.items()) or "none",
         len(runs),
         extra={
             "event": "alerts.received",
-            "receiver": receiver,
+            "receiver": notification.receiver,
             "alerts": len(receipts),
-            "dispositions": counts,
+            "dispositions": dict(counts),
             "runs": runs[:LOGGED_RUNS_MAX],
         },
     )
+    if notification.truncated_alerts:
+        ALERTS_TRUNCATED.add(notification.truncated_alerts)
+        text = _truncation_warning(notification)
+        logger.warning("Receiver %s: %s", notification.receiver, text)
 
 
 def _read_body(request: HttpRequest) -> bytes:
@@ -221,27 +260,6 @@ def _read_body(request: HttpRequest) -> bytes:
         # After a 4xx, Alertmanager would drop the alerts.
         raise UnreadableBody(str(cause.detail)) from error
     return body
-
-
-def _receipt_fields(receipt: Receipt) -> dict[str, Any]:
-    fields = {name: getattr(receipt, name) for name in ReceiptSerializer._declared_fields}
-    if not receipt.notes:
-        del fields["notes"]
-    return fields
-
-
-def _truncation(notification: Notification) -> dict[str, Any]:
-    """Return the count and the warning if the sender truncated the alerts."""
-    count = notification.truncated_alerts
-    if not count:
-        return {}
-    ALERTS_TRUNCATED.add(count)
-    warning = (
-        f"Alertmanager truncated {count} alerts of this group and may never send them. Set"
-        " max_alerts to 0 in its webhook_config."
-    )
-    logger.warning("Receiver %s: %s", notification.receiver, warning)
-    return {"truncated_alerts": count, "warning": warning}
 
 
 @extend_schema(

@@ -173,11 +173,12 @@ class ApiToken(models.Model):
         """
         ids = {token.pk for token in tokens}
         rows = {row[0]: row for row in valid_token_rows(ids)} if ids else {}
-        return {
+        invalid = {
             token.pk
             for token in tokens
-            if token._row == rows.get(token.pk, ()) and not token._is_expired(at)
+            if token._row != rows.get(token.pk, ()) or token._is_expired(at)
         }
+        return ids - invalid
 
     def _is_expired(self, at: datetime.datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= at

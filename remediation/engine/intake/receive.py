@@ -32,7 +32,7 @@ class UnconfirmedToken(Exception):
 
 def receive_confirmed(deliveries: Sequence[Delivery]) -> list[Stored | Exception]:
     """Return the results of ``receive_all``, and UnconfirmedToken for invalid tokens."""
-    tokens = {one.token for one in deliveries if one.token}
+    tokens = [one.token for one in deliveries if one.token]
     at = max(one.cause.at for one in deliveries)
     try:
         valid = retry_on_conflict(

@@ -211,3 +211,15 @@ def test_a_recent_token_that_was_revoked_records_no_use():
 
     row.refresh_from_db()
     assert row.last_used_at == NOW
+
+
+def test_a_token_that_was_found_before_and_after_a_change_is_not_confirmed():
+    row, text = make_token(["webhook"])
+    before = ApiToken.find(text, at=NOW)
+    ApiToken.objects.filter(pk=row.pk).update(name="renamed")
+    after = ApiToken.find(text, at=NOW)
+
+    assert before
+    assert after
+    assert ApiToken.confirm([before, after], at=NOW) == set()
+    assert ApiToken.confirm([after], at=NOW) == {row.pk}

@@ -33,11 +33,21 @@ class PauseHeaderMiddleware:
         return response
 
 
+def _current(request: HttpRequest) -> Pause | None:
+    """Return the current pause, which the view may have read with the data of its response.
+
+    Not cached: it is one indexed row, and the header must not outlive the pause.
+    """
+    if hasattr(request, "pause"):
+        pause: Pause | None = request.pause
+        return pause
+    return Pause.current(at=clock.now())
+
+
 def _visible_reason(request: HttpRequest) -> str:
     """Return the reason as one line of ASCII; '' without a pause or authentication."""
     try:
-        # Not cached: it is one indexed row, and the header must not outlive the pause.
-        current = Pause.current(at=clock.now()) if request.user.is_authenticated else None
+        current = _current(request) if request.user.is_authenticated else None
     except Error as error:
         logger.warning("Could not read the pause: %s", error)
         return ""

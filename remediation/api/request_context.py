@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from django.db.models import Model
 from django.http import HttpRequest
 
-from remediation.models import ApiToken
+from remediation.models import ApiToken, Pause
 
 
 class CallRecord(Protocol):
@@ -30,6 +30,8 @@ class MachineRequest(HttpRequest):
     call_record: CallRecord
     # A token that must be confirmed, if it was found seconds ago.
     recent_token: ApiToken | None = None
+    # The pause in effect; set by a view that has read it.
+    pause: Pause | None
     # Why the notification was not accepted.
     failure: Exception | None = None
 

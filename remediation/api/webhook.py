@@ -190,6 +190,8 @@ def _receive(request: MachineRequest, *, token: ApiToken | None = None) -> dict[
         # Any database error is a 503: Alertmanager retries only after a 5xx.
         raise Unavailable from error
     request.call_record.is_stored = stored.is_recorded
+    if stored.is_recorded:
+        request.pause = stored.pause
     _count_and_log(stored.receipts, notification)
     return _response(stored.receipts, notification, request_id=cause.request_id)
 

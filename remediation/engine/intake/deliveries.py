@@ -20,8 +20,8 @@ from remediation.alertmanager import InvalidAlert, Notification
 from remediation.engine import wake_ups
 from remediation.engine.guards import cooldown
 from remediation.engine.intake import rejections
-from remediation.engine.intake.alert_changes import AlertChanges, AppliedAlert
-from remediation.engine.intake.assignment import Assignments, assign, without_run
+from remediation.engine.intake.alert_changes import AlertChanges
+from remediation.engine.intake.assignment import assign, without_run
 from remediation.engine.intake.episodes import Received
 from remediation.engine.intake.new_runs import save_runs
 from remediation.engine.intake.receipts import Receipt, receipt_of
@@ -70,11 +70,13 @@ class Delivery:
 class Stored:
     """The receipts of a stored delivery, in the order of its alerts.
 
-    ``is_recorded``: the record of the call was stored with the alerts.
+    ``is_recorded``: the record of the call was stored with the alerts. ``pause``: the one
+    in effect, if the call was recorded.
     """
 
     receipts: list[Receipt] = field(default_factory=list)
     is_recorded: bool = False
+    pause: Pause | None = None
 
 
 def store(deliveries: Sequence[Delivery], *, derives_tags: bool = True) -> list[Stored]:
@@ -84,20 +86,25 @@ def store(deliveries: Sequence[Delivery], *, derives_tags: bool = True) -> list[
     alerts, else use random ones. Raises Error.
     """
     with transaction.atomic(durable=True), TransitionBatch() as batch:
-        receipts = _store_alerts(deliveries, batch=batch, derives_tags=derives_tags)
+        pause = Pause.current(at=max(one.cause.at for one in deliveries))
+        receipts = _store_alerts(deliveries, pause=pause, batch=batch, derives_tags=derives_tags)
         records = [
             one.record(of_one) if one.record else None
             for one, of_one in zip(deliveries, receipts, strict=True)
         ]
         insert([record for record in records if record])
     return [
-        Stored(of_one, is_recorded=record is not None)
+        Stored(of_one, is_recorded=record is not None, pause=pause)
         for of_one, record in zip(receipts, records, strict=True)
     ]
 
 
 def _store_alerts(
-    deliveries: Sequence[Delivery], *, batch: TransitionBatch, derives_tags: bool
+    deliveries: Sequence[Delivery],
+    *,
+    pause: Pause | None,
+    batch: TransitionBatch,
+    derives_tags: bool,
 ) -> list[list[Receipt]]:
     """Store the alerts, create and stop runs, and return the receipts. Needs a transaction."""
     changes = AlertChanges()
@@ -120,7 +127,12 @@ def _store_alerts(
     stop_running_runs(changes.status_changes, batch=batch)
     save_runs(assignments, batch=batch, derives_tags=derives_tags)
     _release(waiting, causes)
-    return _receipts(deliveries, applied, assignments, matched_again)
+    pause_reason = f"paused: {pause.reason}" if pause else ""
+    receipts = (
+        receipt_of(one, assignments, matched_again=matched_again, pause_reason=pause_reason)
+        for one in applied
+    )
+    return [list(islice(receipts, len(one.notification.alerts))) for one in deliveries]
 
 
 def _release(repeated: Iterable[Alert], causes: Mapping[int, Cause]) -> None:
@@ -130,24 +142,3 @@ def _release(repeated: Iterable[Alert], causes: Mapping[int, Cause]) -> None:
         by_time[causes[alert.pk].at].append(alert)
     for at, alerts in by_time.items():
         wake_ups.wake(cooldown.release(alerts, at=at))
-
-
-def _receipts(
-    deliveries: Sequence[Delivery],
-    applied: Iterable[AppliedAlert],
-    assignments: Assignments,
-    matched_again: Sequence[Alert],
-) -> list[list[Receipt]]:
-    """Return the receipts of each delivery. ``applied``: the alerts of all, in order."""
-    pause_reason = _pause_reason(assignments, at=max(one.cause.at for one in deliveries))
-    receipts = (
-        receipt_of(one, assignments, matched_again=matched_again, pause_reason=pause_reason)
-        for one in applied
-    )
-    return [list(islice(receipts, len(one.notification.alerts))) for one in deliveries]
-
-
-def _pause_reason(assignments: Assignments, *, at: datetime.datetime) -> str:
-    """Return why the created runs do not begin yet, or ''."""
-    pause = Pause.current(at=at) if assignments.runs else None
-    return f"paused: {pause.reason}" if pause else ""

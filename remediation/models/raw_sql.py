@@ -86,6 +86,23 @@ def newest_alert_ids(fingerprints: Collection[str]) -> list[int]:
     return [newest for (newest,) in rows]
 
 
+def early_resolve_ids(labels_fingerprints: Collection[str], *, is_locked: bool) -> list[int]:
+    """Return the ids of the early resolves of these label sets; usually there are none.
+
+    Runs twice for every notification. ``is_locked``: read the latest rows and lock them.
+    """
+    if not labels_fingerprints:
+        return []
+    table, pk, key = _names("EarlyResolve", "id", "labels_fingerprint")
+    has_locks = _connection().features.has_select_for_update
+    lock = " FOR UPDATE" if is_locked and has_locks else ""
+    rows = _fetch(
+        f"SELECT {pk} FROM {table} WHERE {key} IN ({_marks(labels_fingerprints)}){lock}",  # noqa: S608 - our names
+        list(labels_fingerprints),
+    )
+    return [found for (found,) in rows]
+
+
 def bucket_rows() -> Rows:
     """Return the columns of each bucket and the id of its newest version.
 

@@ -17,6 +17,7 @@ from remediation.alertmanager import IncomingAlert, fingerprint
 from remediation.engine.transaction_retries import ROW_CHANGED
 from remediation.models import Alert, EarlyResolve
 from remediation.models.inserts import insert
+from remediation.models.raw_sql import early_resolve_ids
 
 
 @dataclass(slots=True)
@@ -93,9 +94,10 @@ class EarlyResolves:
 
 
 def _find(keys: Collection[str], *, is_locked: bool) -> dict[str, EarlyResolve]:
-    if not keys:
+    ids = early_resolve_ids(keys, is_locked=is_locked)
+    if not ids:
         return {}
-    rows = EarlyResolve.objects.filter(labels_fingerprint__in=keys)
+    rows = EarlyResolve.objects.filter(pk__in=ids)
     if is_locked:
         rows = rows.select_for_update()
     return {row.labels_fingerprint: row for row in rows}

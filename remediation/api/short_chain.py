@@ -52,7 +52,7 @@ class ShortChainMiddleware:
 def _has_only_a_token(request: MachineRequest) -> bool:
     fields = request.META
     has_token = bool(fields.get("HTTP_AUTHORIZATION", "").strip())
-    return request.method == "POST" and has_token and "HTTP_COOKIE" not in fields
+    return request.method == "POST" and has_token and not fields.get("HTTP_COOKIE")
 
 
 def _path(request: MachineRequest) -> str:

@@ -152,6 +152,9 @@ def test_a_notification_of_a_revoked_token_stores_no_alert(client: Client) -> No
 
 def test_a_success_with_a_recent_token_needs_no_view(monkeypatch: pytest.MonkeyPatch) -> None:
     client = make_client("webhook")
+    # What follows the short chain is not needed either.
+    chain = settings.MIDDLEWARE[: settings.MIDDLEWARE.index(SHORT_CHAIN) + 1]
+    monkeypatch.setattr(settings, "MIDDLEWARE", chain)
     client.post(URL, b"{}", content_type="application/json")
     monkeypatch.delattr(webhook, "_notification_view")
 
@@ -217,7 +220,8 @@ def observe(
     ApiToken.objects.filter(pk=token.pk).delete()
     observed = {
         "status": response.status_code,
-        "headers": dict(response.headers),
+        # The long chain has read the session before it refuses a host, so it adds this header.
+        "headers": dict(response.headers.items() - {("Vary", "Cookie")}),
         "content": response.content.decode(),
         "log": [(one.name, one.levelname, one.getMessage()) for one in caplog.records],
         "recorded": recorded,

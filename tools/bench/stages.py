@@ -38,15 +38,19 @@ FRAMEWORK, DEQUEUE = "web framework", "dequeue"
 # The functions of each stage, in the order of the table. Time spent in other stages is excluded:
 # the intake's transaction counts as inserts, since matching is a stage of its own.
 STAGES: dict[str, tuple[str, ...]] = {
-    "authentication": ("remediation.api.authentication.TokenAuthentication.authenticate",),
+    "authentication": (
+        "remediation.api.short_chain.recent_token_of",
+        "remediation.api.authentication._find_token",  # every ten seconds
+        "remediation.models.token.valid_token_rows",
+    ),
     "parse": ("remediation.alertmanager.decode", "remediation.alertmanager.read"),
     "match": ("remediation.engine.intake.deliveries.assign",),
     "insert": ("remediation.engine.intake.receive.store",),
     "enqueue": ("remediation.queue.enqueue",),
     "audit": (
-        "audit.middleware._request_columns",
-        "audit.middleware._response_columns",
-        "audit.middleware.insert",
+        "audit.middleware.CallRecord.prepare",
+        "audit.middleware.CallRecord.row",
+        "remediation.engine.intake.deliveries.insert",
     ),
     FRAMEWORK: (),  # the rest of a request
     DEQUEUE: ("remediation.queue.discard_pending",),  # and the rest of a job, in django-q2

@@ -70,6 +70,8 @@ def _networks(texts: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(map(ip_network, texts))
 
 
+# Parsing an address takes as long as decoding an alert, and the same clients call again.
+@lru_cache(maxsize=1024)
 def _address(text: str) -> Address | None:
     """Return an address without its port, or None."""
     if text.startswith("["):

@@ -114,8 +114,10 @@ def mask(value: JSON, *, secrets: Collection[str] = (), levels: int = DEPTH_MAX)
 
 def mask_headers(headers: Mapping[str, str], *, secrets: Collection[str] = ()) -> dict[str, str]:
     """Return a copy of HTTP headers with credentials and known secrets masked."""
+    known = frozenset(secrets)
+    mask_header = _mask_known_header if sum(map(len, headers.values())) < 2_000 else mask_text
     return {
-        _mask_known(name, secrets): MASK if is_secret_name(name) else mask_text(value, secrets)
+        _mask_known(name, secrets): MASK if is_secret_name(name) else mask_header(value, known)
         for name, value in headers.items()
     }
 
@@ -147,6 +149,10 @@ def mask_text(text: str, secrets: Collection[str] = ()) -> str:
     masked = _mask_after(_ASSIGNMENT, masked)
     masked = _mask_after(_OPTION, masked)
     return _SCHEME.sub(rf"\g<scheme> {MASK}", masked)
+
+
+# A client sends the same headers with each request.
+_mask_known_header = lru_cache(maxsize=1024)(mask_text)
 
 
 def may_contain(text: str, secrets: Collection[str]) -> bool:

@@ -222,6 +222,26 @@ def test_valid_requests_conform_to_the_schema(api: Any, headers: dict[str, str])
     assert without_success == []
 
 
+def test_a_body_is_optional_only_where_a_request_without_one_is_valid(
+    api: Any, headers: dict[str, str]
+) -> None:
+    client = Client(headers=headers)
+    optional = [
+        (method, path)
+        for path, operations in api.raw_schema["paths"].items()
+        for method, operation in operations.items()
+        if "requestBody" in operation and not operation["requestBody"].get("required")
+    ]
+
+    responses = {
+        (method, path): client.generic(method.upper(), path.format(**make_row(path)))
+        for method, path in optional
+    }
+
+    assert optional
+    assert {one: r.content for one, r in responses.items() if r.status_code >= 300} == {}
+
+
 def test_invalid_requests_conform_to_the_schema(api: Any, headers: dict[str, str]) -> None:
     statuses, findings = responses(api, headers, NEGATIVE)
 

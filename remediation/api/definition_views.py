@@ -113,6 +113,7 @@ class BucketViewSet(DefinitionViewSet):
     filterset_class = filters.BucketFilter
     ordering_fields = ["id", "name", "priority"]
     keyed_actions = frozenset({"run"})
+    required_body_actions = frozenset({"simulate"})  # an alert or labels
     scopes = DefinitionViewSet.scopes | {"run": Scope.OPERATE, "simulate": Scope.READ}
 
     def save(self, row: Bucket, values: dict[str, Any]) -> None:

@@ -49,7 +49,8 @@ class DocumentedSchema(AutoSchema):
     """Adds the errors of each operation with examples, and the headers of some.
 
     A view lists its actions with If-Match in ``if_match_actions``, and those with Idempotency-Key
-    in ``keyed_actions``, and sets ``requires_body`` if its body is not described by a serializer.
+    in ``keyed_actions``, and those whose body is required although each field of it is optional in
+    ``required_body_actions``. It sets ``requires_body`` if no serializer describes its body.
     """
 
     def get_override_parameters(self) -> list[Any]:
@@ -69,7 +70,8 @@ class DocumentedSchema(AutoSchema):
 
     def _get_request_body(self, direction: Any = "request") -> Any:
         body = super()._get_request_body(direction)  # type: ignore[no-untyped-call]  # untyped
-        if body and getattr(self.view, "requires_body", False):
+        is_required = getattr(self.view, "requires_body", False)
+        if body and (is_required or self._is_in("required_body_actions")):
             body["required"] = True
         return body
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from tools.bench.meters import Reading
 from tools.bench.profile import Profile, Use
 
 WEB, LAUNCH, FOLLOW = PHASES = ("intake", "launch", "follow")
@@ -24,11 +25,15 @@ class Arrivals:
 
 @dataclass(slots=True)
 class Result:
-    """The result for one kind of arrivals. ``database_ms``: CPU of the database server by phase."""
+    """The result for one kind of arrivals.
+
+    ``database_ms``: CPU of the database server by phase. ``written``: what it wrote, by name.
+    """
 
     arrivals: Arrivals
     profile: Profile
     database_ms: dict[str, float] = field(default_factory=dict)
+    written: Reading = field(default_factory=dict)
 
     @property
     def alerts(self) -> int:
@@ -59,7 +64,7 @@ def table(
     ]
 
     def row(name: str, cells: Sequence[dict[str, float | str]]) -> None:
-        texts = [_written(cell.get(column, "")) for cell in cells for column in columns]
+        texts = [_text(cell.get(column, "")) for cell in cells for column in columns]
         lines.append(f"| {name} | {' | '.join(texts)} |")
 
     for phase in PHASES:
@@ -75,10 +80,22 @@ def table(
                 f"database server: {phase}",
                 [{CPU: one.database_ms.get(phase, 0.0) / one.alerts} for one in results],
             )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_written_table(results)])
 
 
-def _written(value: float | str) -> str:
+def _written_table(results: Sequence[Result]) -> list[str]:
+    names = sorted({name for one in results for name in one.written})
+    if not names:
+        return []
+    heads = " | ".join(one.arrivals.name for one in results)
+    lines = ["", f"| written, per alert | {heads} |", "|---" + "|---:" * len(results) + "|"]
+    for name in names:
+        texts = [_text(one.written.get(name, 0.0) / one.alerts) for one in results]
+        lines.append(f"| {name} | {' | '.join(texts)} |")
+    return lines
+
+
+def _text(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.2f}"
 
 
@@ -102,9 +119,7 @@ def side_by_side(before: Sequence[Result], now: Sequence[Result]) -> list[Result
 
 def _named(results: Sequence[Result], when: str) -> list[Result]:
     return [
-        Result(
-            replace(one.arrivals, name=f"{one.arrivals.name}, {when}"), one.profile, one.database_ms
-        )
+        replace(one, arrivals=replace(one.arrivals, name=f"{one.arrivals.name}, {when}"))
         for one in results
     ]
 
@@ -116,6 +131,7 @@ def save(path: Path, results: Sequence[Result]) -> None:
             "arrivals": asdict(one.arrivals),
             "cpu": one.profile.cpu,
             "database_ms": one.database_ms,
+            "written": one.written,
             "stages": [
                 {"phase": phase, "stage": stage} | asdict(use)
                 for (phase, stage), use in one.profile.stages.items()
@@ -135,5 +151,6 @@ def load(path: Path) -> list[Result]:
         for use in one["stages"]:
             key = use.pop("phase"), use.pop("stage")
             profile.stages[key] = Use(**use)
-        results.append(Result(Arrivals(**one["arrivals"]), profile, one["database_ms"]))
+        arrivals = Arrivals(**one["arrivals"])
+        results.append(Result(arrivals, profile, one["database_ms"], one["written"]))
     return results

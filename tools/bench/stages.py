@@ -28,6 +28,7 @@ from tools.bench import (
     meters,
     sandbox_process,
     stage_table,
+    written,
 )
 from tools.bench.databases import Database
 from tools.bench.profile import Profile
@@ -172,6 +173,7 @@ class System:
 
         self.database = database
         self.connection = connection
+        written.start(database)
         call_command("migrate", verbosity=0)
         queue.enqueue(queue.TICK)
         self.handle = WSGIHandler()
@@ -228,6 +230,7 @@ class System:
     ) -> Result:
         """Send alerts, start their executions and poll their ends."""
         result = Result(arrivals, profile)
+        before = written.read(self.database)
         self.connection.execute_wrappers.append(profile.count)
         try:
             with profile.wrapped(stages):
@@ -235,6 +238,7 @@ class System:
                     self._round(arrivals, result)
         finally:
             self.connection.execute_wrappers.remove(profile.count)
+        written.add(result.written, before, written.read(self.database))
         return result
 
     def _round(self, arrivals: Arrivals, result: Result) -> None:

@@ -1,8 +1,11 @@
 """The timers of the stages, with a clock of their own."""
 
+from unittest.mock import create_autospec
+
 import pytest
 
-from tools.bench import profile, stage_table, stages
+from tools.bench import profile, stage_table, stages, written
+from tools.bench.databases import Database
 from tools.bench.profile import Profile, StageFunctionMissing
 from tools.bench.stage_table import FOLLOW, LAUNCH, WEB, Arrivals, Result
 
@@ -166,6 +169,29 @@ def test_two_versions_are_compared(tmp_path):
     assert lines[2].startswith("| stage, per alert | one by one, before: CPU ms |")
     assert "| parse | 2.00 | 1.00 | 1.00 | 1.00 |" in lines
     assert "| removed | 1.00 | 0.00 | 0.00 | 0.00 |" in lines
+
+
+def test_the_rows_and_index_entries_of_each_table_are_listed(tmp_path):
+    server = create_autospec(Database, instance=True)
+    server.counters.return_value = {"Innodb_data_fsyncs": 2, "Innodb_os_log_written": 2_048}
+    server.fetch.return_value = [("alerts", 3, 12)]  # three rows of one table with four indexes
+    one = result(0.002)
+    written.add(one.written, {"redo log KiB": 1.0}, written.read(server))
+    path = tmp_path / "now.json"
+    stage_table.save(path, [one])
+
+    lines = stage_table.table(stage_table.load(path), [], "MariaDB 1").splitlines()
+
+    assert lines[-8:] == [
+        "| written, per alert | one by one |",
+        "|---|---:|",
+        "| alerts: rows | 1.50 |",
+        "| alerts: rows times indexes | 6.00 |",
+        "| all tables: rows | 1.50 |",
+        "| all tables: rows times indexes | 6.00 |",
+        "| flushes to disk | 1.00 |",
+        "| redo log KiB | 0.50 |",
+    ]
 
 
 def test_the_functions_of_another_version_are_read_from_a_file(tmp_path):

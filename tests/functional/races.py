@@ -24,12 +24,15 @@ from django.utils import timezone
 from remediation import alertmanager
 from remediation.engine.guards import cooldown
 from remediation.engine.intake import receive
+from remediation.engine.intake.deliveries import Delivery
+from remediation.engine.intake.group_commit import GroupCommit
 from remediation.engine.launching import launch, prepared_launch, recover
 from remediation.engine.outcomes import settle
 from remediation.engine.outcomes.outcome import Outcome
 from remediation.models import (
     ActionExecution,
     Alert,
+    ApiToken,
     BucketRun,
     Cause,
     JobSchedule,
@@ -114,12 +117,8 @@ def fire_and_resolve(number: int) -> dict[str, Any]:
     act(0)
     at_once(act)
     [alert] = Alert.objects.filter(alert_name=name)
-    found = Transition.objects.filter(subject_type="alert", subject_id=alert.pk).order_by("pk")
-    statuses = [(one.from_status, one.to_status) for one in found]
     return {
-        "has_no_gap": [before for before, _ in statuses]
-        == ["", *(after for _, after in statuses[:-1])],
-        "ends_at_its_status": statuses[-1][1] == alert.status,
+        "has_no_gap": _has_no_gap(alert),
         "is_open_while_firing": alert.is_open == (alert.status == "firing"),
     }
 
@@ -143,6 +142,61 @@ def overtake(number: int) -> dict[str, Any]:
     at_once(act)
     rows = Alert.objects.filter(alert_name=name)
     return {"rows": rows.count(), "open": rows.exclude(active_fingerprint=None).count()}
+
+
+def share_commits(number: int) -> dict[str, Any]:
+    """Deliver through a group commit: an alert of its own in each thread, and shared ones.
+
+    Of one shared alert two threads send copies; of the other one sends the firing, one the resolve.
+    """
+    name = f"ShareCommits{number}"
+    bucket = factories.make_bucket(alert_name_pattern=name)
+    factories.make_step(bucket)
+    _, text = factories.make_token(["webhook"], name=name)
+    group = GroupCommit()
+    times = {"startsAt": "2026-11-23T05:46:06Z", "fingerprint": None}
+    copied = ("copied", "firing")
+    shared = [copied, copied, ("resolved", "firing"), ("resolved", "resolved")]
+
+    def act(thread: int) -> list[tuple[str, str, bool]]:
+        sent = [(f"own-{thread}", "firing"), *shared[thread : thread + 1]]
+        labels = [{"alertname": name, "instance": instance} for instance, _ in sent]
+        alerts = [
+            factories.alert_payload(labels=one, status=status, **times)
+            for one, (_, status) in zip(labels, sent, strict=True)
+        ]
+        body = json.dumps(factories.notification_body(*alerts)).encode()
+        cause = Cause(actor=name, request_id=f"{name}-{thread}")
+        token = ApiToken.find(text, at=cause.at)
+        delivery = Delivery(alertmanager.parse(body), cause, "10.0.0.9", token)
+        receipts = group.receive(delivery).receipts
+        return [
+            (instance.partition("-")[0], str(receipt.disposition), receipt.fingerprint == own)
+            for receipt, own, (instance, _) in zip(
+                receipts, map(alertmanager.fingerprint, labels), sent, strict=True
+            )
+        ]
+
+    results = [one for result in at_once(act) for one in result]
+    rows = Alert.objects.filter(alert_name=name)
+    runs = BucketRun.objects.filter(bucket=bucket).exclude(alert__instance="resolved")
+    return {
+        "got_their_own": all(is_own for *_, is_own in results),
+        "own": dict(Counter(done for kind, done, _ in results if kind == "own")),
+        "copied": dict(Counter(done for kind, done, _ in results if kind == "copied")),
+        "open": rows.exclude(instance="resolved").exclude(active_fingerprint=None).count(),
+        "rows": rows.count(),
+        "runs": transitions_of(runs),
+        "have_no_gap": all(_has_no_gap(row) for row in rows),
+        "are_open_while_firing": all(row.is_open == (row.status == "firing") for row in rows),
+    }
+
+
+def _has_no_gap(alert: Alert) -> bool:
+    """Return whether each transition continues the one before, and the last one is the status."""
+    found = Transition.objects.filter(subject_type="alert", subject_id=alert.pk).order_by("pk")
+    before, after = zip(*found.values_list("from_status", "to_status"), strict=True)
+    return before == ("", *after[:-1]) and after[-1] == alert.status
 
 
 def start(number: int) -> dict[str, Any]:
@@ -246,7 +300,10 @@ def beat(number: int) -> dict[str, Any]:
 def main() -> None:
     """Run all races and print the results of their rounds by race."""
     results = {}
-    races = (deliver, fire_and_resolve, overtake, start, cool_down, end, recover_launch, beat)
+    races = (
+        *(deliver, fire_and_resolve, overtake, share_commits),
+        *(start, cool_down, end, recover_launch, beat),
+    )
     for race in races:
         results[race.__name__] = [race(number) for number in range(ROUNDS)]
     at_once(lambda _: connection.close())

@@ -57,7 +57,6 @@ def test_concurrent_alert_and_resolve_leave_transitions_without_a_gap(race):
     assert race["fire_and_resolve"] == ROUNDS * [
         {
             "has_no_gap": True,
-            "ends_at_its_status": True,
             "is_open_while_firing": True,
         }
     ]
@@ -65,6 +64,21 @@ def test_concurrent_alert_and_resolve_leave_transitions_without_a_gap(race):
 
 def test_an_alert_with_a_concurrent_resolve_does_not_stay_open(race):
     assert race["overtake"] == ROUNDS * [{"rows": THREADS // 2, "open": 0}]
+
+
+def test_notifications_of_one_commit_get_their_own_receipts_and_open_episodes_once(race):
+    assert race["share_commits"] == ROUNDS * [
+        {
+            "got_their_own": True,
+            "own": {"created": THREADS},
+            "copied": {"created": 1, "repeated": 1},
+            "open": THREADS + 1,
+            "rows": THREADS + 2,
+            "runs": {"pending": THREADS + 1},
+            "have_no_gap": True,
+            "are_open_while_firing": True,
+        }
+    ]
 
 
 def test_concurrent_launches_start_each_execution_once(race):

@@ -54,6 +54,7 @@ def families() -> Iterator[Metric]:
 
 def _fixed_series() -> Iterator[Key]:
     yield from (_key(definitions.ALERTS_RECEIVED, disposition=one.value) for one in Disposition)
+    yield _key(definitions.INTAKE_TRANSACTIONS)
     yield _key(definitions.ALERTS_TRUNCATED)
     yield _key(definitions.UNRECORDED_CALLS)
     yield _key(definitions.SKIPPED_RECORDS)

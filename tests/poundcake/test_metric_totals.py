@@ -140,6 +140,7 @@ def test_series_exist_before_their_first_event(reader):
         'poundcake_api_requests_total{code="503",endpoint="webhook"}',
         'poundcake_stackstorm_request_duration_seconds_count{method="POST"}',
         "poundcake_alerts_truncated_total",
+        "poundcake_intake_transactions_total",
         "poundcake_unrecorded_calls_total",
         "poundcake_alert_to_first_call_seconds_count",
     ):
@@ -167,6 +168,7 @@ def test_requests_and_alerts_are_counted(reader):
     assert metrics['poundcake_api_request_duration_seconds_count{endpoint="webhook"}'] == 2
     assert metrics['poundcake_alerts_received_total{disposition="unmatched"}'] == 1
     assert metrics['poundcake_alerts_received_total{disposition="repeated"}'] == 1
+    assert metrics["poundcake_intake_transactions_total"] == 1
     assert metrics["poundcake_alerts_truncated_total"] == 4
 
 

@@ -26,6 +26,7 @@ from remediation.engine.intake.episodes import Received
 from remediation.engine.intake.new_runs import save_runs
 from remediation.engine.intake.receipts import Receipt, receipt_of
 from remediation.engine.intake.status_changes import skip_pending_runs, stop_running_runs
+from remediation.engine.totals.definitions import INTAKE_TRANSACTIONS
 from remediation.models import Alert, ApiToken, Cause, Pause, TransitionBatch
 from remediation.models.inserts import insert
 
@@ -93,6 +94,7 @@ def store(deliveries: Sequence[Delivery], *, derives_tags: bool = True) -> list[
             for one, of_one in zip(deliveries, receipts, strict=True)
         ]
         insert([record for record in records if record])
+    INTAKE_TRANSACTIONS.add()
     return [
         Stored(of_one, is_recorded=record is not None, pause=pause)
         for of_one, record in zip(receipts, records, strict=True)

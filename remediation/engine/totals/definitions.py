@@ -52,6 +52,10 @@ ALERTS_RECEIVED = Counter(
     help="Alerts of notifications, by what PoundCake did with them.",
     labels=("disposition",),
 )
+INTAKE_TRANSACTIONS = Counter(
+    name="poundcake_intake_transactions_total",
+    help="Transactions that stored notifications; those that arrive together share one.",
+)
 ALERTS_TRUNCATED = Counter(
     name="poundcake_alerts_truncated_total",
     help="Alerts that Alertmanager left out of its notifications because of max_alerts.",
@@ -87,6 +91,7 @@ COUNTERS = (
     EXECUTIONS_ENDED,
     API_REQUESTS,
     ALERTS_RECEIVED,
+    INTAKE_TRANSACTIONS,
     ALERTS_TRUNCATED,
     UNRECORDED_CALLS,
     SKIPPED_RECORDS,

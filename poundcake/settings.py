@@ -42,7 +42,7 @@ BIND = env_address("BIND", "127.0.0.1:8000")  # address and port of the web serv
 # Proxies whose X-Forwarded-For and X-Forwarded-Proto are read.
 TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES", default=["127.0.0.1", "::1"])
 WEB_PROCESSES = env_count("WEB_PROCESSES", 2, most=64)  # of the web server
-WEB_THREADS = env_count("WEB_THREADS", 4, most=64)  # requests at once per web process
+WEB_THREADS = env_count("WEB_THREADS", 8, most=64)  # requests at once per web process
 DATABASES = databases(env_secret("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'poundcake.sqlite3'}")
 
 ST2_API_URL = env_text("ST2_API_URL", "")  # without it only local actions run

@@ -31,7 +31,7 @@ from remediation.engine import database_errors
 logger = logging.getLogger(__name__)
 
 OUR_APPS = frozenset({"poundcake", "remediation", "audit"})
-SERVICES = frozenset({"serve", "web", "worker", "cluster", "follow_stackstorm"})
+SERVICES = frozenset({"serve", "web", "worker", "follow_stackstorm"})
 # These log the database, or use another one, or none.
 NOT_ANNOUNCED = SERVICES | {"demo", "st2_sandbox"}
 # Commands of Django and its apps that read or change the database.
@@ -77,8 +77,6 @@ def acts_on_database(command: str = "") -> bool:
 
 def _role(command: str) -> str:
     """Return the role of the process in its log lines."""
-    if command == "cluster":
-        return os.environ.get("Q_CLUSTER_NAME", command)
     return "follower" if command == "follow_stackstorm" else command or "command"
 
 
@@ -97,17 +95,14 @@ def _run_service(arguments: Sequence[str], warning: str) -> None:
     options = ["--traceback"]
     if ManagementUtility().fetch_command(command).requires_system_checks:
         options.append("--skip-checks")
-    is_reported = command != "cluster"
-    if is_reported:
-        _log_checks()
-        _log_start(command)
+    _log_checks()
+    _log_start(command)
     try:
         execute_from_command_line([*arguments, *options])
     except CommandError as error:
         _stop(str(error), is_service=True)
     finally:
-        if is_reported:
-            logger.info("%s has stopped", command, extra={"event": "process.stopped"})
+        logger.info("%s has stopped", command, extra={"event": "process.stopped"})
 
 
 def _log_checks() -> None:

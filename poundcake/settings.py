@@ -56,6 +56,8 @@ ST2_VERIFY_TLS = env_bool("ST2_VERIFY_TLS", True)  # check StackStorm's certific
 ST2_CA_BUNDLE = env_text("ST2_CA_BUNDLE", "")  # file of trusted certificates; default: the system's
 ST2_TIMEOUT = env_seconds("ST2_TIMEOUT", 10.0, least=0.1)  # seconds per request
 ST2_MAX_CONCURRENT_REQUESTS = env_count("ST2_MAX_CONCURRENT_REQUESTS", 10, least=2)  # per worker
+# Processes of each worker that launch executions; they share ST2_MAX_CONCURRENT_REQUESTS.
+LAUNCH_PROCESSES = env_count("LAUNCH_PROCESSES", min(2, os.cpu_count() or 1), most=16)
 POLL_INTERVAL = env_seconds("POLL_INTERVAL", 2.0, least=0.1)  # seconds between two polls
 WORKER_DEAD_SECONDS = env_seconds("WORKER_DEAD_SECONDS", 90.0, least=1.0)  # without starting a job
 RESOLVE_TIMEOUT = env_seconds("RESOLVE_TIMEOUT", 300.0)  # seconds an alert without startsAt lives
@@ -226,26 +228,17 @@ SILENCED_SYSTEM_CHECKS = ["models.W037", "security.W005", "security.W021"]
 
 # A django-q2 task is a wake-up that may be delivered 0, 1 or n times; our rows hold the state.
 Q_CLUSTER = {
-    "name": "local",  # local actions: each may occupy a worker for up to 45 s
+    "name": "local",  # remediation/cluster.py names and sizes all clusters
     "orm": "default",
     "broker_class": "remediation.queue.WorkerBroker",
-    "workers": 4,
     "timeout": 60,  # seconds per job
     "retry": 200,  # seconds until a job that was not acknowledged is redelivered
-    "queue_limit": 1,  # a task prefetched behind a long one would be redelivered
-    "bulk": 1,
-    "poll": 0.05,  # seconds
     "ack_failures": True,
     "max_attempts": 1,
     "save_limit": -1,
     "scheduler": False,  # tick jobs replace it: one chain for any number of workers
     "recycle": 5_000,  # jobs per process
     "max_rss": 300_000,  # KiB per process
-    # The only clusters that call StackStorm: one launches, in threads, and one follows executions.
-    "ALT_CLUSTERS": {
-        "launch": {"workers": 1, "timeout": 60, "retry": 200},
-        "follow": {"workers": 1, "timeout": 60, "retry": 200},
-    },
 }
 
 REST_FRAMEWORK = {

@@ -1,4 +1,4 @@
-"""Wake-ups: queued jobs for the workers. Only this module imports django-q2.
+"""Wake-ups: queued jobs for the workers. Only this module and ``cluster`` import django-q2.
 
 A wake-up may be delivered 0, 1 or more times. It is a database row (ORM broker), so a transaction
 enqueues it together with the work that it announces, or not at all.
@@ -9,16 +9,13 @@ from __future__ import annotations
 import datetime
 import logging
 import os
-import sys
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing.context import ForkContext, ForkProcess
 from typing import Any
 
 from django.db import Error, close_old_connections, connection
 from django.db.models import Count, Min, QuerySet, Value
-from django_q import cluster as django_q_cluster
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ, Task
@@ -100,9 +97,8 @@ def discard_pending(job: Job, *, until: datetime.datetime | None = None) -> None
 class WorkerBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     """The ORM broker of a cluster, which also takes wake-ups for this process group only.
 
-    All machines share a cluster's queue, but a heartbeat request is for one of them. An idle
-    cluster polls twenty times a second, so the SQL is raw: building the statements with the ORM
-    takes longer than running them.
+    All machines share a cluster's queue, but a heartbeat request is for one of them. The SQL is
+    raw: building the statements with the ORM takes longer than running them.
     """
 
     DUE = (
@@ -120,7 +116,7 @@ class WorkerBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     def dequeue(self) -> list[tuple[int, str]] | None:
         """Reserve a due wake-up; those for this process group only come first.
 
-        Waits after an error of the database; django-q2 would end the process and wait longer.
+        Waits after an error of the database; the process would end otherwise.
         """
         try:
             return self._dequeue()
@@ -137,7 +133,6 @@ class WorkerBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
             cursor.execute(_with_names(self.DUE), [self.own, self.list_key, _time(now), self.own])
             row = cursor.fetchone()
             if row is None:
-                time.sleep(Conf.POLL)
                 return None
             pk, payload, lock = row
             until = _time(now + datetime.timedelta(seconds=Conf.RETRY))
@@ -169,6 +164,55 @@ def _with_names(sql: str) -> str:
 
 def _time(at: datetime.datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(at)
+
+
+DUE_CLUSTERS = "EXISTS (SELECT 1 FROM {table} WHERE {key} IN (%s, %s) AND {lock} < %s)"
+
+
+def due_clusters(worker_id: str) -> list[str]:
+    """Return the clusters with due wake-ups, for all workers or for this one only.
+
+    Called twenty times a second. Raises Error.
+    """
+    now = _time(clock.now())
+    exists = ", ".join([_with_names(DUE_CLUSTERS)] * len(CLUSTERS))
+    values = [value for name in CLUSTERS for value in (name, own_name(name, worker_id), now)]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {exists}", values)
+        return [name for name, is_due in zip(CLUSTERS, cursor.fetchone(), strict=True) if is_due]
+
+
+@dataclass(slots=True)
+class Place:
+    """This process's place among those of its cluster in one worker."""
+
+    number: int = 0
+    count: int = 1
+    is_stopping: Any = None  # shared with the cluster's process
+
+
+_place = Place()
+
+
+def set_place(number: int, count: int, is_stopping: Any) -> None:
+    """Set the place of this process; ``is_stopping.value`` becomes true when the cluster stops."""
+    _place.number, _place.count, _place.is_stopping = number, count, is_stopping
+
+
+def is_stopping() -> bool:
+    """Return whether this process must end its job early. Remaining work is found again."""
+    return bool(_place.is_stopping and _place.is_stopping.value)
+
+
+def process_count() -> int:
+    """Return the number of processes of this process's cluster in one worker."""
+    return _place.count
+
+
+def share(limit: int) -> int:
+    """Return the part of a worker's limit that this process may use, at least 1."""
+    part, rest = divmod(limit, _place.count)
+    return max(1, part + (_place.number < rest))
 
 
 def own_name(cluster: str, worker_id: str) -> str:
@@ -232,53 +276,3 @@ def overdue(*, before: datetime.datetime) -> QuerySet[Any, dict[str, Any]]:
         since=Min("lock"), text=Value(""), failures=Value(0)
     )
     return rows
-
-
-def run_cluster() -> None:
-    """Run the cluster named by Q_CLUSTER_NAME until it is stopped or cannot continue."""
-    django_q_cluster.Sentinel = ExitingSentinel
-    django_q_cluster.get_mp_context = LoggingContext
-    try:
-        django_q_cluster.Cluster().start()
-    except RuntimeError:
-        # Its first process has ended and has logged why.
-        sys.exit(1)
-
-
-class LoggingProcess(ForkProcess):
-    """A process that logs an exception that ends it; multiprocessing would print it."""
-
-    def run(self) -> None:
-        """Run the target. Exit with status 1 after an exception."""
-        try:
-            super().run()
-        except Exception:
-            logger.exception("A process of the cluster has ended.")
-            sys.exit(1)
-
-
-class LoggingContext(ForkContext):
-    """The context whose processes log what ends them."""
-
-    Process = LoggingProcess
-
-
-class ExitingSentinel(django_q_cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
-    """A sentinel that exits where django-q2's own would hang.
-
-    A process that is killed while it waits for work keeps the lock of the queue, and every later
-    process waits for it forever (django-q2 issue 23). The cluster exits and is restarted.
-    """
-
-    WAITING = -1  # timer value of a worker without a task
-
-    def reincarnate(self, process: Any) -> None:
-        """Replace a process that has ended, or exit."""
-        is_helper = process in (self.monitor, self.pusher)
-        is_waiting = is_helper or process.timer.value == self.WAITING
-        if process.exitcode and is_waiting:
-            logger.critical("A process that waited for work was killed: the cluster exits.")
-            for other in (self.monitor, self.pusher, *self.pool):
-                other.kill()
-            os._exit(1)
-        super().reincarnate(process)

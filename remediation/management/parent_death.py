@@ -1,4 +1,4 @@
-"""Kill a process when its parent dies, however the parent ended. Linux only."""
+"""Kill a process when its parent dies, however the parent ended; name a process. Linux only."""
 
 import ctypes
 import os
@@ -6,6 +6,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
@@ -32,3 +33,9 @@ def kill_forks_with_parent() -> None:
         forking_pid = os.getpid()
 
     os.register_at_fork(before=before_fork, after_in_child=lambda: die_with(forking_pid))
+
+
+def name_process(name: str) -> None:
+    """Set the name of this process in ps and top, at most 15 bytes. Source: prctl(2)."""
+    if _prctl is not None:
+        _prctl(PR_SET_NAME, name.encode())

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 
+from remediation.management.forked import Forked
 from remediation.management.parent_death import die_with
 
 MANAGE = Path(sys.argv[0]).resolve()
@@ -35,8 +36,8 @@ class Processes:
         """
         self.env = {**os.environ, **(env or {})}
         self.stop_seconds = stop_seconds
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
-        self.arguments: dict[str, tuple[list[str], dict[str, str]]] = {}
+        self.children: dict[str, subprocess.Popen[bytes] | Forked] = {}
+        self.starts: dict[str, Callable[[], None]] = {}
 
     def __enter__(self) -> Processes:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -64,9 +65,14 @@ class Processes:
         done.check_returncode()
         return done.stdout
 
+    def fork(self, name: str, function: Callable[[], None]) -> None:
+        """Call a function in a fork of this process, which shares the imported modules."""
+        self.starts[name] = partial(self.fork, name, function)
+        self.children[name] = Forked(name, function)
+
     def start(self, name: str, command: list[str], **env: str) -> None:
         """Start a child that runs until it is stopped."""
-        self.arguments[name] = (command, env)
+        self.starts[name] = partial(self.start, name, command, **env)
         self.children[name] = subprocess.Popen(  # noqa: S603 - a command of ours
             command,
             env=self.env | env,
@@ -86,8 +92,7 @@ class Processes:
         """Kill the rest of a child's process group and start the child again."""
         self._signal(self.children[name], signal.SIGKILL)
         self.children[name].wait()
-        command, env = self.arguments[name]
-        self.start(name, command, **env)
+        self.starts[name]()
 
     def stop(self) -> None:
         """Terminate all children, and kill the process groups of those that do not exit in time."""
@@ -105,7 +110,7 @@ class Processes:
         self.children.clear()
 
     @staticmethod
-    def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    def _signal(child: subprocess.Popen[bytes] | Forked, number: signal.Signals) -> None:
         try:
             os.killpg(child.pid, number)
         except ProcessLookupError:

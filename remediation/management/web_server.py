@@ -8,7 +8,11 @@ import resource
 import socket
 from typing import Any
 
+from django.conf import settings
+from django.core.management.base import CommandError
 from django.db import connections
+from django.urls import get_resolver
+from django.utils.module_loading import import_string
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -26,6 +30,22 @@ STOP_SECONDS = 20
 
 class AddressInUse(Exception):
     """Another process listens at the address."""
+
+
+def load_application() -> Any:
+    """Import everything that requests need, to be shared by the processes, and return the app."""
+    application = import_string(settings.ASGI_APPLICATION)
+    # Else each process would import the views, at its first request.
+    get_resolver().url_patterns  # noqa: B018 - imports them
+    return application
+
+
+def run(application: Any) -> None:
+    """Serve at BIND in WEB_PROCESSES processes until stopped. Raises CommandError."""
+    try:
+        serve(application, bind=settings.BIND, processes=settings.WEB_PROCESSES)
+    except AddressInUse as error:
+        raise CommandError(f"BIND cannot be used: {error}.") from error
 
 
 def serve(application: Any, *, bind: str, processes: int) -> None:

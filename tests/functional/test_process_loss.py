@@ -72,17 +72,10 @@ class Worker:
 
     def cluster(self, name: str) -> dict[str, int]:
         """Return the processes of a cluster by role, {} until all have started."""
-        entry = f"Q_CLUSTER_NAME={name}\0".encode()
-        for cluster in self.children(self.process.pid):
-            if entry not in Path(f"/proc/{cluster}/environ").read_bytes():
-                continue
-            for guard in self.children(cluster):
-                started = self.children(guard)
-                if len(started) == 3:
-                    names = ("worker", "monitor", "pusher")
-                    return {"cluster": cluster, "guard": guard} | dict(
-                        zip(names, started, strict=True)
-                    )
+        for guard in self.children(self.process.pid):
+            is_named = Path(f"/proc/{guard}/comm").read_text().strip() == name
+            if is_named and (started := self.children(guard)):
+                return {"guard": guard, "worker": started[0]}
         return {}
 
     def pid_of(self, cluster: str, role: str) -> int:
@@ -176,14 +169,9 @@ def send(app, name: str, count: int = 1) -> list[int]:
     [
         ("launch", "worker", signal.SIGKILL),
         ("launch", "worker", signal.SIGSTOP),
-        ("launch", "pusher", signal.SIGKILL),
-        ("launch", "pusher", signal.SIGSTOP),
-        ("launch", "monitor", signal.SIGKILL),
-        ("launch", "monitor", signal.SIGSTOP),
         ("launch", "guard", signal.SIGKILL),
-        ("launch", "cluster", signal.SIGKILL),
         ("follow", "worker", signal.SIGKILL),
-        ("follow", "pusher", signal.SIGSTOP),
+        ("follow", "worker", signal.SIGSTOP),
         ("", "supervisor", signal.SIGKILL),
     ],
     ids=lambda value: getattr(value, "name", value),

@@ -28,12 +28,6 @@ def test_every_job_is_a_function_with_an_existing_cluster(job):
     assert job.cluster in queue.CLUSTERS
 
 
-def test_every_cluster_is_configured_in_django_q2(settings):
-    known = {settings.Q_CLUSTER["name"], *settings.Q_CLUSTER["ALT_CLUSTERS"]}
-
-    assert set(queue.CLUSTERS) == known
-
-
 @pytest.mark.parametrize("job", queue.ALL_JOBS, ids=lambda job: job.path)
 def test_a_wake_up_is_delivered_to_its_cluster_only(job):
     queue.enqueue(job)

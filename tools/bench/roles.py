@@ -1,4 +1,4 @@
-"""The role of each PoundCake process, found in /proc by command line and parent."""
+"""The role of each PoundCake process, found in /proc by name, command line and parent."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ LAUNCH, FOLLOW, LOCAL = "launch", "follow", "local"  # names of the clusters
 CLUSTERS = (LAUNCH, FOLLOW, LOCAL)
 LOAD, SANDBOX = "load generator", "sandbox"  # the bench's own processes
 OURS = (WEB, LAUNCH, FOLLOW, LOCAL, STREAM, PARENTS, DATABASE)
-GUARDS = 2  # levels of supervising processes in a cluster
-COMMANDS = {"web": WEB, "worker": PARENTS, "follow_stackstorm": STREAM}  # of manage.py
+GUARDS = 1  # levels of supervising processes in a cluster
+# Of manage.py. A process that ``serve`` or ``worker`` has forked has a name soon.
+COMMANDS = {"serve": PARENTS, "worker": PARENTS, "follow_stackstorm": STREAM}
 
 
 def read(stack: Stack) -> dict[str, Reading]:
@@ -69,11 +70,18 @@ def are_workers_ready(server: int) -> bool:
 
 
 def _role(pid: int) -> str:
-    command = _command(pid)
-    if command == "cluster":
-        return _environment(pid).get("Q_CLUSTER_NAME", PARENTS)
+    if (name := _name(pid)) in (WEB, *CLUSTERS):
+        return name
     # The web server is no management command of ours, or one with any name.
-    return COMMANDS.get(command, WEB)
+    return COMMANDS.get(_command(pid), WEB)
+
+
+def _name(pid: int) -> str:
+    """Return the name that a process has given itself, or ''."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _command(pid: int) -> str:
@@ -81,11 +89,6 @@ def _command(pid: int) -> str:
     words = _words(pid, "cmdline")
     places = [number for number, word in enumerate(words) if Path(word).name == "manage.py"]
     return words[places[0] + 1] if places and len(words) > places[0] + 1 else ""
-
-
-def _environment(pid: int) -> dict[str, str]:
-    pairs = (word.partition("=") for word in _words(pid, "environ"))
-    return {name: value for name, _, value in pairs}
 
 
 def _words(pid: int, name: str) -> list[str]:

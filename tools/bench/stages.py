@@ -296,8 +296,8 @@ def _have_ended() -> bool:
 
 
 def _do_job(cluster: str) -> None:
-    """Run one queued job as django-q2's three processes do."""
-    from django_q.monitor import monitor
+    """Run one queued job as a process of the cluster does."""
+    from django_q.monitor import save_task
     from django_q.signing import SignedPackage
     from django_q.worker import worker
 
@@ -313,9 +313,9 @@ def _do_job(cluster: str) -> None:
     done = [results.get() for _ in range(results.qsize())]
     if failed := [task["result"] for task in done if not task["success"]]:
         raise RuntimeError(failed[0])
-    for task in [*done, "STOP"]:
-        results.put(task)
-    monitor(results, broker)
+    for task in done:
+        save_task(task, broker)
+        broker.acknowledge(task["ack_id"])
 
 
 if __name__ == "__main__":

@@ -53,26 +53,33 @@ def launch_due(*, client: StackStormClient) -> int:
         return 0
     until = time.monotonic() + BATCH_SECONDS
     # The poll uses one of the calls that this machine may make at once.
-    threads = max(1, settings.ST2_MAX_CONCURRENT_REQUESTS - 1)
+    threads = queue.share(settings.ST2_MAX_CONCURRENT_REQUESTS - 1)
     launch_queue, width = LaunchQueue(), 1
     with ThreadPoolExecutor(max_workers=threads) as pool:
         batch = _Batch(pool, client)
         while True:
             waiting: list[ActionExecution] = []
             has_room = 2 * len(batch.in_flight) <= width
-            if batch.is_reachable and time.monotonic() < until and has_room:
+            if batch.is_reachable and has_room and not _is_over(until):
                 waiting = launch_queue.take(width - len(batch.in_flight))
             batch.start(waiting)
             if not batch.in_flight and not waiting:
                 break
             if batch.record_responses():
+                if width == 1 and queue.process_count() > 1 and launch_queue.has_more:
+                    # One webhook may have announced all of them, and woken one process only.
+                    queue.enqueue(queue.LAUNCH_DUE)
                 width = 2 * threads
         isolated_until = min(until, time.monotonic() + ISOLATED_SECONDS)
         batch.send_isolated(launch_queue, until=isolated_until)
-    may_be_left = launch_queue.taken_count > batch.claimed or time.monotonic() >= until
+    may_be_left = launch_queue.taken_count > batch.claimed or _is_over(until)
     if batch.is_reachable and may_be_left and is_stackstorm_due():
         queue.enqueue(queue.LAUNCH_DUE, at=clock.now() + RELAUNCH_DELAY)
     return batch.claimed
+
+
+def _is_over(until: float) -> bool:
+    return time.monotonic() >= until or queue.is_stopping()
 
 
 class _Batch:
@@ -110,11 +117,11 @@ class _Batch:
 
     def send_isolated(self, launch_queue: LaunchQueue, *, until: float) -> None:
         """Send slow or suspect executions one by one, when this worker holds no other."""
-        while self.is_reachable and (isolated := launch_queue.take_isolated()):
+        while self.is_reachable and not _is_over(until):
+            if not (isolated := launch_queue.take_isolated()):
+                break
             self.start(isolated)
             self.record_responses()
-            if time.monotonic() >= until:
-                break
 
     def record_responses(self) -> bool:
         """Wait for at least one response and record those received; False if none is in flight."""

@@ -70,6 +70,11 @@ class LaunchQueue:
         return [chosen]
 
     @property
+    def has_more(self) -> bool:
+        """Whether ids that were read have not been taken yet."""
+        return bool(self._ids)
+
+    @property
     def taken_count(self) -> int:
         """How many executions were returned so far."""
         return len(self._taken)
@@ -85,10 +90,10 @@ class LaunchQueue:
 
 
 def _launchers() -> int:
-    """Return the number of live clusters that launch, including this one."""
+    """Return the number of live processes that launch, if all workers have as many as this one."""
     alive = Heartbeat.alive(at=clock.now(), silence=LAUNCHER_SILENCE)
     prefix = queue.own_name(queue.LAUNCH, "")
-    return alive.filter(name__startswith=prefix).count() or 1
+    return (alive.filter(name__startswith=prefix).count() or 1) * queue.process_count()
 
 
 def executions_with_related() -> QuerySet[ActionExecution]:

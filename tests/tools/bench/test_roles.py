@@ -7,60 +7,50 @@ from tools.bench import roles
 MANAGE = ["python", "/opt/poundcake/manage.py"]
 COMMANDS = {
     1: [*MANAGE, "serve"],
-    10: [*MANAGE, "web"],
-    11: [*MANAGE, "web"],
-    20: [*MANAGE, "worker"],
-    **{pid: [*MANAGE, "cluster"] for pid in (30, 31, 32, 33, 40, 41, 42, 50, 51, 52)},
     60: [*MANAGE, "follow_stackstorm"],
+    70: ["python", "-m", "granian"],
     99: ["python", "-m", "unrelated"],
 }
 CHILDREN = {
     0: [1, 99],
-    1: [10, 20, 60],
+    1: [10, 30, 40, 50, 60, 70],
     10: [11],
-    20: [30, 40, 50],
-    30: [31],
-    31: [32, 33],
+    30: [31, 32],
     40: [41],
-    41: [42],
     50: [51],
-    51: [52],
 }
-CLUSTERS = {3: "launch", 4: "follow", 5: "local"}
+NAMES = {1: "web", 3: "launch", 4: "follow", 5: "local"}
 
 
 @pytest.fixture(autouse=True)
 def proc(monkeypatch):
-    def words(pid, name):
-        if name == "cmdline":
-            return COMMANDS.get(pid, [])
-        return ["HOME=/root", f"Q_CLUSTER_NAME={CLUSTERS.get(pid // 10, '')}"]
-
-    monkeypatch.setattr(roles, "_words", words)
+    """Forks have the command line of their parent and a name."""
+    monkeypatch.setattr(roles, "_words", lambda pid, _name: COMMANDS.get(pid, COMMANDS[1]))
+    monkeypatch.setattr(roles, "_name", lambda pid: NAMES.get(pid // 10, "python"))
     monkeypatch.setattr(roles, "children", lambda: CHILDREN)
 
 
-def test_a_role_follows_from_command_line_and_parents():
+def test_a_role_follows_from_name_command_line_and_parents():
     by_role: dict[str, set[int]] = {}
     for pid, role in roles.find_roles(1, CHILDREN).items():
         by_role.setdefault(role, set()).add(pid)
 
     assert by_role == {
-        "web": {10, 11},
-        "launch": {32, 33},
-        "follow": {42},
-        "local": {52},
+        "web": {10, 11, 70},
+        "launch": {31, 32},
+        "follow": {41},
+        "local": {51},
         "stream": {60},
-        "parents": {1, 20, 30, 31, 40, 41, 50, 51},
+        "parents": {1, 30, 40, 50},
     }
 
 
 def test_a_starting_cluster_has_no_working_process():
-    starting = CHILDREN | {40: [41], 41: []}
+    starting = CHILDREN | {40: []}
 
     roles_now = roles.find_roles(1, starting)
 
-    assert (roles_now[40], roles_now[41]) == ("parents", "parents")
+    assert roles_now[40] == "parents"
     assert "follow" not in roles_now.values()
 
 

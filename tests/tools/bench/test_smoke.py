@@ -83,11 +83,11 @@ def test_it_leaves_no_process_and_no_file(tmp_path, number):
 
 def has_clusters(bench: int) -> bool:
     """Return whether PoundCake has started its clusters, its last processes."""
-    return sum(b"cluster" in command_line(pid) for pid in descendants(bench)) > 2
+    return {"launch", "follow", "local"} <= {name_of(pid) for pid in descendants(bench)}
 
 
-def command_line(pid: int) -> bytes:
+def name_of(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
-        return b""
+        return ""

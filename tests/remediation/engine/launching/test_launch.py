@@ -4,8 +4,10 @@ import datetime
 
 import pytest
 from django.utils import timezone
+from django_q.models import OrmQ
 
-from remediation.engine.launching import launch, launch_timeout
+from remediation import queue
+from remediation.engine.launching import launch, launch_responses, launch_timeout
 from remediation.models import (
     Action,
     ActionExecution,
@@ -62,6 +64,35 @@ def test_many_executions_are_started_in_parallel_once_each(sandbox, st2, setting
     assert launch.launch_due(client=st2) == 9
 
     assert sandbox.posts_by_trace_tag() == {row.trace_tag: 1 for row in executions}
+
+
+def test_a_stopping_cluster_claims_no_more_and_leaves_the_rest_due(sandbox, st2, monkeypatch):
+    executions = [due_execution() for _ in range(3)]
+    record_all = launch_responses.record_all
+
+    def stop_after_recording(*arguments, **options):
+        monkeypatch.setattr(queue, "is_stopping", lambda: True)
+        return record_all(*arguments, **options)
+
+    monkeypatch.setattr(launch_responses, "record_all", stop_after_recording)
+
+    assert launch.launch_due(client=st2) == 1
+
+    assert len(sandbox.posts_by_trace_tag()) == 1
+    statuses = ActionExecution.objects.filter(pk__in=[row.pk for row in executions])
+    assert sorted(statuses.values_list("status", flat=True)) == ["pending", "pending", "running"]
+    assert OrmQ.objects.filter(key=queue.LAUNCH).count() == 1, "another worker continues"
+
+
+@pytest.mark.parametrize(("processes", "wake_ups"), [(1, 0), (2, 1)])
+def test_a_long_batch_wakes_one_other_process(processes, wake_ups, st2, monkeypatch):
+    monkeypatch.setattr(queue, "_place", queue.Place(count=processes))
+    for _ in range(9):
+        due_execution()
+
+    assert launch.launch_due(client=st2) == 9
+
+    assert OrmQ.objects.filter(key=queue.LAUNCH).count() == wake_ups
 
 
 @pytest.mark.parametrize(

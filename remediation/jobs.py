@@ -91,7 +91,7 @@ def launch_due(**_newer: object) -> bool:
 def run_local(**_newer: object) -> bool:
     """Run one due local action; enqueue a job if another one is due."""
     _record_heartbeat()
-    if launch.run_local() and launch.is_local_due():
+    if not queue.is_stopping() and launch.run_local() and launch.is_local_due():
         queue.enqueue(queue.RUN_LOCAL)
     return True
 
@@ -138,9 +138,11 @@ def tick(**_newer: object) -> bool:
 
 
 def _run_all(parts: Iterable[Callable[[], object]]) -> None:
-    """Run all parts; raise the first exception at the end."""
+    """Run all parts, until the cluster stops; raise the first exception at the end."""
     failures: list[Exception] = []
     for part in parts:
+        if queue.is_stopping():
+            break
         try:
             part()
         except Exception as error:

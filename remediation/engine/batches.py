@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
+from remediation import queue
 from remediation.engine import row_by_row
 from remediation.engine.row_by_row import postpone
 from remediation.models import ActionExecution
@@ -38,14 +39,14 @@ def isolate(row: Model | str, *, job: str) -> Iterator[None]:
 
 
 def walk(rows: QuerySet[_Row], *, order: str) -> Iterator[_Row]:
-    """Yield rows by ``order`` and id, ROWS_MAX a query, for at most BUDGET_SECONDS."""
+    """Yield rows by ``order`` and id, ROWS_MAX a query, until BUDGET_SECONDS or a stop."""
     deadline = time.monotonic() + BUDGET_SECONDS
     ordered = rows.order_by(order, "pk")
     page = list(ordered[:ROWS_MAX])
     while page:
         for row in page:
             yield row
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or queue.is_stopping():
                 return
         last = page[-1]
         key = getattr(last, order)

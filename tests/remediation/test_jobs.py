@@ -10,7 +10,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from remediation import jobs, queue
-from remediation.engine.launching import recover
+from remediation.engine.launching import launch, recover
 from remediation.engine.outcomes import poll_interval
 from remediation.models import ActionExecution, Heartbeat, JobSchedule, Problem
 from st2_sandbox import Sandbox, SandboxOptions
@@ -270,3 +270,22 @@ def test_a_wrong_clock_is_a_problem_until_it_is_corrected(monkeypatch):
     monkeypatch.setattr("remediation.clock.skew_seconds", lambda: 0.1)
     jobs._report_skew()
     assert not Problem.objects.exists()
+
+
+def test_a_stopping_cluster_leaves_the_rest_of_the_tick(monkeypatch):
+    called = []
+
+    def stop():
+        called.append("first")
+        monkeypatch.setattr(queue, "is_stopping", lambda: True)
+
+    jobs._run_all([stop, lambda: called.append("second")])
+
+    assert called == ["first"]
+
+
+def test_a_stopping_cluster_starts_no_local_action(monkeypatch):
+    monkeypatch.setattr(queue, "is_stopping", lambda: True)
+    monkeypatch.setattr(launch, "run_local", lambda: pytest.fail("It was started."))
+
+    jobs.run_local()

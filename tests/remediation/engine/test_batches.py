@@ -233,3 +233,13 @@ def test_an_unreadable_plan_does_not_stop_other_runs(job):
     broken.refresh_from_db()
     assert (fine.status in ActionExecution.FINAL, broken.status) == (True, "pending")
     assert Problem.objects.exists()
+
+
+def test_a_stopping_cluster_ends_a_batch_after_a_row(monkeypatch):
+    make_many(3)
+    rows = batches.walk(ActionExecution.objects.all(), order="created_at")
+    next(rows)
+
+    monkeypatch.setattr(queue, "is_stopping", lambda: True)
+
+    assert list(rows) == []

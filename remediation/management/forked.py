@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 class Forked:
     """A running fork: leader of its own session, killed when its parent dies."""
 
-    def __init__(self, name: str, function: Callable[[], None]) -> None:
+    def __init__(self, name: str, function: Callable[[], object]) -> None:
         """Fork, and call the function in the child. ``name``: its role in log lines and in ps."""
         # A forked connection would be shared by both processes.
         connections.close_all()
@@ -54,7 +54,7 @@ class Forked:
         self.process.terminate()
 
 
-def _run(name: str, function: Callable[[], None], parent: int) -> None:
+def _run(name: str, function: Callable[[], object], parent: int) -> None:
     os.setsid()
     die_with(parent)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

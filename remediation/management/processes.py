@@ -65,7 +65,7 @@ class Processes:
         done.check_returncode()
         return done.stdout
 
-    def fork(self, name: str, function: Callable[[], None]) -> None:
+    def fork(self, name: str, function: Callable[[], object]) -> None:
         """Call a function in a fork of this process, which shares the imported modules."""
         self.starts[name] = partial(self.fork, name, function)
         self.children[name] = Forked(name, function)

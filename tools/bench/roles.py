@@ -22,7 +22,8 @@ LOAD, SANDBOX = "load generator", "sandbox"  # the bench's own processes
 OURS = (WEB, LAUNCH, FOLLOW, LOCAL, STREAM, PARENTS, DATABASE)
 GUARDS = 1  # levels of supervising processes in a cluster
 # Of manage.py. A process that ``serve`` or ``worker`` has forked has a name soon.
-COMMANDS = {"serve": PARENTS, "worker": PARENTS, "follow_stackstorm": STREAM}
+COMMANDS = {"serve": PARENTS, "worker": PARENTS}
+NAMES = {name: name for name in (WEB, *CLUSTERS)} | {"follower": STREAM}
 
 
 def read(stack: Stack) -> dict[str, Reading]:
@@ -70,8 +71,8 @@ def are_workers_ready(server: int) -> bool:
 
 
 def _role(pid: int) -> str:
-    if (name := _name(pid)) in (WEB, *CLUSTERS):
-        return name
+    if role := NAMES.get(_name(pid)):
+        return role
     # The web server is no management command of ours, or one with any name.
     return COMMANDS.get(_command(pid), WEB)
 

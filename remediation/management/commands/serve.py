@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from remediation.management import installation, web_server
@@ -22,7 +23,7 @@ class Command(BaseCommand):
         with Processes(stop_seconds=STOP_SECONDS + 10) as processes:
             processes.fork("web", partial(web_server.run, web_server.load_application()))
             if settings.ST2_STREAM_URL:
-                processes.start_manage(FOLLOWER, "follow_stackstorm")
+                processes.fork(FOLLOWER, partial(call_command, "follow_stackstorm"))
             self.stdout.write(f"PoundCake serves http://{settings.BIND}/ (Ctrl-C stops it)")
             workers = Workers(processes)
             while not _has_web_ended(processes):

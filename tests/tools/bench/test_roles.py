@@ -7,7 +7,6 @@ from tools.bench import roles
 MANAGE = ["python", "/opt/poundcake/manage.py"]
 COMMANDS = {
     1: [*MANAGE, "serve"],
-    60: [*MANAGE, "follow_stackstorm"],
     70: ["python", "-m", "granian"],
     99: ["python", "-m", "unrelated"],
 }
@@ -19,7 +18,7 @@ CHILDREN = {
     40: [41],
     50: [51],
 }
-NAMES = {1: "web", 3: "launch", 4: "follow", 5: "local"}
+NAMES = {1: "web", 3: "launch", 4: "follow", 5: "local", 6: "follower"}
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from typing import Any
 from st2_sandbox import Sandbox
 from tests.servers.processes import descendants
 
-PROCESSES = ("manage.py web", "manage.py cluster", "manage.py worker")
+CLUSTERS = ("launch", "follow", "local")
 FREEZE_SHARE = 0.5  # of the lost processes; the others are killed
 NO_REFUSALS: dict[str, Any] = {"refusal_status": 0, "retry_after": "", "unavailable": False}
 REFUSALS: tuple[dict[str, Any], ...] = (
@@ -124,10 +124,9 @@ def _signal(pid: int, number: signal.Signals) -> None:
 def _is_restarted(pid: int) -> bool:
     """Return whether a parent process of ours restarts this one."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
         parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-        parent_command = Path(f"/proc/{parent}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        parent_name = Path(f"/proc/{parent}/comm").read_text().strip()
     except OSError:
         return False
-    is_ours = any(name in command for name in PROCESSES)
-    return is_ours and any(name in parent_command for name in PROCESSES)
+    return name in CLUSTERS or name == parent_name == "web"

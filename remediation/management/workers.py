@@ -35,7 +35,7 @@ class Workers:
         self._processes = processes
         self._bells = cluster.Bells(queue.CLUSTERS)
         self._liveness: dict[str, ClusterLiveness] = {}
-        self._checked_at = 0.0
+        self._checked_at = self._ring_at = 0.0
         self._is_waiting = False
 
     def work(self) -> None:
@@ -50,7 +50,7 @@ class Workers:
             self._checked_at = time.monotonic()
             close_old_connections()
         if self._liveness:
-            self._ring(is_check=is_check)
+            self._ring()
             if is_check:
                 for name, liveness in self._liveness.items():
                     self._check(name, liveness)
@@ -86,14 +86,15 @@ class Workers:
         for name, bell in self._bells.by_name.items():
             self._processes.fork(name, partial(_run_cluster, name, bell, self.id))
 
-    def _ring(self, *, is_check: bool) -> None:
+    def _ring(self) -> None:
+        if time.monotonic() < self._ring_at:
+            return
         try:
             self._bells.ring(self.id)
         except Error as error:
-            # The clusters look for themselves now and then, and log an outage.
-            if is_check:
-                logger.warning("Cannot look for due wake-ups: %s", error)
+            logger.warning("Cannot look for due wake-ups: %s", error)
             connection.close()
+            self._ring_at = time.monotonic() + CHECK_SECONDS
 
     def _check(self, name: str, liveness: ClusterLiveness) -> None:
         """Replace a cluster that has ended or hangs, with all its processes."""

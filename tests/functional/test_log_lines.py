@@ -137,7 +137,7 @@ def test_an_alert_can_be_followed_through_the_log(tmp_path):
         lines = service.lines()
 
     assert all(line.keys() >= FIELDS for line in lines)
-    assert {line["role"] for line in lines} >= {"serve", "web", "worker", "launch", "local"}
+    assert {line["role"] for line in lines} >= {"serve", "web", "launch", "local"}
     story = [line for line in lines if line.get("request_id") == received["request_id"]]
     events = [line["event"] for line in story if "event" in line]
     assert sorted(events) == sorted(
@@ -173,7 +173,7 @@ def test_an_outage_of_the_database_is_a_few_dated_lines(tmp_path):
         before = len(service.lines())
         server.stop()
         began = monotonic()
-        service.wait_for(role="worker", event="database.outage")
+        service.wait_for(role="serve", event="database.outage")
         assert service.status("/admin/login/") in (200, 503)
         page = requests.get(
             f"{service.url}/audit/failures/", cookies={"sessionid": "x" * 32}, timeout=30
@@ -184,7 +184,7 @@ def test_an_outage_of_the_database_is_a_few_dated_lines(tmp_path):
             sleep(0.2)
         server.start()
         service.wait_for_status("/readyz", 200)
-        service.wait_for(role="worker", event="database.outage_ended")
+        service.wait_for(role="serve", event="database.outage_ended")
         sleep(3)
         lines = service.lines()[before:]
 
@@ -194,11 +194,11 @@ def test_an_outage_of_the_database_is_a_few_dated_lines(tmp_path):
             line
         )
     counts = {key: len(found) for key, found in by_event.items()}
-    assert counts.pop(("worker", "database.outage")) == 1
-    assert counts.pop(("worker", "database.outage_ended")) == 1
+    assert counts.pop(("serve", "database.outage")) == 1
+    assert counts.pop(("serve", "database.outage_ended")) == 1
     assert counts.pop(("web", "database.outage")) <= 2  # one per process
     assert counts.pop(("web", "database.outage_ended")) <= 2
     assert counts == {}, counts
-    [ended] = by_event["worker", "database.outage_ended"]
+    [ended] = by_event["serve", "database.outage_ended"]
     assert 15 <= float(str(ended["seconds"])) < 60
     assert all("Traceback" not in json.dumps(line) for line in lines)

@@ -108,7 +108,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--duration", type=float, default=0.2, help="seconds that each execution takes"
     )
-    parser.add_argument("--seconds", type=float, default=290.0, help="time limit for each database")
+    parser.add_argument("--seconds", type=float, default=350.0, help="time limit for each database")
     parser.add_argument("--storm", type=_storm_size, metavar="N", help="alerts in a storm (1000)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random arrivals")
     return parser.parse_args()

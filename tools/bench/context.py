@@ -34,6 +34,7 @@ class Sizes:
     intake_senders: tuple[int, ...] = (1, 4, 16)
     intake_bodies: tuple[int, ...] = (1, 20)
     intake_seconds: float = 3.0
+    busy_seconds: float = 60.0  # of intake without a pause
     baseline_seconds: float = 1.5
     chain_seconds: float = 8.0
     baseline_calls: int = 1_000
@@ -49,6 +50,7 @@ QUICK = Sizes(
     half_seconds=2.0,
     steps_seconds=2.0,
     intake_seconds=0.7,
+    busy_seconds=1.0,
     baseline_seconds=0.3,
     chain_seconds=2.0,
     baseline_calls=200,

@@ -57,7 +57,7 @@ def _scenarios(bench: Bench) -> Iterator[Scenario]:
             "storm", "storm by poll", 30, lambda: storms.measure_storm(bench, ONE_STEP, POLL)
         )
     # Last, since it leaves much work in the queue.
-    yield Scenario("intake", "intake", 40, lambda: intake(bench))
+    yield Scenario("intake", "intake", 100, lambda: intake(bench))
 
 
 def measure_baselines(bench: Bench, groups: Sequence[str]) -> None:
@@ -282,7 +282,42 @@ def intake(bench: Bench) -> None:
     ]
     for text, times in Counter(text for call in done for text in call.failures).most_common(3):
         bench.note(f"intake: {times} times {text}")
+    _first_calls_while_busy(bench)
     bench.stack.renew()
+
+
+def _first_calls_while_busy(bench: Bench) -> None:
+    """Measure how soon alerts are worked on while as many as possible are received."""
+    sizes, group = bench.sizes, "intake without a pause"
+    if not bench.has_time(group):
+        return
+    bench.stack.renew()
+    bench.stack.serve(POLL)
+    cell, calls = baselines.measure_intake(
+        bench.stack.webhook,
+        senders=sizes.intake_senders[-1],
+        a_body=1,
+        seconds=sizes.busy_seconds,
+    )
+    end = monotonic()
+
+    def count() -> AlertCounts:
+        return AlertCounts.of(calls, bench.stack.sandbox.report(), steps=1)
+
+    bench.wait(lambda: not count().missing, sizes.finish_seconds)
+    counts = count()
+    during = [seconds for seconds in counts.first_calls() if seconds >= 0]
+    bench.figures += [
+        Figure(group, "accepted/s", cell.rate, is_rate=True),
+        Figure(
+            group,
+            "alert to first StackStorm call ms",
+            in_ms(percentiles(during)) if during else None,
+            samples=len(during),
+        ),
+        Figure(group, "last call after the last webhook s", max(0.0, counts.last_posted - end)),
+        Figure(group, "accepted alerts without a call", counts.missing),
+    ]
 
 
 def _errors(done: Sequence[Delivery]) -> int:

@@ -3,7 +3,8 @@
 Django reads Content-Length bytes and treats a chunked body as empty
 (https://code.djangoproject.com/ticket/35838). This middleware reads and decompresses the body up to
 the size limit and gives it to Django with its length. A body that cannot be decoded raises when
-the view reads it. Without valid credentials a body is not read: the view responds with 401.
+the view reads it. Without valid credentials a body is not read: the view responds with 401, or, if
+it finds them valid, with an error after which the sender retries.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from django.http.response import HttpResponseBase
 from rest_framework import exceptions
 
 from remediation.api.credentials import has_credentials
-from remediation.api.errors import API_PREFIX, TooLarge, TruncatedBody, UnsupportedCoding
+from remediation.api.errors import (
+    API_PREFIX,
+    TooLarge,
+    TruncatedBody,
+    Unavailable,
+    UnsupportedCoding,
+)
 
 CHUNK_BYTES = 64 * 1024
 # A gzip body may have several members. Each costs a copy of the chunk that contains it.
@@ -43,7 +50,9 @@ class DecodeBodyMiddleware:
             if is_known:
                 _decode_body(request)
             else:
-                _replace_stream(request, BytesIO(), 0)
+                # If only this check failed, an empty body would be refused as invalid.
+                request.body_error = Unavailable()  # type: ignore[attr-defined]  # read by the errors module
+                _replace_stream(request, _FailingStream(), 1)
         return self.get_response(request)
 
 

@@ -21,7 +21,7 @@ from audit import middleware
 from audit.models import ApiCall
 from audit.record_budget import RecordBudget
 from remediation.api import webhook
-from remediation.models import Alert, ApiToken, Pause
+from remediation.models import Alert, ApiToken, Pause, token
 from tests.factories import make_client, make_token
 
 pytestmark = pytest.mark.django_db
@@ -230,3 +230,24 @@ def observe(
     text = json.dumps(observed, sort_keys=True).replace(name, "NAME")
     normal: dict[str, Any] = json.loads(re.sub(r"\b([0-9a-f]{32}|[0-9a-f]{16})\b", "ID", text))
     return normal
+
+
+@pytest.mark.parametrize("url", [URL, CALLBACK])
+def test_a_sender_retries_if_the_first_look_at_its_token_fails(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make_client("webhook", "stackstorm")
+    module: Any = token
+    find = module.valid_token_row
+    errors = [OperationalError(2013, "Lost connection to server during query")]
+
+    def fail_once(sha256: str) -> Any:
+        if errors:
+            raise errors.pop()
+        return find(sha256)
+
+    monkeypatch.setattr(module, "valid_token_row", fail_once)
+
+    response = client.post(url, BODY, content_type="application/json")
+
+    assert response.status_code == 503

@@ -53,6 +53,8 @@ _group = GroupCommit()
 # StackStorm ids and trace tags; the length is that of their columns.
 ID_PATTERN = re.compile("[!-~]{1,100}")
 ID_SCHEMA = {"type": "string", "pattern": "^[!-~]{1,100}$"}
+# Null and an empty string mean that there is none.
+OPTIONAL_ID_SCHEMA = {"type": "string", "pattern": "^[!-~]{0,100}$", "nullable": True}
 ID_ADVICE = "Send a string of at most 100 printable ASCII characters."
 
 
@@ -269,12 +271,21 @@ def _read_body(request: HttpRequest) -> bytes:
         "application/json": {
             "type": "object",
             "properties": {
-                "execution_id": ID_SCHEMA,
-                "data": {"type": "object", "properties": {"trace_tag": ID_SCHEMA}},
+                "execution_id": OPTIONAL_ID_SCHEMA,
+                "data": {"properties": {"trace_tag": OPTIONAL_ID_SCHEMA}},
             },
             "anyOf": [
-                {"required": ["execution_id"]},
-                {"required": ["data"], "properties": {"data": {"required": ["trace_tag"]}}},
+                {"required": ["execution_id"], "properties": {"execution_id": ID_SCHEMA}},
+                {
+                    "required": ["data"],
+                    "properties": {
+                        "data": {
+                            "type": "object",
+                            "required": ["trace_tag"],
+                            "properties": {"trace_tag": ID_SCHEMA},
+                        }
+                    },
+                },
             ],
         }
     },

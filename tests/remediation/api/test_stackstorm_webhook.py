@@ -87,6 +87,16 @@ def test_a_notifytrigger_body_is_found_by_trace_tag(stackstorm: Client) -> None:
     assert response.json()["status"] == "accepted"
 
 
+@pytest.mark.parametrize("missing", [None, ""])
+def test_null_and_an_empty_text_are_no_id(stackstorm: Client, missing: str | None) -> None:
+    execution = make_running()
+    data = {"trace_tag": execution.trace_tag}
+
+    response = post(stackstorm, {"execution_id": missing, "data": data})
+
+    assert response.json()["status"] == "accepted"
+
+
 @pytest.mark.parametrize("status", ["succeeded", "future-status", None, 7, {"a": []}])
 @pytest.mark.parametrize("result", [None, [], "text", 2.5, {"stdout": {"deep": [None]}}])
 def test_any_status_and_result_trigger_a_poll(stackstorm: Client, status: Any, result: Any) -> None:

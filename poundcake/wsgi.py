@@ -21,7 +21,9 @@ LOAD_ERROR = 4  # exit status
 def _load() -> WSGIHandler:
     """Return the application, or exit with the error of a wrong setting and without a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poundcake.settings")
-    log_context.set_role("web")
+    # manage.py has set the role, and serve loads the application before it forks the web server.
+    if log_context.role() == "command":
+        log_context.set_role("web")
     try:
         warning = environment_file.load()
         loaded = get_wsgi_application()

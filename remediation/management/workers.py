@@ -36,7 +36,6 @@ class Workers:
         self._bells = cluster.Bells(queue.CLUSTERS)
         self._liveness: dict[str, ClusterLiveness] = {}
         self._checked_at = self._ring_at = 0.0
-        self._is_waiting = False
 
     def work(self) -> None:
         """Do what is due and sleep for RING_SECONDS. The first call starts the clusters.
@@ -63,18 +62,16 @@ class Workers:
             liveness.stop()
 
     def _can_start(self) -> bool:
-        """Enqueue the first tick; return False while the database cannot be reached."""
+        """Enqueue the first tick; return False while the database cannot be reached.
+
+        The outage is logged as any other one.
+        """
         try:
             queue.enqueue(queue.TICK)
         except Error as error:
             if not database_errors.is_unreachable(error):
                 raise
-            if not self._is_waiting:
-                logger.warning("Waiting. %s", database_errors.explain(error))
-            self._is_waiting = True
             return False
-        if self._is_waiting:
-            logger.info("The database can be reached.")
         return True
 
     def _start(self) -> None:

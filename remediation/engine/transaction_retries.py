@@ -68,7 +68,7 @@ def is_transient(error: Error) -> bool:
     return is_locked(error)
 
 
-def is_locked(error: Error) -> bool:
+def is_locked(error: Exception) -> bool:
     """Return whether the error is a deadlock, a lock timeout or a concurrent change."""
     code = error.args[0] if error.args else None
     return isinstance(error, OperationalError) and (

@@ -1,8 +1,9 @@
 """Group commit: notifications that arrive while others are being stored share one transaction.
 
 Of the waiting threads of a process one leads: it stores its own notification with all others that
-wait. Those that arrive meanwhile are the next group, and the first of them leads it. Nobody waits
-for a group to fill: a notification that arrives alone is stored at once.
+wait. Those that arrive meanwhile are the next group, and the first of them leads it. A notification
+that arrives alone is stored at once. If a leader is held up, for example by a locked row, the first
+waiting thread leads the next group beside it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from remediation.engine.intake.receive import receive_confirmed
 # Of one transaction, unless one notification alone has more. Locks are held for its time.
 ALERTS_MAX = 500
 BYTES_MAX = 4 * 2**20
+LEADER_SECONDS = 2.0  # that the first waiting thread gives a leader
 
 StoreAll = Callable[[Sequence[Delivery]], list[Stored | Exception]]
 
@@ -32,10 +34,13 @@ class Waiting:
 
     def __init__(self, delivery: Delivery) -> None:
         sent = delivery.notification.alerts
-        alerts = [alert for alert in sent if isinstance(alert, IncomingAlert)]
         self.delivery = delivery
-        self.keys = {alert.fingerprint for alert in alerts}
-        self.keys |= {fingerprint(alert.labels) for alert in alerts}
+        self.keys = {
+            key
+            for alert in sent
+            if isinstance(alert, IncomingAlert)
+            for key in (alert.fingerprint, fingerprint(alert.labels))
+        }
         self.turn: Future[Stored | None] = Future()
 
 
@@ -70,20 +75,33 @@ class GroupCommit:
         self._store_all = store_all
         self._lock = threading.Lock()
         self._waiting: deque[Waiting] = deque()
-        self._has_leader = False
+        self._leader: Waiting | None = None
 
     def receive(self, delivery: Delivery) -> Stored:
         """Store a delivery and return after the commit. Raises what storing it raised."""
         member = Waiting(delivery)
         with self._lock:
             self._waiting.append(member)
-            leads, self._has_leader = not self._has_leader, True
-        if not leads and (stored := member.turn.result()):
-            return stored
-        return self._lead()
+            if self._leader is None:
+                self._leader = member
+        while self._leader is not member:
+            try:
+                if stored := member.turn.result(LEADER_SECONDS):
+                    return stored
+            except TimeoutError as error:
+                if member.turn.done() and member.turn.exception() is error:
+                    raise
+                self._replace_leader(member)
+        return self._lead(member)
 
-    def _lead(self) -> Stored:
-        """Store the first of those that wait, which is of this thread, with others."""
+    def _replace_leader(self, member: Waiting) -> None:
+        """Make a thread that has waited for too long the leader if it is the first one."""
+        with self._lock:
+            if self._waiting and self._waiting[0] is member:
+                self._leader = member
+
+    def _lead(self, leader: Waiting) -> Stored:
+        """Store the delivery of the leader, the first that waits, with others."""
         group: list[Waiting] = []
         try:
             with self._lock:
@@ -94,7 +112,7 @@ class GroupCommit:
                 member.turn.set_exception(error)
             raise
         finally:
-            self._pass_on()
+            self._pass_on(leader)
         for member, result in zip(group[1:], results[1:], strict=True):
             if isinstance(result, Exception):
                 member.turn.set_exception(result)
@@ -104,10 +122,11 @@ class GroupCommit:
             raise results[0]
         return results[0]
 
-    def _pass_on(self) -> None:
-        """Make the first waiting thread the leader of the next group."""
+    def _pass_on(self, leader: Waiting) -> None:
+        """Make the first waiting thread the next leader, unless another one has taken over."""
         with self._lock:
-            self._has_leader = bool(self._waiting)
-            following = self._waiting[0] if self._waiting else None
+            if self._leader is not leader:
+                return
+            following = self._leader = self._waiting[0] if self._waiting else None
         if following:
             following.turn.set_result(None)

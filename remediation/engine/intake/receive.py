@@ -20,7 +20,7 @@ from remediation.engine.intake import rejections
 from remediation.engine.intake.deliveries import Delivery, Stored, store
 from remediation.engine.intake.receipts import Receipt
 from remediation.engine.row_by_row import is_outage, reason_for, run_batch
-from remediation.engine.transaction_retries import is_transient, retry_on_conflict
+from remediation.engine.transaction_retries import is_locked, is_transient, retry_on_conflict
 from remediation.models import ApiToken, Cause
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def receive_all(deliveries: Sequence[Delivery]) -> list[Stored | Exception]:
     try:
         stored = retry_on_conflict(partial(_Storage().store, deliveries), description=description)
     except Exception as error:  # noqa: BLE001 - the caller raises it, or a part is stored
-        if is_outage(error):
+        if is_outage(error) and not (more and is_locked(error)):
             # Each is raised in a thread of its own.
             return [copy.copy(error) for _ in deliveries]
         logger.warning("%s is retried in parts: %s", description, error)

@@ -15,8 +15,8 @@ import pytest
 from django.db import OperationalError
 
 from remediation import alertmanager
-from remediation.engine.intake import group_commit
-from remediation.engine.intake.deliveries import Delivery, Stored
+from remediation.engine.intake import group_commit, receive
+from remediation.engine.intake.deliveries import Delivery, Stored, store
 from remediation.engine.intake.episodes import Disposition
 from remediation.engine.intake.group_commit import GroupCommit
 from remediation.engine.intake.receipts import Receipt
@@ -69,7 +69,7 @@ class Senders:
     def send(self, one: Delivery) -> Future[Stored]:
         """Send in a thread, and return once it leads or waits."""
         waiting = len(self.group._waiting)
-        is_leader = not self.group._has_leader
+        is_leader = self.group._leader is None
         future = self.pool.submit(self.group.receive, one)
         if is_leader:
             self.wait_for_group()
@@ -202,6 +202,50 @@ def test_the_next_group_is_led_after_a_leader_that_fails():
         assert sent["C"].result(SECONDS).receipts[0].alert_name == "C"
 
 
+def test_a_leader_that_is_held_up_does_not_delay_the_others(monkeypatch):
+    monkeypatch.setattr(group_commit, "LEADER_SECONDS", 0.3)
+    held_up = threading.Event()
+
+    def hold_up_a(one: Delivery) -> Stored:
+        if one.cause.request_id == "A":
+            assert held_up.wait(SECONDS)
+        return receipt(one)
+
+    with senders(hold_up_a) as threads:
+        sent = {name: threads.send(delivery(name)) for name in "ABC"}
+        threads.let_pass()
+        threads.wait_for_group()
+        threads.let_pass()
+        for name in "BC":
+            assert sent[name].result(SECONDS).receipts[0].alert_name == name
+        # No thread leads beside the one that is held up, so the next one leads at once.
+        sent["D"] = threads.send(delivery("D"))
+        threads.let_pass()
+        assert sent["D"].result(SECONDS).receipts[0].alert_name == "D"
+        assert not sent["A"].done()
+
+        held_up.set()
+        assert sent["A"].result(SECONDS).receipts[0].alert_name == "A"
+        sent["E"] = threads.send(delivery("E"))
+        threads.let_pass()
+        assert sent["E"].result(SECONDS).receipts[0].alert_name == "E"
+    assert threads.storage.groups == [["A"], ["B", "C"], ["D"], ["E"]]
+
+
+def test_an_error_of_a_time_limit_is_raised_for_its_sender():
+    def time_out(one: Delivery) -> Stored | Exception:
+        return TimeoutError("slow") if one.cause.request_id == "B" else receipt(one)
+
+    with senders(time_out) as threads:
+        sent = {name: threads.send(delivery(name)) for name in "AXB"}
+        threads.let_pass()
+        threads.wait_for_group()
+        threads.let_pass()
+
+        with pytest.raises(TimeoutError, match="slow"):
+            sent["B"].result(SECONDS)
+
+
 # Creating a trigger ends the transaction of a test on MariaDB.
 @pytest.mark.django_db(transaction=True)
 def test_a_refused_notification_does_not_affect_the_others_of_its_group():
@@ -264,3 +308,19 @@ def test_without_a_valid_token_nothing_is_stored():
 
     assert isinstance(result, UnconfirmedToken)
     assert not Alert.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_locked_row_delays_only_its_own_notification(monkeypatch):
+    monkeypatch.setattr("remediation.engine.transaction_retries.TRIES", 1)
+
+    def locked(deliveries: Sequence[Delivery], **options: Any) -> list[Stored]:
+        if "B" in names_of(deliveries):
+            raise OperationalError(1205, "Lock wait timeout exceeded")
+        return store(deliveries, **options)
+
+    monkeypatch.setattr(receive, "store", locked)
+    results = receive_all([delivery(name) for name in "ABCD"])
+
+    assert [type(one) for one in results] == [Stored, OperationalError, Stored, Stored]
+    assert set(Alert.objects.values_list("alert_name", flat=True)) == set("ACD")

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from remediation.values.clients import ADDRESS_LENGTH
+
 # Every client can send these.
 FORWARDED_HEADERS = (
     "HTTP_FORWARDED",
@@ -70,10 +72,14 @@ def _networks(texts: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(map(ip_network, texts))
 
 
-# Parsing an address takes as long as decoding an alert, and the same clients call again.
-@lru_cache(maxsize=1024)
 def _address(text: str) -> Address | None:
     """Return an address without its port, or None."""
+    return _parse(text) if len(text) <= ADDRESS_LENGTH else None
+
+
+# Parsing an address takes as long as decoding an alert, and the same clients call again.
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -18,6 +18,7 @@ from remediation.alertmanager.times import read_time
 from remediation.values.json_values import BODY_DEPTH_MAX
 from remediation.values.text import storable
 
+KNOWN_LABELS_BYTES = 2_000  # of labels whose fingerprint is kept
 NAME_MAX = 255  # characters of alert_name, severity, instance and receiver
 URL_MAX = 2000  # characters of generator_url and external_url
 # Characters of the group key, and of the group labels as JSON: each alert of a group stores both.
@@ -173,16 +174,19 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     Source: https://github.com/prometheus/common/blob/main/model/labelset.go
     """
     given = [name for name in sorted(labels) if labels[name]]
-    return _fnv_1a(b"".join(b"%b\xff%b\xff" % (n.encode(), labels[n].encode()) for n in given))
+    content = b"".join(b"%b\xff%b\xff" % (n.encode(), labels[n].encode()) for n in given)
+    return _known_fnv_1a(content) if len(content) <= KNOWN_LABELS_BYTES else _fnv_1a(content)
 
 
-# The same labels come again: in repeats, from the other Alertmanager and at the end of the alert.
-@lru_cache(maxsize=4096)
 def _fnv_1a(content: bytes) -> str:
     digest = 0xCBF29CE484222325
     for byte in content:
         digest = ((digest ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
     return f"{digest:016x}"
+
+
+# The same labels come again: in repeats, from the other Alertmanager and at the end of the alert.
+_known_fnv_1a = lru_cache(maxsize=4096)(_fnv_1a)
 
 
 def _integer(digits: str) -> int | str:

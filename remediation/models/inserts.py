@@ -144,7 +144,7 @@ def _unchanged(value: Any, _connection: BaseDatabaseWrapper) -> Any:
     return value
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _statement(model: type[Model], used: tuple[bool, ...], count: int) -> str:
     """Return the SQL that inserts rows and returns their ids in the order of the rows."""
     quoted = connections[DEFAULT_DB_ALIAS].ops.quote_name

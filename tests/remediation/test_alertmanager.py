@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from remediation import alertmanager
 from remediation.alertmanager import (
     ALERT_BYTES_MAX,
     GROUP_KEY_MAX,
@@ -16,6 +17,7 @@ from remediation.alertmanager import (
     Notification,
     PayloadError,
     fingerprint,
+    notification,
     parse,
 )
 from tests.paths import CONTRACTS
@@ -374,3 +376,13 @@ def test_group_fields_that_are_not_strings_are_empty(sent):
     notification = parse(json.dumps(body).encode())
 
     assert (notification.receiver, notification.group_key, notification.external_url) == ("",) * 3
+
+
+def test_large_label_sets_are_not_kept_in_memory():
+    kept = notification._known_fnv_1a
+
+    before = kept.cache_info().misses
+    large = alertmanager.fingerprint({"alertname": "x" * 10_000})
+
+    assert kept.cache_info().misses == before
+    assert large == notification._fnv_1a(b"alertname\xff" + b"x" * 10_000 + b"\xff")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import Error
 from django.http import HttpRequest
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
@@ -15,6 +17,8 @@ from rest_framework.request import Request
 
 from remediation import clock
 from remediation.models import ActorKind, ApiToken
+
+logger = logging.getLogger(__name__)
 
 CREDENTIALS_HELP = (
     "Send a token as Authorization: Bearer TOKEN, or as the password of basic authentication."
@@ -77,7 +81,7 @@ def token_of(request: HttpRequest) -> ApiToken | None:
 
 
 def recent_token_of(request: HttpRequest) -> ApiToken | None:
-    """Return the token of the request if it was found seconds ago, or None; without a query.
+    """Return the token of the request if it was found seconds ago, or None.
 
     It may be invalid now: see ``ApiToken.recent``.
     """
@@ -86,9 +90,13 @@ def recent_token_of(request: HttpRequest) -> ApiToken | None:
         return known if isinstance(known, ApiToken) else None
     try:
         text = _read_token(request.META.get("HTTP_AUTHORIZATION", "").encode("latin-1"))
+        return ApiToken.recent(text, at=clock.now())
     except AuthenticationFailed:
         return None
-    return ApiToken.recent(text, at=clock.now())
+    except Error as error:
+        # The view asks the database again and reports its error.
+        logger.warning("Cannot record the use of a token: %s", error)
+        return None
 
 
 def find_again(request: HttpRequest) -> None:

@@ -251,3 +251,17 @@ def test_a_sender_retries_if_the_first_look_at_its_token_fails(
     response = client.post(url, BODY, content_type="application/json")
 
     assert response.status_code == 503
+
+
+def test_a_failure_to_record_the_use_of_a_token_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = make_client("webhook")
+    assert client.post(URL, BODY, content_type="application/json").status_code == 202
+
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise OperationalError(2006, "Server has gone away")
+
+    monkeypatch.setattr(ApiToken, "_record_use", fail)
+    response = client.post(URL, BODY, content_type="application/json")
+
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "unavailable"

@@ -56,19 +56,7 @@ def size_of(cluster: str) -> Size:
     return Size(1, LOCAL_PROCESSES_MAX if cluster == queue.LOCAL else 1)
 
 
-class LoggingProcess(ForkProcess):
-    """A process that logs an exception that ends it; multiprocessing would print it."""
-
-    def run(self) -> None:
-        """Run the target. Exit with status 1 after an exception."""
-        try:
-            super().run()
-        except Exception:
-            logger.exception("A process has ended.")
-            sys.exit(1)
-
-
-class JobProcess(LoggingProcess):
+class JobProcess(ForkProcess):
     """A process that runs jobs; it never waits for another one."""
 
     def __init__(self, number: int, *, is_spare: bool, cluster: Cluster) -> None:
@@ -79,9 +67,13 @@ class JobProcess(LoggingProcess):
         self.seen_at = RawValue(c_double, time.monotonic())
 
     def run(self) -> None:
-        """Run jobs until the cluster stops."""
-        self._target = self._run_jobs
-        super().run()
+        """Run jobs until the cluster stops. Exit with status 1 after an exception."""
+        try:
+            self._run_jobs()
+        except Exception:
+            # multiprocessing would print it.
+            logger.exception("A process has ended.")
+            sys.exit(1)
 
     def _run_jobs(self) -> None:
         # A service manager may send SIGTERM to all processes; the cluster's process ends this one.

@@ -183,7 +183,10 @@ def _receive(request: MachineRequest, *, token: ApiToken | None = None) -> dict[
         return request.call_record.row(status.HTTP_202_ACCEPTED, JSONRenderer().render(content))
 
     delivery = Delivery(
-        *(notification, cause, cause.client_host, token),
+        notification,
+        cause,
+        client=cause.client_host,
+        token=token,
         record=record if request.call_record.prepare() else None,
     )
     try:

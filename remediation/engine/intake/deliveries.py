@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
@@ -75,7 +75,7 @@ class Stored:
     in effect, if the call was recorded.
     """
 
-    receipts: list[Receipt] = field(default_factory=list)
+    receipts: list[Receipt]
     is_recorded: bool = False
     pause: Pause | None = None
 
@@ -110,17 +110,17 @@ def _store_alerts(
 ) -> list[list[Receipt]]:
     """Store the alerts, create and stop runs, and return the receipts. Needs a transaction."""
     changes = AlertChanges()
-    posted = [
-        (alert, received)
-        for delivery in deliveries
-        for received in [delivery.received()]
-        for alert in delivery.notification.alerts
-    ]
-    applied = changes.apply(posted)
+    sources = [delivery.received() for delivery in deliveries]
+    applied = changes.apply(
+        [
+            (alert, received)
+            for delivery, received in zip(deliveries, sources, strict=True)
+            for alert in delivery.notification.alerts
+        ]
+    )
     changes.write(body_size=sum(one.notification.size for one in deliveries), batch=batch)
-    for delivery in deliveries:
-        if invalid := delivery.invalid:
-            rejections.record(invalid, received=delivery.received())
+    for delivery, received in zip(deliveries, sources, strict=True):
+        rejections.record(delivery.invalid, received=received)
     causes = {one.alert.pk: one.received.cause for one in applied if one.alert}
     waiting = [alert for alert in changes.repeated if alert.reason and alert.is_open]
     matched_again = without_run(waiting)

@@ -118,7 +118,7 @@ class _Jobs:
                     return task
             if self.process.is_spare and time.monotonic() > idle_since + SPARE_SECONDS:
                 break
-            self.cluster.bell.acquire(timeout=FALLBACK_SECONDS)
+            self.cluster.semaphore.acquire(timeout=FALLBACK_SECONDS)
         return STOPPED
 
     def put(self, task: dict[str, Any]) -> None:
@@ -145,9 +145,9 @@ class _Jobs:
 class Cluster:
     """A cluster in its own process."""
 
-    def __init__(self, name: str, bell: synchronize.Semaphore) -> None:
-        """Set up. ``bell``: released by the worker command when wake-ups are due."""
-        self.name, self.bell = name, bell
+    def __init__(self, name: str, semaphore: synchronize.Semaphore) -> None:
+        """Set up. ``semaphore``: released by the worker command when wake-ups are due."""
+        self.name, self.semaphore = name, semaphore
         self.size = size_of(name)
         self.is_stopping = RawValue(c_bool, False)
         self.processes: list[JobProcess] = []
@@ -169,7 +169,7 @@ class Cluster:
             self._guard()
         self.is_stopping.value = True
         while self.processes:
-            self.bell.release()
+            self.semaphore.release()
             self._wait(GUARD_SECONDS)
             self._guard()
 
@@ -210,7 +210,7 @@ class Cluster:
             logger.error("Process %s of the cluster has ended: it is replaced.", process.pid)
 
 
-class Bells:
+class WakeUpSignals:
     """Signals from the worker command, which looks for due wake-ups of all clusters at once."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -218,16 +218,16 @@ class Bells:
         context = multiprocessing.get_context("fork")
         self.by_name = {name: context.Semaphore(0) for name in names}
 
-    def ring(self, worker_id: str) -> None:
+    def send(self, worker_id: str) -> None:
         """Wake a process of each cluster with a due wake-up. Raises Error of the database."""
         for name in queue.due_clusters(worker_id):
-            bell = self.by_name[name]
+            semaphore = self.by_name[name]
             # At most one signal waits, however long all processes are busy.
-            bell.acquire(block=False)
-            bell.release()
+            semaphore.acquire(block=False)
+            semaphore.release()
 
 
-def run(name: str, bell: synchronize.Semaphore, worker_id: str) -> None:
+def run(name: str, semaphore: synchronize.Semaphore, worker_id: str) -> None:
     """Run a cluster of the worker ``worker_id`` in this process until SIGTERM."""
     os.environ[queue.WORKER_ID] = worker_id
-    Cluster(name, bell).run()
+    Cluster(name, semaphore).run()

@@ -204,7 +204,7 @@ def is_stopping() -> bool:
     return bool(_place.is_stopping and _place.is_stopping.value)
 
 
-def process_count() -> int:
+def cluster_size() -> int:
     """Return the number of processes of this process's cluster in one worker."""
     return _place.count
 

@@ -22,7 +22,7 @@ from remediation.management.processes import Processes
 
 logger = logging.getLogger(__name__)
 
-RING_SECONDS = 0.05  # between two looks for due wake-ups
+LOOK_SECONDS = 0.05  # between two looks for due wake-ups
 CHECK_SECONDS = 1.0  # between two checks of the clusters
 
 
@@ -33,23 +33,23 @@ class Workers:
         """Start nothing yet."""
         self.id = f"{host()}-{os.getpid()}"
         self._processes = processes
-        self._bells = cluster.Bells(queue.CLUSTERS)
+        self._signals = cluster.WakeUpSignals(queue.CLUSTERS)
         self._liveness: dict[str, ClusterLiveness] = {}
-        self._checked_at = self._ring_at = 0.0
+        self._checked_at = self._look_at = 0.0
 
     def work(self) -> None:
-        """Do what is due and sleep for RING_SECONDS. The first call starts the clusters.
+        """Do what is due and sleep for LOOK_SECONDS. The first call starts the clusters.
 
         While the server of the database is starting, it waits. Raises Error if the server refuses
         the login, or if the database or its tables do not exist.
         """
-        time.sleep(RING_SECONDS)
+        time.sleep(LOOK_SECONDS)
         is_check = time.monotonic() >= self._checked_at + CHECK_SECONDS
         if is_check:
             self._checked_at = time.monotonic()
             close_old_connections()
         if self._liveness:
-            self._ring()
+            self._send_signals()
             if is_check:
                 for name, liveness in self._liveness.items():
                     self._check(name, liveness)
@@ -80,18 +80,18 @@ class Workers:
             name: ClusterLiveness(own[name], dead_seconds=settings.WORKER_DEAD_SECONDS)
             for name in queue.CLUSTERS
         }
-        for name, bell in self._bells.by_name.items():
-            self._processes.fork(name, partial(_run_cluster, name, bell, self.id))
+        for name, semaphore in self._signals.by_name.items():
+            self._processes.fork(name, partial(_run_cluster, name, semaphore, self.id))
 
-    def _ring(self) -> None:
-        if time.monotonic() < self._ring_at:
+    def _send_signals(self) -> None:
+        if time.monotonic() < self._look_at:
             return
         try:
-            self._bells.ring(self.id)
+            self._signals.send(self.id)
         except Error as error:
             logger.warning("Cannot look for due wake-ups: %s", error)
             connection.close()
-            self._ring_at = time.monotonic() + CHECK_SECONDS
+            self._look_at = time.monotonic() + CHECK_SECONDS
 
     def _check(self, name: str, liveness: ClusterLiveness) -> None:
         """Replace a cluster that has ended or hangs, with all its processes."""
@@ -115,10 +115,10 @@ def host() -> str:
     return socket.gethostname()[:30]
 
 
-def _run_cluster(name: str, bell: synchronize.Semaphore, worker_id: str) -> None:
+def _run_cluster(name: str, semaphore: synchronize.Semaphore, worker_id: str) -> None:
     # Receiving alerts has priority over working on them.
     lower_priority()
     # Else orphaned processes would keep working beside the cluster that replaces this one.
     kill_forks_with_parent()
     flush.enable()
-    cluster.run(name, bell, worker_id)
+    cluster.run(name, semaphore, worker_id)

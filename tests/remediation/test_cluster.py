@@ -168,13 +168,13 @@ def test_a_stopping_process_takes_no_job(jobs):
 
 @pytest.mark.django_db
 def test_only_clusters_with_due_wake_ups_get_a_signal():
-    bells = cluster.Bells(queue.CLUSTERS)
+    signals = cluster.WakeUpSignals(queue.CLUSTERS)
     queue.enqueue(queue.RUN_LOCAL)
     queue.request_heartbeat(queue.own_name(queue.LAUNCH, "host-1"))
     queue.request_heartbeat(queue.own_name(queue.FOLLOW, "host-2"))
 
     for _ in range(3):
-        bells.ring("host-1")
+        signals.send("host-1")
 
-    signals = {name: bell.get_value() for name, bell in bells.by_name.items()}
-    assert signals == {queue.LAUNCH: 1, queue.FOLLOW: 0, queue.LOCAL: 1}
+    counts = {name: semaphore.get_value() for name, semaphore in signals.by_name.items()}
+    assert counts == {queue.LAUNCH: 1, queue.FOLLOW: 0, queue.LOCAL: 1}

@@ -66,7 +66,7 @@ def launch_due(*, client: StackStormClient) -> int:
             if not batch.in_flight and not waiting:
                 break
             if batch.record_responses():
-                if width == 1 and queue.process_count() > 1 and launch_queue.has_more:
+                if width == 1 and queue.cluster_size() > 1 and launch_queue.has_more:
                     # One webhook may have announced all of them, and woken one process only.
                     queue.enqueue(queue.LAUNCH_DUE)
                 width = 2 * threads

@@ -93,7 +93,7 @@ def _launchers() -> int:
     """Return the number of live processes that launch, if all workers have as many as this one."""
     alive = Heartbeat.alive(at=clock.now(), silence=LAUNCHER_SILENCE)
     prefix = queue.own_name(queue.LAUNCH, "")
-    return (alive.filter(name__startswith=prefix).count() or 1) * queue.process_count()
+    return (alive.filter(name__startswith=prefix).count() or 1) * queue.cluster_size()
 
 
 def executions_with_related() -> QuerySet[ActionExecution]:

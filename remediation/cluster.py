@@ -100,7 +100,7 @@ def _ignore(_number: int, _frame: object) -> None:
 
 
 class _Jobs:
-    """What django-q2's worker reads its tasks from and writes its results to."""
+    """The queues of django-q2's worker: it reads tasks from this and writes results to it."""
 
     def __init__(self, process: JobProcess) -> None:
         self.process, self.cluster = process, process.cluster

@@ -16,7 +16,7 @@ class CallRecord(Protocol):
     is_stored: bool
 
     def prepare(self) -> bool:
-        """Build what only depends on the request; return whether that was possible."""
+        """Build the columns of the request; return whether that was possible."""
 
     def row(self, status_code: int, content: bytes, /) -> Model:
         """Return the unsaved row of a call that ends now with this response."""

@@ -38,7 +38,7 @@ class Workers:
         self._checked_at = self._look_at = 0.0
 
     def work(self) -> None:
-        """Do what is due and sleep for LOOK_SECONDS. The first call starts the clusters.
+        """Send signals, check the clusters and sleep for LOOK_SECONDS. The first call starts them.
 
         While the server of the database is starting, it waits. Raises Error if the server refuses
         the login, or if the database or its tables do not exist.

@@ -154,10 +154,10 @@ class ApiToken(models.Model):
 
     @classmethod
     def recent(cls, text: str, *, at: datetime.datetime) -> ApiToken | None:
-        """Return what ``find`` has returned for this text in the last ``CACHE_SECONDS``, or None.
+        """Return the result of ``find`` for this text of the last ``CACHE_SECONDS``, or None.
 
         Without a query, so the token may be invalid: before anything is stored for the request or
-        told to its sender, ``confirm`` must contain the token, or ``find`` must return it.
+        sent to its caller, ``confirm`` must contain the token, or ``find`` must return it.
         """
         until, token = _recent.get(digest(text), (0.0, None))
         if token is None or time.monotonic() > until or token._is_expired(at):

@@ -69,7 +69,7 @@ def test_a_sender_that_leaves_does_not_affect_the_others(web: PoundCake, tmp_pat
         stored = web.get(f"alerts/?fingerprint={receipt['fingerprint']}")["results"]
         assert [one["instance"] for one in stored] == [f"web-{number}"]
         assert receipt["disposition"] == "unmatched"
-    # What a sender has sent completely is stored, even if nobody waits for the answer.
+    # A complete request is stored, even if its sender does not wait for the response.
     deadline = monotonic() + 30
     while len(stored := web.get("alerts/")["results"]) < SENDERS:
         assert monotonic() < deadline, stored

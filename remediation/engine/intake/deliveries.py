@@ -81,7 +81,7 @@ class Stored:
 
 
 def store(deliveries: Sequence[Delivery], *, derives_tags: bool = True) -> list[Stored]:
-    """Store these in one transaction; return what was stored for each.
+    """Store these in one transaction; return the results in their order.
 
     No alert may be in two of them. ``derives_tags``: derive the trace tags of new runs from their
     alerts, else use random ones. Raises Error.

@@ -28,7 +28,7 @@ StoreAll = Callable[[Sequence[Delivery]], list[Stored | Exception]]
 class Waiting:
     """A delivery whose thread waits.
 
-    ``keys``: the fingerprints that episodes of its alerts may have. ``turn``: what was stored, or
+    ``keys``: the fingerprints that episodes of its alerts may have. ``turn``: the result, or
     None to make the waiting thread the leader.
     """
 
@@ -47,8 +47,8 @@ class Waiting:
 def split(waiting: Iterable[Waiting]) -> tuple[list[Waiting], deque[Waiting]]:
     """Return the first one with those that fit into its transaction, and the rest, in order.
 
-    Two notifications of the same alert need two transactions: the second one depends on what the
-    first one has stored.
+    Two notifications of the same alert need two transactions: the second one depends on the
+    result of the first one.
     """
     group: list[Waiting] = []
     left: deque[Waiting] = deque()
@@ -71,14 +71,14 @@ class GroupCommit:
     """The notifications that one process is storing."""
 
     def __init__(self, store_all: StoreAll = receive_confirmed) -> None:
-        """Set up. ``store_all``: returns for each delivery what was stored, or an error."""
+        """Set up. ``store_all``: returns the result or the error of each delivery."""
         self._store_all = store_all
         self._lock = threading.Lock()
         self._waiting: deque[Waiting] = deque()
         self._leader: Waiting | None = None
 
     def receive(self, delivery: Delivery) -> Stored:
-        """Store a delivery and return after the commit. Raises what storing it raised."""
+        """Store a delivery and return after the commit. Raises the error of ``store_all``."""
         member = Waiting(delivery)
         with self._lock:
             self._waiting.append(member)

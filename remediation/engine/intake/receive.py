@@ -1,7 +1,7 @@
 """Receive notifications: store each completely, or say why not.
 
 A failed transaction is repeated with less in it, down to single alerts, so that an error concerns
-only what causes it.
+only its own alert.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def receive_confirmed(deliveries: Sequence[Delivery]) -> list[Stored | Exception
 
 
 def receive_all(deliveries: Sequence[Delivery]) -> list[Stored | Exception]:
-    """Store notifications; return for each what was stored, or the error of ``receive``.
+    """Store notifications; return the result of each, or the error of ``receive``.
 
     They share a transaction. If it fails, each half gets its own one. No alert may be in two of the
     notifications.

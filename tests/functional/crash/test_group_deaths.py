@@ -31,7 +31,7 @@ def body(host: str) -> str:
 
 
 def problems(rows: dict[str, Any]) -> list[str]:
-    """Return what is lost, doubled or contradictory in the rows."""
+    """Return the losses, duplicates and contradictions in the rows."""
     found = list(consistency.gaps(rows))
     for kind in ("alerts", "runs", "executions"):
         if len(rows[kind]) != len(HOSTS):
@@ -65,7 +65,7 @@ def test_the_death_of_a_leader_loses_and_doubles_nothing(how, processes: Process
     for number, point in enumerate(points, start=1):
         first = processes.run("store_group", bodies=bodies, **{how: number})
         assert first.code in (0, KILLED), first
-        # Nobody is answered before the commit of all.
+        # No sender is answered before the commit of all.
         assert first.accepted in (0, len(HOSTS))
         again = processes.run(
             "store_group", bodies=bodies[first.accepted :] or bodies, is_new=False

@@ -115,7 +115,7 @@ def columns(row: Any) -> dict[str, Any]:
 
 
 def rows() -> dict[str, list[Any]]:
-    """Return all rows that intake writes, with what they belong to in place of ids."""
+    """Return all rows that intake writes, with their owners in place of ids."""
     alerts = {row.pk: row for row in Alert.objects.all()}
     names: dict[tuple[str, int], Any] = {}
     for pk, alert in alerts.items():
